@@ -1,0 +1,1 @@
+//! Tokens, roles and audit words: who somebody is and what they may do.

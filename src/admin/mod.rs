@@ -1,0 +1,1 @@
+//! The admin's HTTP: health, readiness, metrics.

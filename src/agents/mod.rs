@@ -1,0 +1,1 @@
+//! Whose screen shows it: the roster, the shards, the WebSocket protocol.

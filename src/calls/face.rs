@@ -1,0 +1,84 @@
+//! The face of a call: what screens, lookups and rules may know of it at this moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::{
+    numbers::{Number, TrunkRow},
+    private::Private,
+    words::{AgentId, CallId, SwitchId, TenantId, Wall},
+};
+
+use super::{
+    change::Offer,
+    record::{Direction, Origin, Reference},
+};
+
+/// Plain values, kept true by the book at every change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Face {
+    pub call: CallId,
+    pub tenant: TenantId,
+    pub switch: SwitchId,
+    /// Absent until the first leg is understood.
+    pub direction: Option<Direction>,
+    pub origin: Origin,
+    pub reference: Option<Reference>,
+    /// The customer's number (for internal calls: the called colleague's); never overwritten by a leg's caller id.
+    pub customer: Option<Number>,
+    /// The name the switch showed.
+    pub name: Option<Private<String>>,
+    pub dialled: Option<Number>,
+    pub presented: Option<Number>,
+    /// The trunk endpoint (`PJSIP/trunk` without channel suffix).
+    pub trunk: Option<String>,
+    /// The row of trunks.yaml that won.
+    pub line: Option<Arc<TrunkRow>>,
+    /// The queue it is in, or was answered from.
+    pub queue: Option<String>,
+    pub started_at: Option<Wall>,
+    pub queued_at: Option<Wall>,
+    pub answered_at: Option<Wall>,
+    pub ended_at: Option<Wall>,
+    pub state: CallState,
+    /// Everyone who has it on a phone now, ringing or talking.
+    pub agents: Vec<OnCall>,
+    pub attributes: BTreeMap<String, Private<String>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CallState {
+    /// In an IVR or on its way.
+    Entered,
+    Queued,
+    Ringing,
+    Talking,
+    Held,
+    Ended,
+}
+
+/// One agent's part in a call now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnCall {
+    pub offer: Offer,
+    pub state: AgentLeg,
+    pub since: Option<Wall>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentLeg {
+    Ringing,
+    Dialling,
+    Talking,
+    Holding,
+}
+
+impl Face {
+    /// The agent's current part in the call, if any.
+    #[must_use]
+    pub fn part_of(&self, agent: &AgentId) -> Option<&OnCall> {
+        self.agents.iter().find(|on| &on.offer.agent == agent)
+    }
+}

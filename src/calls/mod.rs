@@ -1,0 +1,16 @@
+//! What is going on right now, for every call; gives "this changed".
+//!
+//! The book owns all calls. A switch says [`event::Event`]s, the book concludes [`change::Change`]s, and at the end
+//! of a call there is one [`record::Record`]. The book is still: it is told the time and handed the events.
+
+pub mod change;
+pub mod command;
+pub mod directory;
+pub mod face;
+pub mod record;
+
+pub use change::{Change, What};
+pub use command::Command;
+pub use directory::Directory;
+pub use face::Face;
+pub use record::Record;

@@ -1,0 +1,1 @@
+//! Settings, wiring, shutdown, health, logs, and the command line.

@@ -1,0 +1,5 @@
+//! What is written down, and delivered until it is accepted.
+
+pub mod command;
+
+pub use command::{Command, Said};

@@ -1,0 +1,1 @@
+//! Where what must last lies: words of its own, SQLite behind them.

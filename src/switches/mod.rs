@@ -1,0 +1,1 @@
+//! How each switch speaks; gives what happened on the line.

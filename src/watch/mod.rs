@@ -1,0 +1,1 @@
+//! Counts and judges: latency, lookups, links, depths.

@@ -1,0 +1,178 @@
+//! The ids and moments that every room speaks of. Nothing here decides anything.
+//!
+//! Tenant is in every key, cache, token and metric from the first line; where nobody says otherwise
+//! it is [`TenantId::default`]. Times are of two kinds and never mixed: [`Wall`] goes into records,
+//! [`Mono`] keeps deadlines. A still file is handed both as [`Now`] and reads no clock.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+        #[serde(transparent)]
+        pub struct $name(#[schemars(with = "String")] Arc<str>);
+
+        impl $name {
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                Self(text.into())
+            }
+        }
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                Self(text.into())
+            }
+        }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(
+    /// Whose data this is. `default` where one company runs the daemon for itself.
+    TenantId
+);
+id!(
+    /// A PBX, ACD or SIP proxy we attach to: the id of its file in `config/switches/`.
+    SwitchId
+);
+id!(
+    /// A business system: the id of its file in `config/connectors/`.
+    SystemId
+);
+id!(
+    /// A person, as named in `config/agents.yaml`; not a phone.
+    AgentId
+);
+
+impl Default for TenantId {
+    fn default() -> Self {
+        "default".into()
+    }
+}
+
+/// One customer call, from its first leg to its last. A ULID: its time is the oldest channel's creation in
+/// whole seconds (all that a snapshot may tell), the rest a hash of tenant, switch and that channel's id, so
+/// that a restart, a second node and a replay all find the same id.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CallId(pub ulid::Ulid);
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl fmt::Debug for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+impl std::str::FromStr for CallId {
+    type Err = ulid::DecodeError;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        ulid::Ulid::from_string(text).map(Self)
+    }
+}
+impl Serialize for CallId {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(&self.0)
+    }
+}
+impl<'de> Deserialize<'de> for CallId {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<str>::deserialize(d)?.parse().map_err(de::Error::custom)
+    }
+}
+
+/// Wall time, milliseconds since 1970-01-01 UTC. In JSON it is RFC 3339 UTC with milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Wall(pub i64);
+
+impl Wall {
+    /// Milliseconds from `earlier` to here; never negative, because clocks step and durations do not.
+    #[must_use]
+    pub fn since(self, earlier: Wall) -> u64 {
+        u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0)
+    }
+    #[must_use]
+    pub fn plus_ms(self, ms: i64) -> Wall {
+        Wall(self.0.saturating_add(ms))
+    }
+}
+impl fmt::Display for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(t) => write!(f, "{t:.3}"),
+            Err(_) => write!(f, "{}ms", self.0),
+        }
+    }
+}
+impl fmt::Debug for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+impl Serialize for Wall {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+impl<'de> Deserialize<'de> for Wall {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(d)?;
+        let t: jiff::Timestamp = text.parse().map_err(de::Error::custom)?;
+        Ok(Wall(t.as_millisecond()))
+    }
+}
+
+/// Monotonic time, microseconds since some start of this process. Deadlines only; never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Mono(pub u64);
+
+impl Mono {
+    #[must_use]
+    pub fn plus_ms(self, ms: u64) -> Mono {
+        Mono(self.0.saturating_add(ms.saturating_mul(1000)))
+    }
+    /// Milliseconds from `earlier` to here, 0 if it is later.
+    #[must_use]
+    pub fn since_ms(self, earlier: Mono) -> u64 {
+        self.0.saturating_sub(earlier.0) / 1000
+    }
+}
+
+/// The moment a still machine is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    pub wall: Wall,
+    pub mono: Mono,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wall_prints_rfc_3339_with_milliseconds_and_reads_it_back() {
+        let t = Wall(1_795_347_846_007);
+        assert_eq!(t.to_string(), "2026-11-22T11:44:06.007Z");
+        let json = serde_json::to_string(&t).unwrap();
+        assert_eq!(serde_json::from_str::<Wall>(&json).unwrap(), t);
+    }
+}
