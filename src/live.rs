@@ -1,0 +1,31 @@
+//! The two things of the world that every live file needs and no still file may have: the clock and the dice.
+
+use std::{
+    sync::LazyLock,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use crate::words::{Mono, Now, Wall};
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// This moment, for a still machine. Monotonic time counts from the first call in this process.
+#[must_use]
+pub fn now() -> Now {
+    let wall =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX));
+    let mono = u64::try_from(START.elapsed().as_micros()).unwrap_or(u64::MAX);
+    Now { wall: Wall(wall), mono: Mono(mono) }
+}
+
+/// The tokio instant at which `deadline` is reached.
+#[must_use]
+pub fn instant(deadline: Mono) -> tokio::time::Instant {
+    tokio::time::Instant::from_std(*START + Duration::from_micros(deadline.0))
+}
+
+/// Dice for jitter: a number in `0.0..1.0`, handed to still code that spreads retries.
+#[must_use]
+pub fn dice() -> f64 {
+    rand::random()
+}
