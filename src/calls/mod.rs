@@ -11,6 +11,6 @@ pub mod record;
 
 pub use change::{Change, What};
 pub use command::Command;
-pub use directory::Directory;
+pub use directory::{AgentsFile, Directory};
 pub use face::Face;
 pub use record::Record;

@@ -218,12 +218,13 @@ fn pointer_of(key: &str) -> String {
     for part in key.split('.') {
         let mut rest = part;
         while let Some(open) = rest.find('[') {
-            if open > 0 {
-                let _ = write!(pointer, "/{}", escape(&rest[..open]));
+            let (name, tail) = rest.split_at(open);
+            if !name.is_empty() {
+                let _ = write!(pointer, "/{}", escape(name));
             }
-            let close = rest.find(']').unwrap_or(rest.len());
-            let _ = write!(pointer, "/{}", &rest[open + 1..close]);
-            rest = rest.get(close + 1..).unwrap_or_default();
+            let (index, tail) = tail.trim_start_matches('[').split_once(']').unwrap_or((tail, ""));
+            let _ = write!(pointer, "/{index}");
+            rest = tail;
         }
         if !rest.is_empty() {
             let _ = write!(pointer, "/{}", escape(rest));

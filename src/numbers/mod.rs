@@ -7,4 +7,4 @@ pub mod number;
 pub mod trunks;
 
 pub use number::{Class, Number, Plan};
-pub use trunks::{TrunkMap, TrunkRow};
+pub use trunks::{TrunkMap, TrunkRow, TrunksFile};
