@@ -1,1 +1,4 @@
 //! Settings, wiring, shutdown, health, logs, and the command line.
+
+pub mod layers;
+pub mod logs;
