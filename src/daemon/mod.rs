@@ -1,4 +1,5 @@
 //! Settings, wiring, shutdown, health, logs, and the command line.
 
+pub mod cli;
 pub mod layers;
 pub mod logs;

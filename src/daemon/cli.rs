@@ -1,0 +1,207 @@
+//! The command line. Admins live here: every verb has `--help` with an example, and `--json` where it prints data.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// From a ringing phone to the right screen, and into the business systems for good.
+#[derive(Debug, Parser)]
+#[command(name = "linecard", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// The daemon.
+    #[command(after_help = "Example:\n  linecard run --config /etc/linecard")]
+    Run(Folder),
+    /// The daemon with a simulated switch and business systems, all over real sockets on loopback.
+    #[command(after_help = "Example:\n  linecard demo --data ./demo-data")]
+    Demo(Demo),
+    /// Reads all settings and prints every problem with file, line, key, what was found, what would be right.
+    #[command(
+        after_help = "Examples:\n  linecard check --config /etc/linecard\n  linecard check --probe   (also asks each switch and system who we are)\n  linecard check --manager-conf   (prints the manager.conf and ari.conf lines each switch needs)"
+    )]
+    Check(Check),
+    /// Feeds captures and prints the call records, one JSON a line; ids are the same at every run.
+    #[command(
+        after_help = "Example:\n  linecard replay --feed ami=ami.txt --feed ari=ari.jsonl --agents 1001,1002 --country CN --area 21"
+    )]
+    Replay(Replay),
+    /// What a number is.
+    #[command(after_help = "Example:\n  linecard number --json --country CN --area 10 01085551001转8012")]
+    Number(NumberArgs),
+    /// Connector files: what is there, their own examples, one live operation.
+    #[command(subcommand)]
+    Connector(Connector),
+    /// What waits to be delivered, what failed and why.
+    #[command(subcommand)]
+    Outbox(Outbox),
+    /// Call records that were written.
+    #[command(subcommand)]
+    Records(Records),
+    /// A token for tests and small sites (needs agents.tokens.hs256).
+    #[command(after_help = "Example:\n  linecard token --agent 1001 --ttl 8h")]
+    Token(Token),
+}
+
+#[derive(Debug, Args)]
+pub struct Folder {
+    /// The settings folder.
+    #[arg(long, value_name = "DIR", env = "LINECARD_CONFIG", default_value = "/etc/linecard")]
+    pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// Keep the store and settings here instead of a temporary folder.
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct Check {
+    #[command(flatten)]
+    pub folder: Folder,
+    /// Also ask each switch and business system who we are and what we may do.
+    #[arg(long)]
+    pub probe: bool,
+    /// Print the lines each switch needs in manager.conf and ari.conf.
+    #[arg(long)]
+    pub manager_conf: bool,
+    /// Problems as JSON, one a line.
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct Replay {
+    /// KIND=FILE: ami (raw) or ari (one JSON a line). Several feeds of one switch go together.
+    #[arg(long = "feed", value_name = "KIND=FILE", required = true)]
+    pub feeds: Vec<String>,
+    /// Agents, trunks and number defaults from this settings folder.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["agents", "country", "area"])]
+    pub config: Option<PathBuf>,
+    /// Agents by number, in place of --config: agent 1001 sits at the device whose number is 1001.
+    #[arg(long, value_delimiter = ',')]
+    pub agents: Vec<String>,
+    #[arg(long, default_value = "CN")]
+    pub country: String,
+    #[arg(long)]
+    pub area: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct NumberArgs {
+    #[arg(long)]
+    pub json: bool,
+    #[arg(long, default_value = "CN")]
+    pub country: String,
+    #[arg(long)]
+    pub area: Option<String>,
+    #[arg(required = true)]
+    pub input: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Connector {
+    /// The connectors of the settings folder, and what each offers.
+    List {
+        #[command(flatten)]
+        folder: Folder,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Runs the examples inside a connector file; nothing is sent anywhere.
+    #[command(after_help = "Example:\n  linecard connector test config/connectors/redmine.yaml")]
+    Test { file: PathBuf },
+    /// One live operation.
+    #[command(
+        after_help = "Example:\n  linecard connector try /etc/linecard/connectors/redmine.yaml customer.by_phone phone=13800138000"
+    )]
+    Try {
+        file: PathBuf,
+        operation: String,
+        /// key=value
+        inputs: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct StoreFile {
+    #[command(flatten)]
+    pub folder: Folder,
+    /// Data as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Show numbers and names in full (they are masked otherwise).
+    #[arg(long)]
+    pub full: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Outbox {
+    /// All that is not done, oldest first.
+    List {
+        #[command(flatten)]
+        store: StoreFile,
+        /// Also what is done.
+        #[arg(long)]
+        all: bool,
+    },
+    /// One effect with its attempts and the reason it waits.
+    Show {
+        key: String,
+        #[command(flatten)]
+        store: StoreFile,
+    },
+    /// Tries it again now.
+    Retry {
+        key: String,
+        #[command(flatten)]
+        store: StoreFile,
+    },
+    /// Gives it up, with a reason for the audit.
+    #[command(after_help = "Example:\n  linecard outbox drop 6f0c... --why \"ticket was made by hand\"")]
+    Drop {
+        key: String,
+        #[arg(long)]
+        why: String,
+        #[command(flatten)]
+        store: StoreFile,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Records {
+    /// The newest records.
+    List {
+        #[command(flatten)]
+        store: StoreFile,
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+    /// One record by its call id.
+    Show {
+        call: String,
+        #[command(flatten)]
+        store: StoreFile,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct Token {
+    #[command(flatten)]
+    pub folder: Folder,
+    #[arg(long)]
+    pub agent: String,
+    /// How long it is good: 30s, 15m, 8h, 7d.
+    #[arg(long, default_value = "8h")]
+    pub ttl: String,
+    #[arg(long, default_value = "default")]
+    pub tenant: String,
+    #[arg(long, value_delimiter = ',')]
+    pub roles: Vec<String>,
+}
