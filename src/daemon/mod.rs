@@ -3,3 +3,4 @@
 pub mod cli;
 pub mod layers;
 pub mod logs;
+pub mod verbs;

@@ -165,13 +165,13 @@ impl Plan {
             return e164(&digits[2..], Class::Mobile);
         }
         if n == 13 && (digits.starts_with("1064") || ("140".."145").contains(&&digits[..3])) {
-            return e164(digits, Class::M2m);
+            return (None, None, Class::M2m);
         }
         if n >= 10 && digits.starts_with("106") {
             return (None, None, Class::SmsPort);
         }
         if ["110", "119", "120", "122"].contains(&digits) {
-            return (None, Some(digits.to_owned()), Class::Emergency);
+            return (None, None, Class::Emergency);
         }
         if let Some(class) = national_service(digits) {
             return match class {
@@ -402,9 +402,9 @@ mod tests {
         ("01095588", "21", "95588", Class::Service),
         ("95105105", "10", "95105105", Class::Service),
         ("10106699", "10", "10106699", Class::Service),
-        ("110", "10", "110", Class::Emergency),
+        ("110", "10", "", Class::Emergency),
         ("106575550012345", "10", "", Class::SmsPort),
-        ("1064812345678", "10", "+861064812345678", Class::M2m),
+        ("1064812345678", "10", "", Class::M2m),
         ("+85261234567", "10", "+85261234567", Class::International),
         ("0012125550123", "10", "+12125550123", Class::International),
         ("sip:anonymous@anonymous.invalid", "10", "", Class::Anonymous),
