@@ -1,0 +1,56 @@
+//! The operations there are, and what each is told. The names are fixed, so that rules, cards and flows can speak of
+//! any system in the same words.
+
+/// One operation: its name, whether it writes, what it must be told and what it may be told.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation {
+    pub name: &'static str,
+    pub writes: bool,
+    pub required: &'static [&'static str],
+    /// Null where it is not told.
+    pub optional: &'static [&'static str],
+}
+
+const fn read(name: &'static str, required: &'static [&'static str], optional: &'static [&'static str]) -> Operation {
+    Operation { name, writes: false, required, optional }
+}
+const fn write(name: &'static str, required: &'static [&'static str], optional: &'static [&'static str]) -> Operation {
+    Operation { name, writes: true, required, optional }
+}
+
+/// What a write may be told besides. `agent` is our agent's id, `agent_id` this person's id at the system, `customer` an object with
+/// `id`, `type` and the facts that `customer.by_phone` mapped, `number` E.164, `at` RFC 3339, `record` the call record.
+const WRITE: &[&str] =
+    &["customer", "agent", "agent_id", "number", "title", "kind", "priority", "at", "record", "private"];
+
+/// All of them. `call` is our call's ULID, `key` the effect's stable key, `target` an object with `id` and `type`.
+pub const OPERATIONS: &[Operation] = &[
+    // Who am I here? Answers one object.
+    read("check", &[], &[]),
+    // `number` is a text; in the file it is an object with raw, e164, national, digits. Answers a list of customers.
+    read("customer.by_phone", &["number"], &[]),
+    read("customer.search", &["text"], &[]),
+    read("customer.get", &["customer"], &[]),
+    read("finance", &["customer"], &[]),
+    read("loyalty", &["customer"], &[]),
+    read("orders", &["customer"], &[]),
+    read("tickets.open", &["customer"], &[]),
+    read("call.find", &["call"], &["key"]),
+    read("ticket.find", &["call"], &["key"]),
+    read("note.find", &["key", "target"], &["call"]),
+    // `text` is what is written.
+    write("ticket.create", &["call", "key", "title", "text"], WRITE),
+    write("note.add", &["call", "key", "target", "text"], WRITE),
+    write("notify", &["call", "key", "text"], WRITE),
+];
+
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Operation> {
+    OPERATIONS.iter().find(|o| o.name == name)
+}
+
+/// All names, for messages.
+#[must_use]
+pub fn names() -> String {
+    OPERATIONS.iter().map(|o| o.name).collect::<Vec<_>>().join(", ")
+}
