@@ -6,11 +6,13 @@
 pub mod change;
 pub mod command;
 pub mod directory;
+pub mod event;
 pub mod face;
 pub mod record;
 
 pub use change::{Change, What};
 pub use command::Command;
 pub use directory::{AgentsFile, Directory};
+pub use event::{Event, Feed, Said};
 pub use face::Face;
 pub use record::Record;

@@ -1,1 +1,3 @@
 //! How each switch speaks; gives what happened on the line.
+
+pub mod asterisk;

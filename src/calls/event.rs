@@ -1,0 +1,272 @@
+//! What a switch said, in words that are the same for every switch and feed.
+//!
+//! An event names the leg it is about by the switch's own id. AMI and ARI name channels alike (`Uniqueid` = ARI `channel.id`), so two feeds of one
+//! switch tell the same story twice and the book takes it once. Events are owned values: they may cross a channel. Only what the book
+//! understands becomes an event; everything else ends in the translator.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{private::Private, words::Wall};
+
+/// Over which way it was heard. At most eight feeds of one switch are told apart; see [`Feed::bit`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Feed {
+    Ami,
+    Ari,
+    Esl,
+    Sip,
+    Hep,
+}
+
+impl Feed {
+    /// This feed's place in a set of feeds.
+    #[must_use]
+    pub const fn bit(self) -> u8 {
+        1 << self as u8
+    }
+}
+
+/// One thing a switch said.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// The switch's own stamp (AMI `Timestamp` header, ARI `timestamp`), absent where the feed carries none.
+    pub at: Option<Wall>,
+    pub said: Said,
+}
+
+/// A channel, as far as this event names it. Empty `name` and absent `linked` mean that the event did not say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leg {
+    /// AMI `Uniqueid`, ARI `channel.id`. Never empty.
+    pub id: String,
+    /// `PJSIP/1001-00000001`.
+    pub name: String,
+    /// AMI `Linkedid`.
+    pub linked: Option<String>,
+    /// SIP Call-ID of the leg (ARI `protocol_id`).
+    pub sip_call_id: Option<String>,
+}
+
+/// How far a channel is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LegState {
+    /// The switch made it, to call somebody.
+    Down,
+    /// The far end called the switch (AMI state 4, `Ring`).
+    Calling,
+    /// The far end is being called and rings (AMI state 5, `Ringing`).
+    Ringing,
+    Up,
+}
+
+/// Who a leg says it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Caller {
+    /// Absent for AMI's `<unknown>` and ARI's `""`.
+    pub number: Option<Private<String>>,
+    pub name: Option<Private<String>>,
+}
+
+/// How a dial ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DialStatus {
+    Answer,
+    Busy,
+    NoAnswer,
+    Cancel,
+    Congestion,
+    Unavailable,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BridgeKind {
+    /// Those in it hear each other.
+    Mixing,
+    /// A parking lot or a waiting room: those in it have nothing to do with each other.
+    Holding,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Said {
+    /// A channel exists. `dialled` is the extension of its first event, before any Goto.
+    NewLeg {
+        leg: Leg,
+        state: LegState,
+        caller: Caller,
+        dialled: Option<Private<String>>,
+        /// ARI `creationtime`; else the event's stamp counts.
+        created: Option<Wall>,
+    },
+    State {
+        leg: Leg,
+        state: LegState,
+    },
+    /// The leg's caller id was set anew (by the dialplan, usually). The customer is never overwritten by it.
+    CallerId {
+        leg: Leg,
+        caller: Caller,
+        /// The presentation says that the number must not be shown.
+        restricted: bool,
+    },
+    /// `by` is absent where the switch itself calls (Originate).
+    DialBegin {
+        by: Option<Leg>,
+        to: Leg,
+        /// What was dialled: `13800138000@trunk`, `PJSIP/1001`, `1001`.
+        dialled: Option<Private<String>>,
+        /// The number the dialling leg shows.
+        presented: Option<Private<String>>,
+    },
+    DialEnd {
+        by: Option<Leg>,
+        to: Leg,
+        status: DialStatus,
+    },
+    BridgeEnter {
+        leg: Leg,
+        bridge: String,
+        kind: BridgeKind,
+    },
+    BridgeLeave {
+        leg: Leg,
+        bridge: String,
+    },
+    Hold {
+        leg: Leg,
+    },
+    Unhold {
+        leg: Leg,
+    },
+    QueueJoin {
+        leg: Leg,
+        queue: String,
+    },
+    QueueLeave {
+        leg: Leg,
+        queue: String,
+    },
+    /// AMI says this at a queue's timeout too, when the caller is still there.
+    QueueAbandon {
+        leg: Leg,
+        queue: String,
+    },
+    /// `agent` is offered the caller `leg`.
+    AgentCalled {
+        leg: Leg,
+        agent: Leg,
+        queue: String,
+    },
+    AgentConnect {
+        leg: Leg,
+        agent: Leg,
+        queue: String,
+    },
+    AgentRingNoAnswer {
+        leg: Leg,
+        agent: Leg,
+        queue: String,
+    },
+    /// The leg runs a dialplan application (ARI `ChannelDialplan`); `Queue` with `support,,,,12` is how ARI tells a queue.
+    Application {
+        leg: Leg,
+        name: String,
+        data: String,
+    },
+    BlindTransfer {
+        by: Leg,
+        customer: Option<Leg>,
+        to: Option<Private<String>>,
+        success: bool,
+    },
+    AttendedTransfer {
+        /// The transferring agent's leg in the first call, and in the consultation.
+        first: Leg,
+        second: Leg,
+        customer: Option<Leg>,
+        target: Option<Leg>,
+        success: bool,
+    },
+    /// The far end of this leg asked for the end (BYE, CANCEL, or it refused with 4xx or 6xx). Not said when the switch itself hangs up.
+    HangupRequest {
+        leg: Leg,
+        /// ITU-T Q.850, where the feed has it.
+        cause: Option<u16>,
+    },
+    Hangup {
+        leg: Leg,
+        cause: Option<u16>,
+        text: Option<String>,
+    },
+    Variable {
+        leg: Leg,
+        name: String,
+        value: Private<String>,
+    },
+    Digit {
+        leg: Leg,
+        digit: char,
+    },
+    /// AMI's late answer to an Originate: which number was to be called.
+    Originated {
+        leg: Leg,
+        number: Option<Private<String>>,
+        success: bool,
+    },
+    /// Everything that exists now; what the book knows of this switch and is not in it is gone.
+    Snapshot(Snapshot),
+    /// Nothing more comes over this feed.
+    LinkLost {
+        feed: Feed,
+    },
+    /// Events of this feed were dropped (a full channel, a switch that cut us off); a snapshot follows.
+    Gap {
+        feed: Feed,
+    },
+}
+
+/// The answer to "what is there now", merged from the lists of one feed (AMI `CoreShowChannels`, `Status`, `BridgeList`, `QueueStatus`;
+/// ARI `/channels`, `/bridges`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    pub feed: Feed,
+    pub legs: Vec<SnapshotLeg>,
+    /// Who is in which bridge: (bridge id, kind, leg ids). Legs of one mixing bridge are one call.
+    pub bridges: Vec<SnapshotBridge>,
+    /// Callers that wait now.
+    pub waiting: Vec<SnapshotWaiting>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct SnapshotLeg {
+    pub leg: Leg,
+    pub state: LegState,
+    /// From ARI `creationtime`, or AMI's `Duration` counted back.
+    pub created: Option<Wall>,
+    pub caller: Caller,
+    /// The connected line, where the list has it.
+    pub connected: Caller,
+    /// The number dialled at first (AMI `DNID` in `Status`), else the present extension.
+    pub dialled: Option<Private<String>>,
+    /// `Queue`, `Dial`, `AppQueue`, `AppDial`.
+    pub application: String,
+    /// `support,,,,120`.
+    pub data: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotBridge {
+    pub id: String,
+    pub kind: BridgeKind,
+    pub legs: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotWaiting {
+    /// The caller's leg id.
+    pub leg: String,
+    pub queue: String,
+    pub wait_ms: Option<u64>,
+}

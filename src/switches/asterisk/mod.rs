@@ -1,0 +1,3 @@
+//! Asterisk 16 and later, by AMI, by ARI, or by both.
+
+pub mod ami;
