@@ -1,0 +1,697 @@
+//! The frames of the agents' WebSocket, `linecard.v1`: what is said in both directions, and nothing about when.
+//!
+//! Every frame is one JSON object in one text message. From the daemon each has `type`, `seq` and `at` (the server's time);
+//! `seq` counts the agent's stream from 1 and is 0 on frames that are no part of it. `docs/protocol/` is made from these
+//! types and a test keeps the two the same. Clients ignore fields and types that they do not know.
+//!
+//! Frames from the daemon borrow what they show: a pop is written straight from the call's face, with the customer's card
+//! copied as the bytes that were made once when it came.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    calls::{
+        change::{Role, TransferKind, Withdrawal},
+        command::Failure,
+        face::{AgentLeg, CallState},
+        record::{Direction, Origin, Reference},
+    },
+    customers::BlockState,
+    numbers::Class,
+    private::Private,
+    words::{CallId, Wall},
+};
+
+/// The subprotocol a client must offer.
+pub const SUBPROTOCOL: &str = "linecard.v1";
+
+/// The second subprotocol by which a client may hand over its token: `bearer.` and the token.
+pub const BEARER: &str = "bearer.";
+
+// From the daemon.
+
+/// A body of the daemon: knows the `type` under which it goes.
+pub trait Body: Serialize {
+    const TYPE: &'static str;
+}
+
+/// A body in its envelope.
+#[derive(Serialize)]
+pub struct Envelope<'a, B> {
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    pub seq: u64,
+    pub at: Wall,
+    #[serde(flatten)]
+    pub body: &'a B,
+}
+
+/// The token was accepted. The stream begins when the client says `resume`.
+#[derive(Serialize, JsonSchema)]
+pub struct Welcome<'a> {
+    /// Changes with every start of the daemon's core; seqs of another epoch mean nothing.
+    pub epoch: u64,
+    /// What this daemon can do beyond version 1 of the protocol; empty today.
+    pub features: &'a [&'a str],
+    pub agent: Me<'a>,
+    /// The socket is closed with 1013 or found dead when pings, sent each so many milliseconds, stay without an answer twice.
+    pub ping_ms: u64,
+}
+
+/// Who the token says the client is.
+#[derive(Serialize, JsonSchema)]
+pub struct Me<'a> {
+    pub id: &'a str,
+    pub tenant: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    pub roles: &'a [String],
+}
+
+/// Answer to a `resume` whose place in the stream is still known: the frames that were missed follow.
+#[derive(Serialize, JsonSchema)]
+pub struct Resumed<'a> {
+    pub agent: AgentState<'a>,
+    pub links: Vec<Link<'a>>,
+}
+
+/// Answer to any other `resume`, and to a screen that becomes the active one: everything as it is now.
+#[derive(Serialize, JsonSchema)]
+pub struct Snapshot<'a> {
+    pub agent: AgentState<'a>,
+    pub links: Vec<Link<'a>>,
+    /// Empty for a screen that is not the active one.
+    pub calls: Vec<SnapshotCall<'a>>,
+}
+
+/// One call on the agent's screen.
+#[derive(Serialize, JsonSchema)]
+pub struct SnapshotCall<'a> {
+    pub pop: Pop<'a>,
+    pub state: CallChanged<'a>,
+    /// This pop was sent to a screen of this agent before: draw it, do not announce it.
+    pub shown: bool,
+    /// What this agent wrote on the call so far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notes: Option<&'a str>,
+}
+
+/// A call on the agent's screen. `pop.updated` is the same, whole, and replaces it.
+#[derive(Serialize, JsonSchema)]
+pub struct Pop<'a> {
+    /// Stable: the same offer has the same id after a restart. A client drops ids it knows.
+    pub pop: &'a str,
+    #[schemars(with = "String")]
+    pub call: CallId,
+    /// Why this agent has it.
+    pub role: Role,
+    /// The device that rings, as the switch names it.
+    pub device: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    pub origin: Origin,
+    /// What the line that was called is called (trunks.yaml).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brand: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<Queue<'a>>,
+    /// The customer's number as this agent may see it; absent when none is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<Dialable<'a>>,
+    /// The name that the switch showed. A name that a business system knows is in the card.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    /// The line that was called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<Dialable<'a>>,
+    /// Since when the customer waits (first queue, else start of the call).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub waited_since: Option<Wall>,
+    /// The record or ticket the call was started from.
+    #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
+    pub reference: Option<&'a Reference>,
+    /// What the switch told of the call by mapping, for example what was keyed in the IVR.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub attributes: &'a BTreeMap<String, Private<String>>,
+    /// What colleagues wrote on this call so far (consultation and transfer).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note<'a>>,
+    /// Who calls, and what is known of them.
+    #[schemars(with = "Card")]
+    pub card: &'a RawValue,
+    /// The candidate an agent chose; null when an agent said that it is none of them; absent while nobody chose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Option<&'a str>>,
+    /// The requests that make sense for this pop now.
+    pub actions: &'a [&'a str],
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Queue<'a> {
+    /// As the switch names it.
+    pub id: &'a str,
+    /// What to show: the label of the line's row, else the id.
+    pub label: &'a str,
+}
+
+/// A number as a viewer may see it, and a handle by which it can be dialled even when it is masked.
+#[derive(Serialize, JsonSchema)]
+pub struct Dialable<'a> {
+    /// What to show; digits in the middle are `*` when masked. Empty when the number was withheld.
+    pub display: std::borrow::Cow<'a, str>,
+    /// Absent when masked or when the number is no such number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub e164: Option<&'a str>,
+    pub class: Class,
+    pub masked: bool,
+    /// Give it to `dial`; opaque, good while the call is on the agent's screen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Note<'a> {
+    pub agent: &'a str,
+    pub text: &'a str,
+}
+
+/// Who calls, and one block per source.
+#[derive(Serialize, JsonSchema)]
+pub struct Card<'a> {
+    pub answer: CardAnswer<'a>,
+    /// One when found, several when ambiguous, else empty.
+    pub candidates: Vec<CardCandidate<'a>>,
+    pub blocks: Vec<CardBlock<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct CardAnswer<'a> {
+    pub state: AnswerState,
+    /// For `unavailable`: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+}
+
+/// The five answers, never mixed up: "we could not ask" is not "nobody".
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerState {
+    Pending,
+    Found,
+    Absent,
+    Ambiguous,
+    Unavailable,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct CardCandidate<'a> {
+    /// What `candidate.choose` takes.
+    pub id: &'a str,
+    /// The customer at the system.
+    pub link: &'a Reference,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    /// Why it matches, in a few words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// The page of this customer at the system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub url: Option<&'a str>,
+    /// What the connector mapped: an object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facts: Option<&'a serde_json::Value>,
+}
+
+/// One source's facts, its state and its age.
+#[derive(Serialize, JsonSchema)]
+pub struct CardBlock<'a> {
+    pub system: &'a str,
+    /// The operation that fills it, for example `tickets.open`.
+    pub kind: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<&'a str>,
+    pub state: BlockState,
+    /// When the facts were asked for; their age counts from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub asked_at: Option<Wall>,
+    /// For `unavailable`: why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// The facts, as the connector mapped them: an object or a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "serde_json::Value")]
+    pub body: Option<&'a RawValue>,
+}
+
+/// The pop is taken back: the agent does not have this call.
+#[derive(Serialize, JsonSchema)]
+pub struct PopWithdrawn<'a> {
+    pub pop: &'a str,
+    #[schemars(with = "String")]
+    pub call: CallId,
+    pub reason: Withdrawal,
+}
+
+/// Where a call is now, as this agent sees it. A call with neither `leg` nor `wrapup` leaves the screen.
+#[derive(Serialize, JsonSchema)]
+pub struct CallChanged<'a> {
+    pub pop: &'a str,
+    #[schemars(with = "String")]
+    pub call: CallId,
+    /// The call as a whole.
+    pub state: CallState,
+    /// The agent's own part in it; absent when their phone has it no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leg: Option<AgentLeg>,
+    /// Since when `leg` is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub since: Option<Wall>,
+    pub role: Role,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub started_at: Option<Wall>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub answered_at: Option<Wall>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub ended_at: Option<Wall>,
+    /// Everyone who has it on a phone now.
+    pub agents: Vec<OnPhone<'a>>,
+    /// The last transfer, if this change is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transferred: Option<Handover<'a>>,
+    /// The agent's part is over and the wrap-up is awaited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wrapup: Option<WrapUpDue>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct OnPhone<'a> {
+    pub agent: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    pub role: Role,
+    pub state: AgentLeg,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Handover<'a> {
+    pub kind: TransferKind,
+    pub from: &'a str,
+    /// The agent who has it now, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct WrapUpDue {
+    /// When the agent's part ended.
+    #[schemars(with = "String")]
+    pub since: Wall,
+    /// When the daemon stops waiting for it.
+    #[schemars(with = "String")]
+    pub until: Wall,
+}
+
+/// The agent's own state. Goes to every screen of the agent.
+#[derive(Serialize, JsonSchema)]
+pub struct AgentState<'a> {
+    pub agent: &'a str,
+    pub state: AgentCondition,
+    /// This screen gets the pops. Another one may ask for them with `screen.activate`.
+    pub active: bool,
+    /// How many screens the agent has open.
+    pub screens: usize,
+}
+
+/// CSTA's agent states, as far as they are known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AgentCondition {
+    Ready,
+    /// A call rings or is up.
+    Busy,
+    /// A wrap-up is awaited.
+    WorkingAfterCall,
+}
+
+/// A switch or a business system came or went.
+#[derive(Serialize, JsonSchema)]
+pub struct Link<'a> {
+    pub kind: LinkKind,
+    pub id: &'a str,
+    pub up: bool,
+    #[schemars(with = "String")]
+    pub since: Wall,
+    /// Why it is away, without personal data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LinkKind {
+    Switch,
+    System,
+}
+
+/// What a request promised is durable.
+#[derive(Serialize, JsonSchema)]
+pub struct Done<'a> {
+    /// The request's own.
+    pub id: &'a str,
+    /// For `dial`: the call, whose agent leg now exists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub call: Option<CallId>,
+    /// For `customer.search`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidates: Option<Vec<CardCandidate<'a>>>,
+}
+
+/// A request was refused, or came to nothing.
+#[derive(Serialize, JsonSchema)]
+pub struct Failed<'a> {
+    /// The request's own; absent when the frame could not be read that far.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'a str>,
+    pub code: Code,
+    /// A lower-case fragment for people, in English, without personal data.
+    pub message: &'a str,
+}
+
+/// Why; for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Code {
+    /// No JSON object with a `type`.
+    BadFrame,
+    /// A type that this daemon does not know.
+    UnknownType,
+    /// A field is missing or wrong.
+    BadRequest,
+    /// The call is not on this agent's screen.
+    UnknownCall,
+    /// Not a candidate of this call.
+    UnknownCandidate,
+    /// Another dial of this agent is not answered yet.
+    DialPending,
+    /// The agent has no device to ring.
+    NoDevice,
+    /// Too many requests wait for their answer.
+    TooMany,
+    /// It could not be made durable, or a system could not be asked; try again later.
+    Unavailable,
+    /// A new token that is refused or is somebody else's.
+    Unauthenticated,
+    // The words of `calls::Failure`.
+    Busy,
+    NoAnswer,
+    NotRegistered,
+    NotPermitted,
+    AgentInCall,
+    UnknownTarget,
+    SwitchUnavailable,
+    Timeout,
+}
+
+impl From<Failure> for Code {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Busy => Self::Busy,
+            Failure::NoAnswer => Self::NoAnswer,
+            Failure::NotRegistered => Self::NotRegistered,
+            Failure::NotPermitted => Self::NotPermitted,
+            Failure::AgentInCall => Self::AgentInCall,
+            Failure::UnknownTarget => Self::UnknownTarget,
+            Failure::SwitchUnavailable => Self::SwitchUnavailable,
+            Failure::Timeout => Self::Timeout,
+        }
+    }
+}
+
+/// `pop.updated`: the pop again, whole.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct PopUpdated<'a>(pub Pop<'a>);
+
+/// `agent.changed`.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct AgentChanged<'a>(pub AgentState<'a>);
+
+/// `link.changed`.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct LinkChanged<'a>(pub Link<'a>);
+
+macro_rules! bodies {
+    ($($name:ident => $kind:literal),* $(,)?) => {
+        $(impl Body for $name<'_> {
+            const TYPE: &'static str = $kind;
+        })*
+
+        /// Every frame of the daemon: its type and the schema of its body.
+        fn bodies(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, Schema)> {
+            vec![$(($kind, <$name<'static> as JsonSchema>::json_schema(generator))),*]
+        }
+    };
+}
+
+bodies! {
+    Welcome => "welcome",
+    Resumed => "resumed",
+    Snapshot => "snapshot",
+    Pop => "pop",
+    PopUpdated => "pop.updated",
+    PopWithdrawn => "pop.withdrawn",
+    CallChanged => "call.changed",
+    AgentChanged => "agent.changed",
+    LinkChanged => "link.changed",
+    Done => "done",
+    Failed => "failed",
+}
+
+// To the daemon.
+
+/// First frame, unless the token came as a subprotocol; later with a fresh token of the same agent, to stay on.
+#[derive(Deserialize, JsonSchema)]
+pub struct Authenticate {
+    /// A JWT.
+    #[schemars(with = "String")]
+    pub token: Private<String>,
+    /// If given, a renewal is answered by `done` or `failed`.
+    #[serde(default)]
+    pub id: Option<String>,
+}
+
+/// Begins the stream: with `epoch` and `seq` of the last frame seen by a screen that was active, else without.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct Resume {
+    #[serde(default)]
+    pub epoch: Option<u64>,
+    #[serde(default)]
+    pub seq: Option<u64>,
+    /// False: do not take the pops away from another screen that has them.
+    #[serde(default = "yes")]
+    pub active: bool,
+}
+
+/// Says which candidate it is; null: none of them.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CandidateChoose {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    pub candidate: Option<String>,
+}
+
+/// Looks for a customer by number, name or whatever the systems take.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CustomerSearch {
+    /// The call it is for: what is found can then be chosen for it.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub call: Option<CallId>,
+    #[schemars(with = "String", length(min = 1, max = 200))]
+    pub query: Private<String>,
+}
+
+/// The whole text so far; replaces what this agent wrote on this call before.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct NotesSet {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    #[schemars(with = "String", length(max = 20000))]
+    pub text: Private<String>,
+}
+
+/// Completes the agent's part in a call.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct WrapupSubmit {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    /// A path in the disposition tree, for example `["billing", "refund"]`.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub disposition: Vec<String>,
+    #[serde(default)]
+    #[schemars(with = "Option<String>", length(max = 20000))]
+    pub notes: Option<Private<String>>,
+    /// Asks for a follow-up ticket.
+    #[serde(default)]
+    pub ticket: bool,
+}
+
+/// Click-to-dial: the agent's phone rings first, then the number is dialled. One of `number` and `handle`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct Dial {
+    #[serde(default)]
+    #[schemars(with = "Option<String>", length(max = 64))]
+    pub number: Option<Private<String>>,
+    /// Of a number in a pop.
+    #[serde(default)]
+    pub handle: Option<String>,
+    /// The record or ticket it is for.
+    #[serde(default, rename = "ref")]
+    pub reference: Option<Reference>,
+}
+
+/// This screen wants the pops from now on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct ScreenActivate {}
+
+/// Answered by `done`: the way there and back works.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct Ping {}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Every frame to the daemon: its type, whether it needs an `id`, and the schema of the rest.
+fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, bool, Schema)> {
+    vec![
+        ("authenticate", false, Authenticate::json_schema(generator)),
+        ("resume", false, Resume::json_schema(generator)),
+        ("candidate.choose", true, CandidateChoose::json_schema(generator)),
+        ("customer.search", true, CustomerSearch::json_schema(generator)),
+        ("notes.set", true, NotesSet::json_schema(generator)),
+        ("wrapup.submit", true, WrapupSubmit::json_schema(generator)),
+        ("dial", true, Dial::json_schema(generator)),
+        ("screen.activate", true, ScreenActivate::json_schema(generator)),
+        ("ping", true, Ping::json_schema(generator)),
+    ]
+}
+
+// The schemas.
+
+/// `docs/protocol/schemas/<type>.json` as it must be, for every frame type of both directions (JSON Schema 2020-12).
+#[must_use]
+pub fn schemas() -> Vec<(&'static str, serde_json::Value)> {
+    let draft = schemars::generate::SchemaSettings::draft2020_12;
+    let mut all = Vec::new();
+    let mut generator = draft().for_serialize().into_generator();
+    for (kind, schema) in bodies(&mut generator) {
+        all.push((kind, whole(kind, schema, &generator, Envelope::<()>::FIELDS)));
+    }
+    let mut generator = draft().for_deserialize().into_generator();
+    for (kind, needs_id, schema) in requests(&mut generator) {
+        all.push((kind, whole(kind, schema, &generator, if needs_id { REQUEST } else { &[] })));
+    }
+    all
+}
+
+/// A field that the envelope adds: name, schema text.
+type Field = (&'static str, &'static str);
+
+impl Envelope<'_, ()> {
+    const FIELDS: &'static [Field] = &[
+        (
+            "seq",
+            r#"{"type":"integer","minimum":0,"description":"Counts the agent's stream from 1; 0: no part of the stream. Remember the highest."}"#,
+        ),
+        (
+            "at",
+            r#"{"type":"string","format":"date-time","description":"The server's time, RFC 3339 UTC with milliseconds."}"#,
+        ),
+    ];
+}
+
+const REQUEST: &[Field] = &[(
+    "id",
+    r#"{"type":"string","minLength":1,"maxLength":64,"description":"Chosen by the client. Idempotent per agent: the same id again gets the same answer and does nothing twice."}"#,
+)];
+
+/// The body's schema with the envelope's fields, and the definitions it needs.
+fn whole(kind: &str, schema: Schema, generator: &schemars::SchemaGenerator, fields: &[Field]) -> serde_json::Value {
+    let mut value = schema.to_value();
+    let definitions = serde_json::Value::Object(generator.definitions().clone());
+    // A transparent wrapper is only a reference to what it wraps: the envelope needs the object itself.
+    if let Some(name) = value.get("$ref").and_then(|r| r.as_str()).and_then(|r| r.strip_prefix("#/$defs/")) {
+        value = definitions[name].clone();
+    }
+    let mut properties = serde_json::Map::new();
+    properties.insert("type".into(), serde_json::json!({ "const": kind }));
+    let mut required = vec![serde_json::json!("type")];
+    for (name, text) in fields {
+        properties.insert((*name).into(), serde_json::from_str(text).expect("the constants above are JSON"));
+        required.push(serde_json::json!(name));
+    }
+    let object = value.as_object_mut().expect("every body is an object");
+    if let Some(serde_json::Value::Object(own)) = object.remove("properties") {
+        properties.extend(own);
+    }
+    if let Some(serde_json::Value::Array(own)) = object.remove("required") {
+        required.extend(own);
+    }
+    object.insert("$schema".into(), serde_json::json!("https://json-schema.org/draft/2020-12/schema"));
+    object.insert("title".into(), serde_json::json!(kind));
+    object.insert("type".into(), serde_json::json!("object"));
+    object.insert("properties".into(), serde_json::Value::Object(properties));
+    object.insert("required".into(), serde_json::Value::Array(required));
+    let used = used(&value, &definitions);
+    if !used.is_empty() {
+        value["$defs"] = serde_json::Value::Object(used);
+    }
+    value
+}
+
+/// The definitions that `value` names, and those that they name.
+fn used(value: &serde_json::Value, all: &serde_json::Value) -> serde_json::Map<String, serde_json::Value> {
+    let mut found = serde_json::Map::new();
+    let mut todo = names(value);
+    while let Some(name) = todo.pop() {
+        if !found.contains_key(&name) {
+            todo.extend(names(&all[&name]));
+            found.insert(name.clone(), all[&name].clone());
+        }
+    }
+    found
+}
+
+fn names(value: &serde_json::Value) -> Vec<String> {
+    match value {
+        serde_json::Value::Object(object) => object
+            .iter()
+            .flat_map(|(key, value)| match (key.as_str(), value.as_str()) {
+                ("$ref", Some(text)) => text.strip_prefix("#/$defs/").map(str::to_owned).into_iter().collect(),
+                _ => names(value),
+            })
+            .collect(),
+        serde_json::Value::Array(list) => list.iter().flat_map(names).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,3 @@
+//! One test program: it links once and keeps the loop quick. A module per promise.
+
+mod agents;
