@@ -6,7 +6,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{private::Private, words::Wall};
+use crate::{
+    private::Private,
+    words::{Mono, Wall},
+};
 
 /// Over which way it was heard. At most eight feeds of one switch are told apart; see [`Feed::bit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -233,8 +236,10 @@ pub enum Said {
 pub struct Snapshot {
     pub feed: Feed,
     pub legs: Vec<SnapshotLeg>,
-    /// Who is in which bridge: (bridge id, kind, leg ids). Legs of one mixing bridge are one call.
+    /// Who is in which bridge. Legs of one mixing bridge are one call.
     pub bridges: Vec<SnapshotBridge>,
+    /// When the first list was asked for: a leg the book heard of since then is not gone for not being listed. Absent: none is.
+    pub asked: Option<Mono>,
     /// Callers that wait now.
     pub waiting: Vec<SnapshotWaiting>,
 }
