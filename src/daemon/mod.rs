@@ -4,3 +4,5 @@ pub mod cli;
 pub mod layers;
 pub mod logs;
 pub mod verbs;
+
+pub mod demo;
