@@ -3,12 +3,16 @@
 //! Three steps over one text: a located tree (any YAML, with the place of every node), the JSON Schema of the type (so that one run
 //! names every mistake, not the first), then serde. Rooms own their types; this room only reads them.
 
+mod live;
 mod located;
+mod secret;
 
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
+
+pub use secret::SecretRef;
 
 /// One thing wrong in one file. Its `Display` is a line an operator can act on.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

@@ -1,0 +1,310 @@
+//! `config/switches/*.yaml` of kind `asterisk`: what a file may say, and what is wrong with it beyond its shape.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{
+    files::{Problem, Read, SecretRef},
+    words::{SwitchId, TenantId},
+};
+
+use crate::switches::Settings as AnySettings;
+
+/// One Asterisk. `ami`, `ari` or both must be there.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Names this switch in records, metrics and logs; never changed afterwards, because call ids are made from it.
+    pub id: SwitchId,
+    #[serde(default)]
+    pub tenant: TenantId,
+    /// IANA time zone of its calls, where the trunk's row names none.
+    #[serde(default = "zone")]
+    pub zone: String,
+    /// ISO 3166 country whose numbering its numbers follow.
+    #[serde(default = "country")]
+    pub country: String,
+    /// Area code without the leading 0 (`"21"`) of numbers that are dialled without one.
+    #[serde(default)]
+    pub area: Option<String>,
+    /// Endpoints that are trunks, without channel suffix; `*` stands for any text (`PJSIP/trunk*`).
+    pub trunks: Vec<String>,
+    /// Numbers of our own people; `X` stands for a digit (`100X`), `*` for any text.
+    #[serde(default)]
+    pub internal: Vec<String>,
+    /// Channel variables wanted, and the attribute that each becomes: `CTI_ACCOUNT: ivr.account`. Nothing else of what
+    /// dialplans set leaves the switch.
+    #[serde(default)]
+    pub variables: BTreeMap<String, String>,
+    #[serde(default)]
+    pub ami: Option<Ami>,
+    #[serde(default)]
+    pub ari: Option<Ari>,
+    /// Click-to-dial; absent: refused.
+    #[serde(default)]
+    pub dial: Option<DialSettings>,
+}
+
+/// The manager interface, `manager.conf` on the switch.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ami {
+    pub host: String,
+    /// 5038, or 5039 with TLS, by Asterisk's own custom.
+    #[serde(default = "ami_port")]
+    pub port: u16,
+    /// Absent: plain TCP, which is for loopback and nothing else: the password goes over it as it is.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    pub user: String,
+    pub secret: SecretRef,
+}
+
+/// The REST interface, `ari.conf` on the switch.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Ari {
+    /// `http://127.0.0.1:8088` or `https://pbx.example.com:8089`, with the prefix of `http.conf` if it has one, without `/ari`.
+    pub url: String,
+    /// Only for `https`; absent: the system's certificate authorities.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Name of the Stasis application. Whoever connects with the same name later takes the events over, so each
+    /// daemon needs its own.
+    #[serde(default = "app")]
+    pub app: String,
+    pub user: String,
+    pub secret: SecretRef,
+}
+
+/// Whom to trust.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file of the authorities that may have signed the switch's certificate.
+    #[serde(default = "ca_file")]
+    pub ca_file: PathBuf,
+    /// The name in the certificate, where it is not the host connected to. Only for AMI.
+    #[serde(default)]
+    pub server_name: Option<String>,
+}
+
+/// How an agent's call is placed: the agent's phone first, then `context` is run with the number as extension.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DialSettings {
+    /// The dialplan context that takes the number over to the trunk.
+    pub context: String,
+    /// What the agent's phone shows while it rings; absent: the number that will be dialled.
+    #[serde(default)]
+    pub caller_id: Option<String>,
+    /// How long the agent's phone may ring.
+    #[serde(default = "dial_timeout")]
+    pub timeout_ms: u32,
+    /// Absent: by AMI if there is AMI, else by ARI.
+    #[serde(default)]
+    pub via: Option<Via>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    Ami,
+    Ari,
+}
+
+impl Settings {
+    /// Over which link commands go; `None` when click-to-dial is not set up.
+    #[must_use]
+    pub fn dial_via(&self) -> Option<Via> {
+        let dial = self.dial.as_ref()?;
+        Some(dial.via.unwrap_or(if self.ami.is_some() { Via::Ami } else { Via::Ari }))
+    }
+
+    /// What the shape of the file cannot say.
+    #[must_use]
+    pub fn problems(&self, read: &Read<AnySettings>) -> Vec<Problem> {
+        let mut out = Vec::new();
+        let mut wrong = |key: &str, found: String, wanted: &str| out.push(read.problem(key, found, wanted));
+        if self.ami.is_none() && self.ari.is_none() {
+            wrong("asterisk", "there is neither \"ami\" nor \"ari\"".into(), "add one of them, or both");
+        }
+        if self.id.as_str().is_empty()
+            || !self.id.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        {
+            wrong("asterisk.id", "this is no id".into(), "letters, digits, \"-\", \"_\" and \".\"");
+        }
+        if self.trunks.is_empty() {
+            wrong("asterisk.trunks", "the list is empty".into(), "at least one endpoint, for example \"PJSIP/trunk*\"");
+        }
+        for (i, pattern) in self.trunks.iter().enumerate() {
+            if !pattern.contains('/') {
+                wrong(
+                    &format!("asterisk.trunks[{i}]"),
+                    "there is no technology in it".into(),
+                    "technology and endpoint, for example \"PJSIP/trunk*\"",
+                );
+            }
+        }
+        for name in self.variables.keys() {
+            let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+            if !plain {
+                wrong(
+                    &format!("asterisk.variables.{name}"),
+                    "this is no channel variable".into(),
+                    "letters, digits and \"_\", without the \"_\" in front that make it inherited",
+                );
+            }
+        }
+        if let Some(ami) = &self.ami {
+            line(&mut wrong, "asterisk.ami.host", &ami.host);
+            line(&mut wrong, "asterisk.ami.user", &ami.user);
+        }
+        if let Some(ari) = &self.ari {
+            line(&mut wrong, "asterisk.ari.user", &ari.user);
+            let url = reqwest_url(&ari.url);
+            match &url {
+                Some((secure, _)) if ari.tls.is_some() && !secure => {
+                    wrong("asterisk.ari.tls", "the url begins with http".into(), "an https url, or no \"tls\"");
+                }
+                Some(_) => {}
+                None => wrong(
+                    "asterisk.ari.url",
+                    "this is no address of an ARI".into(),
+                    "http://HOST:8088 or https://HOST:8089, without user, query and \"/ari\"",
+                ),
+            }
+            if ari.app.is_empty() || !ari.app.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+                wrong(
+                    "asterisk.ari.app",
+                    "this is no name of an application".into(),
+                    "letters, digits, \"-\", \"_\" and \".\"",
+                );
+            }
+            if ari.user.contains(':') {
+                wrong(
+                    "asterisk.ari.user",
+                    "there is a colon in it".into(),
+                    "HTTP's basic authentication has no colon in a user's name",
+                );
+            }
+        }
+        if let Some(dial) = &self.dial {
+            line(&mut wrong, "asterisk.dial.context", &dial.context);
+            if let Some(caller_id) = &dial.caller_id {
+                line(&mut wrong, "asterisk.dial.caller_id", caller_id);
+            }
+            if !(1_000..=120_000).contains(&dial.timeout_ms) {
+                wrong("asterisk.dial.timeout_ms", format!("found {}", dial.timeout_ms), "1000 to 120000");
+            }
+            let there = match self.dial_via() {
+                Some(Via::Ami) => self.ami.is_some(),
+                Some(Via::Ari) => self.ari.is_some(),
+                None => true,
+            };
+            if !there {
+                wrong("asterisk.dial.via", "the link named here is not set up".into(), "one that this file sets up");
+            }
+        }
+        out
+    }
+}
+
+/// A value that goes into a line of AMI as it is.
+fn line(wrong: &mut impl FnMut(&str, String, &str), key: &str, value: &str) {
+    if value.is_empty() || value.bytes().any(|b| b.is_ascii_control()) {
+        wrong(key, "it is empty or has control characters in it".into(), "one line of text");
+    }
+}
+
+/// Secure or not, and the url as it is used (no slash at its end); `None` when it is not one we can use.
+pub(super) fn reqwest_url(text: &str) -> Option<(bool, String)> {
+    let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (_, Some(rest)) => (false, rest),
+        _ => return None,
+    };
+    let usable = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]/".contains(&b);
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.is_empty() || !rest.bytes().all(usable) {
+        return None;
+    }
+    Some((secure, text.trim_end_matches('/').to_owned()))
+}
+
+fn zone() -> String {
+    "Asia/Shanghai".to_owned()
+}
+fn country() -> String {
+    "CN".to_owned()
+}
+const fn ami_port() -> u16 {
+    5038
+}
+fn app() -> String {
+    "linecard".to_owned()
+}
+/// Debian's and Alpine's bundle; others name theirs.
+fn ca_file() -> PathBuf {
+    "/etc/ssl/certs/ca-certificates.crt".into()
+}
+const fn dial_timeout() -> u32 {
+    30_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files;
+
+    const EXAMPLE: &str = include_str!("../../../config/switches/asterisk.yaml");
+
+    #[test]
+    fn the_example_file_is_good_and_says_every_default() {
+        let read = files::read::<AnySettings>("asterisk.yaml", EXAMPLE).unwrap();
+        assert_eq!(read.value.problems(&read), []);
+        let AnySettings::Asterisk(told) = &read.value;
+        let short = "asterisk:\n  id: pbx1\n  trunks: ['PJSIP/trunk*']\n  ami: {host: 127.0.0.1, user: linecard, secret: {credential: ami}}\n  ari: {url: 'http://127.0.0.1:8088', user: linecard, secret: {credential: ari}}\n  dial: {context: click2dial}\n";
+        let short = files::read::<AnySettings>("short.yaml", short).unwrap();
+        let AnySettings::Asterisk(defaults) = &short.value;
+        // What has no default of ours is an example there.
+        let mut told = told.clone();
+        told.area = None;
+        told.internal.clear();
+        told.variables.clear();
+        told.dial.as_mut().unwrap().via = None;
+        assert_eq!(&told, defaults);
+    }
+
+    #[test]
+    fn every_mistake_is_told_with_its_place() {
+        let text = "asterisk:\n  id: 'pbx 1'\n  trunks: [trunk]\n  variables: {'CHANNEL(x)': a}\n  ari: {url: 'ftp://x', user: 'a:b', secret: {env: A}}\n  dial: {context: c, timeout_ms: 5, via: ami}\n";
+        let read = files::read::<AnySettings>("x.yaml", text).unwrap();
+        let keys: Vec<(u32, String)> = read.value.problems(&read).into_iter().map(|p| (p.line, p.key)).collect();
+        let expected = [
+            (2, "asterisk.id"),
+            (3, "asterisk.trunks[0]"),
+            (4, "asterisk.variables.CHANNEL(x)"),
+            (5, "asterisk.ari.url"),
+            (5, "asterisk.ari.user"),
+            (6, "asterisk.dial.timeout_ms"),
+            (6, "asterisk.dial.via"),
+        ];
+        assert_eq!(keys, expected.map(|(line, key)| (line, key.to_owned())));
+    }
+
+    #[test]
+    fn unknown_and_missing_keys_are_named_inside_the_kind() {
+        let text = "asterisk:\n  id: pbx1\n  trunk: [PJSIP/trunk]\n";
+        let lines: Vec<String> = files::read::<AnySettings>("x.yaml", text)
+            .map(|_| ())
+            .unwrap_err()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(lines.iter().any(|l| l.contains("the key \"trunks\" is missing")), "{lines:?}");
+        assert!(lines.iter().any(|l| l.starts_with("x.yaml:3:3: asterisk.trunk: ")), "{lines:?}");
+    }
+}
