@@ -5,9 +5,12 @@
 
 pub mod dice;
 pub mod events;
+pub mod hosts;
 pub mod live;
+pub mod people;
 pub mod story;
 pub mod switch;
+pub mod systems;
 
 mod acts;
 mod answers;

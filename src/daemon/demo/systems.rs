@@ -1,0 +1,418 @@
+//! The demo's business systems: an ERP, a loyalty scheme, an order system and a ticket desk, each with its own way of proving who
+//! asks and its own shape of answers, as real ones have.
+//!
+//! Still: a request comes in, an answer goes out, and what was written is in the ledger. `hosts.rs` puts them on sockets
+//! and knows how to be slow, silent or dead.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::words::{Now, Wall};
+
+use super::people::{PEOPLE, Person};
+
+/// Which system a host plays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum System {
+    /// Key in a header; JSON.
+    Erp,
+    /// Basic auth; XML.
+    Loyalty,
+    /// No auth; JSON that says failure inside status 200.
+    Orders,
+    /// Bearer token; JSON, writes, and a page for people.
+    Tickets,
+}
+
+impl System {
+    pub const ALL: [System; 4] = [System::Erp, System::Loyalty, System::Orders, System::Tickets];
+
+    /// The connector's id.
+    #[must_use]
+    pub fn id(self) -> &'static str {
+        match self {
+            System::Erp => "erp",
+            System::Loyalty => "loyalty",
+            System::Orders => "orders",
+            System::Tickets => "desk",
+        }
+    }
+}
+
+/// What the connectors prove themselves with. Made-up secrets of a made-up company.
+pub const ERP_KEY: &str = "demo-erp-key";
+pub const LOYALTY_USER: &str = "linecard";
+pub const LOYALTY_PASSWORD: &str = "demo-loyalty";
+pub const DESK_TOKEN: &str = "demo-desk-token";
+
+/// A request as a host heard it.
+#[derive(Debug, Default)]
+pub struct Request {
+    pub method: String,
+    /// Without the query.
+    pub path: String,
+    pub query: BTreeMap<String, String>,
+    /// Of the `X-Api-Key` or `Authorization` header.
+    pub key: Option<String>,
+    pub authorization: Option<String>,
+    pub body: Vec<u8>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    pub kind: &'static str,
+    pub body: String,
+}
+
+/// One thing that was written: the ledger's line. Kept whatever became of the answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Written {
+    /// `ticket` or `note`.
+    pub what: &'static str,
+    /// The id it got.
+    pub id: u64,
+    /// The ticket a note is on; the ticket itself otherwise.
+    pub ticket: u64,
+    /// Our call's ULID, as it came.
+    pub call: String,
+    /// The effect's key, as it came.
+    pub key: String,
+    pub subject: String,
+    pub text: String,
+    pub contact: Option<u64>,
+    pub at: Wall,
+}
+
+/// All that the systems know and were told.
+#[derive(Debug, Default)]
+pub struct World {
+    written: Vec<Written>,
+}
+
+impl World {
+    /// Everything that was written, in order.
+    #[must_use]
+    pub fn ledger(&self) -> &[Written] {
+        &self.written
+    }
+
+    /// Answers one request at one system.
+    pub fn answer(&mut self, system: System, request: &Request, now: Now) -> Reply {
+        match system {
+            System::Erp => erp(request),
+            System::Loyalty => loyalty(request),
+            System::Orders => orders(request),
+            System::Tickets => self.tickets(request, now),
+        }
+    }
+
+    fn tickets(&mut self, request: &Request, now: Now) -> Reply {
+        let segments: Vec<&str> = request.path.split('/').filter(|s| !s.is_empty()).collect();
+        if segments.is_empty() {
+            return self.page();
+        }
+        if request.authorization.as_deref() != Some(&format!("Bearer {DESK_TOKEN}")) {
+            return Reply::json(401, &json!({"error": "token missing or wrong"}));
+        }
+        match (request.method.as_str(), segments.as_slice()) {
+            ("GET", ["api", "me"]) => Reply::json(200, &json!({"login": "linecard", "may": ["read", "write"]})),
+            ("GET", ["api", "contacts"]) => {
+                let contacts = known_by(request.query.get("phone"));
+                let contacts: Vec<Value> =
+                    contacts.map(|p| json!({"id": p.id, "name": p.name, "phone": p.typed})).collect();
+                Reply::json(200, &json!({"contacts": contacts}))
+            }
+            ("GET", ["api", "tickets"]) => {
+                let wanted = |w: &&Written| {
+                    let is = |key: &str, value: &str| request.query.get(key).is_none_or(|wanted| wanted == value);
+                    w.what == "ticket"
+                        && is("call", &w.call)
+                        && is("key", &w.key)
+                        && is("contact", &w.contact.map(|c| c.to_string()).unwrap_or_default())
+                };
+                let tickets: Vec<Value> = self.written.iter().filter(wanted).map(|w| ticket(w)).collect();
+                Reply::json(200, &json!({"tickets": tickets}))
+            }
+            ("POST", ["api", "tickets"]) => self.write(request, "ticket", None, now),
+            ("GET", ["api", "tickets", id, "notes"]) => {
+                let Some(on) = self.ticket(id) else { return Reply::json(404, &json!({"error": "no such ticket"})) };
+                let key = request.query.get("key");
+                let notes = self.written.iter().filter(|w| w.what == "note" && w.ticket == on);
+                let notes: Vec<Value> = notes
+                    .filter(|w| key.is_none_or(|key| *key == w.key))
+                    .map(|w| json!({"id": w.id, "key": w.key, "text": w.text}))
+                    .collect();
+                Reply::json(200, &json!({"notes": notes}))
+            }
+            ("POST", ["api", "tickets", id, "notes"]) => match self.ticket(id) {
+                Some(on) => self.write(request, "note", Some(on), now),
+                None => Reply::json(404, &json!({"error": "no such ticket"})),
+            },
+            _ => Reply::json(404, &json!({"error": "no such page"})),
+        }
+    }
+
+    fn ticket(&self, id: &str) -> Option<u64> {
+        let id = id.parse().ok()?;
+        self.written.iter().any(|w| w.what == "ticket" && w.id == id).then_some(id)
+    }
+
+    fn write(&mut self, request: &Request, what: &'static str, on: Option<u64>, now: Now) -> Reply {
+        let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
+            return Reply::json(400, &json!({"error": "that is no JSON"}));
+        };
+        let text = |key: &str| match body.get(key) {
+            Some(Value::String(text)) => text.clone(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => String::new(),
+        };
+        if what == "ticket" && text("subject").is_empty() {
+            return Reply::json(422, &json!({"error": "a ticket needs a subject"}));
+        }
+        let id = self.written.len() as u64 + 1;
+        let written = Written {
+            what,
+            id,
+            ticket: on.unwrap_or(id),
+            call: text("call"),
+            key: text("key"),
+            subject: text("subject"),
+            text: text("text"),
+            contact: text("contact").parse().ok(),
+            at: now.wall,
+        };
+        let reply = match what {
+            "ticket" => json!({"ticket": ticket(&written)}),
+            _ => json!({"note": {"id": id}}),
+        };
+        self.written.push(written);
+        Reply::json(201, &reply)
+    }
+
+    /// What was made, for a person who wants to see it; newest first.
+    fn page(&self) -> Reply {
+        let mut rows = String::new();
+        for w in self.written.iter().rev().take(200) {
+            let name = w.contact.and_then(|id| PEOPLE.iter().find(|p| u64::from(p.id) == id)).map_or("-", |p| p.name);
+            rows.push_str(&format!(
+                "<tr><td>{}</td><td>{} #{}</td><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>",
+                escape(&w.at.to_string()),
+                w.what,
+                w.ticket,
+                escape(name),
+                escape(&w.subject),
+                escape(&w.text).replace('\n', "<br>"),
+                escape(&w.call),
+            ));
+        }
+        let body = format!(
+            "<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content=3><title>Demo ticket desk</title>\
+             <style>body{{font:15px system-ui;margin:2em}}table{{border-collapse:collapse}}td,th{{border-bottom:1px solid #ccc;\
+             padding:.4em .8em;text-align:left;vertical-align:top}}</style><h1>Demo ticket desk / 工单</h1>\
+             <p>{} written by Linecard. The newest are on top; the page renews itself.</p>\
+             <table><tr><th>at<th>what<th>customer<th>subject<th>text<th>call</tr>{rows}</table></html>",
+            self.written.len(),
+        );
+        Reply { status: 200, kind: "text/html; charset=utf-8", body }
+    }
+}
+
+fn ticket(w: &Written) -> Value {
+    json!({
+        "id": w.id, "subject": w.subject, "status": "open", "contact": w.contact, "call": w.call, "key": w.key,
+        "created_at": w.at.to_string(),
+    })
+}
+
+fn erp(request: &Request) -> Reply {
+    if request.key.as_deref() != Some(ERP_KEY) {
+        return Reply::json(403, &json!({"code": "KEY_INVALID", "message": "key missing or wrong"}));
+    }
+    let segments: Vec<&str> = request.path.split('/').filter(|s| !s.is_empty()).collect();
+    match segments.as_slice() {
+        ["v2", "whoami"] => Reply::json(200, &json!({"user": "linecard", "company": "demo"})),
+        ["v2", "customers"] => {
+            let found: Vec<Value> = known_by(request.query.get("phone")).map(erp_customer).collect();
+            Reply::json(200, &json!({"total": found.len(), "items": found}))
+        }
+        ["v2", "customers", id] => match person(id) {
+            Some(p) => Reply::json(200, &erp_customer(p)),
+            None => Reply::json(404, &json!({"code": "NOT_FOUND"})),
+        },
+        ["v2", "customers", id, "balance"] => match person(id) {
+            // As text: a balance is money, and money is no floating number.
+            Some(p) => Reply::json(200, &json!({"balance": p.balance, "currency": "CNY"})),
+            None => Reply::json(404, &json!({"code": "NOT_FOUND"})),
+        },
+        _ => Reply::json(404, &json!({"code": "NO_SUCH_PATH"})),
+    }
+}
+
+fn erp_customer(p: &Person) -> Value {
+    json!({"id": p.id, "name": p.name, "company": p.company, "level": p.level, "phones": [p.typed]})
+}
+
+fn loyalty(request: &Request) -> Reply {
+    let expected = base64::engine::general_purpose::STANDARD.encode(format!("{LOYALTY_USER}:{LOYALTY_PASSWORD}"));
+    if request.authorization.as_deref() != Some(&format!("Basic {expected}")) {
+        return Reply::xml(401, "<error code=\"auth\">who are you</error>");
+    }
+    let segments: Vec<&str> = request.path.split('/').filter(|s| !s.is_empty()).collect();
+    let member = |p: &Person| {
+        format!(
+            "<member id=\"{}\"><name>{}</name><phone>{}</phone><tier>{}</tier><points>{}</points></member>",
+            p.id,
+            escape(p.name),
+            escape(p.typed),
+            p.tier,
+            p.points
+        )
+    };
+    match segments.as_slice() {
+        ["me"] => Reply::xml(200, "<me><login>linecard</login></me>"),
+        ["members"] => {
+            let members: String = known_by(request.query.get("phone")).map(member).collect();
+            Reply::xml(200, &format!("<members>{members}</members>"))
+        }
+        ["members", id] => match person(id) {
+            Some(p) => Reply::xml(200, &member(p)),
+            None => Reply::xml(404, "<error code=\"unknown-member\"/>"),
+        },
+        _ => Reply::xml(404, "<error code=\"path\"/>"),
+    }
+}
+
+fn orders(request: &Request) -> Reply {
+    let segments: Vec<&str> = request.path.split('/').filter(|s| !s.is_empty()).collect();
+    // Says failure inside a success, as many do.
+    let failed = |message: &str| Reply::json(200, &json!({"errcode": 40004, "errmsg": message}));
+    match segments.as_slice() {
+        ["version"] => Reply::json(200, &json!({"errcode": 0, "version": "3.1"})),
+        ["buyers"] => {
+            let buyers = known_by(request.query.get("phone"));
+            let buyers: Vec<Value> =
+                buyers.map(|p| json!({"buyer_id": p.id, "buyer_name": p.name, "mobile": p.typed})).collect();
+            Reply::json(200, &json!({"errcode": 0, "buyers": buyers}))
+        }
+        ["buyers", id, "orders"] => match person(id) {
+            Some(p) => {
+                let orders: Vec<Value> = p
+                    .orders
+                    .iter()
+                    .map(|(no, what, state, amount)| json!({"no": no, "what": what, "state": state, "amount": amount}))
+                    .collect();
+                Reply::json(200, &json!({"errcode": 0, "orders": orders}))
+            }
+            None => failed("buyer does not exist"),
+        },
+        _ => failed("path does not exist"),
+    }
+}
+
+/// As carelessly as real systems search: whoever shares the last eight digits. Who really matches, the asker has to compare.
+fn known_by(phone: Option<&String>) -> impl Iterator<Item = &'static Person> {
+    let digits: String = phone.map(|p| p.chars().filter(char::is_ascii_digit).collect()).unwrap_or_default();
+    let tail: String = digits.chars().rev().take(8).collect::<Vec<_>>().into_iter().rev().collect();
+    PEOPLE.iter().filter(move |p| tail.len() >= 7 && p.digits.ends_with(&tail))
+}
+
+fn person(id: &str) -> Option<&'static Person> {
+    let id: u32 = id.parse().ok()?;
+    PEOPLE.iter().find(|p| p.id == id)
+}
+
+impl Reply {
+    fn json(status: u16, body: &Value) -> Reply {
+        Reply { status, kind: "application/json", body: body.to_string() }
+    }
+
+    fn xml(status: u16, body: &str) -> Reply {
+        let body = format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>{body}");
+        Reply { status, kind: "application/xml; charset=utf-8", body }
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::words::Mono;
+
+    use super::*;
+
+    const NOW: Now = Now { wall: Wall(1_795_347_846_000), mono: Mono(0) };
+
+    fn desk(method: &str, path: &str, query: &[(&str, &str)], body: &str) -> Request {
+        Request {
+            method: method.into(),
+            path: path.into(),
+            query: query.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            authorization: Some(format!("Bearer {DESK_TOKEN}")),
+            body: body.into(),
+            ..Request::default()
+        }
+    }
+
+    #[test]
+    fn a_ticket_is_written_once_found_by_its_key_and_shown_on_the_page() {
+        let mut world = World::default();
+        let ticket = r#"{"subject":"Missed <call>","text":"a","call":"C","key":"K","contact":1001}"#;
+        assert_eq!(world.answer(System::Tickets, &desk("POST", "/api/tickets", &[], ticket), NOW).status, 201);
+        let found = world.answer(System::Tickets, &desk("GET", "/api/tickets", &[("key", "K")], ""), NOW);
+        assert!(found.body.contains(r#""call":"C""#), "{}", found.body);
+        let none = world.answer(System::Tickets, &desk("GET", "/api/tickets", &[("key", "other")], ""), NOW);
+        assert_eq!(none.body, r#"{"tickets":[]}"#);
+        let note = desk("POST", "/api/tickets/1/notes", &[], r#"{"text":"n","key":"K2"}"#);
+        assert_eq!(world.answer(System::Tickets, &note, NOW).status, 201);
+        assert_eq!(
+            world.ledger().iter().map(|w| (w.what, w.ticket, w.key.as_str())).collect::<Vec<_>>(),
+            [("ticket", 1, "K"), ("note", 1, "K2")]
+        );
+        let page = world.answer(System::Tickets, &Request { path: "/".into(), ..Request::default() }, NOW).body;
+        assert!(page.contains("Missed &lt;call&gt;") && page.contains("陈静"));
+    }
+
+    #[test]
+    fn who_does_not_prove_itself_is_refused_everywhere_that_asks() {
+        let mut world = World::default();
+        let bare = |path: &str| Request { method: "GET".into(), path: path.into(), ..Request::default() };
+        assert_eq!(world.answer(System::Erp, &bare("/v2/customers"), NOW).status, 403);
+        assert_eq!(world.answer(System::Loyalty, &bare("/members"), NOW).status, 401);
+        assert_eq!(world.answer(System::Tickets, &bare("/api/tickets"), NOW).status, 401);
+        assert_eq!(world.answer(System::Orders, &bare("/version"), NOW).status, 200);
+    }
+
+    #[test]
+    fn a_search_is_careless_a_shared_number_gives_two_and_an_unknown_one_none() {
+        let ask = |phone: &str| {
+            let request = Request {
+                method: "GET".into(),
+                path: "/v2/customers".into(),
+                query: [("phone".to_owned(), phone.to_owned())].into(),
+                key: Some(ERP_KEY.into()),
+                ..Request::default()
+            };
+            let reply = World::default().answer(System::Erp, &request, NOW);
+            serde_json::from_str::<Value>(&reply.body).unwrap()["total"].as_u64()
+        };
+        // 00138000 are the last eight digits of two people; only a strict comparison tells them apart.
+        assert_eq!(ask("13800138000"), Some(2));
+        assert_eq!(ask("02088886666"), Some(2));
+        assert_eq!(ask("+442079460123"), Some(1));
+        assert_eq!(ask("13700137000"), Some(0));
+        assert_eq!(ask(""), Some(0));
+    }
+
+    #[test]
+    fn an_order_system_says_failure_inside_a_success() {
+        let request = Request { method: "GET".into(), path: "/buyers/9/orders".into(), ..Request::default() };
+        let reply = World::default().answer(System::Orders, &request, NOW);
+        assert_eq!((reply.status, reply.body.contains("40004")), (200, true));
+    }
+}
