@@ -1,3 +1,7 @@
-//! One test program: it links once and keeps the loop quick. A module per promise.
+//! One test program: it links once and keeps the loop quick. A module per promise. Stories on real servers are in `tests/real/`
+//! (feature `real-servers`, started by `tests/run`).
 
 mod agents;
+mod house;
+#[cfg(feature = "real-servers")]
+mod systemd;
