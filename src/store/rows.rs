@@ -1,0 +1,388 @@
+//! The store's own words. Plain serialisable values; a body is JSON text that the store never reads.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    private::Private,
+    words::{AgentId, CallId, SwitchId, SystemId, TenantId, Wall},
+};
+
+/// One transaction: all of it is durable when `submit` answers, or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Batch {
+    pub records: Vec<RecordRow>,
+    pub checkpoints: Vec<CheckpointRow>,
+    /// Calls that are open no longer: their checkpoint rows go.
+    pub closed: Vec<CallKey>,
+    pub notes: Vec<NoteRow>,
+    pub effects: Vec<EffectSet>,
+    pub audit: Vec<AuditRow>,
+}
+
+impl Batch {
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+            && self.checkpoints.is_empty()
+            && self.closed.is_empty()
+            && self.notes.is_empty()
+            && self.effects.is_empty()
+            && self.audit.is_empty()
+    }
+
+    /// Adds `next` behind this one; the order within each kind is kept.
+    pub fn append(&mut self, mut next: Batch) {
+        // A checkpoint that comes after a close of the same call (or the other way round) must win, as it would have in two batches.
+        self.checkpoints.retain(|row| !next.closed.iter().any(|key| key.call == row.call && key.tenant == row.tenant));
+        self.closed.retain(|key| !next.checkpoints.iter().any(|row| key.call == row.call && key.tenant == row.tenant));
+        self.records.append(&mut next.records);
+        self.checkpoints.append(&mut next.checkpoints);
+        self.closed.append(&mut next.closed);
+        self.notes.append(&mut next.notes);
+        self.effects.append(&mut next.effects);
+        self.audit.append(&mut next.audit);
+    }
+
+    /// About how many bytes it holds, for the bound of the writer's queue.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let records: usize = self.records.iter().map(|row| row.body.expose().len()).sum();
+        let open: usize = self.checkpoints.iter().map(|row| row.body.expose().len()).sum();
+        let notes: usize = self.notes.iter().map(|row| row.body.expose().len()).sum();
+        let effects: usize =
+            self.effects.iter().flat_map(|set| &set.puts).map(|put| put.row.inputs.expose().len()).sum();
+        256 + records + open + notes + effects
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CallKey {
+    pub tenant: TenantId,
+    pub call: CallId,
+}
+
+/// A call as written down. An older revision never replaces a newer one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordRow {
+    pub tenant: TenantId,
+    pub call: CallId,
+    pub revision: u32,
+    /// Version of the body's shape.
+    pub schema: u32,
+    pub started_at: Option<Wall>,
+    pub ended_at: Option<Wall>,
+    pub direction: Option<String>,
+    pub outcome: Option<String>,
+    pub queue: Option<String>,
+    /// The call record as JSON.
+    pub body: Private<String>,
+}
+
+/// A call that is still up: what a restart must know of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckpointRow {
+    pub tenant: TenantId,
+    pub call: CallId,
+    pub switch: SwitchId,
+    pub schema: u32,
+    /// When it was first seen.
+    pub opened_at: Wall,
+    /// JSON of the room that wrote it.
+    pub body: Private<String>,
+}
+
+/// What one agent said of one call; the newest replaces what the same agent said before under the same kind.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteRow {
+    pub tenant: TenantId,
+    pub call: CallId,
+    pub agent: AgentId,
+    /// `notes`, `wrapup` or `customer`.
+    pub kind: String,
+    pub at: Wall,
+    /// JSON of the room that wrote it.
+    pub body: Private<String>,
+}
+
+/// Everything a call is to have done at the business systems by what is known now. What was put before for this call and is not in
+/// `puts` any more is withdrawn, unless it may have been sent already.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EffectSet {
+    pub call: CallKey,
+    pub puts: Vec<EffectPut>,
+    /// When this was concluded; a withdrawal is dated with it.
+    pub at: Wall,
+}
+
+/// An effect as it should be. If it does not exist, it is made. If it exists and cannot have reached the system yet, it is changed
+/// in place. If it may have, and its content differs from what was put last, `amend` is done as an effect of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EffectPut {
+    pub row: EffectRow,
+    pub amend: Option<Amend>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amend {
+    pub operation: String,
+    /// JSON object.
+    pub inputs: Private<String>,
+    /// Input name to dotted path in the answer that the amended effect got (`ticket` from `ticket.id`); filled when it is sent.
+    pub from_result: Vec<(String, String)>,
+}
+
+/// One thing to be done at a business system.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EffectRow {
+    /// [`effect_key`] of tenant, call, system and step; the same for ever.
+    pub key: String,
+    /// The key of the effect that this one amends; its own key where it amends none.
+    pub base: String,
+    pub tenant: TenantId,
+    pub call: CallId,
+    /// Place among the call's effects, assigned by the store: lower goes first.
+    pub place: u64,
+    /// The name that the rule gives it.
+    pub step: String,
+    pub system: SystemId,
+    pub operation: String,
+    /// JSON object.
+    pub inputs: Private<String>,
+    /// See [`Amend::from_result`].
+    pub from_result: Vec<(String, String)>,
+    /// Counts changes of the inputs from 1.
+    pub revision: u32,
+    pub state: State,
+    pub due_at: Wall,
+    /// When its 72 hours began.
+    pub born_at: Wall,
+    pub attempts: u32,
+    /// An attempt may have been done by the system without our knowing: look before the next one.
+    pub unsure: bool,
+    /// Why it is where it is, without personal data.
+    pub reason: Option<String>,
+    /// What the system answered when it was done, JSON.
+    pub result: Option<Private<String>>,
+    /// The answer that the amended effect got, filled by a claim.
+    pub base_result: Option<Private<String>>,
+    pub rules_hash: String,
+    pub connector_hash: String,
+    /// Of the claim it is under.
+    pub fence: u64,
+    pub updated_at: Wall,
+}
+
+/// Where an effect is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Not tried yet.
+    Waiting,
+    /// In the hands of a deliverer, until its lease ends.
+    Claimed,
+    /// Tried; goes again at `due_at`.
+    Later,
+    /// The system has it.
+    Done,
+    /// Given up, with a reason; a person may retry it.
+    Dead,
+    /// Nobody can know whether the system has it; a person must look.
+    Person,
+    /// Taken out by a person.
+    Dropped,
+    /// Never sent, and no longer called for by the amended record.
+    Withdrawn,
+}
+
+impl State {
+    pub const ALL: [Self; 8] = [
+        Self::Waiting,
+        Self::Claimed,
+        Self::Later,
+        Self::Done,
+        Self::Dead,
+        Self::Person,
+        Self::Dropped,
+        Self::Withdrawn,
+    ];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Claimed => "claimed",
+            Self::Later => "later",
+            Self::Done => "done",
+            Self::Dead => "dead",
+            Self::Person => "person",
+            Self::Dropped => "dropped",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == word)
+    }
+
+    /// Still to be done by us; what comes behind it in the same call waits.
+    #[must_use]
+    pub const fn is_open(self) -> bool {
+        matches!(self, Self::Waiting | Self::Claimed | Self::Later)
+    }
+}
+
+/// What a deliverer asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    pub now: Wall,
+    /// How long the claim holds without a settlement.
+    pub lease_ms: i64,
+    /// How long after a claim was abandoned (lease over, or its daemon gone) it is left alone: the request may still be on
+    /// its way inside the system, and a look that comes too early would not see it.
+    pub quiet_ms: i64,
+    /// Effects per system at most; systems not named get `room_else`.
+    pub room: Vec<(SystemId, usize)>,
+    pub room_else: usize,
+}
+
+/// How a claimed effect went on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settled {
+    pub key: String,
+    /// That of the claim; a settlement under another fence changes nothing.
+    pub fence: u64,
+    pub at: Wall,
+    pub next: Next,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    Done {
+        result: Option<Private<String>>,
+    },
+    Later {
+        due_at: Wall,
+        reason: String,
+        unsure: bool,
+    },
+    Dead {
+        reason: String,
+        unsure: bool,
+    },
+    Person {
+        reason: String,
+    },
+    /// Given back untried (shutdown, or no room), as sure or unsure as it was claimed.
+    Back {
+        unsure: bool,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    pub tenant: TenantId,
+    pub at: Wall,
+    /// An agent's id, or `cli`, or `outbox`.
+    pub who: String,
+    /// `outbox.drop`, `outbox.retry`, `customer.chosen`, ...
+    pub what: String,
+    /// A call id or an effect's key.
+    pub about: String,
+    /// Free of personal data.
+    pub reason: Option<String>,
+}
+
+/// All that is stored of one call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct History {
+    pub record: Option<RecordRow>,
+    pub checkpoint: Option<CheckpointRow>,
+    pub notes: Vec<NoteRow>,
+    pub effects: Vec<EffectRow>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordFilter {
+    pub tenant: Option<TenantId>,
+    pub outcome: Option<String>,
+    pub since: Option<Wall>,
+    /// Newest first; 0 is 100.
+    pub limit: usize,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EffectFilter {
+    pub tenant: Option<TenantId>,
+    pub call: Option<CallId>,
+    pub system: Option<SystemId>,
+    /// Empty: all but done, withdrawn and dropped.
+    pub states: Vec<State>,
+    /// Newest first; 0 is 100.
+    pub limit: usize,
+}
+
+/// For the metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stats {
+    /// Effects in each state that has any but `done`, `withdrawn` and `dropped` (which only grow).
+    pub outbox: Vec<(State, u64)>,
+    /// The earliest `due_at` of those still to be done by us; it may lie ahead.
+    pub oldest_due: Option<Wall>,
+    pub open_calls: u64,
+    /// Commits, and batches that went into them, since this daemon opened the store.
+    pub commits: u64,
+    pub batches: u64,
+    /// Length of the write-ahead log file, bytes.
+    pub wal_bytes: u64,
+}
+
+/// The key of an effect: the same bytes after a restart, a restore and at another daemon, for as long as the record lives. 160 bits of
+/// SHA-256 in hex; each part is preceded by its length, so that no two lists of parts read the same.
+#[must_use]
+pub fn effect_key(tenant: &TenantId, call: CallId, system: &SystemId, step: &str) -> String {
+    let call = call.to_string();
+    let mut hash = Sha256::new();
+    for part in ["linecard effect 1", tenant.as_str(), &call, system.as_str(), step] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finalize().iter().take(20).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_never_changes() {
+        let call: CallId = "01JD0000000000000000000001".parse().unwrap();
+        let key = effect_key(&"default".into(), call, &"redmine".into(), "call-note");
+        // Written down once: if this fails, every effect in the field gets a second key and is done twice.
+        assert_eq!(key, "7bf9f62d569e4a960b0b6a64259e327aec5d8799");
+        assert_ne!(key, effect_key(&"default".into(), call, &"redminec".into(), "all-note"));
+    }
+
+    #[test]
+    fn appended_batches_end_where_the_same_batches_one_by_one_would() {
+        let call: CallId = "01JD0000000000000000000001".parse().unwrap();
+        let key = CallKey { tenant: TenantId::default(), call };
+        let row = CheckpointRow {
+            tenant: TenantId::default(),
+            call,
+            switch: "pbx1".into(),
+            schema: 1,
+            opened_at: Wall(1),
+            body: "{}".into(),
+        };
+        let open = Batch { checkpoints: vec![row], ..Batch::default() };
+        let close = Batch { closed: vec![key], ..Batch::default() };
+        let mut first = open.clone();
+        first.append(close.clone());
+        assert_eq!((first.checkpoints.len(), first.closed.len()), (0, 1));
+        let mut second = close;
+        second.append(open);
+        assert_eq!((second.checkpoints.len(), second.closed.len()), (1, 0));
+    }
+}

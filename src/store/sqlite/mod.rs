@@ -1,0 +1,187 @@
+//! SQLite behind the store's words: one writer thread with group commit, a checkpointer beside it, and a door for
+//! the command line.
+//!
+//! WAL with synchronous=FULL: what was answered is on the disk. The queue to the writer is bounded by weight (64 MiB) and by
+//! number (10,000); when it is full, `submit` waits for room, and its caller's own bounded channel fills.
+
+mod outbox;
+mod read;
+mod reader;
+mod schema;
+mod write;
+mod writer;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, mpsc},
+};
+
+use tokio::sync::{Notify, Semaphore, oneshot};
+
+use super::{
+    OnDamage, Settings, StoreError,
+    rows::{Batch, CallKey, CheckpointRow, Claim, EffectRow, History, Settled, Stats},
+};
+
+pub use reader::Reader;
+use writer::{Job, Sent, Writer};
+
+/// 64 MiB in units of [`UNIT`]; a batch costs at least one unit, so 10,485 batches at most.
+const ROOM: usize = 64 * 1024 * 1024 / UNIT;
+const UNIT: usize = 6_400;
+
+/// The daemon's handle; clones share one writer. When the last clone goes, the writer finishes what it was given and ends.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    jobs: Option<mpsc::Sender<Sent>>,
+    room: Arc<Semaphore>,
+    fence: u64,
+    path: PathBuf,
+    set_aside: Option<PathBuf>,
+    effects: Arc<Notify>,
+    writer: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Store {
+    /// Opens, locks, checks and migrates the file, takes the next fence and starts the writer. Blocks; call it before the runtimes start.
+    ///
+    /// # Errors
+    /// The file is damaged, in use, newer than this program, or the disk refuses.
+    pub fn open(settings: &Settings) -> Result<Self, StoreError> {
+        let path = settings.path.clone();
+        let lock = schema::lock(&path)?;
+        let mut set_aside = None;
+        let conn = match schema::open_writer(&path) {
+            Err(StoreError::Damaged { what, .. }) if settings.on_damage == OnDamage::SetAside => {
+                let to = schema::set_aside(&path, crate::live::now().wall.0)?;
+                tracing::error!(what, aside = %to.display(), "the store was damaged and is set aside; a new one is started");
+                set_aside = Some(to);
+                schema::open_writer(&path)?
+            }
+            other => other?,
+        };
+        let fence = schema::take_fence(&conn, &path)?;
+        let (jobs, inbox) = mpsc::channel();
+        let effects = Arc::new(Notify::new());
+        let writer = Writer::new(settings, conn, lock, fence, effects.clone());
+        let writer = std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(&inbox))
+            .map_err(|e| schema::disk(&path, &e.to_string()))?;
+        let room = Arc::new(Semaphore::new(ROOM));
+        let inner = Inner { jobs: Some(jobs), room, fence, path, set_aside, effects, writer: Some(writer) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// One transaction. Answers when it is durable.
+    ///
+    /// # Errors
+    /// Nothing of the batch was written. [`StoreError::passes`] says whether the same batch may be tried again.
+    pub async fn submit(&self, batch: Batch) -> Result<(), StoreError> {
+        let weight = batch.weight();
+        self.ask(weight, |answer| Job::Submit(Box::new(batch), answer)).await
+    }
+
+    /// Claims what is due, in order within each call, bounded per system. What is handed out must be settled before its lease ends.
+    /// `unsure` on a row is that of before this claim: true where an earlier attempt may have been done by the system.
+    ///
+    /// # Errors
+    /// As `submit`.
+    pub async fn claim(&self, claim: Claim) -> Result<Vec<EffectRow>, StoreError> {
+        self.ask(0, |answer| Job::Claim(claim, answer)).await
+    }
+
+    /// Settles claims; answers how many were still those of their claimers.
+    ///
+    /// # Errors
+    /// As `submit`.
+    pub async fn settle(&self, settled: Vec<Settled>) -> Result<usize, StoreError> {
+        self.ask(0, |answer| Job::Settle(settled, answer)).await
+    }
+
+    /// Calls that were up when they were last written, oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn open_calls(&self) -> Result<Vec<CheckpointRow>, StoreError> {
+        self.ask(0, Job::OpenCalls).await
+    }
+
+    /// All that is stored of one call, as of all submits that were answered.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn history(&self, key: CallKey) -> Result<History, StoreError> {
+        self.ask(0, |answer| Job::History(key, answer)).await
+    }
+
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn stats(&self) -> Result<Stats, StoreError> {
+        self.ask(0, Job::Stats).await
+    }
+
+    /// Told after each commit that put effects.
+    #[must_use]
+    pub fn effects(&self) -> Arc<Notify> {
+        self.inner.effects.clone()
+    }
+
+    /// Of this opening; it rises with each.
+    #[must_use]
+    pub fn fence(&self) -> u64 {
+        self.inner.fence
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.inner.path
+    }
+
+    /// Where a damaged file was put at this start, if there was one.
+    #[must_use]
+    pub fn set_aside(&self) -> Option<&std::path::Path> {
+        self.inner.set_aside.as_deref()
+    }
+
+    async fn ask<T>(
+        &self,
+        weight: usize,
+        job: impl FnOnce(oneshot::Sender<Result<T, StoreError>>) -> Job,
+    ) -> Result<T, StoreError> {
+        let units = u32::try_from((weight / UNIT + 1).min(ROOM)).unwrap_or(1);
+        let room = self.inner.room.clone().acquire_many_owned(units).await.map_err(|_| StoreError::Closed)?;
+        let (answer, answered) = oneshot::channel();
+        let jobs = self.inner.jobs.as_ref().ok_or(StoreError::Closed)?;
+        jobs.send(Sent { job: job(answer), room }).map_err(|_| StoreError::Closed)?;
+        answered.await.map_err(|_| StoreError::Closed)?
+    }
+}
+
+#[cfg(test)]
+impl Inner {
+    /// Makes the writer's connection believe that the disk ends at so many pages.
+    async fn limit_pages(&self, pages: Option<u32>) {
+        let room = self.room.clone().acquire_owned().await.unwrap();
+        let (answer, answered) = oneshot::channel();
+        self.jobs.as_ref().unwrap().send(Sent { job: Job::LimitPages(pages, answer), room }).unwrap();
+        answered.await.unwrap().unwrap();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        // The writer ends when the channel is empty and closed; waiting for it is the sync of a clean shutdown.
+        self.jobs = None;
+        if let Some(writer) = self.writer.take() {
+            let _ = writer.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,209 @@
+//! Tables into rows.
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::Type};
+
+use crate::{
+    private::Private,
+    store::rows::{
+        CallKey, CheckpointRow, EffectFilter, EffectRow, History, NoteRow, RecordFilter, RecordRow, State, Stats,
+    },
+    words::{CallId, Wall},
+};
+
+use super::write::small;
+
+/// The columns that [`effect`] reads, by name.
+pub(super) const EFFECT: &str = "tenant, key, base, call, place, step, system, operation, inputs, from_result, revision, state, \
+     due_at, born_at, attempts, unsure, reason, result, rules_hash, connector_hash, fence, updated_at";
+
+pub(super) fn effect(row: &Row<'_>) -> Result<EffectRow> {
+    let state: String = row.get("state")?;
+    let from_result: String = row.get("from_result")?;
+    Ok(EffectRow {
+        key: row.get("key")?,
+        base: row.get("base")?,
+        tenant: row.get::<_, String>("tenant")?.into(),
+        call: call(row, "call")?,
+        place: unsigned(row, "place")?,
+        step: row.get("step")?,
+        system: row.get::<_, String>("system")?.into(),
+        operation: row.get("operation")?,
+        inputs: row.get::<_, String>("inputs")?.into(),
+        from_result: serde_json::from_str(&from_result).map_err(|e| unread(e.into()))?,
+        revision: row.get("revision")?,
+        state: State::from_word(&state).ok_or_else(|| unread(format!("state {state} is not known").into()))?,
+        due_at: Wall(row.get("due_at")?),
+        born_at: Wall(row.get("born_at")?),
+        attempts: row.get("attempts")?,
+        unsure: row.get("unsure")?,
+        reason: row.get("reason")?,
+        result: private(row, "result")?,
+        base_result: None,
+        rules_hash: row.get("rules_hash")?,
+        connector_hash: row.get("connector_hash")?,
+        fence: unsigned(row, "fence")?,
+        updated_at: Wall(row.get("updated_at")?),
+    })
+}
+
+fn record(row: &Row<'_>) -> Result<RecordRow> {
+    Ok(RecordRow {
+        tenant: row.get::<_, String>("tenant")?.into(),
+        call: call(row, "key")?,
+        revision: row.get("revision")?,
+        schema: row.get("schema")?,
+        started_at: row.get::<_, Option<i64>>("started_at")?.map(Wall),
+        ended_at: row.get::<_, Option<i64>>("ended_at")?.map(Wall),
+        direction: row.get("direction")?,
+        outcome: row.get("outcome")?,
+        queue: row.get("queue")?,
+        body: row.get::<_, String>("body")?.into(),
+    })
+}
+
+fn checkpoint(row: &Row<'_>) -> Result<CheckpointRow> {
+    Ok(CheckpointRow {
+        tenant: row.get::<_, String>("tenant")?.into(),
+        call: call(row, "key")?,
+        switch: row.get::<_, String>("switch")?.into(),
+        schema: row.get("schema")?,
+        opened_at: Wall(row.get("opened_at")?),
+        body: row.get::<_, String>("body")?.into(),
+    })
+}
+
+fn note(row: &Row<'_>) -> Result<NoteRow> {
+    Ok(NoteRow {
+        tenant: row.get::<_, String>("tenant")?.into(),
+        call: call(row, "key")?,
+        agent: row.get::<_, String>("agent")?.into(),
+        kind: row.get("kind")?,
+        at: Wall(row.get("at")?),
+        body: row.get::<_, String>("body")?.into(),
+    })
+}
+
+pub(super) fn open_calls(conn: &Connection) -> Result<Vec<CheckpointRow>> {
+    conn.prepare_cached("SELECT * FROM open_calls ORDER BY opened_at")?.query_map([], checkpoint)?.collect()
+}
+
+pub(super) fn history(conn: &Connection, key: &CallKey) -> Result<History> {
+    let (tenant, id) = (key.tenant.as_str(), key.call.to_string());
+    let at = params![tenant, id];
+    Ok(History {
+        record: conn
+            .prepare_cached("SELECT * FROM records WHERE tenant = ?1 AND key = ?2")?
+            .query_row(at, record)
+            .optional()?,
+        checkpoint: conn
+            .prepare_cached("SELECT * FROM open_calls WHERE tenant = ?1 AND key = ?2")?
+            .query_row(at, checkpoint)
+            .optional()?,
+        notes: conn
+            .prepare_cached("SELECT * FROM notes WHERE tenant = ?1 AND key = ?2 ORDER BY at")?
+            .query_map(at, note)?
+            .collect::<Result<_>>()?,
+        effects: conn
+            .prepare_cached(&format!("SELECT {EFFECT} FROM effects WHERE tenant = ?1 AND call = ?2 ORDER BY place"))?
+            .query_map(at, effect)?
+            .collect::<Result<_>>()?,
+    })
+}
+
+pub(super) fn records(conn: &Connection, filter: &RecordFilter) -> Result<Vec<RecordRow>> {
+    conn.prepare_cached(
+        "SELECT * FROM records WHERE (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR outcome = ?2) AND (?3 IS NULL OR ended_at >= ?3)
+         ORDER BY ended_at DESC LIMIT ?4",
+    )?
+    .query_map(
+        params![
+            filter.tenant.as_ref().map(|t| t.as_str()),
+            filter.outcome,
+            filter.since.map(|at| at.0),
+            limit(filter.limit)
+        ],
+        record,
+    )?
+    .collect()
+}
+
+pub(super) fn record_by_call(conn: &Connection, id: CallId) -> Result<Option<RecordRow>> {
+    conn.prepare_cached("SELECT * FROM records WHERE key = ?1")?.query_row([id.to_string()], record).optional()
+}
+
+pub(super) fn effects(conn: &Connection, filter: &EffectFilter) -> Result<Vec<EffectRow>> {
+    let states: Vec<State> = if filter.states.is_empty() {
+        vec![State::Waiting, State::Claimed, State::Later, State::Dead, State::Person]
+    } else {
+        filter.states.clone()
+    };
+    // The words are ours, never an operator's text.
+    let states: Vec<String> = states.iter().map(|state| format!("'{}'", state.as_str())).collect();
+    conn.prepare(&format!(
+        "SELECT {EFFECT} FROM effects WHERE state IN ({}) AND (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR call = ?2)
+         AND (?3 IS NULL OR system = ?3) ORDER BY born_at DESC, place DESC LIMIT ?4",
+        states.join(", ")
+    ))?
+    .query_map(
+        params![
+            filter.tenant.as_ref().map(|t| t.as_str()),
+            filter.call.map(|id| id.to_string()),
+            filter.system.as_ref().map(|s| s.as_str()),
+            limit(filter.limit)
+        ],
+        effect,
+    )?
+    .collect()
+}
+
+/// By key or the beginning of one; several if it begins several.
+pub(super) fn effects_by_key(conn: &Connection, key: &str) -> Result<Vec<EffectRow>> {
+    conn.prepare_cached(&format!("SELECT {EFFECT} FROM effects WHERE substr(key, 1, length(?1)) = ?1 LIMIT 2"))?
+        .query_map([key], effect)?
+        .collect()
+}
+
+pub(super) fn stats(conn: &Connection) -> Result<Stats> {
+    let mut out = Stats::default();
+    let mut counts = conn.prepare_cached(
+        "SELECT state, count(*) FROM effects WHERE state IN ('waiting', 'claimed', 'later') GROUP BY state
+         UNION ALL SELECT state, count(*) FROM effects WHERE state IN ('dead', 'person') GROUP BY state",
+    )?;
+    let mut rows = counts.query([])?;
+    while let Some(row) = rows.next()? {
+        let word: String = row.get(0)?;
+        if let Some(state) = State::from_word(&word) {
+            out.outbox.push((state, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)));
+        }
+    }
+    out.oldest_due = conn
+        .prepare_cached("SELECT min(due_at) FROM effects WHERE state IN ('waiting', 'claimed', 'later')")?
+        .query_row([], |row| row.get::<_, Option<i64>>(0))?
+        .map(Wall);
+    out.open_calls = conn
+        .prepare_cached("SELECT count(*) FROM open_calls")?
+        .query_row([], |row| row.get::<_, i64>(0))?
+        .try_into()
+        .unwrap_or(0);
+    Ok(out)
+}
+
+fn limit(wanted: usize) -> i64 {
+    if wanted == 0 { 100 } else { small(wanted as u64) }
+}
+
+fn call(row: &Row<'_>, column: &str) -> Result<CallId> {
+    row.get::<_, String>(column)?.parse().map_err(|e: ulid::DecodeError| unread(e.into()))
+}
+
+fn unsigned(row: &Row<'_>, column: &str) -> Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+}
+
+fn private(row: &Row<'_>, column: &str) -> Result<Option<Private<String>>> {
+    Ok(row.get::<_, Option<String>>(column)?.map(Into::into))
+}
+
+fn unread(why: Box<dyn std::error::Error + Send + Sync>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, why)
+}

@@ -1,0 +1,147 @@
+//! The command line's door: works on the file itself, also while the daemon runs.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use crate::{
+    store::{
+        Settings, StoreError,
+        rows::{AuditRow, CallKey, EffectFilter, EffectRow, History, RecordFilter, RecordRow, State, Stats},
+    },
+    words::{CallId, TenantId, Wall},
+};
+
+use super::{outbox, read, schema, write};
+
+/// A second connection with a busy timeout of five seconds. A running daemon sees what it changed within a second.
+pub struct Reader {
+    conn: Connection,
+    path: PathBuf,
+    owner: String,
+}
+
+impl Reader {
+    /// # Errors
+    /// There is no such file, or it is damaged or newer than this program.
+    pub fn open(settings: &Settings) -> Result<Self, StoreError> {
+        if !settings.path.exists() {
+            return Err(StoreError::Missing { what: format!("store at {}", settings.path.display()) });
+        }
+        let conn = schema::open_beside(&settings.path)?;
+        Ok(Self { conn, path: settings.path.clone(), owner: settings.owner.clone() })
+    }
+
+    /// # Errors
+    /// The file cannot be read.
+    pub fn records(&self, filter: &RecordFilter) -> Result<Vec<RecordRow>, StoreError> {
+        read::records(&self.conn, filter).map_err(|e| self.told(&e))
+    }
+
+    /// The record of a call, whatever its tenant.
+    ///
+    /// # Errors
+    /// There is none, or the file cannot be read.
+    pub fn record(&self, call: CallId) -> Result<RecordRow, StoreError> {
+        read::record_by_call(&self.conn, call)
+            .map_err(|e| self.told(&e))?
+            .ok_or_else(|| StoreError::Missing { what: format!("record of call {call}") })
+    }
+
+    /// # Errors
+    /// The file cannot be read.
+    pub fn history(&self, tenant: &TenantId, call: CallId) -> Result<History, StoreError> {
+        read::history(&self.conn, &CallKey { tenant: tenant.clone(), call }).map_err(|e| self.told(&e))
+    }
+
+    /// # Errors
+    /// The file cannot be read.
+    pub fn effects(&self, filter: &EffectFilter) -> Result<Vec<EffectRow>, StoreError> {
+        read::effects(&self.conn, filter).map_err(|e| self.told(&e))
+    }
+
+    /// By its key or the beginning of it, at least six letters.
+    ///
+    /// # Errors
+    /// None or several have it, or the file cannot be read.
+    pub fn effect(&self, key: &str) -> Result<EffectRow, StoreError> {
+        if key.len() < 6 {
+            return Err(StoreError::Refused { what: "a key has at least its first six letters".to_owned() });
+        }
+        let mut found = read::effects_by_key(&self.conn, key).map_err(|e| self.told(&e))?;
+        match (found.pop(), found.pop()) {
+            (Some(one), None) => Ok(one),
+            (None, _) => Err(StoreError::Missing { what: format!("effect {key}") }),
+            _ => Err(StoreError::Refused { what: format!("several effects begin with {key}; give more of the key") }),
+        }
+    }
+
+    /// Sends it again now, with 72 fresh hours. Written to the audit.
+    ///
+    /// # Errors
+    /// It is being sent, or done; or the disk refuses.
+    pub fn retry(&self, key: &str, who: &str, now: Wall) -> Result<EffectRow, StoreError> {
+        self.change(key, who, "outbox.retry", None, now, |conn, row| match row.state {
+            State::Claimed => Err("it is being sent at this moment; look again in a minute".to_owned()),
+            State::Done => Err("it is done; sending it again would do it twice".to_owned()),
+            _ => outbox::retry(conn, row, now).map_err(|e| e.to_string()),
+        })
+    }
+
+    /// Takes it out for good; a later amendment of the call does not bring it back. Written to the audit.
+    ///
+    /// # Errors
+    /// It is being sent, or done; or the disk refuses.
+    pub fn drop(&self, key: &str, reason: &str, who: &str, now: Wall) -> Result<EffectRow, StoreError> {
+        self.change(key, who, "outbox.drop", Some(reason), now, |conn, row| match row.state {
+            State::Claimed => Err("it is being sent at this moment; look again in a minute".to_owned()),
+            State::Done => Err("it is done already".to_owned()),
+            _ => outbox::drop(conn, row, reason, now).map_err(|e| e.to_string()),
+        })
+    }
+
+    /// # Errors
+    /// The file cannot be read.
+    pub fn stats(&self) -> Result<Stats, StoreError> {
+        read::stats(&self.conn).map_err(|e| self.told(&e))
+    }
+
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Reads, decides, changes and audits in one transaction that no daemon's commit can come between.
+    fn change(
+        &self,
+        key: &str,
+        who: &str,
+        what: &str,
+        reason: Option<&str>,
+        now: Wall,
+        change: impl FnOnce(&Connection, &EffectRow) -> Result<(), String>,
+    ) -> Result<EffectRow, StoreError> {
+        let told = |e| self.told(&e);
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(told)?;
+        let done = self.effect(key).and_then(|row| {
+            change(&self.conn, &row).map_err(|what| StoreError::Refused { what })?;
+            let audit = AuditRow {
+                tenant: row.tenant.clone(),
+                at: now,
+                who: who.to_owned(),
+                what: what.to_owned(),
+                about: row.key.clone(),
+                reason: reason.map(str::to_owned),
+            };
+            write::audit(&self.conn, &write::Who { owner: &self.owner, fence: 0 }, &audit).map_err(told)?;
+            self.effect(&row.key)
+        });
+        let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        self.conn.execute_batch(end).map_err(told)?;
+        done
+    }
+
+    fn told(&self, error: &rusqlite::Error) -> StoreError {
+        schema::error(&self.path, error)
+    }
+}

@@ -1,0 +1,467 @@
+use crate::{
+    private::Private,
+    store::{
+        Amend, AuditRow, EffectFilter, EffectPut, EffectSet, Next, NoteRow, RecordFilter, RecordRow, State, effect_key,
+    },
+    words::{CallId, TenantId, Wall},
+};
+
+use super::*;
+
+/// A folder that goes when the test ends.
+struct Folder(PathBuf);
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("linecard-store-{:032x}", rand::random::<u128>()));
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+    fn settings(&self) -> Settings {
+        Settings { path: self.0.join("linecard.db"), ..Settings::default() }
+    }
+    /// What the disk would hold if the process were killed now: a copy of the files as they are.
+    fn image(&self, name: &str) -> Settings {
+        let to = self.0.join(name);
+        std::fs::create_dir_all(&to).unwrap();
+        for end in ["", "-wal"] {
+            let from = schema::beside(&self.settings().path, end);
+            if from.exists() {
+                std::fs::copy(&from, schema::beside(&to.join("linecard.db"), end)).unwrap();
+            }
+        }
+        Settings { path: to.join("linecard.db"), ..Settings::default() }
+    }
+}
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn call(n: u64) -> CallId {
+    CallId(ulid::Ulid::from_parts(1_795_347_846_000, n.into()))
+}
+fn key(n: u64) -> CallKey {
+    CallKey { tenant: TenantId::default(), call: call(n) }
+}
+fn record(n: u64, revision: u32) -> RecordRow {
+    RecordRow {
+        tenant: TenantId::default(),
+        call: call(n),
+        revision,
+        schema: 1,
+        started_at: Some(Wall(1_000)),
+        ended_at: Some(Wall(2_000)),
+        direction: Some("inbound".to_owned()),
+        outcome: Some("answered".to_owned()),
+        queue: None,
+        body: Private::new(format!("{{\"revision\":{revision}}}")),
+    }
+}
+fn checkpoint(n: u64) -> CheckpointRow {
+    CheckpointRow {
+        tenant: TenantId::default(),
+        call: call(n),
+        switch: "pbx1".into(),
+        schema: 1,
+        opened_at: Wall(1_000),
+        body: "{}".into(),
+    }
+}
+fn effect(n: u64, system: &str, step: &str, text: &str) -> EffectPut {
+    let system = system.into();
+    let tenant = TenantId::default();
+    let key = effect_key(&tenant, call(n), &system, step);
+    let row = EffectRow {
+        base: key.clone(),
+        key,
+        tenant,
+        call: call(n),
+        place: 0,
+        step: step.to_owned(),
+        system,
+        operation: "ticket.create".to_owned(),
+        inputs: Private::new(format!("{{\"text\":\"{text}\"}}")),
+        from_result: Vec::new(),
+        revision: 1,
+        state: State::Waiting,
+        due_at: Wall(2_000),
+        born_at: Wall(2_000),
+        attempts: 0,
+        unsure: false,
+        reason: None,
+        result: None,
+        base_result: None,
+        rules_hash: "r".to_owned(),
+        connector_hash: "c".to_owned(),
+        fence: 0,
+        updated_at: Wall(2_000),
+    };
+    let amend = Amend {
+        operation: "note.add".to_owned(),
+        inputs: Private::new(format!("{{\"note\":\"{text}\"}}")),
+        from_result: vec![("ticket".to_owned(), "id".to_owned())],
+    };
+    EffectPut { row, amend: Some(amend) }
+}
+fn set(n: u64, puts: Vec<EffectPut>) -> Batch {
+    Batch { effects: vec![EffectSet { call: key(n), puts, at: Wall(2_000) }], ..Batch::default() }
+}
+fn claim_at(now: i64) -> Claim {
+    Claim { now: Wall(now), lease_ms: 60_000, quiet_ms: 5_000, room: Vec::new(), room_else: 8 }
+}
+fn settled(row: &EffectRow, next: Next) -> Settled {
+    Settled { key: row.key.clone(), fence: row.fence, at: Wall(3_000), next }
+}
+fn done(row: &EffectRow) -> Settled {
+    settled(row, Next::Done { result: Some("{\"id\":42}".into()) })
+}
+async fn states(store: &Store, n: u64) -> Vec<(String, State)> {
+    store.history(key(n)).await.unwrap().effects.into_iter().map(|row| (row.step, row.state)).collect()
+}
+
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_kill_at_every_step() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    store.submit(Batch { checkpoints: vec![checkpoint(1)], ..Batch::default() }).await.unwrap();
+    let image = Store::open(&folder.image("a")).unwrap();
+    assert_eq!(image.open_calls().await.unwrap(), [checkpoint(1)]);
+
+    let note = NoteRow {
+        tenant: TenantId::default(),
+        call: call(1),
+        agent: "1001".into(),
+        kind: "notes".to_owned(),
+        at: Wall(1_500),
+        body: "{}".into(),
+    };
+    store.submit(Batch { notes: vec![note.clone()], ..Batch::default() }).await.unwrap();
+    let image = Store::open(&folder.image("b")).unwrap();
+    assert_eq!(image.history(key(1)).await.unwrap().notes, [note]);
+
+    let mut end = set(1, vec![effect(1, "redmine", "call-note", "x")]);
+    end.records.push(record(1, 1));
+    end.closed.push(key(1));
+    store.submit(end).await.unwrap();
+    let image = Store::open(&folder.image("c")).unwrap();
+    let history = image.history(key(1)).await.unwrap();
+    assert_eq!(history.record, Some(record(1, 1)));
+    assert_eq!(history.checkpoint, None);
+    assert_eq!(history.effects.len(), 1);
+
+    let claimed = store.claim(claim_at(2_000)).await.unwrap();
+    let image = Store::open(&folder.image("d")).unwrap();
+    assert_eq!(image.claim(claim_at(6_999)).await.unwrap(), [], "the request may still be on its way");
+    let again = image.claim(claim_at(7_000)).await.unwrap();
+    assert_eq!(again.len(), 1);
+    assert!(again[0].unsure, "whoever finds it after a kill must look before it writes");
+
+    assert_eq!(store.settle(vec![done(&claimed[0])]).await.unwrap(), 1);
+    let image = Store::open(&folder.image("e")).unwrap();
+    assert_eq!(states(&image, 1).await, [("call-note".to_owned(), State::Done)]);
+}
+
+#[tokio::test]
+async fn an_older_revision_never_replaces_a_newer_one() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    for revision in [2, 1] {
+        store.submit(Batch { records: vec![record(1, revision)], ..Batch::default() }).await.unwrap();
+    }
+    assert_eq!(store.history(key(1)).await.unwrap().record, Some(record(1, 2)));
+}
+
+#[tokio::test]
+async fn many_submits_share_few_commits_and_one_bad_batch_harms_no_other() {
+    let folder = Folder::new();
+    let store = Store::open(&Settings { commit_window_ms: 200, ..folder.settings() }).unwrap();
+    let good = (0..32).map(|n| store.submit(Batch { records: vec![record(n, 1)], ..Batch::default() }));
+    let answers = futures_util::future::join_all(good).await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    let stats = store.stats().await.unwrap();
+    assert_eq!(stats.batches, 32);
+    assert!(stats.commits <= 3, "{stats:?}");
+
+    // A row that SQLite refuses, between two that it takes, in one group.
+    let conn = schema::open_beside(store.path()).unwrap();
+    conn.execute_batch(
+        "CREATE TRIGGER refuse BEFORE INSERT ON records WHEN new.outcome = 'bad' BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    .unwrap();
+    let bad = RecordRow { outcome: Some("bad".to_owned()), ..record(101, 1) };
+    let (a, b, c) = tokio::join!(
+        store.submit(Batch { records: vec![record(100, 1)], ..Batch::default() }),
+        store.submit(Batch { records: vec![record(103, 1), bad], ..Batch::default() }),
+        store.submit(Batch { records: vec![record(102, 1)], ..Batch::default() }),
+    );
+    assert_eq!((a, c), (Ok(()), Ok(())));
+    assert!(matches!(b, Err(StoreError::Row { .. })), "{b:?}");
+    let has = async |n| store.history(key(n)).await.unwrap().record.is_some();
+    assert_eq!((has(100).await, has(101).await, has(103).await, has(102).await), (true, false, false, true));
+}
+
+#[tokio::test]
+async fn effects_of_a_call_go_one_after_another_and_hold_up_no_other_call() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    store.submit(set(1, vec![effect(1, "redmine", "a", "x"), effect(1, "erp", "b", "x")])).await.unwrap();
+    store.submit(set(2, vec![effect(2, "erp", "a", "x")])).await.unwrap();
+    let steps = |rows: &[EffectRow]| {
+        let mut steps: Vec<String> = rows.iter().map(|row| format!("{} {}", row.call.0.random(), row.step)).collect();
+        steps.sort();
+        steps
+    };
+    let first = store.claim(claim_at(2_000)).await.unwrap();
+    assert_eq!(steps(&first), ["1 a", "2 a"], "b of call 1 waits for a, though it is for another system");
+    let a = first.iter().find(|row| row.call == call(1)).unwrap();
+    let later = Next::Later { due_at: Wall(9_000), reason: "busy".to_owned(), unsure: false };
+    store.settle(vec![settled(a, later)]).await.unwrap();
+    assert_eq!(store.claim(claim_at(8_999)).await.unwrap(), []);
+    let again = store.claim(claim_at(9_000)).await.unwrap();
+    assert_eq!(steps(&again), ["1 a"]);
+    assert!(!again[0].unsure, "it was refused for certain");
+    store.settle(vec![done(&again[0])]).await.unwrap();
+    assert_eq!(steps(&store.claim(claim_at(9_000)).await.unwrap()), ["1 b"]);
+}
+
+#[tokio::test]
+async fn room_is_per_system() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    for n in 0..10 {
+        let system = if n < 8 { "slow" } else { "quick" };
+        store.submit(set(n, vec![effect(n, system, "a", "x")])).await.unwrap();
+    }
+    let claimed = store.claim(Claim { room: vec![("slow".into(), 1)], ..claim_at(2_000) }).await.unwrap();
+    let slow = claimed.iter().filter(|row| row.system.as_str() == "slow").count();
+    assert_eq!((slow, claimed.len()), (1, 3));
+}
+
+#[tokio::test]
+async fn a_settlement_counts_only_under_its_own_fence() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    store.submit(set(1, vec![effect(1, "redmine", "a", "x")])).await.unwrap();
+    let old = store.claim(claim_at(2_000)).await.unwrap();
+    drop(store);
+    let store = Store::open(&folder.settings()).unwrap();
+    let new = store.claim(claim_at(10_000)).await.unwrap();
+    assert!(new[0].fence > old[0].fence);
+    assert_eq!(store.settle(vec![done(&old[0])]).await.unwrap(), 0);
+    assert_eq!(states(&store, 1).await, [("a".to_owned(), State::Claimed)]);
+    assert_eq!(store.settle(vec![done(&new[0])]).await.unwrap(), 1);
+    // Nor may an opener that lost the store write anything.
+    let conn = schema::open_beside(store.path()).unwrap();
+    let theirs = schema::take_fence(&conn, store.path()).unwrap();
+    let refused = store.submit(Batch { records: vec![record(1, 1)], ..Batch::default() }).await;
+    assert_eq!(refused, Err(StoreError::Fenced { ours: store.fence(), theirs }));
+}
+
+#[tokio::test]
+async fn one_daemon_at_a_time() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    assert!(matches!(Store::open(&folder.settings()), Err(StoreError::InUse { .. })));
+    drop(store);
+    assert!(Store::open(&folder.settings()).is_ok());
+}
+
+#[tokio::test]
+async fn an_unsent_effect_is_changed_in_place_and_a_sent_one_amended_by_another() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    store.submit(set(1, vec![effect(1, "redmine", "a", "one")])).await.unwrap();
+    store.submit(set(1, vec![effect(1, "redmine", "a", "two")])).await.unwrap();
+    let claimed = store.claim(claim_at(2_000)).await.unwrap();
+    assert_eq!((claimed[0].inputs.expose().as_str(), claimed[0].revision), ("{\"text\":\"two\"}", 2));
+
+    // In flight: it may be there already.
+    store.submit(set(1, vec![effect(1, "redmine", "a", "three")])).await.unwrap();
+    store.submit(set(1, vec![effect(1, "redmine", "a", "three")])).await.unwrap();
+    assert_eq!(states(&store, 1).await, [("a".to_owned(), State::Claimed), ("a~3".to_owned(), State::Waiting)]);
+    // The amendment itself is still unsent, so it is changed in place.
+    store.submit(set(1, vec![effect(1, "redmine", "a", "four")])).await.unwrap();
+    store.settle(vec![done(&claimed[0])]).await.unwrap();
+    let amending = store.claim(claim_at(2_000)).await.unwrap();
+    assert_eq!(amending.len(), 1);
+    assert_eq!(amending[0].operation, "note.add");
+    assert_eq!(amending[0].inputs.expose(), "{\"note\":\"four\"}");
+    assert_eq!(amending[0].base_result, Some("{\"id\":42}".into()));
+    assert_ne!(amending[0].key, claimed[0].key);
+    store.settle(vec![done(&amending[0])]).await.unwrap();
+    // The same content again asks for nothing.
+    store.submit(set(1, vec![effect(1, "redmine", "a", "four")])).await.unwrap();
+    assert_eq!(store.claim(claim_at(99_000)).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn what_the_amended_record_no_longer_calls_for_is_withdrawn_and_comes_back_if_called_for_again() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    store.submit(set(1, vec![effect(1, "redmine", "a", "x"), effect(1, "redmine", "b", "x")])).await.unwrap();
+    let a = store.claim(claim_at(2_000)).await.unwrap();
+    store.submit(set(1, Vec::new())).await.unwrap();
+    let words = [("a".to_owned(), State::Claimed), ("b".to_owned(), State::Withdrawn)];
+    assert_eq!(states(&store, 1).await, words, "what may have been sent stays");
+    store.settle(vec![done(&a[0])]).await.unwrap();
+    store.submit(set(1, vec![effect(1, "redmine", "b", "y")])).await.unwrap();
+    assert_eq!(store.claim(claim_at(2_000)).await.unwrap()[0].inputs.expose(), "{\"text\":\"y\"}");
+}
+
+#[tokio::test]
+async fn a_person_retries_and_drops_beside_the_running_daemon() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    store.submit(set(1, vec![effect(1, "redmine", "a", "x")])).await.unwrap();
+    store.submit(set(2, vec![effect(2, "redmine", "a", "x")])).await.unwrap();
+    let claimed = store.claim(claim_at(2_000)).await.unwrap();
+    let desk = Reader::open(&folder.settings()).unwrap();
+    let refused = desk.drop(&claimed[0].key, "no", "cli", Wall(3_000));
+    assert!(matches!(refused, Err(StoreError::Refused { .. })), "{refused:?}");
+    let person = Next::Person { reason: "outcome unknown".to_owned() };
+    let dead = Next::Dead { reason: "refused".to_owned(), unsure: false };
+    store.settle(vec![settled(&claimed[0], person), settled(&claimed[1], dead)]).await.unwrap();
+    assert_eq!(desk.effects(&EffectFilter::default()).unwrap().len(), 2);
+
+    let again = desk.retry(&claimed[0].key[..12], "cli", Wall(4_000)).unwrap();
+    assert_eq!((again.state, again.unsure, again.attempts), (State::Waiting, false, 0));
+    desk.drop(&claimed[1].key, "sent by hand", "cli", Wall(4_000)).unwrap();
+    let now = store.claim(claim_at(4_000)).await.unwrap();
+    assert_eq!(now.iter().map(|row| &row.key).collect::<Vec<_>>(), [&claimed[0].key]);
+    // A late fact does not bring back what a person took out.
+    let n = claimed[1].call.0.random() as u64;
+    store.submit(set(n, vec![effect(n, "redmine", "a", "new")])).await.unwrap();
+    assert_eq!(states(&store, n).await, [("a".to_owned(), State::Dropped)]);
+    let audit: i64 = desk_count(&desk, "audit");
+    assert_eq!(audit, 2);
+}
+
+fn desk_count(desk: &Reader, table: &str) -> i64 {
+    let conn = schema::open_beside(desk.path()).unwrap();
+    conn.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_loses_nothing_and_ends_by_itself() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    store.submit(Batch { records: vec![record(1, 1)], ..Batch::default() }).await.unwrap();
+    // The page limit is kept per connection, so the full disk is a statement to the writer's own.
+    store.inner.limit_pages(Some(60)).await;
+    let body = Private::new("x".repeat(20_000));
+    let mut taken = Vec::new();
+    let mut refused = None;
+    for n in 2..100 {
+        let mut batch = set(n, vec![effect(n, "redmine", "a", "x")]);
+        batch.records.push(RecordRow { body: body.clone(), ..record(n, 1) });
+        match store.submit(batch).await {
+            Ok(()) => taken.push(n),
+            Err(error) => {
+                refused = Some((n, error));
+                break;
+            }
+        }
+    }
+    let (n, error) = refused.expect("60 pages cannot hold 2 MB");
+    assert!(matches!(error, StoreError::DiskFull { .. }) && error.passes(), "{error:?}");
+    let history = store.history(key(n)).await.unwrap();
+    assert_eq!((history.record, history.effects.len()), (None, 0), "nothing half done");
+    for n in &taken {
+        assert!(store.history(key(*n)).await.unwrap().record.is_some());
+    }
+    store.inner.limit_pages(None).await;
+    store.submit(Batch { records: vec![RecordRow { body, ..record(n, 1) }], ..Batch::default() }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_with_a_reason_or_set_aside_and_never_deleted() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    for n in 0..50 {
+        store.submit(Batch { records: vec![record(n, 1)], ..Batch::default() }).await.unwrap();
+    }
+    drop(store);
+    let path = folder.settings().path;
+    let whole = std::fs::read(&path).unwrap();
+    for (name, bytes) in [
+        ("no database", b"this was a letter to my aunt".repeat(40)),
+        ("cut", whole[..whole.len() / 2].to_vec()),
+        ("a page of zeros", [&whole[..4096], &[0; 4096][..], &whole[8192..]].concat()),
+    ] {
+        std::fs::write(&path, &bytes).unwrap();
+        let refused = Store::open(&folder.settings()).err();
+        assert!(matches!(refused, Some(StoreError::Damaged { .. })), "{name}: {refused:?}");
+        assert_eq!(std::fs::read(&path).unwrap().len(), bytes.len(), "{name}: untouched");
+    }
+    let store = Store::open(&Settings { on_damage: OnDamage::SetAside, ..folder.settings() }).unwrap();
+    assert!(store.set_aside().unwrap().exists());
+    store.submit(Batch { records: vec![record(1, 1)], ..Batch::default() }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_newer_file_is_refused_unless_it_says_that_this_program_may() {
+    let folder = Folder::new();
+    drop(Store::open(&folder.settings()).unwrap());
+    let conn = rusqlite::Connection::open(folder.settings().path).unwrap();
+    conn.execute_batch("PRAGMA user_version = 9; UPDATE meta SET value = 9 WHERE name = 'compatible_from'").unwrap();
+    assert!(matches!(Store::open(&folder.settings()), Err(StoreError::Newer { found: 9, .. })));
+    conn.execute_batch("UPDATE meta SET value = 1 WHERE name = 'compatible_from'").unwrap();
+    assert!(Store::open(&folder.settings()).is_ok());
+}
+
+#[tokio::test]
+async fn records_are_listed_newest_first_and_audit_is_kept() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    for n in 0..3 {
+        let row = RecordRow { ended_at: Some(Wall(n as i64)), ..record(n, 1) };
+        store.submit(Batch { records: vec![row], ..Batch::default() }).await.unwrap();
+    }
+    let audit = AuditRow {
+        tenant: TenantId::default(),
+        at: Wall(1),
+        who: "1001".to_owned(),
+        what: "customer.chosen".to_owned(),
+        about: call(1).to_string(),
+        reason: None,
+    };
+    store.submit(Batch { audit: vec![audit], ..Batch::default() }).await.unwrap();
+    let desk = Reader::open(&folder.settings()).unwrap();
+    let listed = desk.records(&RecordFilter { limit: 2, ..RecordFilter::default() }).unwrap();
+    assert_eq!(listed.iter().map(|row| row.call).collect::<Vec<_>>(), [call(2), call(1)]);
+    assert_eq!(desk_count(&desk, "audit"), 1);
+    assert!(matches!(desk.record(call(77)), Err(StoreError::Missing { .. })));
+}
+
+/// Not a test of right or wrong: run it by name with `--release -- --ignored --nocapture` for the figure.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement, not a check"]
+async fn measure_commits() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    let body = Private::new("x".repeat(1_500));
+    let start = std::time::Instant::now();
+    let each = 500;
+    let tasks: Vec<_> = (0..64u64)
+        .map(|task| {
+            let (store, body) = (store.clone(), body.clone());
+            tokio::spawn(async move {
+                for n in 0..each {
+                    let n = task * each + n;
+                    let mut batch = set(n, vec![effect(n, "redmine", "a", "x")]);
+                    batch.records.push(RecordRow { body: body.clone(), ..record(n, 1) });
+                    batch.closed.push(key(n));
+                    store.submit(batch).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let took = start.elapsed().as_secs_f64();
+    let stats = store.stats().await.unwrap();
+    let batches = stats.batches;
+    println!("{:.0} batches/s, {:.0} commits/s, {batches} batches", batches as f64 / took, stats.commits as f64 / took);
+}
