@@ -3,13 +3,22 @@
 //! The book owns all calls. A switch says [`event::Event`]s, the book concludes [`change::Change`]s, and at the end
 //! of a call there is one [`record::Record`]. The book is still: it is told the time and handed the events.
 
+mod board;
+pub mod book;
+pub mod call;
 pub mod change;
 pub mod command;
 pub mod directory;
 pub mod event;
 pub mod face;
+pub mod facts;
+mod judge;
+mod merge;
 pub mod record;
+mod standing;
 
+pub use book::Book;
+pub use call::Checkpoint;
 pub use change::{Change, What};
 pub use command::Command;
 pub use directory::{AgentsFile, Directory};

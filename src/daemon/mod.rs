@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod layers;
 pub mod logs;
+pub mod replay;
 pub mod verbs;
 
 pub mod demo;

@@ -1,0 +1,787 @@
+//! One switch's part of the book: which leg belongs to which call. Events become facts here.
+//!
+//! Legs are tied into calls by the switch's own group (AMI `Linkedid`), by dials, by sharing a bridge, by the two halves of a Local channel, and
+//! by transfers; a tie is never undone. A colleague asked while the customer holds is tied at once, because that is one call for us.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::words::{CallId, Mono, Now, SwitchId};
+
+use super::{
+    What,
+    book::{Desk, KEEP_MS, LEGS, Settings, fits},
+    call::{self, Call, Checkpoint, Facts},
+    change::TransferKind,
+    event::{self, BridgeKind, Caller, DialStatus, Feed, LegState, Said},
+    face::Face,
+    facts::{self, Dial, Ended, Kind, Leg, Moment, OfferState, Transfer},
+    judge,
+    record::{Origin, Record},
+};
+
+pub(super) struct Board {
+    pub switch: SwitchId,
+    pub calls: HashMap<u32, Call>,
+    next: u32,
+    /// Leg id to call and place in it.
+    pub legs: HashMap<String, (u32, u16)>,
+    /// A mixing bridge to the call in it.
+    bridges: HashMap<String, u32>,
+    /// A Local channel (without `;1`/`;2`) to its call.
+    locals: HashMap<String, u32>,
+    /// Calls that are over, with the moment to forget them, oldest first.
+    over: VecDeque<(Mono, u32)>,
+}
+
+/// Where a leg is.
+type Place = (u32, u16);
+
+impl Board {
+    pub fn new(switch: SwitchId) -> Self {
+        Self {
+            switch,
+            calls: HashMap::new(),
+            next: 0,
+            legs: HashMap::new(),
+            bridges: HashMap::new(),
+            locals: HashMap::new(),
+            over: VecDeque::new(),
+        }
+    }
+
+    /// One event, as facts. An event that adds nothing ends early.
+    pub fn join(&mut self, desk: &mut Desk, now: Now, at: Moment, feed: Feed, said: Said) {
+        let bit = feed.bit();
+        let touched = match said {
+            Said::NewLeg { leg, state, caller, dialled, created } => {
+                self.new_leg(desk, now, at, leg, state, caller, dialled, created)
+            }
+            Said::State { leg, state } => {
+                self.with(desk, now, &leg, |l| l.reach(state, at))
+            }
+            Said::CallerId { leg, restricted, .. } => {
+                self.with(desk, now, &leg, |l| restricted && !std::mem::replace(&mut l.restricted, true))
+            }
+            Said::DialBegin { by, to, dialled, presented } => self.dial_begin(desk, now, at, by, to, dialled, presented),
+            Said::DialEnd { by, to, status } => {
+                self.tie_all(desk, now, &[by.as_ref(), Some(&to)]);
+                self.with(desk, now, &to, |l| {
+                    let answered = status == DialStatus::Answer && l.reach(LegState::Up, at);
+                    if l.status.is_some() || l.up.is_some() && status != DialStatus::Answer {
+                        return answered;
+                    }
+                    l.status = Some((status, at));
+                    true
+                })
+            }
+            Said::BridgeEnter { leg, bridge, kind } => self.bridge_enter(desk, now, at, bit, leg, bridge, kind),
+            Said::BridgeLeave { leg, bridge } => {
+                self.with(desk, now, &leg, |l| facts::close(&mut l.bridges, &bridge, at, bit))
+            }
+            Said::Hold { leg } => self.with(desk, now, &leg, |l| facts::open(&mut l.holds, (), at, bit)),
+            // A REFER brings an Unhold without a Hold (trace d): there is nothing to close then.
+            Said::Unhold { leg } => self.with(desk, now, &leg, |l| facts::close(&mut l.holds, &(), at, bit)),
+            Said::QueueJoin { leg, queue } => {
+                self.adopt(desk, now, at, &leg);
+                self.queue_join(desk, now, at, bit, &leg, queue)
+            }
+            // At a timeout too (trace c2): whether the caller gave up shows in the caller's own end.
+            Said::QueueLeave { leg, queue } | Said::QueueAbandon { leg, queue } => {
+                self.with(desk, now, &leg, |l| facts::close(&mut l.queues, &queue, at, bit))
+            }
+            Said::AgentCalled { leg, agent, .. } | Said::AgentConnect { leg, agent, .. } => {
+                self.tie_all(desk, now, &[Some(&leg), Some(&agent)]);
+                None
+            }
+            // Comes before the DialEnd pair (trace c); a refusal looks the same but for the leg's own end.
+            Said::AgentRingNoAnswer { agent, .. } => self.with(desk, now, &agent, |l| {
+                let first = l.status.is_none() && l.up.is_none();
+                if first {
+                    l.status = Some((DialStatus::NoAnswer, at));
+                }
+                first
+            }),
+            Said::Application { leg, name, data } => self.application(desk, now, at, bit, &leg, name, data),
+            Said::BlindTransfer { by, customer, to, success } => {
+                self.tie_all(desk, now, &[Some(&by), customer.as_ref()]);
+                if !success {
+                    return;
+                }
+                self.transfer(desk, now, at, TransferKind::Blind, &[&by], None, to)
+            }
+            Said::AttendedTransfer { first, second, customer, target, success } => {
+                if !success {
+                    return;
+                }
+                self.tie_all(desk, now, &[Some(&first), Some(&second), customer.as_ref(), target.as_ref()]);
+                self.transfer(desk, now, at, TransferKind::Attended, &[&first, &second], target, None)
+            }
+            Said::HangupRequest { leg, .. } => self.with(desk, now, &leg, |l| {
+                let first = l.asked_end.is_none();
+                l.asked_end = l.asked_end.or(Some(at));
+                first
+            }),
+            Said::Hangup { leg, cause, text } => self.with(desk, now, &leg, |l| {
+                l.close_all(at, bit);
+                match &mut l.ended {
+                    Some(ended) if !ended.lost => false,
+                    ended => {
+                        *ended = Some(Ended { at, cause, text, lost: false });
+                        true
+                    }
+                }
+            }),
+            Said::Variable { leg, name, value } => self.variable(desk, now, &leg, &name, value),
+            Said::Digit { .. } => None,
+            Said::Originated { leg, number, .. } => self.with_call(desk, now, &leg, |f| {
+                let new = f.wanted.is_none() && number.is_some();
+                f.wanted = f.wanted.take().or(number);
+                new
+            }),
+            Said::Gap { .. } => {
+                for call in self.calls.values_mut().filter(|c| c.over.is_none()) {
+                    call.facts.gap = true;
+                }
+                None
+            }
+            // What lives goes on unseen; the next snapshot tells, or `lose_all`.
+            Said::LinkLost { .. } | Said::Snapshot(_) => None,
+        };
+        if let Some(key) = touched {
+            self.settle(desk, now, at, key);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
+    fn new_leg(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        at: Moment,
+        named: event::Leg,
+        state: LegState,
+        caller: Caller,
+        dialled: Option<crate::private::Private<String>>,
+        created: Option<crate::words::Wall>,
+    ) -> Option<u32> {
+        if let Some(&(key, _)) = self.legs.get(&named.id) {
+            self.tie_linked(desk, now, &named);
+            return Some(key);
+        }
+        let created = Moment { wall: created.or(at.wall), ..at };
+        let (key, index) = self.insert(desk, &named, created)?;
+        let leg = self.leg_mut((key, index))?;
+        leg.incoming = state == LegState::Calling;
+        leg.number = caller.number;
+        leg.shown_name = caller.name;
+        leg.dialled = dialled;
+        leg.reach(state, at);
+        // A Local's second half is in state Ring although nobody called: it is no leg of a party.
+        leg.incoming &= leg.real();
+        self.tie_linked(desk, now, &named);
+        let place = *self.legs.get(&named.id)?;
+        self.expected(desk, now, at, place, &named.id);
+        Some(self.legs.get(&named.id)?.0)
+    }
+
+    /// A leg that was not announced (a capture that begins in the middle): taken in as it is.
+    pub fn adopt(&mut self, desk: &mut Desk, now: Now, at: Moment, named: &event::Leg) -> Option<Place> {
+        if let Some(place) = self.legs.get(&named.id) {
+            return Some(*place);
+        }
+        let place = self.insert(desk, named, at)?;
+        self.leg_mut(place)?.adopted = true;
+        self.tie_linked(desk, now, named);
+        self.legs.get(&named.id).copied()
+    }
+
+    /// A leg in a call of its own, until something ties it to another.
+    pub fn insert(&mut self, desk: &mut Desk, named: &event::Leg, created: Moment) -> Option<Place> {
+        if desk.legs >= LEGS || named.id.is_empty() {
+            desk.refused += 1;
+            return None;
+        }
+        let rules = desk.rules(&self.switch)?;
+        let mut leg = Leg::new(named.id.clone(), created);
+        leg.name.clone_from(&named.name);
+        leg.linked.clone_from(&named.linked);
+        leg.sip_call_id.clone_from(&named.sip_call_id);
+        (leg.kind, leg.endpoint) = kind_of(&named.name, &rules.trunks);
+        if leg.kind == Kind::Device {
+            leg.agent = desk.settings.directory.at_device(&self.switch, &leg.endpoint).map(|a| a.id.clone());
+        }
+        let mut facts = Facts::new(rules.tenant.clone(), created);
+        let local = (leg.kind == Kind::Local).then(|| leg.endpoint.clone());
+        facts.legs.push(leg);
+        let key = self.next;
+        self.next = self.next.wrapping_add(1);
+        self.calls.insert(key, Call::new(facts));
+        self.legs.insert(named.id.clone(), (key, 0));
+        desk.legs += 1;
+        if let Some(name) = local {
+            let other = *self.locals.entry(name).or_insert(key);
+            self.tie(desk, None, other, key);
+        }
+        self.legs.get(&named.id).copied()
+    }
+
+    /// The leg that an agent asked for has come.
+    fn expected(&mut self, desk: &mut Desk, now: Now, at: Moment, (key, _): Place, id: &str) {
+        let Some((dial, _)) = desk.expected.remove(id) else { return };
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.facts.origin = Origin::ClickToDial;
+        call.facts.reference = dial.reference;
+        call.facts.wanted = Some(dial.number);
+        call.facts.tenant = dial.tenant;
+        if let Some(leg) = call.facts.legs.first_mut() {
+            leg.dial.get_or_insert(Dial { at, by: None, number: None, presented: None });
+        }
+        self.appear(desk, now, key);
+        if let Some(shown) = self.calls.get(&key).and_then(|c| c.shown.as_ref()) {
+            desk.change(shown.id, now, What::Launched { request: dial.request });
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
+    fn dial_begin(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        at: Moment,
+        by: Option<event::Leg>,
+        to: event::Leg,
+        number: Option<crate::private::Private<String>>,
+        presented: Option<crate::private::Private<String>>,
+    ) -> Option<u32> {
+        if let Some(by) = &by {
+            self.adopt(desk, now, at, by)?;
+        }
+        self.adopt(desk, now, at, &to)?;
+        self.tie_all(desk, now, &[by.as_ref(), Some(&to)]);
+        let by = match &by {
+            Some(by) => Some(self.legs.get(&by.id)?.1),
+            None => None,
+        };
+        let (key, index) = *self.legs.get(&to.id)?;
+        let leg = self.leg_mut((key, index))?;
+        match &mut leg.dial {
+            // A request of ours made an empty one; and the second feed may know what the first did not.
+            Some(dial) => {
+                let before = (dial.by, dial.number.is_some(), dial.presented.is_some());
+                dial.by = dial.by.or(by);
+                dial.number = dial.number.take().or(number);
+                dial.presented = dial.presented.take().or(presented);
+                if before == (dial.by, dial.number.is_some(), dial.presented.is_some()) {
+                    return None;
+                }
+            }
+            None => leg.dial = Some(Dial { at, by, number, presented }),
+        }
+        match by.and_then(|by| self.held_customer(key, by)) {
+            Some(held) => self.tie(desk, Some(now), held, key),
+            None => Some(key),
+        }
+    }
+
+    /// The call whose customer waits while this agent dials a colleague.
+    fn held_customer(&self, key: u32, by: u16) -> Option<u32> {
+        let leg = self.calls.get(&key)?.facts.legs.get(usize::from(by))?;
+        let agent = leg.agent.as_ref().filter(|_| leg.incoming)?;
+        let holds = |call: &Call| {
+            call.over.is_none()
+                && call.facts.customer().is_some()
+                && call.facts.offers.iter().any(|o| &o.offer.agent == agent && o.state == OfferState::Holding)
+        };
+        self.calls.iter().filter(|(k, c)| **k != key && holds(c)).map(|(k, _)| *k).min()
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
+    pub fn bridge_enter(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        at: Moment,
+        bit: u8,
+        leg: event::Leg,
+        bridge: String,
+        kind: BridgeKind,
+    ) -> Option<u32> {
+        self.adopt(desk, now, at, &leg)?;
+        self.tie_linked(desk, now, &leg);
+        let (key, _) = *self.legs.get(&leg.id)?;
+        // A parking lot holds strangers: nobody there is tied, or talks.
+        if kind == BridgeKind::Holding {
+            return None;
+        }
+        let there = *self.bridges.entry(bridge.clone()).or_insert(key);
+        let occupied = self.calls.get(&there).is_some_and(|c| c.over.is_none());
+        if there != key && occupied {
+            self.tie(desk, Some(now), there, key);
+        } else if !occupied {
+            self.bridges.insert(bridge.clone(), key);
+        }
+        self.with(desk, now, &leg, |l| {
+            let new = facts::open(&mut l.bridges, bridge.clone(), at, bit);
+            if new {
+                // In a queue's list on ARI until something else is said; being bridged is that.
+                for (_, span) in &mut l.queues {
+                    span.close(at, bit);
+                }
+                // A channel is in one bridge at a time: a leave that was missed happened.
+                for (other, span) in &mut l.bridges {
+                    if *other != bridge {
+                        span.close(at, bit);
+                    }
+                }
+            }
+            new
+        })
+    }
+
+    pub fn queue_join(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        at: Moment,
+        bit: u8,
+        leg: &event::Leg,
+        queue: String,
+    ) -> Option<u32> {
+        let mut joined = false;
+        let key = self.with(desk, now, leg, |l| {
+            joined = facts::open(&mut l.queues, queue.clone(), at, bit);
+            if joined {
+                for (other, span) in &mut l.queues {
+                    if *other != queue {
+                        span.close(at, bit);
+                    }
+                }
+            }
+            joined
+        })?;
+        self.appear(desk, now, key);
+        if let Some(shown) = self.calls.get_mut(&key).and_then(|c| c.shown.as_mut()) {
+            shown.face.queue = Some(queue.clone());
+            shown.face.queued_at = shown.face.queued_at.or(at.wall);
+            let id = shown.id;
+            desk.change(id, now, What::Queued { queue });
+        }
+        Some(key)
+    }
+
+    /// ARI tells queues by the application. After a blind transfer it says the old `Queue(...)` once more (trace d): the same step is no step.
+    #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
+    fn application(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        at: Moment,
+        bit: u8,
+        leg: &event::Leg,
+        name: String,
+        data: String,
+    ) -> Option<u32> {
+        let place = *self.legs.get(&leg.id)?;
+        let known = self.leg_mut(place)?;
+        let step = Some((name, data));
+        if known.application == step {
+            return None;
+        }
+        known.application = step;
+        let (name, data) = known.application.as_ref()?;
+        if name == "Queue" {
+            let queue = data.split(',').next().unwrap_or_default().to_owned();
+            return match queue.is_empty() {
+                true => None,
+                false => self.queue_join(desk, now, at, bit, leg, queue),
+            };
+        }
+        // Another step of the dialplan: the queue that only this feed told is left.
+        self.with(desk, now, leg, |l| l.queues.iter_mut().fold(false, |any, (_, span)| any | span.close(at, bit)))
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
+    fn transfer(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        at: Moment,
+        kind: TransferKind,
+        by: &[&event::Leg],
+        target: Option<event::Leg>,
+        number: Option<crate::private::Private<String>>,
+    ) -> Option<u32> {
+        let places: Vec<Place> = by.iter().filter_map(|l| self.legs.get(&l.id).copied()).collect();
+        let target = target.and_then(|t| self.legs.get(&t.id).copied());
+        let &(key, _) = places.first()?;
+        let call = self.calls.get_mut(&key)?;
+        if call.facts.transfers.iter().any(|t| t.kind == kind && places.iter().any(|(_, i)| *i == t.by))
+            || call.facts.transfers.len() >= call::LEGS
+        {
+            return None;
+        }
+        // Of an attended transfer's two legs, the one that had the customer.
+        let customer = call.facts.customer();
+        let met = |index: u16| {
+            let (Some(a), Some(b)) = (customer.and_then(|c| call.facts.legs.get(c)), call.facts.legs.get(usize::from(index)))
+            else {
+                return false;
+            };
+            a.bridges.iter().any(|(x, _)| b.bridges.iter().any(|(y, _)| x == y))
+        };
+        let by = places.iter().map(|(_, i)| *i).find(|i| met(*i)).or(places.first().map(|(_, i)| *i))?;
+        for (_, index) in &places {
+            if let Some(leg) = call.facts.legs.get_mut(usize::from(*index)) {
+                leg.released = leg.released.or(Some(at));
+                for (_, span) in &mut leg.holds {
+                    span.close(at, 0);
+                }
+            }
+        }
+        let target = target.filter(|(k, _)| *k == key).map(|(_, i)| i);
+        call.facts.transfers.push(Transfer { kind, at, by, target, number: number.clone() });
+        let from = call.facts.legs.get(usize::from(by)).and_then(|l| l.agent.clone());
+        let to = match target {
+            Some(index) => call.facts.legs.get(usize::from(index)).and_then(|l| l.agent.clone()),
+            None => number
+                .and_then(|n| desk.settings.directory.at_device(&self.switch, n.expose()).map(|agent| agent.id.clone())),
+        };
+        if let (Some(from), Some(shown)) = (from, &call.shown) {
+            desk.change(shown.id, now, What::Transferred { kind, from, to });
+        }
+        Some(key)
+    }
+
+    fn variable(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        leg: &event::Leg,
+        name: &str,
+        value: crate::private::Private<String>,
+    ) -> Option<u32> {
+        // `__CTI_ACCOUNT` is how a dialplan says that CTI_ACCOUNT is inherited.
+        let attribute = desk.rules(&self.switch)?.variables.get(name.trim_start_matches('_'))?.clone();
+        self.with_call(desk, now, leg, |f| {
+            if f.attributes.get(&attribute) == Some(&value) {
+                return false;
+            }
+            f.attributes.insert(attribute, value);
+            true
+        })
+    }
+
+    /// Does something to a known leg; gives its call if that changed anything.
+    fn with(&mut self, desk: &mut Desk, now: Now, named: &event::Leg, f: impl FnOnce(&mut Leg) -> bool) -> Option<u32> {
+        self.tie_linked(desk, now, named);
+        let place = *self.legs.get(&named.id)?;
+        let leg = self.leg_mut(place)?;
+        if leg.sip_call_id.is_none() && named.sip_call_id.is_some() {
+            leg.sip_call_id.clone_from(&named.sip_call_id);
+        }
+        f(leg).then_some(place.0)
+    }
+
+    fn with_call(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        named: &event::Leg,
+        f: impl FnOnce(&mut Facts) -> bool,
+    ) -> Option<u32> {
+        self.tie_linked(desk, now, named);
+        let (key, _) = *self.legs.get(&named.id)?;
+        f(&mut self.calls.get_mut(&key)?.facts).then_some(key)
+    }
+
+    pub fn leg_mut(&mut self, (key, index): Place) -> Option<&mut Leg> {
+        self.calls.get_mut(&key)?.facts.legs.get_mut(usize::from(index))
+    }
+
+    /// The switch's own group: `Linkedid` is the id of the group's oldest channel.
+    pub fn tie_linked(&mut self, desk: &mut Desk, now: Now, named: &event::Leg) {
+        let Some(linked) = &named.linked else { return };
+        let Some(&(here, index)) = self.legs.get(&named.id) else { return };
+        if *linked == named.id {
+            if let Some(leg) = self.leg_mut((here, index))
+                && leg.linked.is_none()
+            {
+                leg.linked = Some(linked.clone());
+            }
+            return;
+        }
+        match self.legs.get(linked) {
+            Some(&(there, _)) if there != here => {
+                self.tie(desk, Some(now), there, here);
+            }
+            _ => {}
+        }
+    }
+
+    fn tie_all(&mut self, desk: &mut Desk, now: Now, named: &[Option<&event::Leg>]) {
+        let mut first: Option<u32> = None;
+        for leg in named.iter().copied().flatten() {
+            self.tie_linked(desk, now, leg);
+            let Some(&(key, _)) = self.legs.get(&leg.id) else { continue };
+            first = match first {
+                Some(other) if other != key => self.tie(desk, Some(now), other, key),
+                Some(other) => Some(other),
+                None => Some(key),
+            };
+        }
+    }
+
+    /// Two calls are one. Who is shown stays, of two shown ones the older; the other is absorbed. Gives the key that is left.
+    pub fn tie(&mut self, desk: &mut Desk, now: Option<Now>, a: u32, b: u32) -> Option<u32> {
+        if a == b {
+            return Some(a);
+        }
+        let (one, two) = (self.calls.get(&a)?, self.calls.get(&b)?);
+        if one.facts.legs.len() + two.facts.legs.len() > call::LEGS {
+            return Some(b);
+        }
+        let age = |call: &Call| call.facts.oldest().map(|l| l.created);
+        let older = match (age(one), age(two)) {
+            (Some(x), Some(y)) => x.until(y),
+            _ => true,
+        };
+        // An ended call takes nobody in: a late event names it, the living goes on.
+        let first = match (one.over.is_some(), two.over.is_some(), one.shown.is_some(), two.shown.is_some()) {
+            (true, true, ..) => return Some(b),
+            (true, false, ..) if one.shown.is_some() => return Some(b),
+            (false, true, ..) if two.shown.is_some() => return Some(a),
+            (_, _, true, false) => true,
+            (_, _, false, true) => false,
+            _ => older,
+        };
+        let (into, gone) = if first { (a, b) } else { (b, a) };
+        let gone_call = self.calls.remove(&gone)?;
+        let call = self.calls.get_mut(&into)?;
+        let names: Vec<String> = gone_call.facts.legs.iter().map(|l| l.id.clone()).collect();
+        let shift = call.facts.absorb(gone_call.facts);
+        for (n, name) in names.into_iter().enumerate() {
+            let index = shift.saturating_add(u16::try_from(n).unwrap_or(u16::MAX));
+            self.legs.insert(name, (into, index));
+        }
+        for leg in &call.facts.legs {
+            for (bridge, span) in &leg.bridges {
+                if span.to.is_none() {
+                    self.bridges.insert(bridge.clone(), into);
+                }
+            }
+            if leg.kind == Kind::Local {
+                self.locals.insert(leg.endpoint.clone(), into);
+            }
+        }
+        if let (Some(gone), Some(kept)) = (&gone_call.shown, &call.shown) {
+            desk.ids.remove(&gone.id);
+            if let Some(now) = now {
+                desk.change(gone.id, now, What::Absorbed { into: kept.id });
+            }
+        }
+        Some(into)
+    }
+
+    /// After a fact: is it a call now, what changed for agents, is it over.
+    pub fn settle(&mut self, desk: &mut Desk, now: Now, at: Moment, key: u32) {
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        call.facts.last = call.facts.last.later(at);
+        call.heard = now.mono;
+        let quiet = call.facts.legs.iter().filter(|l| l.real()).all(|l| !l.live());
+        if call.shown.is_none() {
+            let trunk = call.facts.legs.iter().any(|l| l.kind == Kind::Trunk);
+            // A trunk leg is always a record, even one that nothing ever tied to anything.
+            if call.facts.is_call() || (quiet && trunk) {
+                self.appear(desk, now, key);
+            } else if quiet && call.over.is_none() {
+                call.over = Some(now.mono);
+                self.over.push_back((now.mono.plus_ms(KEEP_MS), key));
+                return;
+            } else {
+                return;
+            }
+        }
+        self.stand(desk, now, at, key);
+        let switch = &self.switch;
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(shown) = &call.shown else { return };
+        if call.over.is_some() {
+            let record = judge::record(&desk.settings, switch, &call.facts, shown, call.revision);
+            if call.record.as_deref().is_some_and(|old| *old != record) {
+                call.revision += 1;
+                call.record = Some(Box::new(Record { revision: call.revision, ..record }));
+                desk.change(shown.id, now, What::Amended);
+            }
+        } else if quiet {
+            call.over = Some(now.mono);
+            self.over.push_back((now.mono.plus_ms(KEEP_MS), key));
+            let record = judge::record(&desk.settings, switch, &call.facts, shown, call.revision);
+            let id = shown.id;
+            if let Some(shown) = &mut call.shown {
+                shown.face.ended_at = record.ended_at;
+                shown.face.answered_at = record.answered_at.or(shown.face.answered_at);
+            }
+            call.record = Some(Box::new(record));
+            desk.change(id, now, What::Ended);
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Mono> {
+        self.over.front().map(|(due, _)| *due)
+    }
+
+    pub fn tick(&mut self, desk: &mut Desk, now: Now) {
+        while let Some(&(due, key)) = self.over.front()
+            && due <= now.mono
+        {
+            self.over.pop_front();
+            self.forget(desk, key);
+        }
+    }
+
+    fn forget(&mut self, desk: &mut Desk, key: u32) {
+        // A leg that only looked over (an unshown one that was tied into a living call) has gone on under another key.
+        let Some(call) = self.calls.get(&key) else { return };
+        if call.over.is_none() {
+            return;
+        }
+        let Some(call) = self.calls.remove(&key) else { return };
+        for leg in &call.facts.legs {
+            self.legs.remove(&leg.id);
+            desk.legs = desk.legs.saturating_sub(1);
+            if self.locals.get(&leg.endpoint) == Some(&key) {
+                self.locals.remove(&leg.endpoint);
+            }
+            for (bridge, _) in &leg.bridges {
+                if self.bridges.get(bridge) == Some(&key) {
+                    self.bridges.remove(bridge);
+                }
+            }
+        }
+        if let Some(shown) = call.shown {
+            desk.ids.remove(&shown.id);
+        }
+    }
+
+    /// Marks a leg as gone without anybody having seen it.
+    pub fn lose(&mut self, place: Place, at: Moment) {
+        if let Some(leg) = self.leg_mut(place)
+            && leg.ended.is_none()
+        {
+            leg.close_all(at, 0);
+            leg.ended = Some(Ended { at, cause: None, text: None, lost: true });
+        }
+    }
+
+    pub fn lose_all(&mut self, desk: &mut Desk, now: Now) {
+        let mut open: Vec<u32> = self.calls.iter().filter(|(_, c)| c.over.is_none()).map(|(k, _)| *k).collect();
+        open.sort_unstable();
+        for key in open {
+            self.lose_call(desk, now, key);
+        }
+    }
+
+    /// Ends what is left of a call at its last sighting.
+    pub fn lose_call(&mut self, desk: &mut Desk, now: Now, key: u32) {
+        let Some(call) = self.calls.get(&key) else { return };
+        let (last, count) = (call.facts.last, call.facts.legs.len());
+        for index in 0..count {
+            self.lose((key, u16::try_from(index).unwrap_or(u16::MAX)), last);
+        }
+        self.settle(desk, now, last, key);
+    }
+
+    pub fn face(&self, key: u32) -> Option<&Face> {
+        Some(&self.calls.get(&key)?.shown.as_ref()?.face)
+    }
+
+    pub fn open_faces(&self) -> impl Iterator<Item = &Face> {
+        self.calls.values().filter(|c| c.over.is_none()).filter_map(|c| c.shown.as_ref()).map(|s| &s.face)
+    }
+
+    pub fn record(&self, settings: &Settings, key: u32) -> Option<Record> {
+        let call = self.calls.get(&key)?;
+        match &call.record {
+            Some(record) => Some((**record).clone()),
+            None => Some(judge::record(settings, &self.switch, &call.facts, call.shown.as_ref()?, call.revision)),
+        }
+    }
+
+    pub fn checkpoint(&self, key: u32) -> Option<Checkpoint> {
+        let call = self.calls.get(&key)?;
+        Some(Checkpoint {
+            call: call.shown.as_ref()?.id,
+            switch: self.switch.clone(),
+            facts: call.facts.clone(),
+        })
+    }
+
+    pub fn restore(&mut self, desk: &mut Desk, checkpoint: Checkpoint) {
+        let (key, id) = (self.next, checkpoint.call);
+        let mut facts = checkpoint.facts;
+        // Whatever happened while we were away was not seen.
+        facts.gap = false;
+        for leg in &mut facts.legs {
+            leg.adopted |= leg.ended.is_none();
+        }
+        if desk.ids.contains_key(&id) || facts.legs.iter().any(|l| self.legs.contains_key(&l.id)) {
+            return;
+        }
+        self.next = self.next.wrapping_add(1);
+        for (index, leg) in facts.legs.iter().enumerate() {
+            self.legs.insert(leg.id.clone(), (key, u16::try_from(index).unwrap_or(u16::MAX)));
+            desk.legs += 1;
+            if leg.kind == Kind::Local {
+                self.locals.insert(leg.endpoint.clone(), key);
+            }
+            for (bridge, span) in &leg.bridges {
+                if span.to.is_none() {
+                    self.bridges.insert(bridge.clone(), key);
+                }
+            }
+        }
+        self.calls.insert(key, Call::new(facts));
+        self.show(desk, key, Some(id));
+    }
+
+    /// Gives the call its id and its face. Says so, unless it is shown already.
+    pub fn appear(&mut self, desk: &mut Desk, now: Now, key: u32) {
+        let Some(call) = self.calls.get(&key) else { return };
+        if call.shown.is_some() {
+            return;
+        }
+        if let Some(id) = self.show(desk, key, None) {
+            desk.change(id, now, What::Appeared);
+        }
+    }
+
+    fn show(&mut self, desk: &mut Desk, key: u32, id: Option<CallId>) -> Option<CallId> {
+        let call = self.calls.get_mut(&key)?;
+        let face = super::standing::first_face(desk, &self.switch, &mut call.facts, id)?;
+        let id = face.call;
+        call.shown = Some(call::Shown { id, face });
+        // An id that is taken: the same channel id within one second, on a switch that chose it twice. The newer is the one asked for.
+        desk.ids.insert(id, (self.switch.clone(), key));
+        Some(id)
+    }
+}
+
+/// What a channel is, by its name, and the endpoint behind it.
+fn kind_of(name: &str, trunks: &[String]) -> (Kind, String) {
+    let technology = name.split('/').next().unwrap_or_default();
+    match technology {
+        "Local" => {
+            let pipe = name.strip_suffix(";1").or_else(|| name.strip_suffix(";2")).unwrap_or(name);
+            return (Kind::Local, pipe.to_owned());
+        }
+        "" | "CBAnn" | "CBRec" | "Announcer" | "Bridge" | "ConfBridgeRecorder" | "Message" | "Recorder" | "Snoop"
+        | "Surrogate" | "UnicastRTP" | "MulticastRTP" | "AsyncGoto" | "Parking" => {
+            return (Kind::Plumbing, name.to_owned());
+        }
+        _ => {}
+    }
+    let endpoint = name.rsplit_once('-').map_or(name, |(endpoint, _)| endpoint);
+    let short = endpoint.split_once('/').map_or(endpoint, |(_, short)| short);
+    let trunk = trunks.iter().any(|p| fits(p, endpoint, false) || fits(p, short, false));
+    (if trunk { Kind::Trunk } else { Kind::Device }, endpoint.to_owned())
+}

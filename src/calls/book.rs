@@ -1,0 +1,240 @@
+//! The book owns all calls: events in, changes out.
+//!
+//! Two doors: [`Book::take`] is told an event, [`Book::next_change`] is drained; [`Book::deadline`] says when [`Book::tick`] is due. The book is
+//! still: it reads no clock. What it keeps is bounded: see the caps below.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use crate::{
+    numbers::{Plan, TrunkMap},
+    words::{CallId, Mono, Now, SwitchId, TenantId},
+};
+
+use super::{
+    Directory,
+    board::Board,
+    call::Checkpoint,
+    change::Change,
+    command::Dial,
+    event::{Event, Feed, Said},
+    face::Face,
+    facts::Moment,
+    record::Record,
+};
+
+/// Ended calls are kept for late facts (a second feed that lags, a switch's own record, a transferer's BYE). A transferer's dialog may
+/// live a minute after the REFER (facts: Asterisk sends the BYE after about 60 s), but adds nothing by then.
+pub const KEEP_MS: u64 = 60_000;
+/// Legs known at one time, of all switches. 500 calls/s of three minutes are 90,000 calls; 300,000 legs are some 300 MB, the most we may take.
+pub const LEGS: usize = 300_000;
+/// Dials asked for and not seen yet.
+const EXPECTED: usize = 10_000;
+/// How long an asked-for dial's first leg may take to appear: longer than any switch rings.
+const EXPECT_MS: u64 = 120_000;
+
+/// How one switch's channels and numbers are to be read.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub tenant: TenantId,
+    /// IANA zone of its calls, where the trunk's row names none.
+    pub zone: Option<String>,
+    pub plan: Plan,
+    /// Endpoints that are trunks, `*` for any text: `PJSIP/trunk*`, or without technology `trunk*`.
+    pub trunks: Vec<String>,
+    /// Numbers of our own people, `X` for a digit, `*` for any text.
+    pub internal: Vec<String>,
+    /// Channel variable to attribute; only these are kept.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// What may be swapped whole while calls run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub directory: Arc<Directory>,
+    pub trunks: Arc<TrunkMap>,
+    pub switches: HashMap<SwitchId, Rules>,
+    /// Where an event has no stamp: `true`, its arrival counts (live); `false`, there is no time (replay).
+    pub arrival_times: bool,
+}
+
+/// All calls of all switches.
+pub struct Book {
+    boards: HashMap<SwitchId, Board>,
+    pub(super) desk: Desk,
+}
+
+/// What the boards share: settings, what goes out, and the count of everything.
+pub(super) struct Desk {
+    pub settings: Settings,
+    pub changes: VecDeque<Change>,
+    pub ids: HashMap<CallId, (SwitchId, u32)>,
+    pub expected: HashMap<String, (Dial, Mono)>,
+    pub legs: usize,
+    pub refused: u64,
+    order: u64,
+}
+
+impl Book {
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        let desk = Desk {
+            settings,
+            changes: VecDeque::new(),
+            ids: HashMap::new(),
+            expected: HashMap::new(),
+            legs: 0,
+            refused: 0,
+            order: 0,
+        };
+        Self { boards: HashMap::new(), desk }
+    }
+
+    /// New directory, trunks and rules; calls that run keep what was concluded of them.
+    pub fn reload(&mut self, settings: Settings) {
+        self.desk.settings = settings;
+    }
+
+    /// One event of one switch. An event of a switch that is not in the settings is dropped.
+    pub fn take(&mut self, now: Now, switch: &SwitchId, feed: Feed, event: Event) {
+        if !self.desk.settings.switches.contains_key(switch) {
+            return;
+        }
+        self.desk.order += 1;
+        let arrival = self.desk.settings.arrival_times.then_some(now.wall);
+        let at = Moment { wall: event.at.or(arrival), order: self.desk.order };
+        if !self.boards.contains_key(switch) {
+            self.boards.insert(switch.clone(), Board::new(switch.clone()));
+        }
+        let Some(board) = self.boards.get_mut(switch) else { return };
+        match event.said {
+            Said::Snapshot(snapshot) => board.merge(&mut self.desk, now, at, snapshot),
+            said => board.join(&mut self.desk, now, at, feed, said),
+        }
+    }
+
+    /// The next conclusion, oldest first; drain until `None`.
+    pub fn next_change(&mut self) -> Option<Change> {
+        self.desk.changes.pop_front()
+    }
+
+    /// When `tick` is due next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Mono> {
+        self.boards.values().filter_map(Board::deadline).min()
+    }
+
+    /// Forgets what is over long enough.
+    pub fn tick(&mut self, now: Now) {
+        for board in self.boards.values_mut() {
+            board.tick(&mut self.desk, now);
+        }
+        self.desk.expected.retain(|_, (_, until)| *until > now.mono);
+    }
+
+    /// A call as it stands, while it lives and [`KEEP_MS`] after.
+    #[must_use]
+    pub fn face(&self, call: CallId) -> Option<&Face> {
+        let (switch, key) = self.desk.ids.get(&call)?;
+        self.boards.get(switch)?.face(*key)
+    }
+
+    /// The record as far as it is known: final (but for amendments) once the call has ended.
+    #[must_use]
+    pub fn record(&self, call: CallId) -> Option<Record> {
+        let (switch, key) = self.desk.ids.get(&call)?;
+        self.boards.get(switch)?.record(&self.desk.settings, *key)
+    }
+
+    /// All calls that have not ended.
+    pub fn open_calls(&self) -> impl Iterator<Item = &Face> {
+        self.boards.values().flat_map(Board::open_faces)
+    }
+
+    /// Legs in the book, and legs refused because it was full.
+    #[must_use]
+    pub fn counts(&self) -> (usize, u64) {
+        (self.desk.legs, self.desk.refused)
+    }
+
+    /// What must be durable so that a restart finds the same call; small, to be taken at `Appeared` and after later changes.
+    #[must_use]
+    pub fn checkpoint(&self, call: CallId) -> Option<Checkpoint> {
+        let (switch, key) = self.desk.ids.get(&call)?;
+        self.boards.get(switch)?.checkpoint(*key)
+    }
+
+    /// Puts back what was open when we stopped, before the first snapshot. Says no change: who restores knows these calls. The first snapshot
+    /// of the switch then goes on with them or ends them as lost.
+    pub fn restore(&mut self, checkpoints: Vec<Checkpoint>) {
+        for checkpoint in checkpoints {
+            let last = checkpoint.facts.legs.iter().map(|l| l.created.order).fold(checkpoint.facts.last.order, u64::max);
+            self.desk.order = self.desk.order.max(last);
+            let switch = checkpoint.switch.clone();
+            self.boards
+                .entry(switch.clone())
+                .or_insert_with(|| Board::new(switch))
+                .restore(&mut self.desk, checkpoint);
+        }
+    }
+
+    /// A dial that was asked of a switch: its first leg will have the request's id, and is then known to be this.
+    pub fn expect(&mut self, now: Now, dial: Dial) {
+        if self.desk.expected.len() < EXPECTED {
+            self.desk.expected.insert(dial.request.0.clone(), (dial, now.mono.plus_ms(EXPECT_MS)));
+        }
+    }
+
+    /// The dial will not come: the switch refused it.
+    pub fn forget_expected(&mut self, request: &super::command::RequestId) {
+        self.desk.expected.remove(&request.0);
+    }
+
+    /// Ends every open call of a switch as lost: it was taken out of the settings, or the capture is over.
+    pub fn lose_all(&mut self, now: Now, switch: &SwitchId) {
+        if let Some(board) = self.boards.get_mut(switch) {
+            board.lose_all(&mut self.desk, now);
+        }
+    }
+}
+
+impl Desk {
+    pub fn change(&mut self, call: CallId, at: Now, what: super::What) {
+        self.changes.push_back(Change { call, at, what });
+    }
+
+    pub fn rules(&self, switch: &SwitchId) -> Option<&Rules> {
+        self.settings.switches.get(switch)
+    }
+}
+
+/// `*` stands for any text, `X` (where `digits` is asked for) for one digit.
+#[must_use]
+pub fn fits(pattern: &str, text: &str, digits: bool) -> bool {
+    // Backtracks to the last star only, so it is linear in pattern times text at worst.
+    let (p, t): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut i, mut j, mut star) = (0, 0, None);
+    while let Some(&c) = t.get(j) {
+        match p.get(i) {
+            Some('*') => {
+                star = Some((i, j));
+                i += 1;
+            }
+            Some(&w) if w == c || (digits && w == 'X' && c.is_ascii_digit()) => {
+                i += 1;
+                j += 1;
+            }
+            _ => match star {
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    i = at + 1;
+                    j = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    p.iter().skip(i).all(|&c| c == '*')
+}

@@ -1,0 +1,241 @@
+//! One call: its facts, its face, and where it stands between first sight and forgetting.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    private::Private,
+    words::{AgentId, CallId, Mono, SwitchId, TenantId, Wall},
+};
+
+use super::{
+    facts::{Kind, Leg, Moment, OfferFacts, OfferState, Transfer},
+    face::Face,
+    record::{Direction, Origin, Record, Reference},
+};
+
+/// Everything that must outlive us so that a restart finds the same call. Serialised, it is some KiB.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    pub call: CallId,
+    pub switch: SwitchId,
+    pub facts: Facts,
+}
+
+/// What is known. Order in `legs` is the order of first sight; others refer to legs by index.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    pub tenant: TenantId,
+    pub origin: Origin,
+    pub reference: Option<Reference>,
+    /// The number an agent asked to be called, from the request or from the switch's late answer.
+    pub wanted: Option<Private<String>>,
+    pub legs: Vec<Leg>,
+    pub transfers: Vec<Transfer>,
+    pub offers: Vec<OfferFacts>,
+    pub attributes: BTreeMap<String, Private<String>>,
+    /// The last that was heard of it.
+    pub last: Moment,
+    /// Events may be missing in it.
+    pub gap: bool,
+}
+
+/// A call in the book.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub facts: Facts,
+    /// Absent while it is not known to be a call at all: a leg that never dials, queues or bridges is none.
+    pub shown: Option<Shown>,
+    /// When its last leg ended, by our clock.
+    pub over: Option<Mono>,
+    /// When it was last heard of, by our clock.
+    pub heard: Mono,
+    pub revision: u32,
+    pub record: Option<Box<Record>>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub id: CallId,
+    pub face: Face,
+}
+
+impl Call {
+    pub fn new(facts: Facts) -> Self {
+        Self { facts, shown: None, over: None, heard: Mono(0), revision: 1, record: None }
+    }
+}
+
+/// Legs of one call. A conference of a few hundred is the largest thing that is still a call.
+pub(super) const LEGS: usize = 2_000;
+
+impl Facts {
+    pub(super) fn new(tenant: TenantId, at: Moment) -> Self {
+        Self {
+            tenant,
+            origin: Origin::Phone,
+            reference: None,
+            wanted: None,
+            legs: Vec::new(),
+            transfers: Vec::new(),
+            offers: Vec::new(),
+            attributes: BTreeMap::new(),
+            last: at,
+            gap: false,
+        }
+    }
+
+    /// The oldest leg: its id makes the call's.
+    #[must_use]
+    pub fn oldest(&self) -> Option<&Leg> {
+        self.legs.iter().reduce(|a, b| if a.created.until(b.created) { a } else { b })
+    }
+
+    /// Whether this is a call: somebody came in over a trunk, dialled, queued, was bridged, or was called by the switch.
+    #[must_use]
+    pub fn is_call(&self) -> bool {
+        self.legs.iter().any(|l| {
+            (l.kind == Kind::Trunk && l.incoming)
+                || l.dial.as_ref().is_some_and(|d| d.by.is_some() && l.kind != Kind::Plumbing)
+                || (l.originated() && (l.agent.is_some() || l.kind == Kind::Trunk))
+                || (l.real() && (!l.queues.is_empty() || !l.bridges.is_empty()))
+        })
+    }
+
+    #[must_use]
+    pub fn direction(&self) -> Option<Direction> {
+        let trunk = |incoming: bool| self.legs.iter().any(|l| l.kind == Kind::Trunk && l.incoming == incoming);
+        if trunk(true) {
+            Some(Direction::Inbound)
+        } else if trunk(false) || self.legs.iter().any(Leg::originated) {
+            Some(Direction::Outbound)
+        } else if self.is_call() {
+            Some(Direction::Internal)
+        } else {
+            None
+        }
+    }
+
+    /// The customer's leg: who came in over a trunk, else who was called over one (the one who answered, else the last).
+    #[must_use]
+    pub fn customer(&self) -> Option<usize> {
+        let trunk = |l: &&Leg| l.kind == Kind::Trunk;
+        self.legs
+            .iter()
+            .position(|l| l.kind == Kind::Trunk && l.incoming)
+            .or_else(|| self.legs.iter().rposition(|l| trunk(&l) && l.up.is_some()))
+            .or_else(|| self.legs.iter().rposition(|l| trunk(&l)))
+    }
+
+    /// Who stands in the customer's place: the customer, or in an internal call the called phone (that answered, else the last).
+    #[must_use]
+    pub fn far(&self) -> Option<usize> {
+        let called = |l: &Leg| l.real() && !l.incoming && l.dial.as_ref().is_some_and(|d| d.by.is_some());
+        self.customer()
+            .or_else(|| self.legs.iter().position(|l| called(l) && l.up.is_some()))
+            .or_else(|| self.legs.iter().rposition(called))
+    }
+
+    /// The phone the call began at, where the customer did not begin it.
+    #[must_use]
+    pub fn root(&self) -> Option<usize> {
+        match self.direction()? {
+            Direction::Inbound => None,
+            Direction::Outbound | Direction::Internal => {
+                self.legs.iter().position(|l| l.kind == Kind::Device && (l.incoming || l.originated()))
+            }
+        }
+    }
+
+    /// An agent's own second leg, with which a colleague is asked.
+    #[must_use]
+    pub fn consults(&self, index: usize) -> bool {
+        self.legs.get(index).is_some_and(|l| l.kind == Kind::Device && l.incoming && l.agent.is_some())
+            && self.root() != Some(index)
+    }
+
+    /// The leg that dialled `index`; through a Local channel, whoever dialled the Local.
+    #[must_use]
+    pub fn dialler(&self, index: usize) -> Option<usize> {
+        let mut at = usize::from(self.legs.get(index)?.dial.as_ref()?.by?);
+        // A Local may dial a Local; more than a few in a row is a loop.
+        for _ in 0..8 {
+            let leg = self.legs.get(at)?;
+            if leg.kind != Kind::Local {
+                return Some(at);
+            }
+            let half = self.legs.iter().find(|l| l.kind == Kind::Local && l.endpoint == leg.endpoint && l.dial.is_some());
+            at = usize::from(half?.dial.as_ref()?.by?);
+        }
+        None
+    }
+
+    #[must_use]
+    pub fn open_offer(&self, agent: &AgentId) -> Option<usize> {
+        self.offers.iter().position(|o| o.state != OfferState::Over && &o.offer.agent == agent)
+    }
+
+    #[must_use]
+    pub fn offer_of(&self, leg: usize) -> Option<usize> {
+        self.offers.iter().rposition(|o| o.legs.iter().any(|&l| usize::from(l) == leg))
+    }
+
+    /// Takes all of another call into this one. Says at which index its legs begin now.
+    pub(super) fn absorb(&mut self, other: Facts) -> u16 {
+        let shift = u16::try_from(self.legs.len()).unwrap_or(u16::MAX);
+        for mut leg in other.legs {
+            if let Some(by) = leg.dial.as_mut().and_then(|d| d.by.as_mut()) {
+                *by = by.saturating_add(shift);
+            }
+            self.legs.push(leg);
+        }
+        for mut t in other.transfers {
+            t.by = t.by.saturating_add(shift);
+            t.target = t.target.map(|i| i.saturating_add(shift));
+            self.transfers.push(t);
+        }
+        let ordinals = self.offers.iter().map(|o| o.offer.ordinal).max().unwrap_or(0);
+        for mut o in other.offers {
+            o.offer.ordinal = o.offer.ordinal.saturating_add(ordinals);
+            for leg in &mut o.legs {
+                *leg = leg.saturating_add(shift);
+            }
+            self.offers.push(o);
+        }
+        for (name, value) in other.attributes {
+            self.attributes.entry(name).or_insert(value);
+        }
+        self.wanted = self.wanted.take().or(other.wanted);
+        self.reference = self.reference.take().or(other.reference);
+        if self.origin == Origin::Phone {
+            self.origin = other.origin;
+        }
+        self.gap |= other.gap;
+        self.last = self.last.later(other.last);
+        shift
+    }
+}
+
+/// The call's id: the time is the oldest channel's creation in whole seconds, which every way of hearing of it tells; the rest a hash.
+#[must_use]
+pub fn call_id(tenant: &TenantId, switch: &SwitchId, leg: &Leg) -> CallId {
+    // `1795347846.0` and `pbx-1795347846.0` say the second themselves; an id that we chose does not.
+    let told = leg.id.rsplit_once('.').and_then(|(before, count)| {
+        count.parse::<u32>().ok()?;
+        let digits = before.rsplit('-').next().unwrap_or(before);
+        (digits.len() >= 9).then(|| digits.parse::<u64>().ok()).flatten()
+    });
+    let created = || leg.created.wall.map_or(0, |Wall(ms)| u64::try_from(ms).unwrap_or(0) / 1000);
+    // A ULID's time has 48 bits.
+    let ms = told.unwrap_or_else(created).saturating_mul(1000) & ((1 << 48) - 1);
+    let mut hash = Sha256::new();
+    for part in [tenant.as_str(), switch.as_str(), &leg.id] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    let hash = hash.finalize();
+    let rest = hash.iter().take(10).fold(0u128, |n, byte| n << 8 | u128::from(*byte));
+    CallId(ulid::Ulid::from_parts(ms, rest))
+}

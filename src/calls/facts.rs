@@ -1,0 +1,404 @@
+//! What is known of one call: its legs, and for each the few things that happened to it, once.
+//!
+//! The book is a join. An event only adds a fact that was not there yet, so the same event twice, or the same story over a second feed, changes
+//! nothing; what a call *is* (who talks with whom, how it ended) is concluded from the facts afresh each time, in `standing.rs` while it
+//! lives and in `judge.rs` for its record. That is what makes the order of events matter little.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    private::Private,
+    words::{AgentId, Wall},
+};
+
+use super::{
+    change::{Offer, TransferKind},
+    event::{DialStatus, LegState},
+};
+
+/// When something happened: `wall` where the feed told a time, `order` always (a count of events), so that a capture without times still has an
+/// order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moment {
+    pub wall: Option<Wall>,
+    pub order: u64,
+}
+
+impl Moment {
+    /// Earlier or at the same time. Two feeds reach us with a lag, so the switch's stamps go before our order.
+    #[must_use]
+    pub fn until(self, other: Moment) -> bool {
+        match (self.wall, other.wall) {
+            (Some(a), Some(b)) if a != b => a < b,
+            _ => self.order <= other.order,
+        }
+    }
+    #[must_use]
+    pub fn earlier(self, other: Moment) -> Moment {
+        if self.until(other) { self } else { other }
+    }
+    #[must_use]
+    pub fn later(self, other: Moment) -> Moment {
+        if self.until(other) { other } else { self }
+    }
+    /// Milliseconds from `earlier` to here, if both have a time.
+    #[must_use]
+    pub fn since(self, earlier: Moment) -> Option<u64> {
+        Some(self.wall?.since(earlier.wall?))
+    }
+    fn near(self, other: Moment) -> bool {
+        match (self.wall, other.wall) {
+            (Some(a), Some(b)) => a.0.abs_diff(b.0) <= ECHO_MS,
+            _ => false,
+        }
+    }
+}
+
+/// How far apart two feeds may tell the same thing. They come within a few milliseconds of each other; a busy loop adds some.
+const ECHO_MS: u64 = 2_000;
+
+/// A stretch that was opened and closed, and by which feeds: each feed tells each stretch once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    pub from: Moment,
+    pub to: Option<Moment>,
+    opened: u8,
+    closed: u8,
+}
+
+impl Span {
+    #[must_use]
+    pub fn open_at(from: Moment, feed: u8) -> Self {
+        Self { from, to: None, opened: feed, closed: 0 }
+    }
+
+    /// The end, with an open one ending at `last`.
+    #[must_use]
+    pub fn end(&self, last: Moment) -> Moment {
+        self.to.unwrap_or(last)
+    }
+
+    /// Closes it; says whether it was open.
+    pub fn close(&mut self, at: Moment, feed: u8) -> bool {
+        self.closed |= feed;
+        if self.to.is_some() {
+            return false;
+        }
+        self.to = Some(at.later(self.from));
+        true
+    }
+
+    /// Whether an opening told by `feed` at `at` is this stretch once more.
+    fn echoes(&mut self, at: Moment, feed: u8) -> bool {
+        let again = if self.to.is_none() { true } else { self.opened & feed == 0 && self.from.near(at) };
+        if again {
+            self.opened |= feed;
+        }
+        again
+    }
+}
+
+/// Opens a stretch with `key` in `list` unless it is told again. Says whether it is new.
+pub fn open<K: PartialEq>(list: &mut Vec<(K, Span)>, key: K, at: Moment, feed: u8) -> bool {
+    if list.iter_mut().rev().any(|(k, span)| *k == key && span.echoes(at, feed)) || list.len() >= SPANS {
+        return false;
+    }
+    list.push((key, Span::open_at(at, feed)));
+    true
+}
+
+/// Closes the open stretch with `key`. Says whether there was one.
+pub fn close<K: PartialEq>(list: &mut [(K, Span)], key: &K, at: Moment, feed: u8) -> bool {
+    // A second feed that lags tells the end of an earlier stretch while the next is open already.
+    let echo = list.iter_mut().find(|(k, s)| {
+        k == key && s.closed & feed == 0 && s.opened & feed != 0 && s.to.is_some_and(|to| to.near(at))
+    });
+    if let Some((_, span)) = echo {
+        span.closed |= feed;
+        return false;
+    }
+    match list.iter_mut().rev().find(|(k, span)| k == key && span.to.is_none()) {
+        Some((_, span)) => span.close(at, feed),
+        None => false,
+    }
+}
+
+/// Stretches of one kind kept of one leg. A call that holds and retrieves a thousand times is no call.
+const SPANS: usize = 1_000;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    Trunk,
+    /// A phone, an agent's or another.
+    Device,
+    /// One half of a Local channel: a pipe, nobody's leg. Holds the name without `;1`/`;2`.
+    Local,
+    /// A conference's announcer, a recorder, a spy's helper: not a party.
+    Plumbing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leg {
+    pub id: String,
+    pub name: String,
+    /// `PJSIP/1001`: the name without what the channel adds.
+    pub endpoint: String,
+    pub kind: Kind,
+    pub agent: Option<AgentId>,
+    /// The far end called the switch; else the switch called it.
+    pub incoming: bool,
+    pub created: Moment,
+    /// From its first event: caller id, display name, dialled extension.
+    pub number: Option<Private<String>>,
+    pub shown_name: Option<Private<String>>,
+    pub dialled: Option<Private<String>>,
+    pub restricted: bool,
+    pub linked: Option<String>,
+    pub sip_call_id: Option<String>,
+    /// The first dial to this leg.
+    pub dial: Option<Dial>,
+    /// The first end of that dial, with the status told first: `NOANSWER` is followed by a meaningless `CANCEL` (Asterisk 22.10.1, trace c).
+    pub status: Option<(DialStatus, Moment)>,
+    pub ringing: Option<Moment>,
+    pub up: Option<Moment>,
+    pub bridges: Vec<(String, Span)>,
+    pub holds: Vec<((), Span)>,
+    pub queues: Vec<(String, Span)>,
+    /// The application it runs (ARI), to tell a step from its echo.
+    pub application: Option<(String, String)>,
+    /// The far end asked for the end, or refused.
+    pub asked_end: Option<Moment>,
+    pub ended: Option<Ended>,
+    /// It handed its partner over: free, although its own dialog may live on for a minute (trace e, facts 7).
+    pub released: Option<Moment>,
+    /// Not seen from its beginning.
+    pub adopted: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dial {
+    pub at: Moment,
+    /// Index of the leg that dials; absent: the switch itself.
+    pub by: Option<u16>,
+    pub number: Option<Private<String>>,
+    pub presented: Option<Private<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    pub at: Moment,
+    pub cause: Option<u16>,
+    pub text: Option<String>,
+    /// Gone from a snapshot or with the link; nobody saw it end.
+    pub lost: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    pub kind: TransferKind,
+    pub at: Moment,
+    /// Index of the transferring agent's leg that had the customer.
+    pub by: u16,
+    /// Index of the leg it went to, where that is known at once.
+    pub target: Option<u16>,
+    pub number: Option<Private<String>>,
+}
+
+/// An agent's share, kept with its ordinal so that a pop's id outlives us.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfferFacts {
+    pub offer: Offer,
+    pub legs: Vec<u16>,
+    pub since: Moment,
+    pub state: OfferState,
+    pub established: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OfferState {
+    Over,
+    Dialling,
+    Ringing,
+    Holding,
+    Talking,
+}
+
+impl Leg {
+    #[must_use]
+    pub fn new(id: String, created: Moment) -> Self {
+        Self {
+            id,
+            name: String::new(),
+            endpoint: String::new(),
+            kind: Kind::Plumbing,
+            agent: None,
+            incoming: false,
+            created,
+            number: None,
+            shown_name: None,
+            dialled: None,
+            restricted: false,
+            linked: None,
+            sip_call_id: None,
+            dial: None,
+            status: None,
+            ringing: None,
+            up: None,
+            bridges: Vec::new(),
+            holds: Vec::new(),
+            queues: Vec::new(),
+            application: None,
+            asked_end: None,
+            ended: None,
+            released: None,
+            adopted: false,
+        }
+    }
+
+    /// A person's or the outside's, not plumbing.
+    #[must_use]
+    pub fn real(&self) -> bool {
+        matches!(self.kind, Kind::Trunk | Kind::Device)
+    }
+
+    #[must_use]
+    pub fn live(&self) -> bool {
+        self.ended.is_none() && self.released.is_none()
+    }
+
+    /// Adds a state; the first moment of each stays.
+    pub fn reach(&mut self, state: LegState, at: Moment) -> bool {
+        let place = match state {
+            LegState::Down | LegState::Calling => return false,
+            LegState::Ringing => &mut self.ringing,
+            LegState::Up => &mut self.up,
+        };
+        if place.is_some() {
+            return false;
+        }
+        *place = Some(at);
+        true
+    }
+
+    /// The moment at which a called leg is known to be over or answered: the dial's end, the answer, or its own end.
+    #[must_use]
+    pub fn settled(&self) -> Option<Moment> {
+        [self.up, self.status.map(|(_, at)| at), self.ended.as_ref().map(|e| e.at)].into_iter().flatten().reduce(Moment::earlier)
+    }
+
+    /// The switch called it by itself (Originate), nobody dialled.
+    #[must_use]
+    pub fn originated(&self) -> bool {
+        !self.incoming && self.dial.as_ref().is_some_and(|d| d.by.is_none())
+    }
+
+    #[must_use]
+    pub fn refused(&self) -> bool {
+        self.up.is_none()
+            && (self.asked_end.is_some()
+                || self.status.is_some_and(|(s, _)| s == DialStatus::Busy)
+                || self.ended.as_ref().is_some_and(|e| matches!(e.cause, Some(17 | 21))))
+    }
+
+    #[must_use]
+    pub fn bridged_now(&self) -> Option<&str> {
+        if self.ended.is_some() {
+            return None;
+        }
+        self.bridges.iter().rev().find(|(_, span)| span.to.is_none()).map(|(bridge, _)| bridge.as_str())
+    }
+
+    #[must_use]
+    pub fn holding_now(&self) -> bool {
+        self.holds.iter().any(|(_, span)| span.to.is_none())
+    }
+
+    /// Closes everything that is open: the leg ended.
+    pub fn close_all(&mut self, at: Moment, feed: u8) {
+        for (_, span) in &mut self.bridges {
+            span.close(at, feed);
+        }
+        for (_, span) in &mut self.holds {
+            span.close(at, feed);
+        }
+        for (_, span) in &mut self.queues {
+            span.close(at, feed);
+        }
+    }
+}
+
+/// Which bridges are one room because a Local channel pipes between them. Few calls have one, so most have an empty list.
+#[derive(Debug, Default)]
+pub struct Rooms<'a> {
+    same: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Rooms<'a> {
+    #[must_use]
+    pub fn of(legs: &'a [Leg]) -> Self {
+        let mut same = Vec::new();
+        for one in legs.iter().filter(|l| l.kind == Kind::Local) {
+            for two in legs.iter().filter(|l| l.kind == Kind::Local && l.endpoint == one.endpoint && l.id < one.id) {
+                for (a, _) in &one.bridges {
+                    for (b, _) in &two.bridges {
+                        same.push((a.as_str(), b.as_str()));
+                    }
+                }
+            }
+        }
+        Self { same }
+    }
+
+    /// The name of the room a bridge belongs to: the smallest of all that are one.
+    #[must_use]
+    pub fn room<'b>(&self, bridge: &'b str) -> &'b str
+    where
+        'a: 'b,
+    {
+        if self.same.is_empty() {
+            return bridge;
+        }
+        let mut known: Vec<&'b str> = vec![bridge];
+        let mut next = 0;
+        while let Some(&here) = known.get(next) {
+            next += 1;
+            for (a, b) in &self.same {
+                let other: &'b str = if *a == here { b } else if *b == here { a } else { continue };
+                if !known.contains(&other) {
+                    known.push(other);
+                }
+            }
+        }
+        known.into_iter().min().unwrap_or(bridge)
+    }
+
+    /// Stretches in which two legs heard each other.
+    #[must_use]
+    pub fn together(&self, a: &Leg, b: &Leg, last: Moment) -> Vec<(Moment, Moment)> {
+        let mut out = Vec::new();
+        for (x, one) in &a.bridges {
+            for (y, two) in &b.bridges {
+                if self.room(x) != self.room(y) {
+                    continue;
+                }
+                let (from, to) = (one.from.later(two.from), one.end(last).earlier(two.end(last)));
+                if from.until(to) {
+                    out.push((from, to));
+                }
+            }
+        }
+        out.sort_by(|a, b| if a.0 == b.0 { std::cmp::Ordering::Equal } else if a.0.until(b.0) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater });
+        out
+    }
+
+    /// Whether two legs hear each other now.
+    #[must_use]
+    pub fn together_now(&self, a: &Leg, b: &Leg) -> bool {
+        match (a.bridged_now(), b.bridged_now()) {
+            (Some(x), Some(y)) => self.room(x) == self.room(y),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,646 @@
+//! From the facts of a call to its record. One pass over few legs; nothing is invented: what no feed told is absent.
+
+use std::cmp::Ordering;
+
+use crate::{
+    private::Private,
+    words::{AgentId, SwitchId},
+};
+
+use super::{
+    book::Settings,
+    call::{Facts, Shown},
+    change::TransferKind,
+    event::DialStatus,
+    facts::{Kind, Leg, Moment, Rooms},
+    record::{
+        Cause, Customer, Direction, End, EndedBy, Id, Outcome, Party, PartyRole, Quality, Record, Segment, SegmentKind,
+        SegmentOutcome, Transfer,
+    },
+};
+
+type Stretch = (Moment, Moment);
+
+/// The record as far as the facts go.
+pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, shown: &Shown, revision: u32) -> Record {
+    let case = Case::of(facts);
+    let face = &shown.face;
+    let lost = facts.legs.iter().any(|l| l.real() && l.released.is_none() && l.ended.as_ref().is_none_or(|e| e.lost));
+    let adopted = facts.legs.iter().any(|l| l.real() && l.adopted);
+    let internal = case.direction == Some(Direction::Internal);
+    let outcome = case.outcome(lost);
+    let agents = case.agents();
+    let withheld = face.customer.as_ref().is_some_and(|n| n.class == crate::numbers::Class::Anonymous).then_some(true);
+    let line = face.line.as_ref();
+    Record {
+        record: 1,
+        revision,
+        call: shown.id,
+        tenant: face.tenant.clone(),
+        switch: switch.clone(),
+        direction: case.direction,
+        origin: facts.origin,
+        reference: facts.reference.clone(),
+        customer: face.customer.as_ref().filter(|_| !internal).map(|n| Customer {
+            raw: n.raw.clone(),
+            e164: n.e164.clone(),
+            class: Some(n.class),
+            withheld,
+            name: face.name.clone(),
+            links: Vec::new(),
+        }),
+        dialled: face.dialled.clone(),
+        presented: face.presented.clone(),
+        trunk: face.trunk.clone(),
+        brand: line.and_then(|l| l.brand.clone()),
+        language: line.and_then(|l| l.language.clone()),
+        zone: line
+            .and_then(|l| l.zone.clone())
+            .or_else(|| settings.switches.get(switch).and_then(|rules| rules.zone.clone())),
+        outcome,
+        end: if lost { End::Lost } else { End::Seen },
+        ended_by: if lost { None } else { case.ended_by(outcome) },
+        cause: if lost { None } else { case.cause(outcome) },
+        queue: case.queue().map(str::to_owned),
+        started_at: facts.oldest().and_then(|l| l.created.wall),
+        answered_at: case.answered.and_then(|a| a.wall),
+        ended_at: case.end.wall,
+        wait_ms: case.wait(adopted),
+        ring_ms: case.ring(adopted),
+        talk_ms: if adopted { None } else { Some(length(&case.talk_union())) },
+        hold_ms: if adopted { None } else { Some(case.hold_length()) },
+        wrap_ms: None,
+        first_agent: agents.first().cloned(),
+        final_agent: agents.last().cloned(),
+        agents: Some(agents),
+        parties: case.parties.iter().map(|(party, _)| party.clone()).collect(),
+        transfers: Some(case.transfers()),
+        segments: case.segments(lost),
+        wrapups: Vec::new(),
+        attributes: facts.attributes.clone(),
+        ids: ids(switch, facts),
+        related: Vec::new(),
+        quality: if facts.gap {
+            Quality::Gap
+        } else if lost || adopted {
+            Quality::Estimated
+        } else {
+            Quality::Exact
+        },
+    }
+}
+
+/// One call looked at as a whole.
+struct Case<'a> {
+    facts: &'a Facts,
+    direction: Option<Direction>,
+    /// Index of the customer, or of who stands in the customer's place.
+    far: Option<usize>,
+    /// Everyone else who is real: (index, stretches in which they heard the far party, without holds, with holds).
+    others: Vec<Other>,
+    parties: Vec<(Party, Vec<usize>)>,
+    /// The first person's answer (inbound), the far end's (else).
+    answered: Option<Moment>,
+    /// Index of the leg whose answer that was, or who is called.
+    answerer: Option<usize>,
+    end: Moment,
+}
+
+struct Other {
+    index: usize,
+    /// With the far party, holds cut out.
+    talk: Vec<Stretch>,
+    /// Holds while bridged with the far party.
+    hold: Vec<Stretch>,
+}
+
+impl<'a> Case<'a> {
+    fn of(facts: &'a Facts) -> Self {
+        let rooms = Rooms::of(&facts.legs);
+        let direction = facts.direction();
+        let far = facts.far();
+        let end = facts
+            .legs
+            .iter()
+            .filter(|l| l.real())
+            .filter_map(|l| l.released.or(l.ended.as_ref().map(|e| e.at)))
+            .reduce(Moment::later)
+            .filter(|_| facts.legs.iter().all(|l| !l.real() || !l.live()))
+            .unwrap_or(facts.last);
+        let mut others = Vec::new();
+        for (index, leg) in facts.legs.iter().enumerate() {
+            if Some(index) == far || !leg.real() {
+                continue;
+            }
+            let together = far.and_then(|f| facts.legs.get(f)).map_or_else(Vec::new, |f| rooms.together(leg, f, end));
+            let holds: Vec<Stretch> = leg.holds.iter().map(|(_, s)| (s.from, s.end(leg.released.unwrap_or(end)))).collect();
+            others.push(Other { index, talk: without(&together, &holds), hold: both(&together, &holds) });
+        }
+        let mut case =
+            Self { facts, direction, far, others, parties: Vec::new(), answered: None, answerer: None, end };
+        case.parties = case.find_parties();
+        (case.answered, case.answerer) = case.find_answer();
+        case
+    }
+
+    fn leg(&self, index: usize) -> Option<&'a Leg> {
+        self.facts.legs.get(index)
+    }
+
+    fn far_leg(&self) -> Option<&'a Leg> {
+        self.leg(self.far?)
+    }
+
+    fn inbound(&self) -> bool {
+        self.direction == Some(Direction::Inbound)
+    }
+
+    /// Those who talked with the far party, in the order in which they began.
+    fn talkers(&self) -> Vec<&Other> {
+        let mut list: Vec<&Other> = self.others.iter().filter(|o| !o.talk.is_empty() || !o.hold.is_empty()).collect();
+        list.sort_by(|a, b| order(began(a), began(b)));
+        list
+    }
+
+    fn find_answer(&self) -> (Option<Moment>, Option<usize>) {
+        if self.inbound() {
+            let Some(first) = self.talkers().first().map(|o| o.index) else { return (None, None) };
+            let Some(leg) = self.leg(first) else { return (None, None) };
+            // The moment of an answer that nobody saw is not known.
+            let at = if leg.adopted { None } else { leg.up.or_else(|| self.talkers().first().and_then(|o| began(o))) };
+            return (at, Some(first));
+        }
+        let Some(far) = self.far_leg() else { return (None, None) };
+        match far.up {
+            Some(up) if !far.adopted && (self.unreached().is_none()) => (Some(up), self.far),
+            _ => (None, self.far),
+        }
+    }
+
+    /// The agent's own phone that the switch called and that never answered.
+    fn unreached(&self) -> Option<&'a Leg> {
+        let root = self.facts.root().and_then(|r| self.leg(r))?;
+        (root.originated() && root.up.is_none()).then_some(root)
+    }
+
+    fn agents(&self) -> Vec<AgentId> {
+        let mut agents: Vec<AgentId> = Vec::new();
+        let internal = self.direction == Some(Direction::Internal);
+        for other in self.talkers() {
+            let Some(agent) = self.leg(other.index).and_then(|l| l.agent.clone()) else { continue };
+            if !agents.contains(&agent) {
+                agents.push(agent);
+            }
+        }
+        // In an internal call the called one talked too.
+        if internal
+            && !agents.is_empty()
+            && let Some(agent) = self.far_leg().and_then(|l| l.agent.clone())
+            && !agents.contains(&agent)
+        {
+            agents.push(agent);
+        }
+        agents
+    }
+
+    /// Legs that were offered the call: called, and not the far party.
+    fn offered(&self) -> impl Iterator<Item = &'a Leg> + '_ {
+        self.others
+            .iter()
+            .filter_map(|o| self.leg(o.index))
+            .filter(|l| !l.incoming && l.dial.as_ref().is_some_and(|d| d.by.is_some()))
+    }
+
+    fn queues(&self) -> Vec<(&'a str, Moment, Moment)> {
+        let mut list: Vec<_> = self
+            .facts
+            .legs
+            .iter()
+            .filter(|l| l.real())
+            .flat_map(|l| l.queues.iter())
+            .map(|(name, span)| (name.as_str(), span.from, span.end(self.end)))
+            .collect();
+        list.sort_by(|a, b| order(Some(a.1), Some(b.1)));
+        list
+    }
+
+    /// The queue behind the answer, else the last.
+    fn queue(&self) -> Option<&'a str> {
+        let queues = self.queues();
+        // An adopted call's answer has no moment: the last queue it was in is the one.
+        let before = queues.iter().rev().find(|(_, from, _)| self.answered.is_some_and(|a| from.until(a)));
+        before.or(queues.last()).map(|(name, ..)| *name)
+    }
+
+    fn wait(&self, adopted: bool) -> Option<u64> {
+        if !self.inbound() || adopted {
+            return None;
+        }
+        let first_ring = || self.offered().filter_map(|l| l.ringing.or(l.dial.as_ref().map(|d| d.at))).reduce(Moment::earlier);
+        match self.queues().first().map(|q| q.1).or_else(first_ring) {
+            Some(from) => self.answered.unwrap_or(self.end).since(from),
+            None => Some(0),
+        }
+    }
+
+    fn ring(&self, adopted: bool) -> Option<u64> {
+        if adopted {
+            return None;
+        }
+        let rang = |leg: &Leg| match leg.ringing {
+            Some(from) => leg.settled().unwrap_or(self.end).later(from).since(from),
+            None => Some(0),
+        };
+        if self.inbound() {
+            let answering = self.answerer.and_then(|i| self.leg(i)).filter(|_| self.answered.is_some());
+            let last = || self.offered().filter(|l| l.ringing.is_some()).last();
+            return match answering.or_else(last) {
+                Some(leg) => rang(leg),
+                None => Some(0),
+            };
+        }
+        match self.far_leg() {
+            Some(leg) => rang(leg),
+            None => Some(0),
+        }
+    }
+
+    fn talk_union(&self) -> Vec<Stretch> {
+        union(self.others.iter().flat_map(|o| o.talk.iter().copied()).collect())
+    }
+
+    fn hold_length(&self) -> u64 {
+        let holds = union(self.others.iter().flat_map(|o| o.hold.iter().copied()).collect());
+        length(&without(&holds, &self.talk_union()))
+    }
+
+    fn outcome(&self, lost: bool) -> Option<Outcome> {
+        let talked = !self.talkers().is_empty();
+        if self.inbound() {
+            return self.inbound_outcome(talked, lost);
+        }
+        if let Some(root) = self.unreached() {
+            return Some(if root.ended.is_some() || root.status.is_some() { Outcome::AgentUnreached } else { return None });
+        }
+        if talked || self.answered.is_some() {
+            return Some(Outcome::Answered);
+        }
+        let Some(far) = self.far_leg() else {
+            // The agent's phone answered and nobody was called after that.
+            return Some(if self.root_asked() { Outcome::Cancelled } else { Outcome::Failed });
+        };
+        if lost {
+            return None;
+        }
+        let cause = far.ended.as_ref().and_then(|e| e.cause);
+        let status = far.status.map(|(s, _)| s);
+        if far.refused() && !(self.root_asked() && far.asked_end.is_none()) {
+            return Some(match (cause, far.ringing) {
+                (Some(21), _) | (_, Some(_)) => Outcome::Rejected,
+                (Some(17) | None, None) => Outcome::Busy,
+                _ if status == Some(DialStatus::Busy) => Outcome::Busy,
+                _ => Outcome::Failed,
+            });
+        }
+        Some(match status {
+            _ if self.root_asked() => Outcome::Cancelled,
+            Some(DialStatus::NoAnswer) => Outcome::NoAnswer,
+            Some(DialStatus::Cancel) => Outcome::Cancelled,
+            _ if cause == Some(19) => Outcome::NoAnswer,
+            _ => Outcome::Failed,
+        })
+    }
+
+    fn root_asked(&self) -> bool {
+        self.facts.root().and_then(|r| self.leg(r)).is_some_and(|l| l.asked_end.is_some())
+    }
+
+    fn inbound_outcome(&self, talked: bool, lost: bool) -> Option<Outcome> {
+        let far = self.far_leg()?;
+        if talked {
+            return Some(Outcome::Answered);
+        }
+        if lost {
+            return None;
+        }
+        let offered = self.offered().last();
+        let queued = !self.queues().is_empty();
+        if queued || offered.is_some() {
+            if far.asked_end.is_some() {
+                return Some(Outcome::Abandoned);
+            }
+            return Some(match offered.filter(|_| !queued).map(|l| self.ring_outcome(l)) {
+                Some(SegmentOutcome::Busy) => Outcome::Busy,
+                Some(SegmentOutcome::Rejected) => Outcome::Rejected,
+                Some(SegmentOutcome::Unreachable) => Outcome::Failed,
+                _ => Outcome::Unanswered,
+            });
+        }
+        Some(match far.ended.as_ref().and_then(|e| e.cause) {
+            _ if far.up.is_some() => Outcome::SelfService,
+            Some(17) => Outcome::Busy,
+            Some(21) => Outcome::Rejected,
+            _ => Outcome::Failed,
+        })
+    }
+
+    fn ended_by(&self, outcome: Option<Outcome>) -> Option<EndedBy> {
+        let far = self.far_leg();
+        if outcome == Some(Outcome::AgentUnreached) {
+            return Some(if self.unreached().is_some_and(Leg::refused) { EndedBy::Agent } else { EndedBy::Switch });
+        }
+        if outcome == Some(Outcome::Answered) {
+            // Of those who were still in it, the first who asked.
+            let mut asked: Vec<(Moment, EndedBy)> = Vec::new();
+            if let Some(at) = far.and_then(|l| l.asked_end) {
+                let internal = self.direction == Some(Direction::Internal);
+                asked.push((at, if internal { self.kind_of_end(self.far) } else { EndedBy::Customer }));
+            }
+            for other in &self.others {
+                if let Some(leg) = self.leg(other.index)
+                    && leg.released.is_none()
+                    && let Some(at) = leg.asked_end
+                    && other.talk.iter().chain(&other.hold).any(|(from, to)| from.until(at) && self.last_talk(*to))
+                {
+                    asked.push((at, self.kind_of_end(Some(other.index))));
+                }
+            }
+            let first = asked.into_iter().reduce(|a, b| if a.0.until(b.0) { a } else { b });
+            return Some(first.map_or(EndedBy::Application, |(_, by)| by));
+        }
+        if self.inbound() {
+            if far.is_some_and(|l| l.asked_end.is_some()) {
+                return Some(EndedBy::Customer);
+            }
+            let refused = self.queues().is_empty() && self.offered().last().is_some_and(Leg::refused);
+            return Some(if refused { EndedBy::Agent } else { EndedBy::Switch });
+        }
+        Some(match outcome {
+            Some(Outcome::Busy | Outcome::Rejected) => EndedBy::Customer,
+            Some(Outcome::Cancelled) => self.kind_of_end(self.facts.root()),
+            _ => EndedBy::Switch,
+        })
+    }
+
+    fn kind_of_end(&self, index: Option<usize>) -> EndedBy {
+        match index.and_then(|i| self.leg(i)).is_some_and(|l| l.agent.is_some()) {
+            true => EndedBy::Agent,
+            false => EndedBy::Other,
+        }
+    }
+
+    /// Whether a talk that ended then was the call's last.
+    fn last_talk(&self, to: Moment) -> bool {
+        self.others.iter().flat_map(|o| o.talk.iter().chain(&o.hold)).all(|(from, _)| from.until(to))
+    }
+
+    fn cause(&self, outcome: Option<Outcome>) -> Option<Cause> {
+        let leg = match outcome {
+            Some(Outcome::AgentUnreached) => self.unreached(),
+            _ => self.far_leg().or_else(|| self.facts.root().and_then(|r| self.leg(r))),
+        };
+        let ended = leg?.ended.as_ref()?;
+        (ended.cause.is_some() || ended.text.is_some()).then(|| Cause { q850: ended.cause, raw: ended.text.clone() })
+    }
+
+    fn transfers(&self) -> Vec<Transfer> {
+        let mut list: Vec<Transfer> = Vec::new();
+        for t in &self.facts.transfers {
+            let Some(from) = self.leg(usize::from(t.by)).and_then(|l| l.agent.clone()) else { continue };
+            // Who had the customer next.
+            let next = self.talkers().into_iter().find(|o| {
+                o.index != usize::from(t.by) && o.talk.iter().any(|(begin, _)| t.at.until(*begin) || near(t.at, *begin))
+            });
+            let leg = match (t.target, t.kind) {
+                (Some(target), TransferKind::Attended) => self.leg(usize::from(target)),
+                _ => next.and_then(|o| self.leg(o.index)),
+            };
+            let agent = leg.and_then(|l| l.agent.as_ref()).map(|a| Private::new(a.as_str().to_owned()));
+            let number = || t.number.clone().or_else(|| leg.and_then(number_of));
+            let Some(to) = agent.or_else(number) else { continue };
+            list.push(Transfer { kind: t.kind, from, to, at: t.at.wall, certain: true });
+        }
+        list.sort_by_key(|t| t.at);
+        list
+    }
+
+    fn find_parties(&self) -> Vec<(Party, Vec<usize>)> {
+        let mut list: Vec<(Party, Vec<usize>)> = Vec::new();
+        let far = self.far.into_iter();
+        let rest = self.others.iter().map(|o| o.index);
+        for index in far.chain(rest) {
+            let Some(leg) = self.leg(index) else { continue };
+            let customer = Some(index) == self.far && self.direction != Some(Direction::Internal);
+            let role = match (&leg.agent, customer) {
+                (_, true) => PartyRole::Customer,
+                (Some(_), false) => PartyRole::Agent,
+                (None, false) => PartyRole::Other,
+            };
+            if let Some((_, legs)) = list.iter_mut().find(|(p, _)| {
+                p.role == role && p.role == PartyRole::Agent && p.agent == leg.agent && p.device.as_deref() == Some(&leg.endpoint)
+            }) {
+                legs.push(index);
+                continue;
+            }
+            let number = if customer && leg.incoming { leg.number.clone().filter(|_| !leg.restricted) } else { number_of(leg) };
+            let id = format!("p{}", list.len() + 1);
+            let party = Party { id, role, agent: leg.agent.clone(), device: Some(leg.endpoint.clone()), number };
+            list.push((party, vec![index]));
+        }
+        list
+    }
+
+    fn party(&self, index: usize) -> Option<String> {
+        self.parties.iter().find(|(_, legs)| legs.contains(&index)).map(|(p, _)| p.id.clone())
+    }
+
+    fn ring_outcome(&self, leg: &Leg) -> SegmentOutcome {
+        if leg.up.is_some() {
+            return SegmentOutcome::Answered;
+        }
+        let cause = leg.ended.as_ref().and_then(|e| e.cause);
+        if leg.refused() {
+            // A 486 after ringing is a refusal, without ringing the line was busy.
+            return if leg.ringing.is_none() && cause != Some(21) { SegmentOutcome::Busy } else { SegmentOutcome::Rejected };
+        }
+        let dialler = leg.dial.as_ref().and_then(|d| d.by);
+        let elsewhere = || {
+            self.facts.legs.iter().any(|l| {
+                l.real() && l.id != leg.id && l.up.is_some_and(|up| leg.settled().is_none_or(|s| near(up, s)))
+                    && l.dial.as_ref().is_some_and(|d| d.by == dialler)
+            })
+        };
+        match (leg.status.map(|(s, _)| s), cause) {
+            (_, Some(26)) => SegmentOutcome::Elsewhere,
+            (Some(DialStatus::NoAnswer), _) => SegmentOutcome::NoAnswer,
+            (Some(DialStatus::Unavailable | DialStatus::Congestion), _) | (_, Some(3 | 20 | 27 | 38)) => SegmentOutcome::Unreachable,
+            _ if elsewhere() => SegmentOutcome::Elsewhere,
+            (Some(DialStatus::Cancel), _) => SegmentOutcome::Cancelled,
+            (None, Some(19)) => SegmentOutcome::NoAnswer,
+            (None, None) if leg.ended.as_ref().is_some_and(|e| e.lost) => SegmentOutcome::Lost,
+            _ => SegmentOutcome::Cancelled,
+        }
+    }
+
+    fn segments(&self, lost: bool) -> Vec<Segment> {
+        let mut list: Vec<(Moment, Segment)> = Vec::new();
+        let mut add = |kind, leg: Option<usize>, agent: Option<AgentId>, queue: Option<&str>, (from, to): Stretch, outcome| {
+            let party = leg.and_then(|i| self.party(i));
+            let queue = queue.map(str::to_owned);
+            list.push((from, Segment { kind, party, agent, queue, from: from.wall, to: to.wall, outcome }));
+        };
+        let queues = self.queues();
+        for (n, (name, from, to)) in queues.iter().enumerate() {
+            let answered = self.offered().filter_map(|l| l.up).any(|up| from.until(up) && (up.until(*to) || near(up, *to)))
+                && queues.get(n + 1).is_none_or(|next| self.talkers().iter().any(|o| began(o).is_some_and(|b| b.until(next.1))));
+            let outcome = if answered {
+                SegmentOutcome::Answered
+            } else if n + 1 < queues.len() {
+                SegmentOutcome::Overflow
+            } else if lost {
+                SegmentOutcome::Lost
+            } else if self.far_leg().is_some_and(|l| l.asked_end.is_some_and(|at| at.until(*to) || near(at, *to))) {
+                SegmentOutcome::Abandoned
+            } else {
+                SegmentOutcome::Timeout
+            };
+            add(SegmentKind::Queue, self.far, None, Some(name), (*from, *to), Some(outcome));
+        }
+        let rung = self.others.iter().map(|o| o.index).chain(self.far.filter(|_| !self.inbound()));
+        for index in rung {
+            let Some(leg) = self.leg(index).filter(|l| !l.incoming) else { continue };
+            let Some(from) = leg.ringing.or(leg.dial.as_ref().map(|d| d.at)) else { continue };
+            let to = leg.settled().unwrap_or(self.end).later(from);
+            let queue = queues.iter().rev().find(|(_, qfrom, qto)| {
+                qfrom.until(from) && from.until(*qto) && self.facts.transfers.iter().all(|t| !(qfrom.until(t.at) && t.at.until(from)))
+            });
+            let outcome = self.ring_outcome(leg);
+            add(SegmentKind::Ring, Some(index), leg.agent.clone(), queue.map(|q| q.0), (from, to), Some(outcome));
+        }
+        for other in &self.others {
+            let agent = self.leg(other.index).and_then(|l| l.agent.clone());
+            for talk in &other.talk {
+                add(SegmentKind::Talk, Some(other.index), agent.clone(), None, *talk, None);
+            }
+            for hold in &other.hold {
+                add(SegmentKind::Hold, Some(other.index), agent.clone(), None, *hold, None);
+            }
+        }
+        for (index, leg) in self.facts.legs.iter().enumerate() {
+            let Some(asker) = self.facts.dialler(index).filter(|d| leg.real() && self.facts.consults(*d)) else { continue };
+            let Some(asking) = self.leg(asker) else { continue };
+            let from = leg.dial.as_ref().map_or(leg.created, |d| d.at);
+            let ends = [asking.released, asking.ended.as_ref().map(|e| e.at), leg.ended.as_ref().map(|e| e.at)];
+            let to = ends.into_iter().flatten().reduce(Moment::earlier).unwrap_or(self.end).later(from);
+            add(SegmentKind::Consult, Some(index), asking.agent.clone(), None, (from, to), None);
+        }
+        list.sort_by(|a, b| order(Some(a.0), Some(b.0)));
+        list.into_iter().map(|(_, segment)| segment).collect()
+    }
+}
+
+/// What the switch calls this call.
+fn ids(switch: &SwitchId, facts: &Facts) -> Vec<Id> {
+    let mut list: Vec<Id> = Vec::new();
+    let mut add = |kind: &str, value: &str| {
+        let id = Id { switch: switch.clone(), kind: kind.to_owned(), value: value.to_owned() };
+        if !list.contains(&id) {
+            list.push(id);
+        }
+    };
+    for leg in &facts.legs {
+        if let Some(linked) = &leg.linked {
+            add("linkedid", linked);
+        }
+    }
+    for leg in facts.legs.iter().filter(|l| l.real()) {
+        add("uniqueid", &leg.id);
+        if let Some(sip) = &leg.sip_call_id {
+            add("sip-call-id", sip);
+        }
+    }
+    for leg in facts.legs.iter().filter(|l| l.kind != Kind::Plumbing) {
+        for (bridge, _) in &leg.bridges {
+            add("bridge", bridge);
+        }
+    }
+    list
+}
+
+fn number_of(leg: &Leg) -> Option<Private<String>> {
+    let text = leg.dial.as_ref()?.number.as_ref()?.expose();
+    let text = text.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    (!text.is_empty()).then(|| Private::new(text.to_owned()))
+}
+
+fn began(other: &Other) -> Option<Moment> {
+    other.talk.iter().chain(&other.hold).map(|(from, _)| *from).reduce(Moment::earlier)
+}
+
+/// Stamps of one event's many sides differ by some milliseconds.
+fn near(a: Moment, b: Moment) -> bool {
+    match (a.wall, b.wall) {
+        (Some(a), Some(b)) => a.0.abs_diff(b.0) <= 500,
+        _ => false,
+    }
+}
+
+fn order(a: Option<Moment>, b: Option<Moment>) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) if a == b => Ordering::Equal,
+        (Some(a), Some(b)) if a.until(b) => Ordering::Less,
+        (Some(_), Some(_)) => Ordering::Greater,
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    }
+}
+
+fn both(a: &[Stretch], b: &[Stretch]) -> Vec<Stretch> {
+    let mut out = Vec::new();
+    for (from, to) in a {
+        for (begin, end) in b {
+            let (x, y) = (from.later(*begin), to.earlier(*end));
+            if x.until(y) && x != y {
+                out.push((x, y));
+            }
+        }
+    }
+    out
+}
+
+fn without(a: &[Stretch], cut: &[Stretch]) -> Vec<Stretch> {
+    let mut left = a.to_vec();
+    for (begin, end) in cut {
+        let mut next = Vec::new();
+        for (from, to) in left {
+            if to.until(*begin) || end.until(from) {
+                next.push((from, to));
+                continue;
+            }
+            if from.until(*begin) && from != *begin {
+                next.push((from, *begin));
+            }
+            if end.until(to) && *end != to {
+                next.push((*end, to));
+            }
+        }
+        left = next;
+    }
+    left
+}
+
+fn union(mut list: Vec<Stretch>) -> Vec<Stretch> {
+    list.sort_by(|a, b| order(Some(a.0), Some(b.0)));
+    let mut out: Vec<Stretch> = Vec::new();
+    for (from, to) in list {
+        match out.last_mut() {
+            Some(last) if from.until(last.1) => last.1 = last.1.later(to),
+            _ => out.push((from, to)),
+        }
+    }
+    out
+}
+
+/// Milliseconds of all stretches; those without times count nothing.
+fn length(list: &[Stretch]) -> u64 {
+    list.iter().filter_map(|(from, to)| to.since(*from)).sum()
+}

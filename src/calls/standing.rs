@@ -1,0 +1,359 @@
+//! Where a call stands now: from its facts to its face, and what changed for whom. Concluded afresh after each new fact and compared with
+//! what was concluded before; only differences are said.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    numbers::{Number, Plan},
+    private::Private,
+    words::{CallId, Now, SwitchId, TenantId},
+};
+
+use super::{
+    What,
+    board::Board,
+    book::Desk,
+    call::{self, Facts},
+    change::{Offer, Role, TransferKind, Withdrawal},
+    event::DialStatus,
+    face::{AgentLeg, CallState, Face, OnCall},
+    facts::{Kind, Leg, Moment, OfferFacts, OfferState, Rooms},
+    record::Direction,
+};
+
+/// The face of a call that is seen for the first time. `id` is given after a restart.
+pub(super) fn first_face(desk: &Desk, switch: &SwitchId, facts: &mut Facts, id: Option<CallId>) -> Option<Face> {
+    let rules = desk.rules(switch)?;
+    let mut face = Face {
+        call: CallId(ulid::Ulid::nil()),
+        tenant: facts.tenant.clone(),
+        switch: switch.clone(),
+        direction: None,
+        origin: facts.origin,
+        reference: facts.reference.clone(),
+        customer: None,
+        name: None,
+        dialled: None,
+        presented: None,
+        trunk: None,
+        line: None,
+        queue: None,
+        started_at: None,
+        queued_at: None,
+        answered_at: None,
+        ended_at: None,
+        state: CallState::Entered,
+        agents: Vec::new(),
+        attributes: BTreeMap::new(),
+    };
+    identify(desk, &rules.plan, facts, &mut face);
+    // The trunk's row decides whose call it is, else the agent who makes it, else the switch's file. It never changes after: it is in the id.
+    if id.is_none() && face.tenant == rules.tenant {
+        let line = face.line.as_ref().map(|l| l.tenant.clone()).filter(|t| *t != TenantId::default());
+        let agent = facts.root().and_then(|r| facts.legs.get(r)?.agent.clone());
+        let agent = agent.and_then(|a| Some(desk.settings.directory.agent(&a)?.tenant.clone()));
+        face.tenant = line.or(agent.filter(|t| *t != TenantId::default())).unwrap_or(face.tenant);
+        facts.tenant = face.tenant.clone();
+    }
+    face.call = match id {
+        Some(id) => id,
+        None => call::call_id(&face.tenant, switch, facts.oldest()?),
+    };
+    refresh(facts, &mut face);
+    Some(face)
+}
+
+/// Who and what: direction, numbers, trunk, line. Says whether anything became known.
+fn identify(desk: &Desk, plan: &Plan, facts: &Facts, face: &mut Face) -> bool {
+    let mut changed = false;
+    let direction = facts.direction();
+    changed |= update(&mut face.direction, direction);
+    face.origin = facts.origin;
+    if face.reference.is_none() {
+        face.reference.clone_from(&facts.reference);
+    }
+    let customer = facts.customer().and_then(|i| facts.legs.get(i));
+    let oldest = facts.oldest();
+    face.started_at = oldest.and_then(|l| l.created.wall);
+    let (mut number, mut dialled, mut presented) = (None, None, None);
+    match direction {
+        Some(Direction::Inbound) => {
+            number = customer.and_then(|l| l.number.as_ref());
+            dialled = customer.and_then(|l| l.dialled.as_ref());
+        }
+        Some(Direction::Outbound) => {
+            let dial = customer.and_then(|l| l.dial.as_ref());
+            number = dial.and_then(|d| d.number.as_ref()).or(facts.wanted.as_ref());
+            presented = dial.and_then(|d| d.presented.as_ref());
+            dialled = number;
+        }
+        Some(Direction::Internal) => {
+            dialled = facts.root().and_then(|r| facts.legs.get(r)?.dialled.as_ref());
+        }
+        None => {}
+    }
+    if customer.is_some_and(|l| l.restricted && l.incoming) {
+        changed |= update(&mut face.customer, Some(Number::anonymous()));
+    } else {
+        changed |= read(plan, &mut face.customer, number);
+    }
+    changed |= read(plan, &mut face.dialled, dialled);
+    changed |= read(plan, &mut face.presented, presented);
+    if direction == Some(Direction::Inbound)
+        && face.name.is_none()
+        && let Some(name) = customer.and_then(|l| l.shown_name.as_ref())
+        && Some(name) != number
+        && !customer.is_some_and(|l| l.restricted)
+    {
+        face.name = Some(name.clone());
+        changed = true;
+    }
+    if let Some(leg) = customer
+        && face.trunk.as_deref() != Some(leg.endpoint.as_str())
+    {
+        face.trunk = Some(leg.endpoint.clone());
+        changed = true;
+    }
+    if changed {
+        let line = if direction == Some(Direction::Outbound) { &face.presented } else { &face.dialled };
+        face.line = desk.settings.trunks.find(&face.switch, face.trunk.as_deref(), line.as_ref()).cloned();
+    }
+    if face.attributes != facts.attributes {
+        face.attributes.clone_from(&facts.attributes);
+        changed = true;
+    }
+    changed
+}
+
+fn update<T: PartialEq>(place: &mut Option<T>, value: Option<T>) -> bool {
+    if value.is_none() || *place == value {
+        return false;
+    }
+    *place = value;
+    true
+}
+
+/// Reads a number if it is another than the one that was read before.
+fn read(plan: &Plan, place: &mut Option<Number>, raw: Option<&Private<String>>) -> bool {
+    let Some(raw) = raw else { return false };
+    let text = bare(raw.expose());
+    if place.as_ref().is_some_and(|n| n.raw.as_ref().is_some_and(|r| r.expose() == text)) {
+        return false;
+    }
+    update(place, Some(plan.read(text)))
+}
+
+/// The number in a dial string: `13800138000@trunk`, `trunk/13800138000`, `PJSIP/trunk/sip:13800138000@carrier.example`.
+fn bare(text: &str) -> &str {
+    let text = text.split('@').next().unwrap_or(text);
+    let text = text.rsplit('/').next().unwrap_or(text);
+    text.trim_start_matches("sip:").trim()
+}
+
+impl Board {
+    /// Compares what is with what was said, and says the difference.
+    pub fn stand(&mut self, desk: &mut Desk, now: Now, at: Moment, key: u32) {
+        let switch = &self.switch;
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        let Some(shown) = &mut call.shown else { return };
+        let id = shown.id;
+        if let Some(rules) = desk.settings.switches.get(switch)
+            && identify(desk, &rules.plan, &call.facts, &mut shown.face)
+        {
+            desk.change(id, now, What::Informed);
+        }
+        let mut said = Vec::new();
+        offers(&mut call.facts, at, &mut said);
+        if shown.face.answered_at.is_none() && said.iter().any(|w| matches!(w, What::Established(o) if o.role != Role::Consult)) {
+            shown.face.answered_at = at.wall;
+        }
+        refresh(&call.facts, &mut shown.face);
+        for what in said {
+            desk.change(id, now, what);
+        }
+    }
+}
+
+/// Opens, moves and ends offers.
+fn offers(facts: &mut Facts, at: Moment, said: &mut Vec<What>) {
+    let states: Vec<OfferState> = {
+        let rooms = Rooms::of(&facts.legs);
+        (0..facts.legs.len()).map(|i| state_of(facts, &rooms, i)).collect()
+    };
+    for (index, state) in states.iter().enumerate() {
+        if *state == OfferState::Over || facts.offer_of(index).is_some() {
+            continue;
+        }
+        let Some(leg) = facts.legs.get(index) else { continue };
+        let Some(agent) = leg.agent.clone() else { continue };
+        let place = u16::try_from(index).unwrap_or(u16::MAX);
+        if let Some(open) = facts.open_offer(&agent) {
+            // The agent's second device, or second leg: one offer, one pop.
+            if let Some(offer) = facts.offers.get_mut(open) {
+                offer.legs.push(place);
+            }
+            continue;
+        }
+        let ordinal = facts.offers.iter().map(|o| o.offer.ordinal).max().unwrap_or(0) + 1;
+        let offer = Offer { ordinal, agent, device: leg.endpoint.clone(), role: role_of(facts, index) };
+        said.push(What::Offered(offer.clone()));
+        let fresh = match state {
+            OfferState::Talking | OfferState::Holding => OfferState::Ringing,
+            other => *other,
+        };
+        facts.offers.push(OfferFacts { offer, legs: vec![place], since: at, state: fresh, established: false });
+    }
+    for index in 0..facts.offers.len() {
+        let Some(offer) = facts.offers.get(index).filter(|o| o.state != OfferState::Over) else { continue };
+        let state = offer
+            .legs
+            .iter()
+            .map(|l| states.get(usize::from(*l)).copied().unwrap_or(OfferState::Over))
+            .max()
+            .unwrap_or(OfferState::Over);
+        let role = match offer.offer.role {
+            Role::Consult if with_customer(facts, index) => Role::Transfer,
+            role => role,
+        };
+        let withdrawn = (state == OfferState::Over && !offer.established).then(|| reason(facts, index));
+        let Some(offer) = facts.offers.get_mut(index) else { continue };
+        offer.offer.role = role;
+        // An answered leg that is not bridged yet, or for a moment between two bridges.
+        let state = match (offer.established, state) {
+            (true, OfferState::Ringing | OfferState::Dialling) => offer.state,
+            (_, state) => state,
+        };
+        if state == offer.state {
+            continue;
+        }
+        let (before, named) = (offer.state, offer.offer.clone());
+        (offer.state, offer.since) = (state, at);
+        match state {
+            OfferState::Over => said.push(match withdrawn {
+                Some(reason) => What::Withdrawn { offer: named, reason },
+                None => What::Cleared { offer: named },
+            }),
+            OfferState::Talking | OfferState::Holding if !offer.established => {
+                offer.established = true;
+                said.push(What::Established(named.clone()));
+                if state == OfferState::Holding {
+                    said.push(What::Held { agent: named.agent });
+                }
+            }
+            OfferState::Holding => said.push(What::Held { agent: named.agent }),
+            OfferState::Talking if before == OfferState::Holding => said.push(What::Retrieved { agent: named.agent }),
+            OfferState::Talking | OfferState::Ringing | OfferState::Dialling => {}
+        }
+    }
+}
+
+/// What one leg is doing, as far as its agent's offer goes. `Over` also for legs that nobody was offered yet.
+fn state_of(facts: &Facts, rooms: &Rooms<'_>, index: usize) -> OfferState {
+    let Some(leg) = facts.legs.get(index) else { return OfferState::Over };
+    if leg.agent.is_none() || leg.kind != Kind::Device || !leg.live() {
+        return OfferState::Over;
+    }
+    if leg.up.is_none() && leg.status.is_some_and(|(s, _)| s != DialStatus::Answer) {
+        return OfferState::Over;
+    }
+    let customer = facts.customer().filter(|c| *c != index);
+    let asked = facts.dialler(index).is_some_and(|d| facts.consults(d));
+    let talks = |other: usize| {
+        other != index && facts.legs.get(other).is_some_and(|o| o.real() && rooms.together_now(leg, o))
+    };
+    let together = customer.is_some_and(talks)
+        || ((customer.is_none() || asked) && (0..facts.legs.len()).any(|other| Some(other) != customer && talks(other)));
+    if together {
+        return if leg.holding_now() { OfferState::Holding } else { OfferState::Talking };
+    }
+    if leg.incoming {
+        return OfferState::Dialling;
+    }
+    match (leg.up.is_some(), leg.ringing.is_some(), leg.originated()) {
+        (true, _, true) => OfferState::Dialling,
+        (true, _, false) | (false, true, _) => OfferState::Ringing,
+        (false, false, _) => OfferState::Over,
+    }
+}
+
+/// Why this leg's agent has the call.
+fn role_of(facts: &Facts, index: usize) -> Role {
+    let Some(leg) = facts.legs.get(index) else { return Role::Inbound };
+    match facts.direction() {
+        Some(Direction::Internal) => return Role::Internal,
+        _ if leg.incoming || leg.originated() => return Role::Outbound,
+        _ => {}
+    }
+    if facts.dialler(index).is_some_and(|d| facts.consults(d)) {
+        return Role::Consult;
+    }
+    let dialled = leg.dial.as_ref().map_or(leg.created, |d| d.at);
+    let handed = facts.transfers.iter().any(|t| t.kind == TransferKind::Blind && t.at.until(dialled));
+    if handed || facts.direction() == Some(Direction::Outbound) { Role::Transfer } else { Role::Inbound }
+}
+
+fn with_customer(facts: &Facts, offer: usize) -> bool {
+    let rooms = Rooms::of(&facts.legs);
+    let Some(customer) = facts.customer().and_then(|c| facts.legs.get(c)) else { return false };
+    facts.offers.get(offer).is_some_and(|o| {
+        o.legs.iter().any(|l| facts.legs.get(usize::from(*l)).is_some_and(|leg| rooms.together_now(leg, customer)))
+    })
+}
+
+/// Why an offer ended without a talk.
+fn reason(facts: &Facts, offer: usize) -> Withdrawal {
+    let Some(leg) = facts.offers.get(offer).and_then(|o| facts.legs.get(usize::from(*o.legs.last()?))) else {
+        return Withdrawal::CallerGone;
+    };
+    if leg.ended.as_ref().is_some_and(|e| e.lost) {
+        return Withdrawal::Lost;
+    }
+    if leg.released.is_some() {
+        return Withdrawal::Transferred;
+    }
+    if leg.refused() {
+        return Withdrawal::Rejected;
+    }
+    let elsewhere = facts.offers.iter().enumerate().any(|(i, o)| i != offer && o.state == OfferState::Talking)
+        || facts.legs.iter().any(|l| {
+            !std::ptr::eq(l, leg) && l.up.is_some() && l.live() && l.dial.as_ref().is_some_and(|d| d.by == leg.dial.as_ref().and_then(|d| d.by) && d.by.is_some())
+        });
+    match leg.status.map(|(s, _)| s) {
+        Some(DialStatus::NoAnswer) => Withdrawal::NoAnswer,
+        _ if elsewhere || leg.ended.as_ref().is_some_and(|e| e.cause == Some(26)) => Withdrawal::AnsweredElsewhere,
+        // A dial by the switch itself ends without a status when nobody picks up (trace g2).
+        None if leg.originated() => Withdrawal::NoAnswer,
+        _ => Withdrawal::CallerGone,
+    }
+}
+
+/// The parts of a face that follow from facts and offers.
+fn refresh(facts: &Facts, face: &mut Face) {
+    face.agents.clear();
+    face.agents.extend(facts.offers.iter().filter(|o| o.state != OfferState::Over).map(|o| OnCall {
+        offer: o.offer.clone(),
+        state: match o.state {
+            OfferState::Talking => AgentLeg::Talking,
+            OfferState::Holding => AgentLeg::Holding,
+            OfferState::Ringing => AgentLeg::Ringing,
+            OfferState::Dialling | OfferState::Over => AgentLeg::Dialling,
+        },
+        since: o.since.wall,
+    }));
+    let any = |state: AgentLeg| face.agents.iter().any(|a| a.state == state && a.offer.role != Role::Consult);
+    let waits = || facts.legs.iter().any(|l| l.queues.iter().any(|(_, span)| span.to.is_none()));
+    let live = facts.legs.iter().any(|l: &Leg| l.real() && l.live());
+    face.state = if !live {
+        CallState::Ended
+    } else if any(AgentLeg::Talking) {
+        CallState::Talking
+    } else if any(AgentLeg::Holding) {
+        CallState::Held
+    } else if any(AgentLeg::Ringing) || any(AgentLeg::Dialling) {
+        CallState::Ringing
+    } else if waits() {
+        CallState::Queued
+    } else {
+        CallState::Entered
+    };
+}

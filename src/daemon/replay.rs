@@ -1,0 +1,217 @@
+//! `linecard replay`: captures in, call records out. The same captures give the same records, ids and all, at every run.
+//!
+//! Several feeds of one switch are merged by the stamps they carry. The end of a file is a lost link; calls that are still open when the last
+//! file ends are lost. Where a capture has no times, the records have none.
+
+use std::collections::HashMap;
+
+use crate::{
+    calls::{
+        Book, Event, Record, What,
+        book::{Rules, Settings},
+        directory::{Agent, Directory},
+        event::{Feed, Said},
+    },
+    numbers::{Plan, TrunkMap},
+    switches::asterisk::{
+        ami::{self, Framer},
+        ari, translate_ami, translate_ari,
+    },
+    words::{CallId, Mono, Now, SwitchId, TenantId, Wall},
+};
+
+/// The switch whose captures are replayed, where nothing names one.
+pub const SWITCH: &str = "pbx1";
+
+/// What a replay needs to know.
+#[derive(Clone, Debug)]
+pub struct ReplaySettings {
+    pub switch: SwitchId,
+    /// One entry, for `switch`.
+    pub book: Settings,
+}
+
+/// One capture: which feed, its name for messages, its bytes.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    pub feed: Feed,
+    pub name: String,
+    pub bytes: Vec<u8>,
+}
+
+/// Why a capture cannot be replayed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReplayError {
+    #[error("\"{0}\" is not KIND=FILE with KIND ami or ari")]
+    Feed(String),
+    #[error("{name}: {error}")]
+    Ami { name: String, error: ami::FrameError },
+    #[error("{name}:{line}: {error}")]
+    Ari { name: String, line: usize, error: ari::ReadError },
+}
+
+impl ReplaySettings {
+    /// In place of settings files: agent 1001 sits at the device whose number is 1001, `trunk*` endpoints are trunks.
+    #[must_use]
+    pub fn plain(agents: &[String], country: &str, area: Option<&str>) -> Self {
+        let agent = |id: &String| Agent {
+            id: id.as_str().into(),
+            name: None,
+            tenant: TenantId::default(),
+            teams: Vec::new(),
+            roles: Vec::new(),
+            devices: vec![id.clone()],
+            ids: HashMap::new(),
+        };
+        let rules = Rules {
+            tenant: TenantId::default(),
+            zone: None,
+            plan: Plan::new(country, area),
+            trunks: vec!["trunk*".to_owned()],
+            internal: agents.to_vec(),
+            variables: std::collections::BTreeMap::new(),
+        };
+        let switch: SwitchId = SWITCH.into();
+        let book = Settings {
+            directory: Directory::new(agents.iter().map(agent).collect()).into(),
+            trunks: TrunkMap::default().into(),
+            switches: HashMap::from([(switch.clone(), rules)]),
+            arrival_times: false,
+        };
+        Self { switch, book }
+    }
+}
+
+/// `ami=FILE`: the feed and the file's name.
+///
+/// # Errors
+/// Another kind, or no `=`.
+pub fn feed(text: &str) -> Result<(Feed, &str), ReplayError> {
+    match text.split_once('=') {
+        Some(("ami", file)) if !file.is_empty() => Ok((Feed::Ami, file)),
+        Some(("ari", file)) if !file.is_empty() => Ok((Feed::Ari, file)),
+        _ => Err(ReplayError::Feed(text.to_owned())),
+    }
+}
+
+/// The events of one capture, in its order.
+///
+/// # Errors
+/// The bytes are not what the feed says.
+pub fn events(capture: &Capture) -> Result<Vec<Event>, ReplayError> {
+    match capture.feed {
+        Feed::Ari => ari_events(capture),
+        _ => ami_events(capture, capture.bytes.len()),
+    }
+}
+
+/// AMI in pieces of `step` bytes, as a socket might give them.
+///
+/// # Errors
+/// The bytes are no AMI.
+pub fn ami_events(capture: &Capture, step: usize) -> Result<Vec<Event>, ReplayError> {
+    let mut framer = Framer::new();
+    let mut events = Vec::new();
+    for piece in capture.bytes.chunks(step.clamp(1, 64 * 1024)) {
+        framer.push(piece);
+        loop {
+            match framer.take() {
+                Ok(Some(message)) => events.extend(translate_ami::translate(&message)),
+                Ok(None) => break,
+                Err(error) => return Err(ReplayError::Ami { name: capture.name.clone(), error }),
+            }
+        }
+    }
+    Ok(events)
+}
+
+fn ari_events(capture: &Capture) -> Result<Vec<Event>, ReplayError> {
+    let mut events = Vec::new();
+    for (number, line) in capture.bytes.split(|b| *b == b'\n').enumerate() {
+        let text = ami::text(line);
+        if text.trim().is_empty() {
+            continue;
+        }
+        match translate_ari::translate(text.trim()) {
+            Ok(event) => events.extend(event),
+            Err(error) => return Err(ReplayError::Ari { name: capture.name.clone(), line: number + 1, error }),
+        }
+    }
+    Ok(events)
+}
+
+/// Feeds several streams of events to a fresh book and gives the final record of each call, in the order in which the calls ended.
+#[must_use]
+pub fn play(settings: ReplaySettings, streams: Vec<(Feed, Vec<Event>)>) -> Vec<Record> {
+    let mut book = Book::new(settings.book);
+    let mut records = Kept::default();
+    let mut clock = Now { wall: Wall(0), mono: Mono(0) };
+    for (feed, event) in merged(streams) {
+        if let Some(at) = event.at {
+            clock.wall = clock.wall.max(at);
+            clock.mono = Mono(u64::try_from(clock.wall.0).unwrap_or(0).saturating_mul(1000));
+        }
+        book.take(clock, &settings.switch, feed, event);
+        records.drain(&mut book);
+        if book.deadline().is_some_and(|due| due <= clock.mono) {
+            book.tick(clock);
+        }
+    }
+    book.lose_all(clock, &settings.switch);
+    records.drain(&mut book);
+    records.list
+}
+
+/// Records as they come: the last revision of each call counts.
+#[derive(Default)]
+struct Kept {
+    list: Vec<Record>,
+    place: HashMap<CallId, usize>,
+}
+
+impl Kept {
+    fn drain(&mut self, book: &mut Book) {
+        while let Some(change) = book.next_change() {
+            if !matches!(change.what, What::Ended | What::Amended) {
+                continue;
+            }
+            let Some(record) = book.record(change.call) else { continue };
+            match self.place.get(&change.call).and_then(|at| self.list.get_mut(*at)) {
+                Some(old) => *old = record,
+                None => {
+                    self.place.insert(change.call, self.list.len());
+                    self.list.push(record);
+                }
+            }
+        }
+    }
+}
+
+/// Several streams as one, by stamp; an event without one stays behind the one before it. Each stream ends with its lost link.
+fn merged(streams: Vec<(Feed, Vec<Event>)>) -> Vec<(Feed, Event)> {
+    let mut all: Vec<(Wall, usize, Feed, Event)> = Vec::new();
+    for (place, (feed, events)) in streams.into_iter().enumerate() {
+        let mut last = events.iter().find_map(|e| e.at).unwrap_or(Wall(0));
+        for event in events {
+            last = last.max(event.at.unwrap_or(last));
+            all.push((last, place, feed, event));
+        }
+        all.push((last, place, feed, Event { at: None, said: Said::LinkLost { feed } }));
+    }
+    // Stable: within one stream the order stays.
+    all.sort_by_key(|(at, place, ..)| (*at, *place));
+    all.into_iter().map(|(_, _, feed, event)| (feed, event)).collect()
+}
+
+/// Reads the captures and replays them.
+///
+/// # Errors
+/// The first capture that is not what its feed says.
+pub fn run(settings: ReplaySettings, captures: &[Capture]) -> Result<Vec<Record>, ReplayError> {
+    let mut streams = Vec::new();
+    for capture in captures {
+        streams.push((capture.feed, events(capture)?));
+    }
+    Ok(play(settings, streams))
+}
+
