@@ -239,24 +239,6 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// All on loopback; the ticket desk at `tickets_at` if that is free, the others wherever there is room.
-    ///
-    /// # Errors
-    /// Not even a free port can be had.
-    pub async fn start(tickets_at: SocketAddr) -> io::Result<Hosts> {
-        let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let tickets = match Host::start(System::Tickets, tickets_at).await {
-            Ok(host) => host,
-            Err(_) => Host::start(System::Tickets, any).await?,
-        };
-        Ok(Hosts {
-            erp: Host::start(System::Erp, any).await?,
-            loyalty: Host::start(System::Loyalty, any).await?,
-            orders: Host::start(System::Orders, any).await?,
-            tickets,
-        })
-    }
-
     #[must_use]
     pub fn all(&self) -> [&Host; 4] {
         [&self.erp, &self.loyalty, &self.orders, &self.tickets]

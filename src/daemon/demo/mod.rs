@@ -8,9 +8,13 @@ pub mod events;
 pub mod hosts;
 pub mod live;
 pub mod people;
+pub mod show;
+pub mod stage;
 pub mod story;
 pub mod switch;
 pub mod systems;
+
+pub use show::run;
 
 mod acts;
 mod answers;

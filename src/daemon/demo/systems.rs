@@ -134,7 +134,7 @@ impl World {
                         && is("key", &w.key)
                         && is("contact", &w.contact.map(|c| c.to_string()).unwrap_or_default())
                 };
-                let tickets: Vec<Value> = self.written.iter().filter(wanted).map(|w| ticket(w)).collect();
+                let tickets: Vec<Value> = self.written.iter().filter(wanted).map(ticket).collect();
                 Reply::json(200, &json!({"tickets": tickets}))
             }
             ("POST", ["api", "tickets"]) => self.write(request, "ticket", None, now),

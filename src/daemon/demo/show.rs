@@ -1,0 +1,193 @@
+//! `linecard demo`: everything on loopback over real sockets, calls that keep coming, and a few lines on where to look.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Child,
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{
+    dice::Dice,
+    hosts::{Host, Hosts},
+    live::Pbx,
+    people::{CALLED, CALLERS},
+    stage::{Places, Stage, free},
+    story::Story,
+    switch::Settings,
+    systems::System,
+};
+
+/// Runs until Ctrl-C, SIGTERM, or until the daemon dies. `data` keeps settings and store; otherwise they are in a temporary folder
+/// that goes when the demo ends.
+///
+/// # Errors
+/// What could not be started, in words for a person.
+pub fn run(data: Option<&Path>) -> Result<(), String> {
+    let temporary = std::env::temp_dir().join(format!("linecard-demo-{}", std::process::id()));
+    let folder = data.map_or_else(|| temporary.clone(), Path::to_path_buf);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("cannot start the runtime: {e}"))?;
+    let ended = runtime.block_on(play(&folder));
+    if data.is_none() {
+        // What is left of a temporary folder is the temporary folder's business.
+        let _ = std::fs::remove_dir_all(&temporary);
+    }
+    ended
+}
+
+async fn play(folder: &Path) -> Result<(), String> {
+    let program = std::env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
+    let seed = crate::live::now().wall.0.unsigned_abs();
+    let cannot = |what: &str, e: &io::Error| format!("cannot start {what}: {e}");
+
+    let preferred = Places::preferred();
+    let at = |place| free(place).map_err(|e| cannot("a listener", &e));
+    let pbx = Pbx::start(Settings::default(), seed, at(preferred.ami)?).await;
+    let pbx = pbx.map_err(|e| cannot("the simulated switch", &e))?;
+    let hosts = Hosts::start(preferred).await.map_err(|e| cannot("the simulated systems", &e))?;
+    let places = Places {
+        agents: at(preferred.agents)?,
+        admin: at(preferred.admin)?,
+        ami: pbx.address(),
+        erp: hosts.erp.address(),
+        loyalty: hosts.loyalty.address(),
+        orders: hosts.orders.address(),
+        desk: hosts.tickets.address(),
+    };
+    let stage = Stage::set(folder, places).map_err(|e| cannot(&format!("in {}", folder.display()), &e))?;
+    let daemon = stage.start(&program).map_err(|e| cannot("the daemon", &e))?;
+    let mut daemon = Running(daemon);
+
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !(stage.ready() && pbx.logged_in() > 0) {
+        if let Ok(Some(status)) = daemon.0.try_wait() {
+            return Err(format!("the daemon ended with {status}; it says:\n{}", tail(&stage.log())));
+        }
+        if Instant::now() > patience {
+            return Err(format!("the daemon is not ready after 20 s; it says:\n{}", tail(&stage.log())));
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+    introduce(&stage, &program)?;
+    let ended = keep_calling(&pbx, &mut daemon, &stage, seed).await;
+    drop(hosts);
+    ended
+}
+
+fn introduce(stage: &Stage, program: &Path) -> Result<(), String> {
+    let mut tokens = String::new();
+    for agent in ["1001", "1002", "1003"] {
+        let token = stage
+            .verb(program, &["token", "--agent", agent, "--ttl", "8h"])
+            .map_err(|e| format!("cannot make a token: {e}"))?;
+        tokens.push_str(&format!("  {agent}  {}\n", token.trim()));
+    }
+    println!(
+        "\nLinecard is running, with a simulated switch and business systems beside it.\n\n\
+         The agents' page   http://{}/\n\
+         The tickets made   http://{}/\n\
+         Health, metrics    http://{}/readyz  /metrics\n\n\
+         Open the agents' page and paste the token of an agent; 1001 gets the most calls.\n\n{tokens}\n\
+         Calls come every few seconds and are answered by themselves after a while. Dial any number on the page: your phone\n\
+         \"rings\" and answers, then the far end does. Settings, store and log are in {}.\n\
+         Ctrl-C ends it.\n",
+        stage.places.agents,
+        stage.places.desk,
+        stage.places.admin,
+        stage.settings().parent().unwrap_or(Path::new("/")).display(),
+    );
+    Ok(())
+}
+
+/// Calls, one after the other, until somebody wants to stop or the daemon dies.
+async fn keep_calling(pbx: &Pbx, daemon: &mut Running, stage: &Stage, seed: u64) -> Result<(), String> {
+    let mut dice = Dice::new(seed ^ 0xCA11);
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|e| format!("cannot listen for signals: {e}"))?;
+    let mut next = Instant::now() + Duration::from_secs(2);
+    // The first calls tour what there is to see: a known customer, a shared number, a missed call, a transfer.
+    let mut tour = vec![
+        (Story::AttendedTransfer, CALLERS.get(1)),
+        (Story::Abandoned, CALLERS.get(5)),
+        (Story::Answered, CALLERS.get(3)),
+        (Story::Answered, CALLERS.first()),
+    ];
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => break,
+            _ = terminate.recv() => break,
+            () = sleep_until(next) => {
+                let (story, customer) = tour.pop().unwrap_or_else(|| {
+                    let story = *dice.pick(&Story::ALL).unwrap_or(&Story::Answered);
+                    (story, dice.pick(if story.outbound() { CALLED } else { CALLERS }))
+                });
+                // Half of the calls want agent 1001; between them that agent is free to dial.
+                let first = dice.chance(50).then_some(0).filter(|seat| pbx.free_seats().contains(seat));
+                pbx.play(story, customer.copied().unwrap_or_default(), first);
+                next = Instant::now() + Duration::from_millis(dice.between(4_000, 9_000));
+            }
+            () = sleep(Duration::from_secs(1)) => {
+                if let Ok(Some(status)) = daemon.0.try_wait() {
+                    return Err(format!("the daemon ended with {status}; it says:\n{}", tail(&stage.log())));
+                }
+            }
+        }
+    }
+    println!("\nstopping");
+    daemon.stop().await;
+    Ok(())
+}
+
+/// The daemon's process; it does not outlive the demo.
+struct Running(Child);
+
+impl Running {
+    /// SIGTERM, then patience, then the end.
+    async fn stop(&mut self) {
+        let asked = i32::try_from(self.0.id()).ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = asked {
+            // It may be gone already: Ctrl-C reaches the whole group.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        }
+        let patience = Instant::now() + Duration::from_secs(15);
+        while Instant::now() < patience && !matches!(self.0.try_wait(), Ok(Some(_)) | Err(_)) {
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A process that already ended cannot be killed; it is reaped all the same.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The last lines of the daemon's log.
+fn tail(log: &PathBuf) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines.get(lines.len().saturating_sub(15)..).unwrap_or_default().join("\n")
+}
+
+impl Hosts {
+    /// All four, at their preferred places where those are free.
+    ///
+    /// # Errors
+    /// Not even a free port can be had.
+    pub async fn start(preferred: Places) -> io::Result<Hosts> {
+        let tickets = Host::start(System::Tickets, free(preferred.desk)?).await?;
+        Ok(Hosts {
+            erp: Host::start(System::Erp, free(preferred.erp)?).await?,
+            loyalty: Host::start(System::Loyalty, free(preferred.loyalty)?).await?,
+            orders: Host::start(System::Orders, free(preferred.orders)?).await?,
+            tickets,
+        })
+    }
+}
