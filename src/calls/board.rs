@@ -56,13 +56,13 @@ impl Board {
             Said::NewLeg { leg, state, caller, dialled, created } => {
                 self.new_leg(desk, now, at, leg, state, caller, dialled, created)
             }
-            Said::State { leg, state } => {
-                self.with(desk, now, &leg, |l| l.reach(state, at))
-            }
+            Said::State { leg, state } => self.with(desk, now, &leg, |l| l.reach(state, at)),
             Said::CallerId { leg, restricted, .. } => {
                 self.with(desk, now, &leg, |l| restricted && !std::mem::replace(&mut l.restricted, true))
             }
-            Said::DialBegin { by, to, dialled, presented } => self.dial_begin(desk, now, at, by, to, dialled, presented),
+            Said::DialBegin { by, to, dialled, presented } => {
+                self.dial_begin(desk, now, at, by, to, dialled, presented)
+            }
             Said::DialEnd { by, to, status } => {
                 self.tie_all(desk, now, &[by.as_ref(), Some(&to)]);
                 self.with(desk, now, &to, |l| {
@@ -423,7 +423,8 @@ impl Board {
         // Of an attended transfer's two legs, the one that had the customer.
         let customer = call.facts.customer();
         let met = |index: u16| {
-            let (Some(a), Some(b)) = (customer.and_then(|c| call.facts.legs.get(c)), call.facts.legs.get(usize::from(index)))
+            let (Some(a), Some(b)) =
+                (customer.and_then(|c| call.facts.legs.get(c)), call.facts.legs.get(usize::from(index)))
             else {
                 return false;
             };
@@ -443,8 +444,9 @@ impl Board {
         let from = call.facts.legs.get(usize::from(by)).and_then(|l| l.agent.clone());
         let to = match target {
             Some(index) => call.facts.legs.get(usize::from(index)).and_then(|l| l.agent.clone()),
-            None => number
-                .and_then(|n| desk.settings.directory.at_device(&self.switch, n.expose()).map(|agent| agent.id.clone())),
+            None => number.and_then(|n| {
+                desk.settings.directory.at_device(&self.switch, n.expose()).map(|agent| agent.id.clone())
+            }),
         };
         if let (Some(from), Some(shown)) = (from, &call.shown) {
             desk.change(shown.id, now, What::Transferred { kind, from, to });
@@ -709,11 +711,7 @@ impl Board {
 
     pub fn checkpoint(&self, key: u32) -> Option<Checkpoint> {
         let call = self.calls.get(&key)?;
-        Some(Checkpoint {
-            call: call.shown.as_ref()?.id,
-            switch: self.switch.clone(),
-            facts: call.facts.clone(),
-        })
+        Some(Checkpoint { call: call.shown.as_ref()?.id, switch: self.switch.clone(), facts: call.facts.clone() })
     }
 
     pub fn restore(&mut self, desk: &mut Desk, checkpoint: Checkpoint) {

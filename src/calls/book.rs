@@ -170,13 +170,11 @@ impl Book {
     /// of the switch then goes on with them or ends them as lost.
     pub fn restore(&mut self, checkpoints: Vec<Checkpoint>) {
         for checkpoint in checkpoints {
-            let last = checkpoint.facts.legs.iter().map(|l| l.created.order).fold(checkpoint.facts.last.order, u64::max);
+            let last =
+                checkpoint.facts.legs.iter().map(|l| l.created.order).fold(checkpoint.facts.last.order, u64::max);
             self.desk.order = self.desk.order.max(last);
             let switch = checkpoint.switch.clone();
-            self.boards
-                .entry(switch.clone())
-                .or_insert_with(|| Board::new(switch))
-                .restore(&mut self.desk, checkpoint);
+            self.boards.entry(switch.clone()).or_insert_with(|| Board::new(switch)).restore(&mut self.desk, checkpoint);
         }
     }
 

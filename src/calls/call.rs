@@ -11,8 +11,8 @@ use crate::{
 };
 
 use super::{
-    facts::{Kind, Leg, Moment, OfferFacts, OfferState, Transfer},
     face::Face,
+    facts::{Kind, Leg, Moment, OfferFacts, OfferState, Transfer},
     record::{Direction, Origin, Record, Reference},
 };
 
@@ -166,7 +166,8 @@ impl Facts {
             if leg.kind != Kind::Local {
                 return Some(at);
             }
-            let half = self.legs.iter().find(|l| l.kind == Kind::Local && l.endpoint == leg.endpoint && l.dial.is_some());
+            let half =
+                self.legs.iter().find(|l| l.kind == Kind::Local && l.endpoint == leg.endpoint && l.dial.is_some());
             at = usize::from(half?.dial.as_ref()?.by?);
         }
         None

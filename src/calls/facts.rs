@@ -110,9 +110,9 @@ pub fn open<K: PartialEq>(list: &mut Vec<(K, Span)>, key: K, at: Moment, feed: u
 /// Closes the open stretch with `key`. Says whether there was one.
 pub fn close<K: PartialEq>(list: &mut [(K, Span)], key: &K, at: Moment, feed: u8) -> bool {
     // A second feed that lags tells the end of an earlier stretch while the next is open already.
-    let echo = list.iter_mut().find(|(k, s)| {
-        k == key && s.closed & feed == 0 && s.opened & feed != 0 && s.to.is_some_and(|to| to.near(at))
-    });
+    let echo = list
+        .iter_mut()
+        .find(|(k, s)| k == key && s.closed & feed == 0 && s.opened & feed != 0 && s.to.is_some_and(|to| to.near(at)));
     if let Some((_, span)) = echo {
         span.closed |= feed;
         return false;
@@ -285,7 +285,10 @@ impl Leg {
     /// The moment at which a called leg is known to be over or answered: the dial's end, the answer, or its own end.
     #[must_use]
     pub fn settled(&self) -> Option<Moment> {
-        [self.up, self.status.map(|(_, at)| at), self.ended.as_ref().map(|e| e.at)].into_iter().flatten().reduce(Moment::earlier)
+        [self.up, self.status.map(|(_, at)| at), self.ended.as_ref().map(|e| e.at)]
+            .into_iter()
+            .flatten()
+            .reduce(Moment::earlier)
     }
 
     /// The switch called it by itself (Originate), nobody dialled.
@@ -365,7 +368,13 @@ impl<'a> Rooms<'a> {
         while let Some(&here) = known.get(next) {
             next += 1;
             for (a, b) in &self.same {
-                let other: &'b str = if *a == here { b } else if *b == here { a } else { continue };
+                let other: &'b str = if *a == here {
+                    b
+                } else if *b == here {
+                    a
+                } else {
+                    continue;
+                };
                 if !known.contains(&other) {
                     known.push(other);
                 }
@@ -389,7 +398,15 @@ impl<'a> Rooms<'a> {
                 }
             }
         }
-        out.sort_by(|a, b| if a.0 == b.0 { std::cmp::Ordering::Equal } else if a.0.until(b.0) { std::cmp::Ordering::Less } else { std::cmp::Ordering::Greater });
+        out.sort_by(|a, b| {
+            if a.0 == b.0 {
+                std::cmp::Ordering::Equal
+            } else if a.0.until(b.0) {
+                std::cmp::Ordering::Less
+            } else {
+                std::cmp::Ordering::Greater
+            }
+        });
         out
     }
 

@@ -133,11 +133,11 @@ impl<'a> Case<'a> {
                 continue;
             }
             let together = far.and_then(|f| facts.legs.get(f)).map_or_else(Vec::new, |f| rooms.together(leg, f, end));
-            let holds: Vec<Stretch> = leg.holds.iter().map(|(_, s)| (s.from, s.end(leg.released.unwrap_or(end)))).collect();
+            let holds: Vec<Stretch> =
+                leg.holds.iter().map(|(_, s)| (s.from, s.end(leg.released.unwrap_or(end)))).collect();
             others.push(Other { index, talk: without(&together, &holds), hold: both(&together, &holds) });
         }
-        let mut case =
-            Self { facts, direction, far, others, parties: Vec::new(), answered: None, answerer: None, end };
+        let mut case = Self { facts, direction, far, others, parties: Vec::new(), answered: None, answerer: None, end };
         case.parties = case.find_parties();
         (case.answered, case.answerer) = case.find_answer();
         case
@@ -236,7 +236,8 @@ impl<'a> Case<'a> {
         if !self.inbound() || adopted {
             return None;
         }
-        let first_ring = || self.offered().filter_map(|l| l.ringing.or(l.dial.as_ref().map(|d| d.at))).reduce(Moment::earlier);
+        let first_ring =
+            || self.offered().filter_map(|l| l.ringing.or(l.dial.as_ref().map(|d| d.at))).reduce(Moment::earlier);
         match self.queues().first().map(|q| q.1).or_else(first_ring) {
             Some(from) => self.answered.unwrap_or(self.end).since(from),
             None => Some(0),
@@ -280,7 +281,11 @@ impl<'a> Case<'a> {
             return self.inbound_outcome(talked, lost);
         }
         if let Some(root) = self.unreached() {
-            return Some(if root.ended.is_some() || root.status.is_some() { Outcome::AgentUnreached } else { return None });
+            return Some(if root.ended.is_some() || root.status.is_some() {
+                Outcome::AgentUnreached
+            } else {
+                return None;
+            });
         }
         if talked || self.answered.is_some() {
             return Some(Outcome::Answered);
@@ -437,12 +442,16 @@ impl<'a> Case<'a> {
                 (None, false) => PartyRole::Other,
             };
             if let Some((_, legs)) = list.iter_mut().find(|(p, _)| {
-                p.role == role && p.role == PartyRole::Agent && p.agent == leg.agent && p.device.as_deref() == Some(&leg.endpoint)
+                p.role == role
+                    && p.role == PartyRole::Agent
+                    && p.agent == leg.agent
+                    && p.device.as_deref() == Some(&leg.endpoint)
             }) {
                 legs.push(index);
                 continue;
             }
-            let number = if customer && leg.incoming { leg.number.clone().filter(|_| !leg.restricted) } else { number_of(leg) };
+            let number =
+                if customer && leg.incoming { leg.number.clone().filter(|_| !leg.restricted) } else { number_of(leg) };
             let id = format!("p{}", list.len() + 1);
             let party = Party { id, role, agent: leg.agent.clone(), device: Some(leg.endpoint.clone()), number };
             list.push((party, vec![index]));
@@ -461,19 +470,27 @@ impl<'a> Case<'a> {
         let cause = leg.ended.as_ref().and_then(|e| e.cause);
         if leg.refused() {
             // A 486 after ringing is a refusal, without ringing the line was busy.
-            return if leg.ringing.is_none() && cause != Some(21) { SegmentOutcome::Busy } else { SegmentOutcome::Rejected };
+            return if leg.ringing.is_none() && cause != Some(21) {
+                SegmentOutcome::Busy
+            } else {
+                SegmentOutcome::Rejected
+            };
         }
         let dialler = leg.dial.as_ref().and_then(|d| d.by);
         let elsewhere = || {
             self.facts.legs.iter().any(|l| {
-                l.real() && l.id != leg.id && l.up.is_some_and(|up| leg.settled().is_none_or(|s| near(up, s)))
+                l.real()
+                    && l.id != leg.id
+                    && l.up.is_some_and(|up| leg.settled().is_none_or(|s| near(up, s)))
                     && l.dial.as_ref().is_some_and(|d| d.by == dialler)
             })
         };
         match (leg.status.map(|(s, _)| s), cause) {
             (_, Some(26)) => SegmentOutcome::Elsewhere,
             (Some(DialStatus::NoAnswer), _) => SegmentOutcome::NoAnswer,
-            (Some(DialStatus::Unavailable | DialStatus::Congestion), _) | (_, Some(3 | 20 | 27 | 38)) => SegmentOutcome::Unreachable,
+            (Some(DialStatus::Unavailable | DialStatus::Congestion), _) | (_, Some(3 | 20 | 27 | 38)) => {
+                SegmentOutcome::Unreachable
+            }
             _ if elsewhere() => SegmentOutcome::Elsewhere,
             (Some(DialStatus::Cancel), _) => SegmentOutcome::Cancelled,
             (None, Some(19)) => SegmentOutcome::NoAnswer,
@@ -484,15 +501,19 @@ impl<'a> Case<'a> {
 
     fn segments(&self, lost: bool) -> Vec<Segment> {
         let mut list: Vec<(Moment, Segment)> = Vec::new();
-        let mut add = |kind, leg: Option<usize>, agent: Option<AgentId>, queue: Option<&str>, (from, to): Stretch, outcome| {
-            let party = leg.and_then(|i| self.party(i));
-            let queue = queue.map(str::to_owned);
-            list.push((from, Segment { kind, party, agent, queue, from: from.wall, to: to.wall, outcome }));
-        };
+        let mut add =
+            |kind, leg: Option<usize>, agent: Option<AgentId>, queue: Option<&str>, (from, to): Stretch, outcome| {
+                let party = leg.and_then(|i| self.party(i));
+                let queue = queue.map(str::to_owned);
+                list.push((from, Segment { kind, party, agent, queue, from: from.wall, to: to.wall, outcome }));
+            };
         let queues = self.queues();
         for (n, (name, from, to)) in queues.iter().enumerate() {
-            let answered = self.offered().filter_map(|l| l.up).any(|up| from.until(up) && (up.until(*to) || near(up, *to)))
-                && queues.get(n + 1).is_none_or(|next| self.talkers().iter().any(|o| began(o).is_some_and(|b| b.until(next.1))));
+            let answered =
+                self.offered().filter_map(|l| l.up).any(|up| from.until(up) && (up.until(*to) || near(up, *to)))
+                    && queues
+                        .get(n + 1)
+                        .is_none_or(|next| self.talkers().iter().any(|o| began(o).is_some_and(|b| b.until(next.1))));
             let outcome = if answered {
                 SegmentOutcome::Answered
             } else if n + 1 < queues.len() {
@@ -512,7 +533,9 @@ impl<'a> Case<'a> {
             let Some(from) = leg.ringing.or(leg.dial.as_ref().map(|d| d.at)) else { continue };
             let to = leg.settled().unwrap_or(self.end).later(from);
             let queue = queues.iter().rev().find(|(_, qfrom, qto)| {
-                qfrom.until(from) && from.until(*qto) && self.facts.transfers.iter().all(|t| !(qfrom.until(t.at) && t.at.until(from)))
+                qfrom.until(from)
+                    && from.until(*qto)
+                    && self.facts.transfers.iter().all(|t| !(qfrom.until(t.at) && t.at.until(from)))
             });
             let outcome = self.ring_outcome(leg);
             add(SegmentKind::Ring, Some(index), leg.agent.clone(), queue.map(|q| q.0), (from, to), Some(outcome));
@@ -527,7 +550,9 @@ impl<'a> Case<'a> {
             }
         }
         for (index, leg) in self.facts.legs.iter().enumerate() {
-            let Some(asker) = self.facts.dialler(index).filter(|d| leg.real() && self.facts.consults(*d)) else { continue };
+            let Some(asker) = self.facts.dialler(index).filter(|d| leg.real() && self.facts.consults(*d)) else {
+                continue;
+            };
             let Some(asking) = self.leg(asker) else { continue };
             let from = leg.dial.as_ref().map_or(leg.created, |d| d.at);
             let ends = [asking.released, asking.ended.as_ref().map(|e| e.at), leg.ended.as_ref().map(|e| e.at)];

@@ -27,7 +27,8 @@ impl Board {
         }
         for waiting in &snapshot.waiting {
             if let Some(found) = snapshot.legs.iter().find(|l| l.leg.id == waiting.leg) {
-                let since = at.wall.zip(waiting.wait_ms).map(|(wall, ms)| wall.plus_ms(-i64::try_from(ms).unwrap_or(0)));
+                let since =
+                    at.wall.zip(waiting.wait_ms).map(|(wall, ms)| wall.plus_ms(-i64::try_from(ms).unwrap_or(0)));
                 let from = Moment { wall: since.or(at.wall), ..at };
                 self.in_queue(desk, now, from, bit, found, &waiting.queue, true);
             }

@@ -164,7 +164,9 @@ impl Board {
         }
         let mut said = Vec::new();
         offers(&mut call.facts, at, &mut said);
-        if shown.face.answered_at.is_none() && said.iter().any(|w| matches!(w, What::Established(o) if o.role != Role::Consult)) {
+        if shown.face.answered_at.is_none()
+            && said.iter().any(|w| matches!(w, What::Established(o) if o.role != Role::Consult))
+        {
             shown.face.answered_at = at.wall;
         }
         refresh(&call.facts, &mut shown.face);
@@ -258,11 +260,11 @@ fn state_of(facts: &Facts, rooms: &Rooms<'_>, index: usize) -> OfferState {
     }
     let customer = facts.customer().filter(|c| *c != index);
     let asked = facts.dialler(index).is_some_and(|d| facts.consults(d));
-    let talks = |other: usize| {
-        other != index && facts.legs.get(other).is_some_and(|o| o.real() && rooms.together_now(leg, o))
-    };
+    let talks =
+        |other: usize| other != index && facts.legs.get(other).is_some_and(|o| o.real() && rooms.together_now(leg, o));
     let together = customer.is_some_and(talks)
-        || ((customer.is_none() || asked) && (0..facts.legs.len()).any(|other| Some(other) != customer && talks(other)));
+        || ((customer.is_none() || asked)
+            && (0..facts.legs.len()).any(|other| Some(other) != customer && talks(other)));
     if together {
         return if leg.holding_now() { OfferState::Holding } else { OfferState::Talking };
     }
@@ -316,7 +318,10 @@ fn reason(facts: &Facts, offer: usize) -> Withdrawal {
     }
     let elsewhere = facts.offers.iter().enumerate().any(|(i, o)| i != offer && o.state == OfferState::Talking)
         || facts.legs.iter().any(|l| {
-            !std::ptr::eq(l, leg) && l.up.is_some() && l.live() && l.dial.as_ref().is_some_and(|d| d.by == leg.dial.as_ref().and_then(|d| d.by) && d.by.is_some())
+            !std::ptr::eq(l, leg)
+                && l.up.is_some()
+                && l.live()
+                && l.dial.as_ref().is_some_and(|d| d.by == leg.dial.as_ref().and_then(|d| d.by) && d.by.is_some())
         });
     match leg.status.map(|(s, _)| s) {
         Some(DialStatus::NoAnswer) => Withdrawal::NoAnswer,

@@ -214,4 +214,3 @@ pub fn run(settings: ReplaySettings, captures: &[Capture]) -> Result<Vec<Record>
     }
     Ok(play(settings, streams))
 }
-

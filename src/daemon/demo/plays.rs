@@ -264,3 +264,40 @@ fn a_wrong_secret_is_refused_and_the_link_closed() {
     assert!(scene.closed);
     assert_eq!(scene.switch.logged_in(), 1);
 }
+
+fn word<T: serde::Serialize>(value: T) -> String {
+    serde_json::to_value(value).unwrap().as_str().unwrap_or_default().to_owned()
+}
+
+/// The fake and the book were written apart from each other, both after the recordings: where they agree, the fake is
+/// shaped like the real thing.
+#[test]
+fn the_book_makes_of_every_story_what_the_ledger_knows() {
+    for (seed, double) in (1..15).flat_map(|seed| [(seed, false), (seed, true)]) {
+        for story in Story::ALL {
+            let mut scene = Scene::new(seed);
+            scene.switch.double(double);
+            scene.switch.play(story, "13800138000", None, at(0)).unwrap();
+            scene.play_out();
+            let truth = &scene.switch.ledger()[0];
+            let seats = ["1001", "1002", "1003"].map(str::to_owned);
+            let settings = crate::daemon::replay::ReplaySettings::plain(&seats, "CN", Some("21"));
+            let capture = crate::daemon::replay::Capture {
+                feed: crate::calls::event::Feed::Ami,
+                name: "the fake".into(),
+                bytes: scene.said.clone().into_bytes(),
+            };
+            let records = crate::daemon::replay::run(settings, &[capture]).unwrap();
+            let story = format!("{story:?}, seed {seed}, double {double}");
+            let [record] = records.as_slice() else { panic!("{story}: {} records", records.len()) };
+            assert_eq!(word(record.outcome), truth.outcome.unwrap(), "{story}");
+            assert_eq!(word(record.direction), truth.direction, "{story}");
+            assert_eq!(record.agents.clone().unwrap_or_default(), truth.agents, "{story}");
+            assert_eq!(record.queue, truth.queue, "{story}");
+            assert_eq!((word(record.end), word(record.quality)), ("seen".to_owned(), "exact".to_owned()), "{story}");
+            assert!(record.ids.iter().any(|id| id.kind == "linkedid" && id.value == truth.linkedid), "{story}");
+            let customer = record.customer.as_ref().and_then(|c| c.e164.clone());
+            assert_eq!(customer.map(|c| c.expose().clone()).as_deref(), Some("+8613800138000"), "{story}");
+        }
+    }
+}
