@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use super::cli::{NumberArgs, Verb};
+use super::{
+    cli::{NumberArgs, Replay, Verb},
+    replay::{self, Capture, ReplaySettings},
+};
 use crate::numbers::Plan;
 
 /// How a verb ended.
@@ -28,7 +31,42 @@ impl From<Exit> for ExitCode {
 pub fn run(verb: Verb) -> Exit {
     match verb {
         Verb::Number(args) => number(&args),
-        _ => Exit::Failed,
+        Verb::Replay(args) => replayed(&args),
+        Verb::Demo(args) => match super::demo::run(args.data.as_deref()) {
+            Ok(()) => Exit::Good,
+            Err(why) => fail(&why),
+        },
+        _ => fail("this verb is not here yet"),
+    }
+}
+
+/// Says why on standard error.
+fn fail(why: &str) -> Exit {
+    eprintln!("linecard: {why}");
+    Exit::Failed
+}
+
+fn replayed(args: &Replay) -> Exit {
+    let settings = ReplaySettings::plain(&args.agents, &args.country, args.area.as_deref());
+    let mut captures = Vec::new();
+    for feed in &args.feeds {
+        let (feed, name) = match replay::feed(feed) {
+            Ok(read) => read,
+            Err(error) => return fail(&error.to_string()),
+        };
+        match std::fs::read(name) {
+            Ok(bytes) => captures.push(Capture { feed, name: name.to_owned(), bytes }),
+            Err(error) => return fail(&format!("cannot read {name}: {error}")),
+        }
+    }
+    match replay::run(settings, &captures) {
+        Ok(records) => {
+            for record in &records {
+                println!("{}", serde_json::to_string(record).unwrap_or_default());
+            }
+            Exit::Good
+        }
+        Err(error) => fail(&error.to_string()),
     }
 }
 
