@@ -178,10 +178,8 @@ impl Board {
                 What::Retrieved { agent } => {
                     self.holding.remove(agent);
                 }
-                What::Cleared { offer } => {
-                    if self.holding.get(&offer.agent) == Some(&key) {
-                        self.holding.remove(&offer.agent);
-                    }
+                What::Cleared { offer } if self.holding.get(&offer.agent) == Some(&key) => {
+                    self.holding.remove(&offer.agent);
                 }
                 _ => {}
             }
