@@ -2,7 +2,6 @@
 //! (feature `real-servers`, started by `tests/run`).
 
 mod agents;
-mod fixtures;
 mod house;
 #[cfg(feature = "real-servers")]
 mod systemd;

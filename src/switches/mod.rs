@@ -9,9 +9,41 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
+    calls::{
+        command::{Failure, RequestId},
+        event::{Event, Feed},
+    },
     files::{Problem, Read},
-    words::{SwitchId, TenantId},
+    words::{Now, SwitchId, TenantId},
 };
+
+/// What a link hands on to the core. A full channel loses only events, and never silently: a `Gap` and a snapshot follow.
+#[derive(Debug)]
+pub struct Said {
+    pub switch: SwitchId,
+    pub feed: Feed,
+    /// When it was heard.
+    pub at: Now,
+    pub what: Heard,
+}
+
+#[derive(Debug, PartialEq)]
+pub enum Heard {
+    /// For the book, in order. `LinkLost`, `Gap` and `Snapshot` are among them.
+    Events(Vec<Event>),
+    /// For screens, metrics and readiness; the book hears of it by events.
+    Link(LinkState),
+    /// The one answer to a command: `Ok` is "the agent's leg exists".
+    Answered { request: RequestId, result: Result<(), Failure> },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// What the other end says it is.
+    Up { version: String },
+    /// Why, in words; without personal data.
+    Down { reason: String },
+}
 
 /// What a file in `config/switches/` says.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

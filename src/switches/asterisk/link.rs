@@ -1,0 +1,162 @@
+//! What the two links of an Asterisk have in common: why one is down, how long to wait before the next try, what is counted.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use super::ami::FrameError;
+
+/// A link that said nothing for so long is dead: 4.5 s leaves half a second of the 5 s in which a dead link must be seen.
+pub const SILENCE_MS: u64 = 4_500;
+/// A link that said nothing for so long is asked for a sign of life; two and a half tries fit before it counts as dead.
+pub const PING_MS: u64 = 1_800;
+/// Until the name is looked up, TCP connects and TLS agrees.
+pub const CONNECT_MS: u64 = 4_000;
+/// A snapshot that takes longer is given up with its link. 20,000 channels come in about 3 s over loopback.
+pub const LIST_MS: u64 = 20_000;
+/// Until a switch says that the leg we asked for exists, or why not.
+pub const DIAL_MS: u64 = 5_000;
+/// A link that was up for so long was a good one: the next try is soon again.
+pub const GOOD_MS: u64 = 10_000;
+
+/// Why a link is down. The text reads well after "the link is down:".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// Nobody listens there, or the name does not resolve. The text is the system's, and names no person.
+    #[error("cannot connect to {at}: {why}")]
+    Unreachable { at: String, why: String },
+    #[error("TLS with {at} does not come about: {why}")]
+    Tls { at: String, why: String },
+    #[error("{0}")]
+    Settings(String),
+    #[error("the switch refused the user or the password")]
+    AuthenticationFailed,
+    #[error(
+        "the user is logged in already; set \"allowmultiplelogin = yes\" for it, or give each daemon a user of its own"
+    )]
+    AlreadyLoggedIn,
+    #[error("the user may not do this: {0}")]
+    NotPermitted(&'static str),
+    #[error("what answers there does not speak {0}")]
+    NotSpoken(&'static str),
+    #[error("the switch sent junk: {0}")]
+    Frame(#[from] FrameError),
+    #[error("the switch sent a WebSocket message that is {0}")]
+    Junk(&'static str),
+    #[error("the switch said nothing for 4.5 s")]
+    Silent,
+    #[error("the switch closed the connection")]
+    Closed,
+    #[error("the list of what is there did not come whole within 20 s")]
+    ListTimeout,
+    #[error("the switch lists more than {0} channels")]
+    TooMany(usize),
+    #[error("the switch answered {status} to {path}")]
+    Refused { status: u16, path: &'static str },
+    /// Another program connected with the same application's name.
+    #[error("another program took over the application; give each daemon a name of its own (\"app\")")]
+    Replaced,
+    #[error("the daemon stops")]
+    Stopped,
+}
+
+impl Reason {
+    /// A short word, for metrics.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Unreachable { .. } => "unreachable",
+            Self::Tls { .. } => "tls",
+            Self::Settings(_) => "settings",
+            Self::AuthenticationFailed => "authentication-failed",
+            Self::AlreadyLoggedIn => "already-logged-in",
+            Self::NotPermitted(_) => "not-permitted",
+            Self::NotSpoken(_) => "not-spoken",
+            Self::Frame(_) | Self::Junk(_) => "junk",
+            Self::Silent => "silent",
+            Self::Closed => "closed",
+            Self::ListTimeout => "list-timeout",
+            Self::TooMany(_) => "too-many",
+            Self::Refused { .. } => "refused",
+            Self::Replaced => "replaced",
+            Self::Stopped => "stopped",
+        }
+    }
+
+    /// True when trying again at once cannot help, and may get us banned at the switch: a person must change something.
+    #[must_use]
+    pub const fn needs_a_person(&self) -> bool {
+        matches!(
+            self,
+            Self::AuthenticationFailed | Self::NotPermitted(_) | Self::Settings(_) | Self::Tls { .. } | Self::Replaced
+        )
+    }
+}
+
+/// How long to wait before try number `attempt` (from 0): full jitter over a cap that doubles from 0.2 s to 30 s, never less than 0.2 s. A
+/// refusal that needs a person starts at a cap of 12.8 s. `dice` is in `0.0..1.0`.
+#[must_use]
+pub fn backoff_ms(attempt: u32, needs_a_person: bool, dice: f64) -> u64 {
+    const LEAST: u64 = 200;
+    const MOST: u64 = 30_000;
+    let attempt = if needs_a_person { attempt.max(6) } else { attempt };
+    let cap = LEAST.saturating_mul(1 << attempt.min(16)).min(MOST);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    let wait = (cap as f64 * dice.clamp(0.0, 1.0)) as u64;
+    wait.clamp(LEAST, MOST)
+}
+
+/// One link's counters. Written by the link, read by whoever makes metrics.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Events handed on, after translation.
+    pub events: AtomicU64,
+    /// Events dropped because the channel to the book was full.
+    pub dropped: AtomicU64,
+    /// Connections that came about, the first one too.
+    pub connects: AtomicU64,
+    /// Connections that ended or did not come about.
+    pub failures: AtomicU64,
+    /// Snapshots taken because events were dropped.
+    pub resyncs: AtomicU64,
+    /// The link is logged in and its snapshot was told.
+    pub up: AtomicBool,
+    last: Mutex<Option<Reason>>,
+}
+
+impl Stats {
+    /// Why the link was down last; `None` if it never was.
+    #[must_use]
+    pub fn last_reason(&self) -> Option<Reason> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn failed(&self, reason: &Reason) {
+        self.up.store(false, Ordering::Relaxed);
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
+    }
+}
+
+/// The counters of both links of one switch.
+#[derive(Debug, Default)]
+pub struct LinkStats {
+    pub ami: Stats,
+    pub ari: Stats,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_to_a_cap_and_are_spread_over_the_whole_of_it() {
+        assert_eq!(backoff_ms(0, false, 0.99), 200);
+        assert_eq!(backoff_ms(3, false, 0.5), 800);
+        assert_eq!(backoff_ms(3, false, 0.0), 200);
+        assert_eq!(backoff_ms(u32::MAX, false, 0.999_999), 29_999);
+        assert_eq!(backoff_ms(0, true, 0.5), 6_400);
+        assert_eq!(backoff_ms(7, false, f64::NAN), 200);
+    }
+}

@@ -1,0 +1,547 @@
+//! The links of one Asterisk in the world: sockets, TLS, the clock, the dice. What is said over them is decided in the sessions.
+//!
+//! Everything of one switch runs in the one future of [`run`], on the core thread: no task is spawned, so what one link says comes in the
+//! order in which it was heard.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::mpsc,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    calls::{
+        command::{Command, Failure},
+        event::{Event, Feed},
+    },
+    switches::{Heard, LinkState, Said},
+    words::{Mono, Now, SwitchId},
+};
+
+use super::{
+    http,
+    link::{self, LinkStats, Reason, Stats},
+    session_ami::{self, Output, Session},
+    settings::{Ami, Settings, Tls, Via},
+};
+
+/// What one wake-up reads at most. 64 KiB hold the events of about 30 calls at 500 calls/s.
+const READ: usize = 64 * 1024;
+/// What waits to be written to a switch that does not read; more than all commands of a busy hour.
+const WRITE_CAP: usize = 1024 * 1024;
+/// What must not be dropped (link states, answers) while the core's channel is full.
+const OWED_CAP: usize = 1024;
+
+/// Keeps the links of one switch until `stop`. `out` and `commands` are bounded and made by wiring; commands go over the link that
+/// `dial.via` names, and each is answered once.
+pub async fn run(
+    settings: Arc<Settings>,
+    stats: Arc<LinkStats>,
+    out: mpsc::Sender<Said>,
+    commands: mpsc::Receiver<Command>,
+    stop: CancellationToken,
+) {
+    let outlet = |feed| Outlet::new(settings.id.clone(), feed, out.clone(), stats.clone());
+    // Commands have one reader: the link that dials, else the one that is there (which refuses).
+    let by_ari = settings.dial_via() == Some(Via::Ari) || settings.ami.is_none();
+    let (for_ami, for_ari) = if by_ari { (None, Some(commands)) } else { (Some(commands), None) };
+    let ami = async {
+        if let Some(ami) = &settings.ami {
+            keep_ami(settings.clone(), ami, outlet(Feed::Ami), for_ami, stop.clone()).await;
+        }
+    };
+    let ari = async {
+        if let Some(ari) = &settings.ari {
+            http::keep(settings.clone(), ari, outlet(Feed::Ari), for_ari, stop.clone()).await;
+        }
+    };
+    tokio::join!(Box::pin(ami), Box::pin(ari));
+}
+
+async fn keep_ami(
+    settings: Arc<Settings>,
+    ami: &Ami,
+    mut outlet: Outlet,
+    mut commands: Option<mpsc::Receiver<Command>>,
+    stop: CancellationToken,
+) {
+    let mut attempt = 0;
+    while !stop.is_cancelled() {
+        let began = clock();
+        let reason = match connect_ami(&settings, ami, &mut outlet, &mut commands, &stop).await {
+            Ok((stream, session)) => serve(stream, session, &mut outlet, &mut commands, &stop).await,
+            Err(reason) => reason,
+        };
+        outlet.ended(&reason, began, &mut attempt);
+        outlet
+            .rest(link::backoff_ms(attempt, reason.needs_a_person(), crate::live::dice()), &mut commands, &stop)
+            .await;
+        attempt = attempt.saturating_add(1);
+    }
+}
+
+async fn connect_ami(
+    settings: &Arc<Settings>,
+    ami: &Ami,
+    outlet: &mut Outlet,
+    commands: &mut Option<mpsc::Receiver<Command>>,
+    stop: &CancellationToken,
+) -> Result<(Box<dyn Stream>, Session), Reason> {
+    let secret = ami.secret.resolve().map_err(Reason::Settings)?;
+    let connecting = connect(&ami.host, ami.port, ami.tls.as_ref());
+    let stream = outlet.meanwhile(connecting, commands, stop).await??;
+    Ok((stream, Session::new(settings.clone(), ami, secret, clock())))
+}
+
+/// One connection from its banner to its end.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    mut session: Session,
+    outlet: &mut Outlet,
+    commands: &mut Option<mpsc::Receiver<Command>>,
+    stop: &CancellationToken,
+) -> Reason {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut buffer = vec![0; READ];
+    let mut unsent: Vec<u8> = Vec::new();
+    loop {
+        let until = loop {
+            match session.poll(clock()) {
+                Output::Send(bytes) => unsent.extend_from_slice(&bytes),
+                Output::Events(events) => outlet.events(events),
+                Output::Up { version } => outlet.up(version),
+                Output::Answered { request, result } => outlet.must(Heard::Answered { request, result }),
+                Output::Note(text) => tracing::warn!(switch = %outlet.switch, feed = "ami", "{text}"),
+                Output::Failed(reason) => return reason,
+                Output::Wait(until) => break until,
+            }
+        };
+        if unsent.len() > WRITE_CAP {
+            // It answers but does not read: not a peer we can use. The session never learns of it, so its dials end by their deadline.
+            session.closed();
+            continue;
+        }
+        tokio::select! {
+            read = reader.read(&mut buffer) => match read {
+                Ok(0) | Err(_) => session.closed(),
+                Ok(n) => session.read(clock(), buffer.get(..n).unwrap_or_default()),
+            },
+            wrote = writer.write(&unsent), if !unsent.is_empty() => match wrote {
+                Ok(0) | Err(_) => session.closed(),
+                Ok(n) => drop(unsent.drain(..n)),
+            },
+            () = sleep_until(until) => {}
+            Some(Command::Dial(dial)) = next(commands) => session.dial(clock(), &dial),
+            resync = outlet.room(), if outlet.owes() => if resync { session.resync(clock()) },
+            () = stop.cancelled() => {
+                let _ = timeout(Duration::from_millis(200), writer.write_all(b"Action: Logoff\r\n\r\n")).await;
+                return Reason::Stopped;
+            }
+        }
+    }
+}
+
+/// What goes from a link to the core, and what is done when the core does not keep up: events are dropped and counted, and once there is
+/// room again a gap is told and a snapshot taken. What must not be lost waits here.
+pub(super) struct Outlet {
+    pub switch: SwitchId,
+    feed: Feed,
+    out: mpsc::Sender<Said>,
+    stats: Arc<LinkStats>,
+    owed: VecDeque<Said>,
+    /// Events were dropped since the last snapshot was asked for.
+    hole: bool,
+    /// The core was told that this link is up.
+    up: bool,
+    down_told: bool,
+}
+
+impl Outlet {
+    fn new(switch: SwitchId, feed: Feed, out: mpsc::Sender<Said>, stats: Arc<LinkStats>) -> Self {
+        Self { switch, feed, out, stats, owed: VecDeque::new(), hole: false, up: false, down_told: false }
+    }
+
+    fn stats(&self) -> &Stats {
+        if self.feed == Feed::Ami { &self.stats.ami } else { &self.stats.ari }
+    }
+
+    pub fn events(&mut self, events: Vec<Event>) {
+        let count = events.len() as u64;
+        // Behind what is owed nothing may overtake.
+        if self.hole || !self.owed.is_empty() {
+            self.hole = true;
+            self.stats().dropped.fetch_add(count, Relaxed);
+            return;
+        }
+        match self.out.try_send(self.said(Heard::Events(events))) {
+            Ok(()) => self.stats().events.fetch_add(count, Relaxed),
+            Err(_) => {
+                tracing::warn!(switch = %self.switch, feed = ?self.feed, "the core does not keep up: events are dropped until it does");
+                self.hole = true;
+                self.stats().dropped.fetch_add(count, Relaxed)
+            }
+        };
+    }
+
+    /// What must arrive, if late.
+    pub fn must(&mut self, what: Heard) {
+        let said = self.said(what);
+        let late = match self.owed.is_empty() {
+            true => self.out.try_send(said).err().map(|e| match e {
+                mpsc::error::TrySendError::Full(said) | mpsc::error::TrySendError::Closed(said) => said,
+            }),
+            false => Some(said),
+        };
+        if let Some(said) = late {
+            if self.owed.len() == OWED_CAP {
+                self.owed.pop_front();
+            }
+            self.owed.push_back(said);
+        }
+    }
+
+    pub fn up(&mut self, version: String) {
+        tracing::info!(switch = %self.switch, feed = ?self.feed, version, "the link is up");
+        self.stats().up.store(true, Relaxed);
+        self.stats().connects.fetch_add(1, Relaxed);
+        (self.up, self.down_told) = (true, false);
+        self.must(Heard::Link(LinkState::Up { version }));
+    }
+
+    /// The link is down, or did not come up; the first time in a row it is told.
+    pub fn ended(&mut self, reason: &Reason, began: Now, attempt: &mut u32) {
+        if self.up && clock().mono.since_ms(began.mono) >= link::GOOD_MS {
+            *attempt = 0;
+        }
+        let news = !self.down_told || self.stats().last_reason().as_ref() != Some(reason);
+        self.stats().failed(reason);
+        if self.up {
+            self.must(Heard::Events(vec![session_ami::lost(self.feed)]));
+        }
+        self.up = false;
+        if news {
+            self.down_told = true;
+            if *reason == Reason::Stopped {
+                tracing::info!(switch = %self.switch, feed = ?self.feed, "the link is closed: {reason}");
+            } else {
+                tracing::warn!(switch = %self.switch, feed = ?self.feed, "the link is down: {reason}");
+            }
+            self.must(Heard::Link(LinkState::Down { reason: reason.to_string() }));
+        }
+    }
+
+    pub fn owes(&self) -> bool {
+        self.hole || !self.owed.is_empty()
+    }
+
+    /// Waits for room in the channel and uses it. `true`: all is told up to the hole, take a snapshot now. Cancel-safe.
+    pub async fn room(&mut self) -> bool {
+        let Ok(permit) = self.out.clone().reserve_owned().await else {
+            // The core is gone; so are we, soon. Nothing is owed to nobody.
+            self.owed.clear();
+            self.hole = false;
+            return std::future::pending().await;
+        };
+        if let Some(said) = self.owed.pop_front() {
+            permit.send(said);
+            return false;
+        }
+        let hole = std::mem::take(&mut self.hole);
+        if hole {
+            permit.send(self.said(Heard::Events(vec![session_ami::gap(self.feed)])));
+            self.stats().resyncs.fetch_add(1, Relaxed);
+        }
+        hole
+    }
+
+    /// Waits out `ms` between two tries.
+    pub async fn rest(&mut self, ms: u64, commands: &mut Option<mpsc::Receiver<Command>>, stop: &CancellationToken) {
+        let _ = self.meanwhile(tokio::time::sleep(Duration::from_millis(ms)), commands, stop).await;
+    }
+
+    /// Waits for `work` while there is no link: commands are refused, what is owed is told.
+    pub async fn meanwhile<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        commands: &mut Option<mpsc::Receiver<Command>>,
+        stop: &CancellationToken,
+    ) -> Result<T, Reason> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                Some(Command::Dial(dial)) = next(commands) =>
+                    self.must(Heard::Answered { request: dial.request, result: Err(Failure::SwitchUnavailable) }),
+                // A hole needs no snapshot now: the next connection begins with one.
+                _ = self.room(), if self.owes() => {}
+                () = stop.cancelled() => return Err(Reason::Stopped),
+            }
+        }
+    }
+
+    fn said(&self, what: Heard) -> Said {
+        Said { switch: self.switch.clone(), feed: self.feed, at: clock(), what }
+    }
+}
+
+/// The next command; never, where this link has none to read. A closed channel is never read again.
+pub(super) async fn next(commands: &mut Option<mpsc::Receiver<Command>>) -> Option<Command> {
+    match commands {
+        Some(receiver) => match receiver.recv().await {
+            Some(command) => Some(command),
+            None => {
+                *commands = None;
+                std::future::pending().await
+            }
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// This moment. As [`crate::live::now`], by tokio's clock, which tests can hold.
+pub(super) fn clock() -> Now {
+    crate::live::now()
+}
+
+pub(super) async fn sleep_until(until: Mono) {
+    tokio::time::sleep_until(crate::live::instant(until)).await;
+}
+
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// TCP, and TLS over it where the settings say so.
+pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> Result<Box<dyn Stream>, Reason> {
+    let at = format!("{host}:{port}");
+    let unreachable = |why: String| Reason::Unreachable { at: at.clone(), why };
+    let work = async {
+        let tcp = TcpStream::connect((host, port)).await.map_err(|e| unreachable(e.to_string()))?;
+        let _ = tcp.set_nodelay(true);
+        let Some(tls) = tls else { return Ok(Box::new(tcp) as Box<dyn Stream>) };
+        let failed = |why: String| Reason::Tls { at: at.clone(), why };
+        let name = tls.server_name.as_deref().unwrap_or(host);
+        let name = ServerName::try_from(name.to_owned()).map_err(|e| failed(e.to_string()))?;
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(trust(tls).map_err(failed)?));
+        let stream = connector.connect(name, tcp).await.map_err(|e| failed(e.to_string()))?;
+        Ok(Box::new(stream) as Box<dyn Stream>)
+    };
+    match timeout(Duration::from_millis(link::CONNECT_MS), work).await {
+        Ok(done) => done,
+        Err(_) => Err(unreachable(format!("no answer within {} s", link::CONNECT_MS / 1000))),
+    }
+}
+
+/// Whom TLS trusts: the authorities in the settings' file, and nobody else.
+pub(super) fn trust(tls: &Tls) -> Result<rustls::ClientConfig, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    let at = tls.ca_file.display();
+    for certificate in CertificateDer::pem_file_iter(&tls.ca_file).map_err(|e| format!("cannot read {at}: {e}"))? {
+        let certificate = certificate.map_err(|e| format!("cannot read {at}: {e}"))?;
+        // A bundle has certificates that nobody understands any more; those are left out.
+        let _ = roots.add(certificate);
+    }
+    if roots.is_empty() {
+        return Err(format!("{at} holds no certificate"));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// For `check --probe`: connects, says who answers and what the account may do. One line each; `Err` is why a link cannot be used.
+pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
+    let mut lines = Vec::new();
+    if let Some(ami) = &settings.ami {
+        match timeout(Duration::from_secs(10), probe_ami(ami)).await {
+            Ok(Ok(found)) => lines.extend(found.into_iter().map(Ok)),
+            Ok(Err(reason)) => lines.push(Err(format!("cannot use AMI: {reason}"))),
+            Err(_) => lines.push(Err("cannot use AMI: no answer within 10 s".to_owned())),
+        }
+    }
+    if let Some(ari) = &settings.ari {
+        match http::probe(ari).await {
+            Ok(found) => lines.extend(found.into_iter().map(Ok)),
+            Err(reason) => lines.push(Err(format!("cannot use ARI: {reason}"))),
+        }
+    }
+    lines
+}
+
+async fn probe_ami(ami: &Ami) -> Result<Vec<String>, Reason> {
+    let secret = ami.secret.resolve().map_err(Reason::Settings)?;
+    let mut stream = connect(&ami.host, ami.port, ami.tls.as_ref()).await?;
+    let fields = [("Username", ami.user.as_str()), ("Secret", secret.expose()), ("Events", "off")];
+    let login = super::originate::action("Login", "lc-login", &fields)
+        .ok_or_else(|| Reason::Settings("there is a line end in the user or the secret of ami".to_owned()))?;
+    let mut bytes = login;
+    // ListCommands answers with the actions that this account may use.
+    bytes.extend_from_slice(b"Action: ListCommands\r\nActionID: lc-commands\r\n\r\n");
+    stream.write_all(&bytes).await.map_err(|_| Reason::Closed)?;
+    let mut framer = super::ami::Framer::new();
+    let mut buffer = vec![0; READ];
+    loop {
+        let n = stream.read(&mut buffer).await.map_err(|_| Reason::Closed)?;
+        if n == 0 {
+            return Err(Reason::Closed);
+        }
+        framer.push(buffer.get(..n).unwrap_or_default());
+        let mut found = None;
+        while let Some(m) = framer.take()? {
+            match m.action_id().as_deref() {
+                Some("lc-login") if m.response() != Some("Success") => {
+                    let in_use = m.get("Message").is_some_and(|t| t.contains("Already"));
+                    return Err(if in_use { Reason::AlreadyLoggedIn } else { Reason::AuthenticationFailed });
+                }
+                Some("lc-commands") => {
+                    let may: Vec<String> = m.iter().map(|(key, _)| key.into_owned()).collect();
+                    found = Some(may);
+                }
+                _ => {}
+            }
+        }
+        if let Some(may) = found {
+            let has = |name: &str| may.iter().any(|m| m == name);
+            let mut lines = vec![format!("AMI: {}, logged in as {:?}", framer.banner().unwrap_or_default(), ami.user)];
+            lines.push(format!(
+                "AMI: may list channels: {}; may place calls: {}",
+                yes(has("CoreShowChannels")),
+                yes(has("Originate"))
+            ));
+            let more: Vec<&str> = ["Command", "UpdateConfig", "ModuleLoad", "DBPut", "AGI", "Redirect"]
+                .into_iter()
+                .filter(|n| has(n))
+                .collect();
+            if !more.is_empty() {
+                lines.push(format!(
+                    "AMI: the account may do more than linecard needs ({}); see the manager.conf lines",
+                    more.join(", ")
+                ));
+            }
+            return Ok(lines);
+        }
+    }
+}
+
+fn yes(may: bool) -> &'static str {
+    if may { "yes" } else { "no" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        calls::event::Said as Happened,
+        private::Secret,
+        switches::asterisk::tests::{SETTINGS, dial, settings},
+    };
+
+    const TALK: &[u8] = include_bytes!("../../../proto-fixtures/ami/attended-transfer.txt");
+
+    /// A switch in this test: says `bytes` to whoever connects and then does as `hold` says.
+    async fn ends_with(bytes: Vec<u8>, hold: bool, capacity: usize) -> (Reason, mpsc::Receiver<Said>, Arc<LinkStats>) {
+        let (ours, theirs) = tokio::io::duplex(READ);
+        let settings = Arc::new(settings(SETTINGS));
+        let ami = settings.ami.clone().unwrap();
+        let session = Session::new(settings.clone(), &ami, Secret::new("x".into()), clock());
+        let (out, heard) = mpsc::channel(capacity);
+        let stats = Arc::new(LinkStats::default());
+        let mut outlet = Outlet::new(settings.id.clone(), Feed::Ami, out, stats.clone());
+        let switch = async {
+            let (mut reader, mut writer) = tokio::io::split(theirs);
+            let _ = writer.write_all(&bytes).await;
+            let mut all = Vec::new();
+            if hold {
+                let _ = reader.read_to_end(&mut all).await;
+            }
+        };
+        let stop = CancellationToken::new();
+        let mut commands = None;
+        let link = async { serve(ours, session, &mut outlet, &mut commands, &stop).await };
+        let (reason, ()) = tokio::join!(link, switch);
+        (reason, heard, stats)
+    }
+
+    fn accepted() -> Vec<u8> {
+        b"Asterisk Call Manager/11.0.0\r\nResponse: Success\r\nActionID: lc-login\r\nMessage: Authentication accepted\r\n\r\n".to_vec()
+    }
+
+    #[tokio::test]
+    async fn junk_an_endless_line_and_a_refusal_end_the_link_with_a_reason() {
+        let (reason, ..) = ends_with(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(), true, 8).await;
+        assert_eq!(reason, Reason::NotSpoken("AMI"));
+        let mut endless = accepted();
+        endless.resize(4 * 1024 * 1024, b'x');
+        let (reason, ..) = ends_with(endless, true, 8).await;
+        assert!(matches!(reason, Reason::Frame(_)), "{reason:?}");
+        let refused = b"Asterisk Call Manager/11.0.0\r\nResponse: Error\r\nActionID: lc-login\r\nMessage: Authentication failed\r\n\r\n";
+        let (reason, ..) = ends_with(refused.to_vec(), true, 8).await;
+        assert_eq!(reason, Reason::AuthenticationFailed);
+    }
+
+    #[tokio::test]
+    async fn a_full_channel_loses_events_but_neither_waits_nor_hides_it() {
+        let mut bytes = accepted();
+        bytes.extend_from_slice(TALK.strip_prefix(b"Asterisk Call Manager/11.0.0\r\n".as_slice()).unwrap());
+        let (reason, mut heard, stats) = ends_with(bytes, false, 1).await;
+        assert_eq!(reason, Reason::Closed, "the reader reached the end although nobody took anything");
+        let first = heard.recv().await.unwrap();
+        assert!(matches!(first.what, Heard::Events(_)));
+        assert!(stats.ami.dropped.load(Relaxed) > 10);
+    }
+
+    #[tokio::test]
+    async fn after_a_loss_a_gap_is_told_and_a_snapshot_asked_for() {
+        let (out, mut heard) = mpsc::channel(1);
+        let stats = Arc::new(LinkStats::default());
+        let mut outlet = Outlet::new("pbx1".into(), Feed::Ami, out, stats.clone());
+        let one = || vec![session_ami::lost(Feed::Ami)];
+        outlet.events(one());
+        outlet.events(one());
+        let answer = || Heard::Answered { request: dial().request, result: Ok(()) };
+        outlet.must(answer());
+        assert!(heard.recv().await.is_some());
+        assert!(!outlet.room().await, "what is owed comes first");
+        assert_eq!(heard.recv().await.unwrap().what, answer());
+        assert!(outlet.room().await, "then a snapshot is to be taken");
+        let Heard::Events(events) = heard.recv().await.unwrap().what else { panic!() };
+        assert_eq!(events[0].said, Happened::Gap { feed: Feed::Ami });
+        assert!(!outlet.owes());
+        assert_eq!((stats.ami.dropped.load(Relaxed), stats.ami.resyncs.load(Relaxed)), (1, 1));
+    }
+
+    #[tokio::test]
+    async fn without_a_link_a_dial_is_refused_at_once() {
+        let text = SETTINGS
+            .replace("  ari: {url: 'http://127.0.0.1:8088', user: linecard, secret: {env: LINECARD_TEST}}\n", "");
+        let settings = Arc::new(settings(&text));
+        let (out, mut heard) = mpsc::channel(8);
+        let (ask, commands) = mpsc::channel(1);
+        let stop = CancellationToken::new();
+        let running = run(settings, Arc::default(), out, commands, stop.clone());
+        let test = async {
+            ask.send(Command::Dial(dial())).await.unwrap();
+            let (mut down, mut refused) = (false, false);
+            while !(down && refused) {
+                match heard.recv().await.unwrap().what {
+                    // There is no such secret in the environment of a test.
+                    Heard::Link(LinkState::Down { reason }) => down = reason.contains("LINECARD_TEST"),
+                    Heard::Answered { result, .. } => refused = result == Err(Failure::SwitchUnavailable),
+                    other => panic!("{other:?}"),
+                }
+            }
+            stop.cancel();
+        };
+        tokio::join!(running, test);
+    }
+}

@@ -1,0 +1,558 @@
+//! One connection to the manager interface: login, narrowing, snapshot, keepalive, dial. A still machine: bytes go in with the moment at
+//! which they came, and [`Session::poll`] is drained until it says until when there is nothing to do.
+//!
+//! ```text
+//! Greeting --banner--> LoggingIn --accepted--> Booting --FullyBooted, or 3 s--> Listing --all lists--> Ready
+//! ```
+//!
+//! A session that failed stays failed with its first reason; recovery is a new session and a new snapshot. Any byte counts as a sign of
+//! life, and a `Ping` is sent where there is none, so a half-open connection is seen in 4.5 s.
+
+use std::collections::VecDeque;
+
+use crate::{
+    calls::{
+        command::{Dial, Failure, RequestId},
+        event::{Event, Feed, Said},
+    },
+    private::Secret,
+    words::{Mono, Now},
+};
+
+use super::{
+    ami::{Framer, Message},
+    link::{self, Reason},
+    narrow, originate,
+    settings::{Ami, Settings},
+    snapshot::{AMI_LISTS, AmiLists},
+    translate_ami,
+};
+
+/// What the world is to do.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    Send(Vec<u8>),
+    /// Logged in, and the snapshot comes with the next events.
+    Up {
+        /// `Asterisk Call Manager/11.0.0`.
+        version: String,
+    },
+    /// What was said, in order.
+    Events(Vec<Event>),
+    /// The one answer to a dial.
+    Answered {
+        request: RequestId,
+        result: Result<(), Failure>,
+    },
+    /// For the log: something is refused that we can do without.
+    Note(&'static str),
+    /// The connection is of no use any more; said once.
+    Failed(Reason),
+    /// Nothing more until this moment, or until bytes come.
+    Wait(Mono),
+}
+
+pub struct Session {
+    settings: std::sync::Arc<Settings>,
+    user: String,
+    secret: Secret,
+    framer: Framer,
+    state: State,
+    heard: Mono,
+    pinged: bool,
+    /// Counts snapshots, so that a late item of an old one is not taken for one of the new.
+    round: u32,
+    again: bool,
+    dials: Vec<Pending>,
+    events: Vec<Event>,
+    out: VecDeque<Output>,
+}
+
+enum State {
+    Greeting,
+    LoggingIn,
+    /// Logged in; the switch may still be loading its modules.
+    Booting {
+        until: Mono,
+    },
+    Listing {
+        lists: Box<AmiLists>,
+        first: bool,
+    },
+    Ready,
+    Failed,
+}
+
+/// A dial that has no answer yet.
+struct Pending {
+    request: RequestId,
+    until: Mono,
+}
+
+impl Session {
+    /// The connection was made at `now`.
+    #[must_use]
+    pub fn new(settings: std::sync::Arc<Settings>, ami: &Ami, secret: Secret, now: Now) -> Self {
+        Self {
+            user: ami.user.clone(),
+            settings,
+            secret,
+            framer: Framer::new(),
+            state: State::Greeting,
+            heard: now.mono,
+            pinged: false,
+            round: 0,
+            again: false,
+            dials: Vec::new(),
+            events: Vec::new(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Bytes came.
+    pub fn read(&mut self, now: Now, bytes: &[u8]) {
+        self.heard = now.mono;
+        self.pinged = false;
+        // The framer is lent out while its messages are taken, and given back.
+        let mut framer = std::mem::take(&mut self.framer);
+        framer.push(bytes);
+        while !matches!(self.state, State::Failed) {
+            match framer.take() {
+                Ok(Some(message)) => self.message(now, &message),
+                Ok(None) => break,
+                Err(error) => {
+                    // The first thing that comes tells a wrong port from a switch gone mad.
+                    let greeting = matches!(self.state, State::Greeting);
+                    self.fail(if greeting { Reason::NotSpoken("AMI") } else { error.into() });
+                }
+            }
+        }
+        self.framer = framer;
+        match (&self.state, self.framer.banner().is_some()) {
+            (State::Greeting, true) => self.log_in(),
+            (State::Greeting | State::Failed, _) | (_, true) => {}
+            (_, false) => self.fail(Reason::NotSpoken("AMI")),
+        }
+    }
+
+    /// The switch closed the connection.
+    pub fn closed(&mut self) {
+        self.fail(Reason::Closed);
+    }
+
+    /// Take a snapshot (again): events were lost on our side.
+    pub fn resync(&mut self, now: Now) {
+        match self.state {
+            State::Ready => self.list(now, false),
+            // The list that is under way was asked for before the loss, perhaps: one more when it is done.
+            State::Listing { .. } => self.again = true,
+            _ => {}
+        }
+    }
+
+    /// Place a call.
+    pub fn dial(&mut self, now: Now, dial: &Dial) {
+        if !matches!(self.state, State::Ready | State::Listing { .. }) {
+            return self.answer(dial.request.clone(), Err(Failure::SwitchUnavailable));
+        }
+        if self.dials.iter().any(|p| p.request == dial.request) {
+            return;
+        }
+        match originate::ami_action(&self.settings, dial) {
+            Ok(bytes) => {
+                self.dials.push(Pending { request: dial.request.clone(), until: now.mono.plus_ms(link::DIAL_MS) });
+                self.out.push_back(Output::Send(bytes));
+            }
+            Err(failure) => self.answer(dial.request.clone(), Err(failure)),
+        }
+    }
+
+    /// What is to be done, until it says [`Output::Wait`].
+    pub fn poll(&mut self, now: Now) -> Output {
+        if !matches!(self.state, State::Failed) {
+            self.time(now);
+        }
+        // Events that were heard before a failure are told before it.
+        if let Some(Output::Failed(_)) | None = self.out.front()
+            && !self.events.is_empty()
+        {
+            return Output::Events(std::mem::take(&mut self.events));
+        }
+        match self.out.pop_front() {
+            Some(Output::Up { .. }) => Output::Up { version: self.framer.banner().unwrap_or_default().to_owned() },
+            Some(other) => other,
+            None => Output::Wait(self.deadline()),
+        }
+    }
+
+    fn deadline(&self) -> Mono {
+        let silent = self.heard.plus_ms(if self.pinged { link::SILENCE_MS } else { link::PING_MS });
+        let state = match &self.state {
+            State::Booting { until } => Some(*until),
+            State::Listing { lists, .. } => Some(lists.asked().mono.plus_ms(link::LIST_MS)),
+            _ => None,
+        };
+        let dial = self.dials.iter().map(|p| p.until).min();
+        [Some(silent), state, dial].into_iter().flatten().min().unwrap_or(silent)
+    }
+
+    fn time(&mut self, now: Now) {
+        if now.mono >= self.heard.plus_ms(link::SILENCE_MS) {
+            return self.fail(Reason::Silent);
+        }
+        if !self.pinged && now.mono >= self.heard.plus_ms(link::PING_MS) {
+            self.pinged = true;
+            if !matches!(self.state, State::Greeting | State::LoggingIn) {
+                self.out.push_back(Output::Send(b"Action: Ping\r\nActionID: lc-ping\r\n\r\n".to_vec()));
+            }
+        }
+        match &self.state {
+            // An account without the class system never hears FullyBooted.
+            State::Booting { until } if now.mono >= *until => self.list(now, true),
+            State::Listing { lists, .. } if now.mono >= lists.asked().mono.plus_ms(link::LIST_MS) => {
+                self.fail(Reason::ListTimeout);
+            }
+            _ => {}
+        }
+        while let Some(at) = self.dials.iter().position(|p| p.until <= now.mono) {
+            let late = self.dials.swap_remove(at);
+            self.answer(late.request, Err(Failure::Timeout));
+        }
+    }
+
+    fn message(&mut self, now: Now, m: &Message<'_>) {
+        if let State::Greeting = self.state {
+            // The banner came in the same read; that it did is looked at when the read is done.
+            self.log_in();
+        }
+        let id = m.action_id();
+        match (m.response(), id.as_deref()) {
+            (Some(answer), Some("lc-login")) => self.logged_in(now, answer == "Success", m),
+            (Some("Success"), Some("lc-filter" | "lc-ping")) => {}
+            (Some(_), Some("lc-filter")) => {
+                self.note("the user may not narrow its events (write class system): put the eventfilter lines of `linecard check` into manager.conf");
+            }
+            (_, Some(id)) if id.starts_with("lc-list-") => self.listed(now, id.to_owned().as_str(), m),
+            (Some(answer), Some(id)) => self.dialled(id, answer == "Success", m),
+            (Some(_), None) => {}
+            (None, _) => self.event(now, m),
+        }
+    }
+
+    fn logged_in(&mut self, now: Now, accepted: bool, m: &Message<'_>) {
+        if !matches!(self.state, State::LoggingIn) {
+            return;
+        }
+        if !accepted {
+            // Seen on 22.10.1: "Authentication failed" (wrong user, secret or address), "Login Already In Use".
+            let text = m.get("Message").unwrap_or_default().to_ascii_lowercase();
+            return self.fail(match () {
+                () if text.contains("already") => Reason::AlreadyLoggedIn,
+                () if text.contains("permission") => Reason::NotPermitted("log in"),
+                () => Reason::AuthenticationFailed,
+            });
+        }
+        for filter in narrow::ami_filters(&self.settings) {
+            let action = format!("Action: Filter\r\nActionID: lc-filter\r\nOperation: Add\r\nFilter: {filter}\r\n\r\n");
+            self.out.push_back(Output::Send(action.into_bytes()));
+        }
+        self.state = State::Booting { until: now.mono.plus_ms(3_000) };
+    }
+
+    fn event(&mut self, now: Now, m: &Message<'_>) {
+        match m.event() {
+            Some("FullyBooted") => match self.state {
+                State::Booting { .. } => self.list(now, true),
+                // It booted later than we were willing to wait.
+                _ => self.resync(now),
+            },
+            Some("Shutdown") => {}
+            _ => {
+                if let State::Listing { lists, .. } = &mut self.state {
+                    lists.meanwhile(m);
+                }
+                if !self.dials.is_empty() {
+                    self.proof(m);
+                }
+                self.events.extend(translate_ami::translate(m).filter(|e| wanted(&self.settings, e)));
+            }
+        }
+    }
+
+    fn list(&mut self, now: Now, first: bool) {
+        self.round = self.round.wrapping_add(1);
+        self.again = false;
+        let mut bytes = Vec::new();
+        for (i, list) in AMI_LISTS.iter().enumerate() {
+            let action = format!("Action: {list}\r\nActionID: lc-list-{}-{i}\r\n\r\n", self.round);
+            bytes.extend_from_slice(action.as_bytes());
+        }
+        self.out.push_back(Output::Send(bytes));
+        self.state = State::Listing { lists: Box::new(AmiLists::new(now)), first };
+    }
+
+    fn listed(&mut self, now: Now, id: &str, m: &Message<'_>) {
+        let State::Listing { lists, first } = &mut self.state else { return };
+        let mut parts = id.trim_start_matches("lc-list-").split('-');
+        let (Some(round), Some(list)) = (parts.next(), parts.next().and_then(|l| l.parse::<usize>().ok())) else {
+            return;
+        };
+        if round != self.round.to_string() {
+            return;
+        }
+        if list == 0 && m.response().is_some_and(|r| r != "Success") {
+            self.out.push_back(Output::Note(
+                "the user may not list channels (write class system, call or reporting): calls that vanished while the link was down stay open",
+            ));
+        }
+        match lists.item(list, m) {
+            Err(reason) => self.fail(reason),
+            Ok(false) => {}
+            Ok(true) => {
+                let first = *first;
+                if let State::Listing { lists, .. } = std::mem::replace(&mut self.state, State::Ready) {
+                    if first {
+                        // The framer is lent out now; `poll` puts the banner in.
+                        self.out.push_back(Output::Up { version: String::new() });
+                    }
+                    self.events.push(Event { at: None, said: Said::Snapshot(lists.finish()) });
+                    if self.again {
+                        self.list(now, false);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The direct answer to an Originate. Success only means that the switch will try.
+    fn dialled(&mut self, id: &str, accepted: bool, m: &Message<'_>) {
+        if !accepted && self.take(id) {
+            let failure = originate::ami_refusal(&m.get("Message").unwrap_or_default());
+            self.answer(RequestId(id.to_owned()), Err(failure));
+        }
+    }
+
+    /// An event that proves that a leg we asked for exists, or that there will be none.
+    fn proof(&mut self, m: &Message<'_>) {
+        let Some(id) = m.get("Uniqueid") else { return };
+        match m.event() {
+            Some("Newchannel") if self.take(&id) => self.answer(RequestId(id.into_owned()), Ok(())),
+            Some("OriginateResponse") if self.take(&id) => {
+                let result = match m.bytes_of("Response") {
+                    Some(b"Success") => Ok(()),
+                    _ => Err(originate::ami_failure(m.get("Reason").and_then(|r| r.parse().ok()))),
+                };
+                self.answer(RequestId(id.into_owned()), result);
+            }
+            _ => {}
+        }
+    }
+
+    fn take(&mut self, id: &str) -> bool {
+        let at = self.dials.iter().position(|p| p.request.0 == id);
+        at.map(|at| self.dials.swap_remove(at)).is_some()
+    }
+
+    fn answer(&mut self, request: RequestId, result: Result<(), Failure>) {
+        self.out.push_back(Output::Answered { request, result });
+    }
+
+    fn note(&mut self, text: &'static str) {
+        if !self.out.contains(&Output::Note(text)) {
+            self.out.push_back(Output::Note(text));
+        }
+    }
+
+    fn log_in(&mut self) {
+        self.state = State::LoggingIn;
+        // User and secret are free of line ends: the settings refuse them, and here is the last door.
+        let fields = [
+            ("Username", self.user.as_str()),
+            ("Secret", self.secret.expose()),
+            ("Events", narrow::ami_classes(&self.settings)),
+        ];
+        match originate::action("Login", "lc-login", &fields) {
+            Some(bytes) => self.out.push_back(Output::Send(bytes)),
+            None => self.fail(Reason::Settings("there is a line end in the user or the secret of ami".to_owned())),
+        }
+    }
+
+    fn fail(&mut self, reason: Reason) {
+        if matches!(self.state, State::Failed) {
+            return;
+        }
+        self.state = State::Failed;
+        for pending in std::mem::take(&mut self.dials) {
+            self.answer(pending.request, Err(Failure::SwitchUnavailable));
+        }
+        self.out.push_back(Output::Failed(reason));
+    }
+}
+
+/// Variables that nobody mapped and digits are not for the book, even where the switch did not cut them.
+pub(super) fn wanted(settings: &Settings, event: &Event) -> bool {
+    match &event.said {
+        Said::Variable { name, .. } => settings.variables.contains_key(name),
+        Said::Digit { .. } => false,
+        _ => true,
+    }
+}
+
+/// The events that tell the book that a link is gone, or had a hole.
+#[must_use]
+pub fn lost(feed: Feed) -> Event {
+    Event { at: None, said: Said::LinkLost { feed } }
+}
+#[must_use]
+pub fn gap(feed: Feed) -> Event {
+    Event { at: None, said: Said::Gap { feed } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::switches::asterisk::tests::{SETTINGS, at, dial, settings};
+
+    /// What Asterisk 22.10.1 listed in scenario q, with its action ids changed to ours.
+    const TALK: &str = include_str!("../../../proto-fixtures/ami/resync-midcall.txt");
+
+    fn session() -> Session {
+        let settings = std::sync::Arc::new(settings(SETTINGS));
+        let ami = settings.ami.clone().unwrap();
+        Session::new(settings, &ami, Secret::new("open sesame".into()), at(0))
+    }
+
+    fn drain(session: &mut Session, ms: u64) -> Vec<Output> {
+        let mut out = Vec::new();
+        loop {
+            match session.poll(at(ms)) {
+                Output::Wait(_) => return out,
+                other => out.push(other),
+            }
+        }
+    }
+
+    fn sent(out: &[Output]) -> String {
+        out.iter()
+            .filter_map(|o| if let Output::Send(b) = o { Some(String::from_utf8_lossy(b).into_owned()) } else { None })
+            .collect()
+    }
+
+    /// The talk of the recording as it would have answered us.
+    fn talk() -> String {
+        let ours = [
+            ("t1", "lc-login"),
+            ("t3", "lc-list-1-0"),
+            ("t4", "lc-list-1-1"),
+            ("t5", "lc-list-1-2"),
+            ("t6", "lc-list-1-3"),
+        ];
+        ours.iter().fold(TALK.to_owned(), |text, (theirs, id)| {
+            text.replace(&format!("ActionID: {theirs}\r\n"), &format!("ActionID: {id}\r\n"))
+        })
+    }
+
+    fn ready() -> Session {
+        let mut session = session();
+        session.read(at(1), b"Asterisk Call Manager/11.0.0\r\n");
+        drain(&mut session, 1);
+        session.read(at(2), talk().strip_prefix("Asterisk Call Manager/11.0.0\r\n").unwrap().as_bytes());
+        let up = drain(&mut session, 2).into_iter().any(|o| matches!(o, Output::Up { .. }));
+        assert!(up);
+        session
+    }
+
+    #[test]
+    fn login_narrowing_snapshot_and_up() {
+        let mut session = session();
+        assert_eq!(drain(&mut session, 0), []);
+        session.read(at(1), b"Asterisk Call Manager/11.0.0\r\n");
+        assert_eq!(
+            sent(&drain(&mut session, 1)),
+            "Action: Login\r\nActionID: lc-login\r\nUsername: linecard\r\nSecret: open sesame\r\nEvents: system,call,agent,dialplan\r\n\r\n"
+        );
+        let talk = talk();
+        let talk = talk.strip_prefix("Asterisk Call Manager/11.0.0\r\n").unwrap();
+        session.read(at(2), talk.as_bytes());
+        let out = drain(&mut session, 2);
+        let text = sent(&out);
+        assert!(
+            text.contains("Action: Filter\r\nActionID: lc-filter\r\nOperation: Add\r\nFilter: ^Event: (FullyBooted|"),
+            "{text}"
+        );
+        assert!(text.contains("Action: CoreShowChannels\r\nActionID: lc-list-1-0\r\n\r\n"), "{text}");
+        assert!(out.contains(&Output::Up { version: "Asterisk Call Manager/11.0.0".into() }));
+        let snapshots: Vec<usize> = out
+            .iter()
+            .filter_map(|o| if let Output::Events(events) = o { Some(events) } else { None })
+            .flatten()
+            .filter_map(|e| if let Said::Snapshot(s) = &e.said { Some(s.legs.len()) } else { None })
+            .collect();
+        assert_eq!(snapshots, [5]);
+    }
+
+    #[test]
+    fn a_silent_switch_is_asked_and_then_given_up_within_five_seconds() {
+        let mut session = ready();
+        assert_eq!(session.poll(at(3)), Output::Wait(at(1802).mono));
+        assert_eq!(sent(&drain(&mut session, 1802)), "Action: Ping\r\nActionID: lc-ping\r\n\r\n");
+        assert_eq!(session.poll(at(4000)), Output::Wait(at(4502).mono));
+        assert_eq!(drain(&mut session, 4502), [Output::Failed(Reason::Silent)]);
+        // A pong in time, and all is well.
+        let mut session = ready();
+        drain(&mut session, 1802);
+        session.read(at(4400), b"Response: Success\r\nActionID: lc-ping\r\nPing: Pong\r\n\r\n");
+        assert_eq!(drain(&mut session, 4502), []);
+    }
+
+    #[test]
+    fn refusals_and_junk_have_their_reasons() {
+        let ends = |bytes: &[u8]| {
+            let mut session = session();
+            session.read(at(1), b"Asterisk Call Manager/11.0.0\r\n");
+            session.read(at(1), bytes);
+            drain(&mut session, 1).pop().unwrap()
+        };
+        let refused =
+            |text: &str| ends(format!("Response: Error\r\nActionID: lc-login\r\nMessage: {text}\r\n\r\n").as_bytes());
+        assert_eq!(refused("Authentication failed"), Output::Failed(Reason::AuthenticationFailed));
+        assert_eq!(refused("Login Already In Use"), Output::Failed(Reason::AlreadyLoggedIn));
+        assert!(matches!(ends(&[b'x'; 10_000]), Output::Failed(Reason::Frame(_))));
+        let mut session = session();
+        session.read(at(1), b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        assert_eq!(drain(&mut session, 1), [Output::Failed(Reason::NotSpoken("AMI"))]);
+    }
+
+    #[test]
+    fn a_dial_is_answered_once_when_its_leg_exists_or_cannot() {
+        let dial = dial();
+        let answered = |result| Output::Answered { request: dial.request.clone(), result };
+        let after = |text: &str, ms: u64| {
+            let mut session = ready();
+            session.dial(at(10), &dial);
+            session.dial(at(10), &dial);
+            assert_eq!(drain(&mut session, 10).len(), 1, "asked once");
+            session.read(at(11), text.as_bytes());
+            let mut out = drain(&mut session, ms);
+            out.retain(|o| matches!(o, Output::Answered { .. }));
+            out
+        };
+        let queued = "Response: Success\r\nActionID: lc-1\r\nMessage: Originate successfully queued\r\n\r\n";
+        let leg = "Event: Newchannel\r\nUniqueid: lc-1\r\nChannel: PJSIP/1001-1\r\n\r\n";
+        let failed =
+            "Event: OriginateResponse\r\nActionID: lc-1\r\nResponse: Failure\r\nReason: 0\r\nUniqueid: lc-1\r\n\r\n";
+        assert_eq!(after(queued, 11), []);
+        assert_eq!(after(&format!("{queued}{leg}{failed}"), 11), [answered(Ok(()))]);
+        assert_eq!(after(&format!("{queued}{failed}"), 11), [answered(Err(Failure::NotRegistered))]);
+        let refused = "Response: Error\r\nActionID: lc-1\r\nMessage: Permission denied\r\n\r\n";
+        assert_eq!(after(refused, 11), [answered(Err(Failure::NotPermitted))]);
+        let mut session = ready();
+        session.dial(at(10), &dial);
+        session.closed();
+        assert!(drain(&mut session, 10).contains(&answered(Err(Failure::SwitchUnavailable))));
+        let mut session = ready();
+        session.dial(at(10), &dial);
+        session.read(at(5009), queued.as_bytes());
+        assert!(drain(&mut session, 5010).contains(&answered(Err(Failure::Timeout))));
+    }
+}
