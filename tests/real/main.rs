@@ -1,0 +1,95 @@
+//! Stories on real servers: phones and a carrier (sipp), a real Asterisk, a real Redmine, the daemon as a process of its own, agents at
+//! their screens. `tests/run` starts this in a network namespace with the Redmine running.
+//!
+//! A program of its own, because the stories share one switch and follow one another; it counts like any test program.
+//!
+//!     cargo test --release --features real-servers --test real -- [words: only stories whose names contain one] [--drivers]
+//!
+//! `--drivers` plays the calls with nobody watching: phones, carrier and switch alone.
+
+mod expected;
+mod phones;
+mod redmine;
+mod screen;
+mod site;
+mod stories;
+mod switch;
+mod wait;
+
+use std::{env, fs, path::PathBuf, process::ExitCode, time::Instant};
+
+use site::{Feed, Site};
+
+/// Everything the stories play on.
+pub struct Stage {
+    pub asterisk: switch::Asterisk,
+    pub phones: phones::Phones,
+    pub redmine: redmine::Redmine,
+    /// One by AMI, one by ARI, one by both.
+    pub sites: Vec<Site>,
+}
+
+impl Stage {
+    fn set(drivers_only: bool) -> Result<Self, String> {
+        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+        let logs = root.join(".cache/check/real");
+        fs::create_dir_all(&logs).map_err(|e| format!("{}: {e}", logs.display()))?;
+        let home = env::var("ASTERISK_HOME").map_or_else(|_| root.join(".cache/asterisk"), PathBuf::from);
+        let redmine = redmine::Redmine::from_env()?;
+        let asterisk = switch::Asterisk::start(&home, &logs)?;
+        let mut stage = Self { asterisk, phones: phones::Phones::new(&logs)?, redmine, sites: Vec::new() };
+        if !drivers_only {
+            let protocol = screen::Protocol::read()?;
+            for feed in [Feed::Ami, Feed::Ari, Feed::Both] {
+                let mut site = Site::new(feed, &logs, &stage.redmine, &protocol)?;
+                site.say(&["check"])?;
+                site.start(&[])?;
+                stage.sites.push(site);
+            }
+        }
+        Ok(stage)
+    }
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let drivers_only = words.iter().any(|w| w == "--drivers");
+    let words: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
+    let chosen: Vec<_> =
+        stories::ALL.iter().filter(|s| words.is_empty() || words.iter().any(|w| s.name.contains(w.as_str()))).collect();
+    println!("\nrunning {} tests", chosen.len());
+    let start = Instant::now();
+    let (mut passed, mut failures) = (0, Vec::new());
+    match Stage::set(drivers_only) {
+        Err(why) => failures.extend(chosen.iter().map(|story| (story.name, why.clone()))),
+        Ok(mut stage) => {
+            for story in &chosen {
+                let began = Instant::now();
+                let result = story.play(&mut stage);
+                let word = if result.is_ok() { "ok" } else { "FAILED" };
+                println!("test real::{} ... {word} ({:.1} s)", story.name, began.elapsed().as_secs_f64());
+                match result {
+                    Ok(()) => passed += 1,
+                    Err(why) => {
+                        println!("    {why}");
+                        failures.push((story.name, why));
+                    }
+                }
+            }
+        }
+    }
+    if !failures.is_empty() {
+        println!("\nfailures:\n");
+        for (name, why) in &failures {
+            println!("---- real::{name}\n    {why}\n");
+        }
+    }
+    let word = if failures.is_empty() { "ok" } else { "FAILED" };
+    println!(
+        "\ntest result: {word}. {passed} passed; {} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
+        failures.len(),
+        stories::ALL.len() - chosen.len(),
+        start.elapsed().as_secs_f64()
+    );
+    ExitCode::from(u8::from(!failures.is_empty()))
+}

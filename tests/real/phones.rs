@@ -1,0 +1,145 @@
+//! Phones and the carrier, played by sipp. Each has an address of its own on the loopback.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use crate::wait::until;
+
+const SWITCH: &str = "127.0.0.1:5060";
+const TRUNK: &str = "127.0.0.2";
+
+/// Where sipp's scenarios are made and its complaints go.
+pub struct Phones {
+    folder: PathBuf,
+    made: u32,
+}
+
+/// One sipp at work. Ends with the scenario; is killed when dropped.
+pub struct Party {
+    name: String,
+    errors: PathBuf,
+    child: Child,
+}
+
+/// What a scenario is told: `@KEY@` in the XML.
+pub type Facts<'a> = &'a [(&'a str, &'a str)];
+
+impl Phones {
+    pub fn new(folder: &Path) -> Result<Self, String> {
+        let folder = folder.join("sipp");
+        fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        Ok(Self { folder, made: 0 })
+    }
+
+    /// Registers the agents' phones.
+    pub fn register(&mut self, agents: &[&str]) -> Result<(), String> {
+        for agent in agents {
+            self.sipp("register", &phone(agent), 5060, agent, 1, &[])?.done()?;
+        }
+        Ok(())
+    }
+
+    /// The agent's phone waits for `calls` calls.
+    pub fn phone(&mut self, agent: &str, scenario: &str, calls: u32, facts: Facts) -> Result<Party, String> {
+        self.sipp(scenario, &phone(agent), 5060, agent, calls, facts)
+    }
+
+    /// The agent dials `target` by hand.
+    pub fn dial(&mut self, agent: &str, target: &str, scenario: &str, facts: Facts) -> Result<Party, String> {
+        let facts: Vec<_> = [("TARGET", target)].into_iter().chain(facts.iter().copied()).collect();
+        self.sipp(scenario, &phone(agent), 5070, agent, 1, &facts)
+    }
+
+    /// A customer dials `did`; `from` is what the carrier writes, for example `"Zhang San" <sip:13800138000@[local_ip]>`.
+    pub fn customer(&mut self, from: &str, did: &str, scenario: &str, facts: Facts) -> Result<Party, String> {
+        let from = if from.contains('<') { from.to_owned() } else { format!("<sip:{from}@[local_ip]>") };
+        let facts: Vec<_> = [("FROM", from.as_str())].into_iter().chain(facts.iter().copied()).collect();
+        self.sipp(scenario, TRUNK, 5070, did, 1, &facts)
+    }
+
+    /// The carrier takes an outbound call.
+    pub fn carrier(&mut self, scenario: &str, facts: Facts) -> Result<Party, String> {
+        self.sipp(scenario, TRUNK, 5060, "trunk", 1, facts)
+    }
+
+    fn sipp(&mut self, name: &str, ip: &str, port: u16, user: &str, calls: u32, facts: Facts) -> Result<Party, String> {
+        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/servers/asterisk/sipp/{name}.xml"));
+        let mut text = fs::read_to_string(&template).map_err(|e| format!("{}: {e}", template.display()))?;
+        let usual = [
+            ("FROM", "<sip:13800138000@[local_ip]>"),
+            ("PRIVACY", ""),
+            ("RING_MS", "1500"),
+            ("TALK_MS", "3000"),
+            ("HOLD_MS", "2000"),
+            ("CONSULT_MS", "2000"),
+            ("TARGET", "1002"),
+            ("CODE", "486"),
+        ];
+        for (key, value) in facts.iter().chain(&usual) {
+            text = text.replace(&format!("@{key}@"), value);
+        }
+        self.made += 1;
+        let file = self.folder.join(format!("{:03}-{name}.xml", self.made));
+        let errors = file.with_extension("err");
+        fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
+        let out = fs::File::create(file.with_extension("out")).map_err(|e| e.to_string())?;
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "sipp", SWITCH, "-sf"])
+            .arg(&file)
+            .args([
+                "-i",
+                ip,
+                "-mi",
+                ip,
+                "-p",
+                &port.to_string(),
+                "-s",
+                user,
+                "-au",
+                user,
+                "-ap",
+                &format!("agent-{user}"),
+            ])
+            .args(["-m", &calls.to_string(), "-nostdin", "-timeout", "60", "-nd", "-trace_err", "-error_file"])
+            .arg(&errors)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stderr(out.try_clone().map_err(|e| e.to_string())?)
+            .stdout(out)
+            .spawn()
+            .map_err(|e| format!("sipp cannot be started: {e}"))?;
+        Ok(Party { name: format!("{name} of {user}"), errors, child })
+    }
+}
+
+impl Party {
+    /// Waits until the scenario is played to its end.
+    pub fn done(mut self) -> Result<(), String> {
+        let name = format!("the phone {} to finish", self.name);
+        let status = until(&name, Duration::from_secs(75), || self.child.try_wait().ok().flatten())?;
+        if status.success() {
+            return Ok(());
+        }
+        let errors = fs::read_to_string(&self.errors).unwrap_or_default();
+        Err(format!(
+            "the phone {} was not treated as its scenario says ({status}); {}",
+            self.name,
+            self.errors.display()
+        ) + errors.lines().find(|l| l.contains("Aborting") || l.contains("timeout")).unwrap_or_default())
+    }
+}
+
+impl Drop for Party {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn phone(agent: &str) -> String {
+    format!("127.0.0.{}", 10 + agent.bytes().last().map_or(0, |b| b - b'0'))
+}

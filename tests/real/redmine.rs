@@ -1,0 +1,76 @@
+//! What stands in the real Redmine, read over its REST interface with nothing of Linecard in between.
+
+use std::{
+    collections::HashMap,
+    io::{Read, Write},
+    net::TcpStream,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+/// Addresses, keys and field ids, as `tests/servers/redmine/setup.sh` wrote them.
+pub struct Redmine {
+    facts: HashMap<String, String>,
+}
+
+impl Redmine {
+    pub fn from_env() -> Result<Self, String> {
+        let path = std::env::var("LINECARD_REDMINE_ENV")
+            .map_err(|_| "LINECARD_REDMINE_ENV is not set: tests/run starts the real Redmine".to_owned())?;
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+        let facts = text.lines().filter_map(|l| l.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+        let redmine = Self { facts };
+        redmine.get("/users/current.json")?;
+        Ok(redmine)
+    }
+
+    /// For example `CF_CALLID` or `KEY`.
+    pub fn fact(&self, name: &str) -> &str {
+        self.facts.get(&format!("REDMINE_{name}")).map_or("", String::as_str)
+    }
+
+    /// Tickets (project `support`) that carry this call's id.
+    pub fn tickets(&self, call: &str) -> Result<Vec<Value>, String> {
+        let field = self.fact("CF_CALLID");
+        let found = self.get(&format!("/projects/support/issues.json?status_id=*&limit=100&cf_{field}={call}"))?;
+        // Redmine ignores a filter it does not know and returns everything: look again at what came.
+        let issues = found["issues"].as_array().cloned().unwrap_or_default();
+        let carries = |issue: &Value| {
+            issue["custom_fields"].as_array().is_some_and(|fields| fields.iter().any(|f| f["value"] == call))
+        };
+        Ok(issues.into_iter().filter(carries).collect())
+    }
+
+    /// The issue that is the customer with this code (`C10001`).
+    pub fn customer(&self, code: &str) -> Result<Value, String> {
+        let field = self.fact("CF_CODE");
+        let found = self.get(&format!("/projects/customers/issues.json?status_id=*&cf_{field}={code}"))?;
+        found["issues"].get(0).cloned().ok_or(format!("no customer {code} in Redmine"))
+    }
+
+    /// How many notes of an issue contain `text`.
+    pub fn notes(&self, issue: &Value, text: &str) -> Result<usize, String> {
+        let whole = self.get(&format!("/issues/{}.json?include=journals", issue["id"]))?;
+        let journals = whole["issue"]["journals"].as_array().cloned().unwrap_or_default();
+        Ok(journals.iter().filter(|j| j["notes"].as_str().is_some_and(|n| n.contains(text))).count())
+    }
+
+    fn get(&self, path: &str) -> Result<Value, String> {
+        let host = self.fact("URL").trim_start_matches("http://");
+        let fault = |e: std::io::Error| format!("redmine at {host}: {e}");
+        let mut stream = TcpStream::connect(host).map_err(fault)?;
+        stream.set_read_timeout(Some(Duration::from_secs(20))).map_err(fault)?;
+        // HTTP/1.0: the body ends with the connection, in one piece.
+        let key = self.fact("KEY");
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\nX-Redmine-API-Key: {key}\r\n\r\n").map_err(fault)?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).map_err(fault)?;
+        let text = String::from_utf8_lossy(&answer);
+        let (head, body) = text.split_once("\r\n\r\n").ok_or("redmine's answer has no body")?;
+        if !head.starts_with("HTTP/1.1 200") && !head.starts_with("HTTP/1.0 200") {
+            return Err(format!("redmine answered {} to {path}", head.lines().next().unwrap_or_default()));
+        }
+        serde_json::from_str(body).map_err(|e| format!("redmine's answer to {path}: {e}"))
+    }
+}

@@ -1,0 +1,222 @@
+//! A small call centre's daemon: a settings folder, `linecard run` as a process of its own, and its command line.
+
+use std::{
+    fs,
+    os::unix::net::UnixDatagram,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{
+    redmine::Redmine,
+    screen::{Place, Protocol, Screen},
+    wait::until,
+};
+
+pub const AGENTS: [&str; 3] = ["1001", "1002", "1003"];
+
+/// Which of the switch's interfaces the daemon is attached to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feed {
+    Ami,
+    Ari,
+    Both,
+}
+
+impl Feed {
+    /// As the fixtures name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Feed::Ami => "ami",
+            Feed::Ari => "ari",
+            Feed::Both => "ami+ari",
+        }
+    }
+}
+
+pub struct Site {
+    pub feed: Feed,
+    pub folder: PathBuf,
+    port: u16,
+    daemon: Option<Child>,
+    protocol: Arc<Protocol>,
+    /// In the order of [`AGENTS`]; empty while the daemon is down.
+    pub screens: Vec<Screen>,
+    /// Calls whose records earlier stories have looked at.
+    pub settled: Vec<String>,
+}
+
+impl Site {
+    /// Writes the settings of a daemon that watches the switch by `feed` under a switch id of its own, so that its calls have ids of
+    /// their own and three daemons can watch one switch and write into one Redmine.
+    pub fn new(feed: Feed, logs: &Path, redmine: &Redmine, protocol: &Arc<Protocol>) -> Result<Self, String> {
+        let (id, port) = match feed {
+            Feed::Ami => ("pbx-ami", 17_801),
+            Feed::Ari => ("pbx-ari", 17_802),
+            Feed::Both => ("pbx-both", 17_803),
+        };
+        let folder = logs.join(id);
+        fs::remove_dir_all(&folder).ok();
+        for sub in ["switches", "connectors"] {
+            fs::create_dir_all(folder.join(sub)).map_err(|e| format!("{}: {e}", folder.display()))?;
+        }
+        let site = Self {
+            feed,
+            folder,
+            port,
+            daemon: None,
+            protocol: protocol.clone(),
+            screens: Vec::new(),
+            settled: Vec::new(),
+        };
+        let put = |name: &str, text: &str| fs::write(site.folder.join(name), text).map_err(|e| format!("{name}: {e}"));
+        put("tokens.key", "a key for the stories only, long enough for HS256\n")?;
+        put("redmine.key", redmine.fact("KEY"))?;
+        put("ami.secret", "linecard-ami")?;
+        put("ari.secret", "linecard-ari")?;
+        let folder = site.folder.display();
+        let admin = port + 100;
+        put(
+            "linecard.yaml",
+            &format!(
+                "log: {{level: debug}}\nnumbers: {{country: CN, area: \"21\"}}\nagents:\n  listen: 127.0.0.1:{port}\n  \
+             origins: [\"http://127.0.0.1:{port}\"]\n  allow_no_origin: true\n  tokens:\n    issuer: linecard-check\n    \
+             keys: {{hs256: {{file: {folder}/tokens.key}}}}\nadmin: {{listen: 127.0.0.1:{admin}}}\nstore: {{path: {folder}/linecard.db}}\n"
+            ),
+        )?;
+        let ami =
+            format!("  ami: {{host: 127.0.0.1, port: 5038, user: linecard, secret: {{file: {folder}/ami.secret}}}}\n");
+        let ari = format!(
+            "  ari: {{url: \"http://127.0.0.1:8088\", app: {id}, user: linecard, secret: {{file: {folder}/ari.secret}}}}\n"
+        );
+        put(
+            "switches/asterisk.yaml",
+            &format!(
+                "asterisk:\n  id: {id}\n  country: CN\n  area: \"21\"\n  trunks: [\"PJSIP/trunk*\"]\n  internal: [\"100X\", \"700X\"]\n{}{}  \
+             dial: {{context: click2dial, timeout_ms: 4000, via: {}}}\n",
+                if feed == Feed::Ari { "" } else { &ami },
+                if feed == Feed::Ami { "" } else { &ari },
+                if feed == Feed::Ari { "ari" } else { "ami" },
+            ),
+        )?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for name in ["agents.yaml", "trunks.yaml"] {
+            put(name, &fs::read_to_string(root.join("config").join(name)).map_err(|e| format!("{name}: {e}"))?)?;
+        }
+        Ok(site)
+    }
+
+    /// Starts the daemon, waits until it says READY to whoever started it, and opens every agent's screen (again at `places`).
+    pub fn start(&mut self, places: &[Option<Place>]) -> Result<(), String> {
+        let path = self.folder.join("notify");
+        fs::remove_file(&path).ok();
+        let notify = UnixDatagram::bind(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        notify.set_read_timeout(Some(Duration::from_millis(100))).map_err(|e| e.to_string())?;
+        let log =
+            fs::File::options().create(true).append(true).open(self.folder.join("log")).map_err(|e| e.to_string())?;
+        let out = log.try_clone().map_err(|e| e.to_string())?;
+        let mut daemon = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_linecard"), "run", "--config"])
+            .arg(&self.folder)
+            .env("NOTIFY_SOCKET", &path)
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(log)
+            .spawn()
+            .map_err(|e| format!("the daemon cannot be started: {e}"))?;
+        let mut said = [0; 4096];
+        let ready = until("the daemon to say READY=1", Duration::from_secs(20), || {
+            if let Ok(Some(status)) = daemon.try_wait() {
+                return Some(Err(format!("the daemon ended with {status}: {}", self.folder.join("log").display())));
+            }
+            let n = notify.recv(&mut said).unwrap_or(0);
+            String::from_utf8_lossy(said.get(..n).unwrap_or_default()).contains("READY=1").then_some(Ok(()))
+        });
+        self.daemon = Some(daemon);
+        ready??;
+        for (i, agent) in AGENTS.iter().enumerate() {
+            let token = self.say(&["token", "--agent", agent, "--ttl", "1h"])?;
+            let place = places.get(i).copied().flatten();
+            self.screens.push(Screen::open(self.port, agent, token.trim(), &self.protocol, place)?);
+        }
+        Ok(())
+    }
+
+    /// SIGKILL; the screens go with it. Gives where each was.
+    pub fn kill(&mut self) -> Vec<Option<Place>> {
+        let places = self.screens.iter().map(Screen::place).collect();
+        if let Some(mut daemon) = self.daemon.take() {
+            daemon.kill().ok();
+            daemon.wait().ok();
+        }
+        self.screens.clear();
+        places
+    }
+
+    /// SIGTERM: it has to leave by itself, with 0.
+    pub fn stop(&mut self) -> Result<(), String> {
+        let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
+        self.screens.clear();
+        Command::new("kill").args(["-TERM", &daemon.id().to_string()]).status().map_err(|e| e.to_string())?;
+        let status =
+            until("the daemon to drain and leave", Duration::from_secs(30), || daemon.try_wait().ok().flatten());
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("the daemon left with {status} after SIGTERM")),
+            Err(late) => {
+                daemon.kill().ok();
+                daemon.wait().ok();
+                Err(late)
+            }
+        }
+    }
+
+    pub fn screen(&mut self, agent: &str) -> Result<&mut Screen, String> {
+        self.screens.iter_mut().find(|s| s.agent == agent).ok_or(format!("no screen of {agent} is open"))
+    }
+
+    /// A verb of the command line with this site's settings; what it prints.
+    pub fn say(&self, words: &[&str]) -> Result<String, String> {
+        let out = Command::new(env!("CARGO_BIN_EXE_linecard")).args(words).arg("--config").arg(&self.folder).output();
+        let out = out.map_err(|e| e.to_string())?;
+        if !out.status.success() {
+            let told = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
+            return Err(format!("`linecard {}` ended with {}: {told}", words.join(" "), out.status));
+        }
+        Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    }
+
+    /// Records of calls that no earlier story had, in the order in which they began.
+    pub fn new_records(&self) -> Result<Vec<Value>, String> {
+        let mut records = lines(&self.say(&["records", "list", "--json", "--full", "--limit", "500"])?)?;
+        records.retain(|r| !self.settled.iter().any(|call| r["call"] == call.as_str()));
+        records.sort_by_key(|r| r["started_at"].as_str().unwrap_or_default().to_owned());
+        Ok(records)
+    }
+
+    /// Effects that are not done.
+    pub fn waiting(&self) -> Result<Vec<Value>, String> {
+        lines(&self.say(&["outbox", "list", "--json"])?)
+    }
+
+    pub fn log(&self) -> String {
+        fs::read(self.folder.join("log")).map(|b| String::from_utf8_lossy(&b).into_owned()).unwrap_or_default()
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn lines(text: &str) -> Result<Vec<Value>, String> {
+    text.lines()
+        .filter(|l| !l.trim().is_empty())
+        .map(|l| serde_json::from_str(l).map_err(|e| format!("a line that is no JSON ({e}): {l}")))
+        .collect()
+}

@@ -1,0 +1,88 @@
+//! The real Asterisk, unpacked by `tests/servers/asterisk/setup.sh`, on the loopback of this network namespace.
+
+use std::{
+    fs,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use crate::wait::until;
+
+pub struct Asterisk {
+    root: PathBuf,
+    child: Child,
+}
+
+impl Asterisk {
+    /// Starts it with a clean state and waits until it is fully booted.
+    pub fn start(home: &Path, logs: &Path) -> Result<Self, String> {
+        let root = home.join("root");
+        if !root.join(".version").exists() {
+            return Err(format!("no Asterisk in {}: tests/servers/asterisk/setup.sh makes it", home.display()));
+        }
+        for folder in ["var/lib/asterisk", "var/log/asterisk", "var/spool/asterisk/monitor"] {
+            let folder = root.join(folder);
+            fs::remove_dir_all(&folder).ok();
+            fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        }
+        let out = fs::File::create(logs.join("asterisk.out")).map_err(|e| format!("{}: {e}", logs.display()))?;
+        let err = out.try_clone().map_err(|e| e.to_string())?;
+        // If this program dies, so does the switch.
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "KILL", "chroot"])
+            .arg(&root)
+            .args(["/usr/sbin/asterisk", "-f", "-n"])
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .map_err(|e| format!("asterisk cannot be started: {e}"))?;
+        let mut asterisk = Self { root, child };
+        asterisk.booted()?;
+        Ok(asterisk)
+    }
+
+    /// One line of its command line, and what it prints.
+    pub fn say(&self, words: &str) -> Result<String, String> {
+        let out = Command::new("chroot").arg(&self.root).args(["/usr/sbin/asterisk", "-rx", words]).output();
+        let out = out.map_err(|e| e.to_string())?;
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        if out.status.success() { Ok(text) } else { Err(format!("asterisk refused `{words}`: {text}")) }
+    }
+
+    /// `core restart now`: every channel is cut, the process replaces itself.
+    pub fn restart(&mut self) -> Result<(), String> {
+        let before = self.say("core show uptime seconds")?;
+        // The command's own connection is cut by what it does.
+        self.say("core restart now").ok();
+        until("the switch to restart", Duration::from_secs(30), || {
+            self.say("core show uptime seconds").ok().filter(|now| seconds(now) < seconds(&before)).map(|_| ())
+        })?;
+        self.booted()
+    }
+
+    fn booted(&mut self) -> Result<(), String> {
+        until("Asterisk to boot", Duration::from_secs(60), || {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(Err(format!("asterisk ended by itself: {status}")));
+            }
+            let up = self.say("core waitfullybooted").is_ok_and(|said| said.contains("fully booted"));
+            let ports = [5038, 8088].iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok());
+            (up && ports).then_some(Ok(()))
+        })?
+    }
+}
+
+/// `System uptime: 12` and the like: the first number.
+fn seconds(text: &str) -> u64 {
+    text.split(|c: char| !c.is_ascii_digit()).find_map(|n| n.parse().ok()).unwrap_or(0)
+}
+
+impl Drop for Asterisk {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
