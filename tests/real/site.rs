@@ -19,6 +19,8 @@ use crate::{
 
 pub const AGENTS: [&str; 3] = ["1001", "1002", "1003"];
 
+const RULES: &str = "";
+
 /// Which of the switch's interfaces the daemon is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feed {
@@ -103,10 +105,40 @@ impl Site {
                 if feed == Feed::Ari { "ari" } else { "ami" },
             ),
         )?;
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         for name in ["agents.yaml", "trunks.yaml"] {
-            put(name, &fs::read_to_string(root.join("config").join(name)).map_err(|e| format!("{name}: {e}"))?)?;
+            put(name, &shipped(name)?)?;
         }
+        // The connector as it is shipped, with this Redmine's address, key and field ids.
+        let mut connector = shipped("connectors/redmine.yaml")?;
+        let key = format!("key: {{secret: {{file: {folder}/redmine.key}}}}");
+        for (from, to) in [("http://127.0.0.1:3000", redmine.fact("URL")), ("key: {secret: {env: REDMINE_KEY}}", &key)]
+        {
+            if !connector.contains(from) {
+                return Err(format!("config/connectors/redmine.yaml no longer says `{from}`"));
+            }
+            connector = connector.replace(from, to);
+        }
+        for (ours, theirs) in [
+            ("cf_code", "CF_CODE"),
+            ("cf_mobile", "CF_MOBILE"),
+            ("cf_landline", "CF_PHONE"),
+            ("cf_company", "CF_COMPANY"),
+            ("cf_tier", "CF_TIER"),
+            ("cf_points", "CF_POINTS"),
+            ("cf_credit", "CF_CREDIT"),
+            ("cf_balance", "CF_BALANCE"),
+            ("cf_call", "CF_CALLID"),
+            ("cf_amount", "CF_AMOUNT"),
+            ("tracker_ticket", "TRACKER_TICKET"),
+        ] {
+            let (before, after) = connector
+                .split_once(&format!("\n  {ours}: {{text: \""))
+                .ok_or(format!("redmine.yaml has no variable {ours}"))?;
+            let rest = after.split_once('"').map_or(after, |(_, rest)| rest);
+            connector = format!("{before}\n  {ours}: {{text: \"{}\"{rest}", redmine.fact(theirs));
+        }
+        put("connectors/redmine.yaml", &connector)?;
+        put("rules.yaml", RULES)?;
         Ok(site)
     }
 
@@ -212,6 +244,12 @@ impl Drop for Site {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// A settings file as it is shipped.
+fn shipped(name: &str) -> Result<String, String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name);
+    fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))
 }
 
 fn lines(text: &str) -> Result<Vec<Value>, String> {
