@@ -24,6 +24,9 @@ const FILES: &[(&str, &str)] = &[
     ("connectors/desk.yaml", include_str!("../../../config/demo/connectors/desk.yaml")),
 ];
 
+/// Signs the tokens of a demonstration on loopback, nothing else.
+pub const TOKEN_SECRET: &str = "the demo signs its tokens with this and so must nobody else";
+
 /// Who listens where.
 #[derive(Clone, Copy, Debug)]
 pub struct Places {
@@ -92,8 +95,7 @@ impl Stage {
             ("erp", ERP_KEY),
             ("loyalty", LOYALTY_PASSWORD),
             ("desk", DESK_TOKEN),
-            // Signs the tokens of a demonstration on loopback, nothing else.
-            ("tokens", "the demo signs its tokens with this and so must nobody else"),
+            ("tokens", TOKEN_SECRET),
         ];
         fs::create_dir_all(stage.folder.join("secrets"))?;
         for (name, secret) in secrets {
