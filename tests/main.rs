@@ -2,6 +2,7 @@
 //! (feature `real-servers`, started by `tests/run`).
 
 mod agents;
+mod fixtures;
 mod house;
 #[cfg(feature = "real-servers")]
 mod systemd;

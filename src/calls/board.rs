@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::words::{CallId, Mono, Now, SwitchId};
+use crate::words::{AgentId, CallId, Mono, Now, SwitchId};
 
 use super::{
     What,
@@ -29,6 +29,8 @@ pub(super) struct Board {
     bridges: HashMap<String, u32>,
     /// A Local channel (without `;1`/`;2`) to its call.
     locals: HashMap<String, u32>,
+    /// Agents whose customer waits, and in which call: asked at every call an agent makes.
+    pub holding: HashMap<AgentId, u32>,
     /// Calls that are over, with the moment to forget them, oldest first.
     over: VecDeque<(Mono, u32)>,
 }
@@ -45,6 +47,7 @@ impl Board {
             legs: HashMap::new(),
             bridges: HashMap::new(),
             locals: HashMap::new(),
+            holding: HashMap::new(),
             over: VecDeque::new(),
         }
     }
@@ -287,12 +290,10 @@ impl Board {
     fn held_customer(&self, key: u32, by: u16) -> Option<u32> {
         let leg = self.calls.get(&key)?.facts.legs.get(usize::from(by))?;
         let agent = leg.agent.as_ref().filter(|_| leg.incoming)?;
-        let holds = |call: &Call| {
-            call.over.is_none()
-                && call.facts.customer().is_some()
-                && call.facts.offers.iter().any(|o| &o.offer.agent == agent && o.state == OfferState::Holding)
-        };
-        self.calls.iter().filter(|(k, c)| **k != key && holds(c)).map(|(k, _)| *k).min()
+        let held = *self.holding.get(agent)?;
+        let call = self.calls.get(&held).filter(|c| held != key && c.over.is_none())?;
+        let holds = call.facts.offers.iter().any(|o| &o.offer.agent == agent && o.state == OfferState::Holding);
+        (holds && call.facts.customer().is_some()).then_some(held)
     }
 
     #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
@@ -383,21 +384,20 @@ impl Board {
     ) -> Option<u32> {
         let place = *self.legs.get(&leg.id)?;
         let known = self.leg_mut(place)?;
-        let step = Some((name, data));
-        if known.application == step {
+        let queue = (name == "Queue").then(|| data.split(',').next().unwrap_or_default().to_owned());
+        if !known.step(at, name, data) {
             return None;
         }
-        known.application = step;
-        let (name, data) = known.application.as_ref()?;
-        if name == "Queue" {
-            let queue = data.split(',').next().unwrap_or_default().to_owned();
+        if let Some(queue) = queue {
             return match queue.is_empty() {
                 true => None,
                 false => self.queue_join(desk, now, at, bit, leg, queue),
             };
         }
-        // Another step of the dialplan: the queue that only this feed told is left.
-        self.with(desk, now, leg, |l| l.queues.iter_mut().fold(false, |any, (_, span)| any | span.close(at, bit)))
+        // Another step of the dialplan: the queue is left, if this feed told of it. A step that lags behind the other feed's join does not.
+        self.with(desk, now, leg, |l| {
+            l.queues.iter_mut().filter(|(_, s)| s.told_by(bit)).fold(false, |any, (_, span)| any | span.close(at, bit))
+        })
     }
 
     #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
@@ -564,6 +564,9 @@ impl Board {
         for (n, name) in names.into_iter().enumerate() {
             let index = shift.saturating_add(u16::try_from(n).unwrap_or(u16::MAX));
             self.legs.insert(name, (into, index));
+        }
+        for offer in call.facts.offers.iter().filter(|o| o.state == OfferState::Holding) {
+            self.holding.insert(offer.offer.agent.clone(), into);
         }
         for leg in &call.facts.legs {
             for (bridge, span) in &leg.bridges {
@@ -737,6 +740,9 @@ impl Board {
                     self.bridges.insert(bridge.clone(), key);
                 }
             }
+        }
+        for offer in facts.offers.iter().filter(|o| o.state == OfferState::Holding) {
+            self.holding.insert(offer.offer.agent.clone(), key);
         }
         self.calls.insert(key, Call::new(facts));
         self.show(desk, key, Some(id));

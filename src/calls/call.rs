@@ -11,6 +11,7 @@ use crate::{
 };
 
 use super::{
+    event::DialStatus,
     face::Face,
     facts::{Kind, Leg, Moment, OfferFacts, OfferState, Transfer},
     record::{Direction, Origin, Record, Reference},
@@ -159,18 +160,35 @@ impl Facts {
     /// The leg that dialled `index`; through a Local channel, whoever dialled the Local.
     #[must_use]
     pub fn dialler(&self, index: usize) -> Option<usize> {
-        let mut at = usize::from(self.legs.get(index)?.dial.as_ref()?.by?);
+        self.dialled_through(index).1
+    }
+
+    /// How the dial to `index` ended. Through a Local channel the outer dial says why (a queue's timeout), the inner one only `CANCEL`.
+    #[must_use]
+    pub fn dial_status(&self, index: usize) -> Option<DialStatus> {
+        let own = self.legs.get(index)?.status.map(|(s, _)| s);
+        match (own, self.dialled_through(index).0) {
+            (None | Some(DialStatus::Cancel), Some(pipe)) => pipe.status.map(|(s, _)| s).or(own),
+            _ => own,
+        }
+    }
+
+    /// The outermost Local that was dialled to reach `index`, if any, and who dialled.
+    fn dialled_through(&self, index: usize) -> (Option<&Leg>, Option<usize>) {
+        let mut pipe = None;
+        let mut by = self.legs.get(index).and_then(|l| l.dial.as_ref()?.by);
         // A Local may dial a Local; more than a few in a row is a loop.
         for _ in 0..8 {
-            let leg = self.legs.get(at)?;
+            let Some(at) = by else { break };
+            let Some(leg) = self.legs.get(usize::from(at)) else { break };
             if leg.kind != Kind::Local {
-                return Some(at);
+                return (pipe, Some(usize::from(at)));
             }
-            let half =
-                self.legs.iter().find(|l| l.kind == Kind::Local && l.endpoint == leg.endpoint && l.dial.is_some());
-            at = usize::from(half?.dial.as_ref()?.by?);
+            let half = |l: &&Leg| l.kind == Kind::Local && l.endpoint == leg.endpoint && l.dial.is_some();
+            pipe = self.legs.iter().find(half).or(pipe);
+            by = pipe.and_then(|l| l.dial.as_ref()?.by).filter(|next| *next != at);
         }
-        None
+        (pipe, None)
     }
 
     #[must_use]

@@ -72,6 +72,12 @@ impl Span {
         Self { from, to: None, opened: feed, closed: 0 }
     }
 
+    /// Whether this feed told of its beginning.
+    #[must_use]
+    pub fn told_by(&self, feed: u8) -> bool {
+        self.opened & feed != 0
+    }
+
     /// The end, with an open one ending at `last`.
     #[must_use]
     pub fn end(&self, last: Moment) -> Moment {
@@ -126,6 +132,9 @@ pub fn close<K: PartialEq>(list: &mut [(K, Span)], key: &K, at: Moment, feed: u8
 /// Stretches of one kind kept of one leg. A call that holds and retrieves a thousand times is no call.
 const SPANS: usize = 1_000;
 
+/// Steps kept of one leg: a second watcher lags by fewer.
+const STEPS: usize = 16;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -165,8 +174,8 @@ pub struct Leg {
     pub bridges: Vec<(String, Span)>,
     pub holds: Vec<((), Span)>,
     pub queues: Vec<(String, Span)>,
-    /// The application it runs (ARI), to tell a step from its echo.
-    pub application: Option<(String, String)>,
+    /// The last applications it ran (ARI), newest last, to tell a step from its echo.
+    pub applications: Vec<Step>,
     /// The far end asked for the end, or refused.
     pub asked_end: Option<Moment>,
     pub ended: Option<Ended>,
@@ -174,6 +183,14 @@ pub struct Leg {
     pub released: Option<Moment>,
     /// Not seen from its beginning.
     pub adopted: bool,
+}
+
+/// One step of the dialplan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub at: Moment,
+    pub name: String,
+    pub data: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -249,12 +266,27 @@ impl Leg {
             bridges: Vec::new(),
             holds: Vec::new(),
             queues: Vec::new(),
-            application: None,
+            applications: Vec::new(),
             asked_end: None,
             ended: None,
             released: None,
             adopted: false,
         }
+    }
+
+    /// Adds a step; `false` if it is one that was told before: the same as the last, or with the very stamp of an earlier one (a second watcher).
+    pub fn step(&mut self, at: Moment, name: String, data: String) -> bool {
+        let same = |s: &Step| s.name == name && s.data == data;
+        let echo = |s: &Step| same(s) && s.at.wall.is_some() && s.at.wall == at.wall;
+        if self.applications.iter().any(echo) {
+            return false;
+        }
+        let new = !self.applications.last().is_some_and(same);
+        if self.applications.len() >= STEPS {
+            self.applications.remove(0);
+        }
+        self.applications.push(Step { at, name, data });
+        new
     }
 
     /// A person's or the outside's, not plumbing.

@@ -205,10 +205,12 @@ impl<'a> Case<'a> {
 
     /// Legs that were offered the call: called, and not the far party.
     fn offered(&self) -> impl Iterator<Item = &'a Leg> + '_ {
-        self.others
-            .iter()
-            .filter_map(|o| self.leg(o.index))
-            .filter(|l| !l.incoming && l.dial.as_ref().is_some_and(|d| d.by.is_some()))
+        self.offered_places().filter_map(|index| self.leg(index))
+    }
+
+    fn offered_places(&self) -> impl Iterator<Item = usize> + '_ {
+        let called = |l: &Leg| !l.incoming && l.dial.as_ref().is_some_and(|d| d.by.is_some());
+        self.others.iter().map(|o| o.index).filter(move |index| self.leg(*index).is_some_and(called))
     }
 
     fn queues(&self) -> Vec<(&'a str, Moment, Moment)> {
@@ -328,13 +330,13 @@ impl<'a> Case<'a> {
         if lost {
             return None;
         }
-        let offered = self.offered().last();
+        let offered = self.offered_places().last();
         let queued = !self.queues().is_empty();
         if queued || offered.is_some() {
             if far.asked_end.is_some() {
                 return Some(Outcome::Abandoned);
             }
-            return Some(match offered.filter(|_| !queued).map(|l| self.ring_outcome(l)) {
+            return Some(match offered.filter(|_| !queued).map(|index| self.ring_outcome(index)) {
                 Some(SegmentOutcome::Busy) => Outcome::Busy,
                 Some(SegmentOutcome::Rejected) => Outcome::Rejected,
                 Some(SegmentOutcome::Unreachable) => Outcome::Failed,
@@ -463,7 +465,8 @@ impl<'a> Case<'a> {
         self.parties.iter().find(|(_, legs)| legs.contains(&index)).map(|(p, _)| p.id.clone())
     }
 
-    fn ring_outcome(&self, leg: &Leg) -> SegmentOutcome {
+    fn ring_outcome(&self, index: usize) -> SegmentOutcome {
+        let Some(leg) = self.leg(index) else { return SegmentOutcome::Cancelled };
         if leg.up.is_some() {
             return SegmentOutcome::Answered;
         }
@@ -476,16 +479,17 @@ impl<'a> Case<'a> {
                 SegmentOutcome::Rejected
             };
         }
-        let dialler = leg.dial.as_ref().and_then(|d| d.by);
+        let dialler = self.facts.dialler(index);
         let elsewhere = || {
-            self.facts.legs.iter().any(|l| {
+            self.facts.legs.iter().enumerate().any(|(other, l)| {
                 l.real()
-                    && l.id != leg.id
+                    && other != index
                     && l.up.is_some_and(|up| leg.settled().is_none_or(|s| near(up, s)))
-                    && l.dial.as_ref().is_some_and(|d| d.by == dialler)
+                    && self.facts.dialler(other) == dialler
+                    && dialler.is_some()
             })
         };
-        match (leg.status.map(|(s, _)| s), cause) {
+        match (self.facts.dial_status(index), cause) {
             (_, Some(26)) => SegmentOutcome::Elsewhere,
             (Some(DialStatus::NoAnswer), _) => SegmentOutcome::NoAnswer,
             (Some(DialStatus::Unavailable | DialStatus::Congestion), _) | (_, Some(3 | 20 | 27 | 38)) => {
@@ -537,12 +541,14 @@ impl<'a> Case<'a> {
                     && from.until(*qto)
                     && self.facts.transfers.iter().all(|t| !(qfrom.until(t.at) && t.at.until(from)))
             });
-            let outcome = self.ring_outcome(leg);
+            let outcome = self.ring_outcome(index);
             add(SegmentKind::Ring, Some(index), leg.agent.clone(), queue.map(|q| q.0), (from, to), Some(outcome));
         }
         for other in &self.others {
             let agent = self.leg(other.index).and_then(|l| l.agent.clone());
-            for talk in &other.talk {
+            // Between the retrieve and the transfer of a REFER lies a talk of no length (trace e).
+            let brief = |s: &&Stretch| other.talk.len() == 1 || s.1.since(s.0) != Some(0);
+            for talk in other.talk.iter().filter(brief) {
                 add(SegmentKind::Talk, Some(other.index), agent.clone(), None, *talk, None);
             }
             for hold in &other.hold {

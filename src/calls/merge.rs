@@ -1,6 +1,8 @@
 //! A snapshot meets what is known: what is gone is lost, what is new is adopted, what goes on goes on.
 
-use crate::words::Now;
+use std::collections::{HashMap, HashSet};
+
+use crate::words::{Mono, Now};
 
 use super::{
     board::Board,
@@ -13,7 +15,9 @@ impl Board {
     /// Takes what exists now. Calls of which nothing is left end as lost; legs that are not known are adopted.
     pub fn merge(&mut self, desk: &mut Desk, now: Now, at: Moment, snapshot: Snapshot) {
         let bit = snapshot.feed.bit();
-        self.lose_missing(desk, now, &snapshot);
+        let listed: HashMap<&str, &SnapshotLeg> = snapshot.legs.iter().map(|l| (l.leg.id.as_str(), l)).collect();
+        let waits: HashSet<&str> = snapshot.waiting.iter().map(|w| w.leg.as_str()).collect();
+        self.lose_missing(desk, now, &listed, snapshot.asked);
         for found in &snapshot.legs {
             self.find(desk, now, at, found);
         }
@@ -21,12 +25,12 @@ impl Board {
             self.tie_linked(desk, now, &found.leg);
             if found.application == "Queue" {
                 let queue = found.data.split(',').next().unwrap_or_default();
-                let waits = snapshot.waiting.iter().any(|w| w.leg == found.leg.id);
+                let waits = waits.contains(found.leg.id.as_str());
                 self.in_queue(desk, now, at, bit, found, queue, waits);
             }
         }
         for waiting in &snapshot.waiting {
-            if let Some(found) = snapshot.legs.iter().find(|l| l.leg.id == waiting.leg) {
+            if let Some(found) = listed.get(waiting.leg.as_str()) {
                 let since =
                     at.wall.zip(waiting.wait_ms).map(|(wall, ms)| wall.plus_ms(-i64::try_from(ms).unwrap_or(0)));
                 let from = Moment { wall: since.or(at.wall), ..at };
@@ -35,7 +39,7 @@ impl Board {
         }
         for bridge in &snapshot.bridges {
             for id in &bridge.legs {
-                if let Some(found) = snapshot.legs.iter().find(|l| l.leg.id == *id) {
+                if let Some(found) = listed.get(id.as_str()) {
                     self.bridge_enter(desk, now, at, bit, found.leg.clone(), bridge.id.clone(), bridge.kind);
                 }
             }
@@ -45,7 +49,7 @@ impl Board {
         keys.sort_unstable();
         keys.dedup();
         for key in keys {
-            self.tie_by_number(desk, now, key, &snapshot);
+            self.dialled_by_caller(key, &listed);
         }
         let mut keys: Vec<u32> =
             snapshot.legs.iter().filter_map(|l| self.legs.get(&l.leg.id)).map(|(key, _)| *key).collect();
@@ -57,20 +61,19 @@ impl Board {
     }
 
     /// Legs that we know and the switch does not: nobody saw them end.
-    fn lose_missing(&mut self, desk: &mut Desk, now: Now, snapshot: &Snapshot) {
-        let listed: std::collections::HashSet<&str> = snapshot.legs.iter().map(|l| l.leg.id.as_str()).collect();
+    fn lose_missing(&mut self, desk: &mut Desk, now: Now, listed: &HashMap<&str, &SnapshotLeg>, asked: Option<Mono>) {
         let mut gone = Vec::new();
         for (key, call) in &self.calls {
             if call.over.is_some() {
                 continue;
             }
             // Heard of since the lists were asked for: the list may be older than the leg.
-            let fresh = snapshot.asked.is_some_and(|asked| call.heard >= asked);
+            let fresh = asked.is_some_and(|asked| call.heard >= asked);
             if fresh {
                 continue;
             }
             for (index, leg) in call.facts.legs.iter().enumerate() {
-                if leg.ended.is_none() && !listed.contains(leg.id.as_str()) {
+                if leg.ended.is_none() && !listed.contains_key(leg.id.as_str()) {
                     gone.push((*key, u16::try_from(index).unwrap_or(u16::MAX)));
                 }
             }
@@ -92,11 +95,12 @@ impl Board {
     fn find(&mut self, desk: &mut Desk, now: Now, at: Moment, found: &SnapshotLeg) {
         if let Some(&place) = self.legs.get(&found.leg.id) {
             self.tie_linked(desk, now, &found.leg);
-            if let Some(leg) = self.leg_mut(place) {
-                if leg.ended.is_none() && leg.reach(found.state, at) {
-                    // When it came up is not told.
-                    leg.adopted = true;
-                }
+            if let Some(leg) = self.leg_mut(place)
+                && leg.ended.is_none()
+                && leg.reach(found.state, at)
+            {
+                // When it came up is not told.
+                leg.adopted = true;
             }
             return;
         }
@@ -140,7 +144,7 @@ impl Board {
     }
 
     /// A call's listed legs that were called, by a leg of the same group: the list does not say by whom, but only one can be.
-    fn tie_by_number(&mut self, _desk: &mut Desk, _now: Now, key: u32, snapshot: &Snapshot) {
+    fn dialled_by_caller(&mut self, key: u32, listed: &HashMap<&str, &SnapshotLeg>) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         let caller = call
             .facts
@@ -150,7 +154,7 @@ impl Board {
             .and_then(|i| u16::try_from(i).ok());
         let Some(by) = caller else { return };
         for leg in &mut call.facts.legs {
-            let listed = snapshot.legs.iter().any(|l| l.leg.id == leg.id);
+            let listed = listed.contains_key(leg.id.as_str());
             if listed && leg.adopted && leg.dial.is_none() && !leg.incoming && leg.real() {
                 leg.dial = Some(Dial { at: leg.created, by: Some(by), number: None, presented: None });
             }

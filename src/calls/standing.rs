@@ -171,6 +171,18 @@ impl Board {
         }
         refresh(&call.facts, &mut shown.face);
         for what in said {
+            match &what {
+                What::Held { agent } => {
+                    self.holding.insert(agent.clone(), key);
+                }
+                What::Retrieved { agent } => {
+                    self.holding.remove(agent);
+                }
+                What::Cleared { offer } if self.holding.get(&offer.agent) == Some(&key) => {
+                    self.holding.remove(&offer.agent);
+                }
+                _ => {}
+            }
             desk.change(id, now, what);
         }
     }
@@ -304,9 +316,8 @@ fn with_customer(facts: &Facts, offer: usize) -> bool {
 
 /// Why an offer ended without a talk.
 fn reason(facts: &Facts, offer: usize) -> Withdrawal {
-    let Some(leg) = facts.offers.get(offer).and_then(|o| facts.legs.get(usize::from(*o.legs.last()?))) else {
-        return Withdrawal::CallerGone;
-    };
+    let place = facts.offers.get(offer).and_then(|o| o.legs.last()).map(|l| usize::from(*l));
+    let Some((index, leg)) = place.and_then(|i| Some((i, facts.legs.get(i)?))) else { return Withdrawal::CallerGone };
     if leg.ended.as_ref().is_some_and(|e| e.lost) {
         return Withdrawal::Lost;
     }
@@ -317,13 +328,16 @@ fn reason(facts: &Facts, offer: usize) -> Withdrawal {
         return Withdrawal::Rejected;
     }
     let elsewhere = facts.offers.iter().enumerate().any(|(i, o)| i != offer && o.state == OfferState::Talking)
-        || facts.legs.iter().any(|l| {
-            !std::ptr::eq(l, leg)
+        || facts.legs.iter().enumerate().any(|(other, l)| {
+            let dialler = facts.dialler(index);
+            other != index
+                && l.real()
                 && l.up.is_some()
                 && l.live()
-                && l.dial.as_ref().is_some_and(|d| d.by == leg.dial.as_ref().and_then(|d| d.by) && d.by.is_some())
+                && dialler.is_some()
+                && facts.dialler(other) == dialler
         });
-    match leg.status.map(|(s, _)| s) {
+    match facts.dial_status(index) {
         Some(DialStatus::NoAnswer) => Withdrawal::NoAnswer,
         _ if elsewhere || leg.ended.as_ref().is_some_and(|e| e.cause == Some(26)) => Withdrawal::AnsweredElsewhere,
         // A dial by the switch itself ends without a status when nobody picks up (trace g2).

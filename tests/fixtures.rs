@@ -1,0 +1,234 @@
+//! What real switches said gives the right record: whole and byte by byte, however it is cut, and when everything is said twice.
+//!
+//! Each folder of `proto-fixtures/asterisk` has an `expected.json`: runs of feeds, and for each record what must stand at dotted paths. A value is
+//! compared as it is or by `near`/`by`, `absent`, `any`, `one_of`, `has`, `none`, `all`.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use linecard::{
+    calls::{Event, Record, event::Feed},
+    daemon::replay::{self, Capture, ReplaySettings},
+    switches::asterisk::ami::Framer,
+};
+use serde_json::Value;
+
+/// One run of one scenario.
+struct Run {
+    name: String,
+    settings: ReplaySettings,
+    captures: Vec<Capture>,
+    records: Vec<Value>,
+}
+
+#[test]
+fn every_recorded_scenario_gives_the_right_record() {
+    let mut wrong = Vec::new();
+    let runs = runs();
+    for run in &runs {
+        let records = replay::run(run.settings.clone(), &run.captures).unwrap();
+        wrong.extend(misses(run, &records).into_iter().map(|miss| format!("{}: {miss}", run.name)));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(runs.len() >= 69, "only {} runs found", runs.len());
+}
+
+#[test]
+fn the_same_records_byte_by_byte() {
+    for run in runs() {
+        for capture in run.captures.iter().filter(|c| c.feed == Feed::Ami) {
+            let whole = replay::ami_events(capture, usize::MAX).unwrap();
+            for step in [1, 7, 1460] {
+                assert!(replay::ami_events(capture, step).unwrap() == whole, "{} in pieces of {step}", run.name);
+            }
+        }
+    }
+}
+
+/// Each kind of message that was ever recorded, cut in two at every offset.
+#[test]
+fn the_framer_may_be_cut_anywhere() {
+    let mut seen = BTreeSet::new();
+    for run in runs() {
+        for capture in run.captures.iter().filter(|c| c.feed == Feed::Ami) {
+            let text = capture.bytes.as_slice();
+            let mut from = 0;
+            while let Some(length) = text[from..].windows(4).position(|w| w == b"\r\n\r\n") {
+                let message = &text[from..from + length + 4];
+                from += length + 4;
+                let first = message.split(|b| *b == b'\r').next().unwrap_or_default();
+                if !seen.insert(first.to_vec()) {
+                    continue;
+                }
+                let mut framer = Framer::new();
+                framer.push(message);
+                let whole = headers(&mut framer);
+                for at in 0..message.len() {
+                    let mut framer = Framer::new();
+                    framer.push(&message[..at]);
+                    let mut cut = headers(&mut framer);
+                    framer.push(&message[at..]);
+                    cut.extend(headers(&mut framer));
+                    assert_eq!(cut, whole, "cut at {at} of {}", String::from_utf8_lossy(first));
+                }
+            }
+        }
+    }
+    assert!(seen.len() > 40, "only {} kinds of message", seen.len());
+}
+
+#[test]
+fn the_same_records_when_every_event_is_doubled() {
+    for run in runs() {
+        let once = replay::run(run.settings.clone(), &run.captures).unwrap();
+        let doubled = streams(&run, |events| events.into_iter().flat_map(|e| [e.clone(), e]).collect());
+        assert_same(&run.name, &once, &replay::play(run.settings.clone(), doubled));
+    }
+}
+
+/// Two watchers side by side tell the same story with a lag.
+#[test]
+fn the_same_records_when_two_watchers_tell_the_same() {
+    for run in runs() {
+        let once = replay::run(run.settings.clone(), &run.captures).unwrap();
+        let mut both = streams(&run, |events| events);
+        both.extend(streams(&run, |events| events));
+        assert_same(&run.name, &once, &replay::play(run.settings.clone(), both));
+    }
+}
+
+#[test]
+fn ids_are_the_same_at_every_run_and_over_every_feed() {
+    let ids = |records: &[Record]| records.iter().map(|r| r.call.to_string()).collect::<BTreeSet<_>>();
+    let mut by_folder: std::collections::BTreeMap<String, BTreeSet<String>> = std::collections::BTreeMap::new();
+    for run in runs() {
+        let found = ids(&replay::run(run.settings.clone(), &run.captures).unwrap());
+        let folder = run.name.split(' ').next().unwrap().to_owned();
+        // Where the recordings begin while calls run, feeds differ; none of these folders is such a one.
+        let known = by_folder.entry(folder).or_insert_with(|| found.clone());
+        assert_eq!(*known, found, "{}", run.name);
+    }
+}
+
+fn streams(run: &Run, change: impl Fn(Vec<Event>) -> Vec<Event>) -> Vec<(Feed, Vec<Event>)> {
+    run.captures.iter().map(|c| (c.feed, change(replay::events(c).unwrap()))).collect()
+}
+
+fn assert_same(name: &str, a: &[Record], b: &[Record]) {
+    let text = |records: &[Record]| {
+        let mut lines: Vec<String> =
+            records.iter().map(|r| serde_json::to_string(&Record { revision: 1, ..r.clone() }).unwrap()).collect();
+        lines.sort();
+        lines.join("\n")
+    };
+    assert_eq!(text(a), text(b), "{name}");
+}
+
+fn headers(framer: &mut Framer) -> Vec<Vec<(String, String)>> {
+    let mut out = Vec::new();
+    while let Some(m) = framer.take().unwrap() {
+        out.push(m.iter().map(|(k, v)| (k.into_owned(), v.into_owned())).collect());
+    }
+    out
+}
+
+fn runs() -> Vec<Run> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/asterisk");
+    let mut folders: Vec<PathBuf> = fs::read_dir(&root).unwrap().map(|e| e.unwrap().path()).collect();
+    folders.sort();
+    folders.iter().flat_map(|folder| runs_of(folder)).collect()
+}
+
+fn runs_of(folder: &Path) -> Vec<Run> {
+    let expected: Value = serde_json::from_slice(&fs::read(folder.join("expected.json")).unwrap()).unwrap();
+    let text = |run: &Value, key: &str, default: &str| run[key].as_str().unwrap_or(default).to_owned();
+    let one = |run: &Value| {
+        let agents: Vec<String> = text(run, "agents", "").split(',').map(str::to_owned).collect();
+        let captures = run["feeds"].as_array().unwrap().iter().map(|f| {
+            let (feed, file) = replay::feed(f.as_str().unwrap()).unwrap();
+            Capture { feed, name: file.to_owned(), bytes: fs::read(folder.join(file)).unwrap() }
+        });
+        Run {
+            name: format!("{} {}", folder.file_name().unwrap().to_string_lossy(), text(run, "name", "")),
+            settings: ReplaySettings::plain(&agents, &text(run, "country", "CN"), Some(&text(run, "area", "21"))),
+            captures: captures.collect(),
+            records: run["records"].as_array().unwrap().clone(),
+        }
+    };
+    expected["runs"].as_array().unwrap().iter().map(one).collect()
+}
+
+/// What is wrong in one run, as lines.
+fn misses(run: &Run, records: &[Record]) -> Vec<String> {
+    let mut got: Vec<Value> = records.iter().map(|r| serde_json::to_value(r).unwrap()).collect();
+    got.sort_by_key(|r| r["started_at"].as_str().unwrap_or_default().to_owned());
+    let mut out = Vec::new();
+    if got.len() != run.records.len() {
+        out.push(format!("{} records, {} expected", got.len(), run.records.len()));
+    }
+    for (i, (want, record)) in run.records.iter().zip(&got).enumerate() {
+        for (path, value) in want.as_object().unwrap() {
+            let found = at(record, path);
+            if !matches(value, found) {
+                out.push(format!("record {i} {path}: want {value}, got {}", found.unwrap_or(&Value::Null)));
+            }
+        }
+    }
+    out
+}
+
+fn at<'a>(record: &'a Value, path: &str) -> Option<&'a Value> {
+    path.split('.').try_fold(record, |value, key| value.get(key)).filter(|v| !v.is_null())
+}
+
+fn matches(want: &Value, got: Option<&Value>) -> bool {
+    let fits = |tests: &Value, item: &Value| tests.as_object().unwrap().iter().all(|(k, v)| matches(v, at(item, k)));
+    let items = || got.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if let Some(tests) = want.as_object() {
+        for (word, value) in tests {
+            return match word.as_str() {
+                "all" => value.as_array().unwrap().iter().all(|w| matches(w, got)),
+                "near" => match (value.as_f64(), want["by"].as_f64(), got.and_then(Value::as_f64)) {
+                    (Some(near), Some(by), Some(got)) => (got - near).abs() <= by,
+                    _ => false,
+                },
+                "by" => continue,
+                "absent" => got.is_none(),
+                "any" => got.is_some(),
+                "one_of" => value.as_array().unwrap().iter().any(|w| w == got.unwrap_or(&Value::Null)),
+                "has" => items().iter().any(|item| fits(value, item)),
+                "none" => !items().iter().any(|item| fits(value, item)),
+                other => panic!("unknown test \"{other}\""),
+            };
+        }
+    }
+    if let Some(list) = want.as_array()
+        && list.first().is_some_and(Value::is_object)
+    {
+        return items().len() == list.len() && list.iter().zip(items()).all(|(w, g)| fits(w, g));
+    }
+    want == got.unwrap_or(&Value::Null)
+}
+
+/// The comparison itself can fail: a wrong value, a missing record, a forbidden item.
+#[test]
+fn the_comparison_can_fail() {
+    let record = serde_json::json!({"a": {"b": 5}, "list": [{"kind": "ring"}]});
+    let fails = [
+        ("a.b", serde_json::json!({"near": 1, "by": 3})),
+        ("a.b", serde_json::json!({"absent": true})),
+        ("a.c", serde_json::json!({"any": true})),
+        ("a.b", serde_json::json!({"one_of": [4, null]})),
+        ("list", serde_json::json!({"has": {"kind": "talk"}})),
+        ("list", serde_json::json!({"none": {"kind": "ring"}})),
+        ("list", serde_json::json!([{"kind": "ring"}, {"kind": "ring"}])),
+        ("a.b", serde_json::json!(6)),
+    ];
+    for (path, want) in fails {
+        assert!(!matches(&want, at(&record, path)), "{path} {want}");
+    }
+    assert!(matches(&serde_json::json!({"one_of": [4, null]}), at(&record, "a.c")));
+}
