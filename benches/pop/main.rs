@@ -46,6 +46,8 @@ fn main() {
         relay::run(ami, size.parse().unwrap_or(1200)).unwrap();
     } else if let Some(file) = of("--replay") {
         instructions::replay(Path::new(file));
+    } else if arguments.iter().any(|a| a == "--instructions") {
+        println!("{:?}", instructions::of_an_event(&std::env::temp_dir()));
     } else if !arguments.iter().any(|a| a == "--bench") {
         println!("this measures for minutes: cargo bench --bench pop");
     } else if let Err(error) = measure() {
