@@ -10,7 +10,7 @@ use tokio_tungstenite::{
     tungstenite::{
         Error as WsError, Message,
         client::IntoClientRequest as _,
-        error::CapacityError,
+        error::{CapacityError, ProtocolError},
         http::{HeaderValue, header::AUTHORIZATION},
         protocol::WebSocketConfig,
     },
@@ -150,7 +150,10 @@ fn take(session: &mut Session, message: Option<Result<Message, WsError>>) {
         Some(Ok(Message::Text(text))) => session.text(clock(), text.as_str()),
         Some(Ok(Message::Binary(_))) => session.closed(Reason::Junk("binary")),
         Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => session.alive(clock()),
-        Some(Ok(Message::Close(_))) | None => session.closed(Reason::Closed),
+        // An Asterisk that stops or is killed says no goodbye on its WebSockets (22.10.1, scenario p).
+        Some(Ok(Message::Close(_)) | Err(WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake))) | None => {
+            session.closed(Reason::Closed);
+        }
         Some(Err(WsError::Capacity(CapacityError::MessageTooLong { .. }))) => {
             session.closed(Reason::Junk("longer than 1 MiB"))
         }

@@ -172,8 +172,8 @@ impl Session {
         if !matches!(self.state, State::Failed) {
             self.time(now);
         }
-        // Events that were heard before a failure are told before it.
-        if let Some(Output::Failed(_)) | None = self.out.front()
+        // Events that were heard before a failure, or prove an answer, are told before it.
+        if let Some(Output::Failed(_) | Output::Answered { .. }) | None = self.out.front()
             && !self.events.is_empty()
         {
             return Output::Events(std::mem::take(&mut self.events));

@@ -209,7 +209,7 @@ impl Session {
         if !matches!(self.state, State::Failed) {
             self.time(now);
         }
-        if let Some(Output::Failed(_)) | None = self.out.front()
+        if let Some(Output::Failed(_) | Output::Answered { .. }) | None = self.out.front()
             && !self.events.is_empty()
         {
             return Output::Events(std::mem::take(&mut self.events));
