@@ -8,6 +8,7 @@
 //! `--drivers` plays the calls with nobody watching: phones, carrier and switch alone.
 
 mod expected;
+mod http;
 mod phones;
 mod redmine;
 mod screen;

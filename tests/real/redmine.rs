@@ -1,13 +1,10 @@
 //! What stands in the real Redmine, read over its REST interface with nothing of Linecard in between.
 
-use std::{
-    collections::HashMap,
-    io::{Read, Write},
-    net::TcpStream,
-    time::Duration,
-};
+use std::collections::HashMap;
 
 use serde_json::Value;
+
+use crate::http;
 
 /// Addresses, keys and field ids, as `tests/servers/redmine/setup.sh` wrote them.
 pub struct Redmine {
@@ -58,19 +55,10 @@ impl Redmine {
 
     fn get(&self, path: &str) -> Result<Value, String> {
         let host = self.fact("URL").trim_start_matches("http://");
-        let fault = |e: std::io::Error| format!("redmine at {host}: {e}");
-        let mut stream = TcpStream::connect(host).map_err(fault)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20))).map_err(fault)?;
-        // HTTP/1.0: the body ends with the connection, in one piece.
-        let key = self.fact("KEY");
-        write!(stream, "GET {path} HTTP/1.0\r\nHost: {host}\r\nX-Redmine-API-Key: {key}\r\n\r\n").map_err(fault)?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).map_err(fault)?;
-        let text = String::from_utf8_lossy(&answer);
-        let (head, body) = text.split_once("\r\n\r\n").ok_or("redmine's answer has no body")?;
-        if !head.starts_with("HTTP/1.1 200") && !head.starts_with("HTTP/1.0 200") {
-            return Err(format!("redmine answered {} to {path}", head.lines().next().unwrap_or_default()));
+        let (status, body) = http::get(host, path, &format!("X-Redmine-API-Key: {}\r\n", self.fact("KEY")))?;
+        if status != 200 {
+            return Err(format!("redmine answered {status} to {path}"));
         }
-        serde_json::from_str(body).map_err(|e| format!("redmine's answer to {path}: {e}"))
+        serde_json::from_str(&body).map_err(|e| format!("redmine's answer to {path}: {e}"))
     }
 }

@@ -12,6 +12,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    http,
     redmine::Redmine,
     screen::{Place, Protocol, Screen},
     wait::until,
@@ -233,6 +234,11 @@ impl Site {
     /// Effects that are not done.
     pub fn waiting(&self) -> Result<Vec<Value>, String> {
         lines(&self.say(&["outbox", "list", "--json"])?)
+    }
+
+    /// One of the admin's pages.
+    pub fn admin(&self, path: &str) -> Result<(u16, String), String> {
+        http::get(&format!("127.0.0.1:{}", self.port + 100), path, "")
     }
 
     pub fn log(&self) -> String {

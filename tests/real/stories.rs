@@ -45,6 +45,7 @@ const fn story(name: &'static str, drive: fn(&mut Stage) -> Result<(), String>, 
 
 /// In the order in which they are played.
 pub const ALL: &[Story] = &[
+    Story { fixture: None, ..story("everybody-is-known-to-everybody", probes, &[]) },
     Story { ticket: true, ..story("queue-answered", queue_answered, &[has("1001", "inbound")]) },
     story("queue-plus86", queue_plus86, &[has("1001", "inbound")]),
     story("agent-hangs-up", agent_hangs_up, &[has("1001", "inbound")]),
@@ -74,6 +75,7 @@ pub const ALL: &[Story] = &[
     Story { fixture: None, ..story("daemon-killed-mid-call", daemon_killed, &[]) },
     Story { fixture: None, ..story("switch-restarted-mid-call", switch_restarted, &[]) },
     story("queue-answered", plain_queue_call, &[has("1001", "inbound")]),
+    Story { fixture: None, ..story("the-admin-can-see", admin_can_see, &[]) },
     Story { fixture: None, ..story("nothing-personal-in-the-logs", logs_are_clean, &[]) },
     Story { fixture: None, ..story("daemons-drain-and-leave", daemons_leave, &[]) },
 ];
@@ -333,22 +335,22 @@ fn busy_overflow(stage: &mut Stage) -> Result<(), String> {
 fn blind_transfer(stage: &mut Stage) -> Result<(), String> {
     stage.phones.register(&["1001", "1002"])?;
     let facts = [("RING_MS", "1000"), ("TALK_MS", "2500"), ("TARGET", "1002")];
-    let first = stage.phones.phone("1001", "uas_blind", 1, &facts)?;
+    let mut first = stage.phones.phone("1001", "uas_blind", 1, &facts)?;
     let second = stage.phones.phone("1002", "uas_answer", 1, &[("RING_MS", "1500")])?;
     let caller = stage.phones.customer("13800138000", "4008001234", "trunk_call", &[("TALK_MS", "9000")])?;
     caller.done()?;
-    first.done()?;
+    first.over()?;
     second.done()
 }
 
 fn attended_transfer(stage: &mut Stage) -> Result<(), String> {
     stage.phones.register(&["1001", "1002"])?;
     let facts = [("RING_MS", "1000"), ("TALK_MS", "2000"), ("CONSULT_MS", "2000"), ("TARGET", "1002")];
-    let first = stage.phones.phone("1001", "uas_atxfer", 1, &facts)?;
+    let mut first = stage.phones.phone("1001", "uas_atxfer", 1, &facts)?;
     let second = stage.phones.phone("1002", "uas_answer", 1, &[("RING_MS", "1000")])?;
     let caller = stage.phones.customer("13800138000", "4008001234", "trunk_call", &[("TALK_MS", "10000")])?;
     caller.done()?;
-    first.done()?;
+    first.over()?;
     second.done()
 }
 
@@ -524,6 +526,34 @@ fn switch_restarted(stage: &mut Stage) -> Result<(), String> {
     }
     // sipp's phones still believe in the cut call; they are hung up with this story.
     pause(Duration::from_millis(500));
+    Ok(())
+}
+
+/// `check --probe` asks the real switch and the real Redmine who we are.
+fn probes(stage: &mut Stage) -> Result<(), String> {
+    for site in &stage.sites {
+        site.say(&["check", "--probe"]).map_err(|e| format!("[{}] {e}", site.feed.name()))?;
+    }
+    Ok(())
+}
+
+fn admin_can_see(stage: &mut Stage) -> Result<(), String> {
+    for site in &stage.sites {
+        let feed = site.feed.name();
+        for path in ["/healthz", "/readyz"] {
+            let (status, body) = site.admin(path)?;
+            if status != 200 {
+                return Err(format!("[{feed}] {path} answers {status}: {body}"));
+            }
+        }
+        let (status, figures) = site.admin("/metrics")?;
+        if status != 200
+            || !figures.lines().any(|l| !l.starts_with('#') && l.contains("linecard"))
+            || figures.contains("13800138000")
+        {
+            return Err(format!("[{feed}] /metrics answers {status}: {figures}"));
+        }
+    }
     Ok(())
 }
 
