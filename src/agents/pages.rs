@@ -1,0 +1,190 @@
+//! The agent's page as it lies in the binary: `web/`, plain ES modules without a build step. Still: a path in, bytes out.
+
+use std::sync::LazyLock;
+
+use sha2::{Digest, Sha256};
+
+/// What a browser may do with the page: scripts, styles and the WebSocket of this origin and nothing else. Trusted Types without a
+/// policy: the browser itself refuses markup made from data.
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// One file of the page.
+#[derive(Debug)]
+pub struct Page {
+    pub path: &'static str,
+    pub mime: &'static str,
+    pub body: &'static [u8],
+    /// Quoted, made from the content.
+    pub etag: String,
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
+    let files: [(&str, &str, &[u8]); 9] = [
+        ("/", HTML, include_bytes!("../../web/index.html")),
+        ("/web/desk.css", CSS, include_bytes!("../../web/desk.css")),
+        ("/web/app.js", SCRIPT, include_bytes!("../../web/app.js")),
+        ("/web/desk.js", SCRIPT, include_bytes!("../../web/desk.js")),
+        ("/web/link.js", SCRIPT, include_bytes!("../../web/link.js")),
+        ("/web/keep.js", SCRIPT, include_bytes!("../../web/keep.js")),
+        ("/web/say.js", SCRIPT, include_bytes!("../../web/say.js")),
+        ("/web/lang/en.js", SCRIPT, include_bytes!("../../web/lang/en.js")),
+        ("/web/lang/zh-CN.js", SCRIPT, include_bytes!("../../web/lang/zh-CN.js")),
+    ];
+    let hash = |body: &[u8]| Sha256::digest(body).iter().take(12).map(|b| format!("{b:02x}")).collect::<String>();
+    files.into_iter().map(|(path, mime, body)| Page { path, mime, body, etag: format!("\"{}\"", hash(body)) }).collect()
+});
+
+/// All files.
+#[must_use]
+pub fn all() -> &'static [Page] {
+    &PAGES
+}
+
+/// The file at `path`; a query is no part of it.
+#[must_use]
+pub fn find(path: &str) -> Option<&'static Page> {
+    let path = path.split('?').next().unwrap_or_default();
+    PAGES.iter().find(|page| page.path == path)
+}
+
+impl Page {
+    /// Every header that goes with it, besides length and connection. `no-cache` means ask each time: a new daemon must not
+    /// meet half of an old page.
+    #[must_use]
+    pub fn headers(&self) -> [(&'static str, &str); 7] {
+        [
+            ("content-type", self.mime),
+            ("etag", &self.etag),
+            ("cache-control", "no-cache"),
+            ("content-security-policy", CONTENT_SECURITY_POLICY),
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "no-referrer"),
+            ("cross-origin-opener-policy", "same-origin"),
+        ]
+    }
+
+    /// Whether a client that said `If-None-Match: header` has it already.
+    #[must_use]
+    pub fn known_by(&self, header: Option<&str>) -> bool {
+        header.is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == self.etag))
+    }
+
+    /// The whole HTTP/1.1 answer: 200 with the body, or 304. `head` leaves the body out. The connection is closed after it, for
+    /// the agents' listener serves sockets that stay and has no use for idle ones.
+    #[must_use]
+    pub fn answer(&self, if_none_match: Option<&str>, head: bool) -> Vec<u8> {
+        let known = self.known_by(if_none_match);
+        let status = if known { "304 Not Modified" } else { "200 OK" };
+        let mut out = format!("HTTP/1.1 {status}\r\n");
+        for (name, value) in self.headers() {
+            out.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !known {
+            out.push_str(&format!("content-length: {}\r\n", self.body.len()));
+        }
+        out.push_str("connection: close\r\n\r\n");
+        let mut out = out.into_bytes();
+        if !known && !head {
+            out.extend_from_slice(self.body);
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_has_the_page_is_not_sent_it_again() {
+        let page = find("/?x=1").unwrap();
+        let whole = page.answer(None, false);
+        assert!(whole.starts_with(b"HTTP/1.1 200 OK\r\n") && whole.ends_with(page.body));
+        let again = page.answer(Some(&format!("\"x\", W/{}", page.etag)), false);
+        assert!(again.starts_with(b"HTTP/1.1 304") && again.ends_with(b"\r\n\r\n"));
+        assert!(find("/web/../Cargo.toml").is_none() && find("").is_none());
+    }
+
+    #[test]
+    fn every_file_that_the_page_names_is_there_and_all_are_small() {
+        let mut named = 0;
+        for page in all() {
+            let text = std::str::from_utf8(page.body).unwrap();
+            for part in text.split('"').filter(|p| p.ends_with(".js") || p.ends_with(".css")) {
+                let path = part.strip_prefix("./").map_or(part.to_owned(), |rest| format!("/web/{rest}"));
+                assert!(find(&path).is_some(), "{} names {part}, which is not embedded", page.path);
+                named += 1;
+            }
+            assert!(!text.contains("innerHTML"), "{}: data must not become markup", page.path);
+        }
+        assert!(named >= all().len() - 1);
+        assert!(all().iter().map(|p| p.body.len()).sum::<usize>() < 150 * 1024);
+    }
+
+    #[test]
+    fn both_languages_have_the_same_keys() {
+        let keys = |path: &str| -> Vec<String> {
+            let text = std::str::from_utf8(find(path).unwrap().body).unwrap();
+            // A key follows the line's start or a comma, and a colon follows it.
+            let key = regex::Regex::new(r#"(?m)(?:^\s*|", )"([^"]+)": ""#).unwrap();
+            let mut keys: Vec<String> = key.captures_iter(text).map(|c| c[1].to_owned()).collect();
+            keys.sort();
+            keys
+        };
+        let en = keys("/web/lang/en.js");
+        assert!(en.len() > 100, "{} keys read", en.len());
+        assert_eq!(en, keys("/web/lang/zh-CN.js"));
+    }
+
+    /// WCAG's relative luminance contrast.
+    fn contrast(a: u32, b: u32) -> f64 {
+        let luminance = |c: u32| {
+            let part = |shift: u32| {
+                let v = f64::from((c >> shift) & 255) / 255.0;
+                if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * part(16) + 0.7152 * part(8) + 0.0722 * part(0)
+        };
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn every_text_can_be_read_on_its_ground_in_both_themes() {
+        let css = std::str::from_utf8(find("/web/desk.css").unwrap().body).unwrap();
+        let token = regex::Regex::new(r"--([a-z0-9-]+): #([0-9A-F]{6});").unwrap();
+        let mut themes = 0;
+        for theme in css.split(":root[data-theme=").skip(1).take(2) {
+            themes += 1;
+            let colours: std::collections::HashMap<&str, u32> = token
+                .captures_iter(theme.split('}').next().unwrap())
+                .map(|c| (c.get(1).unwrap().as_str(), u32::from_str_radix(&c[2], 16).unwrap()))
+                .collect();
+            let at_least = |least: f64, on: &str, ground: &str| {
+                let found = contrast(colours[on], colours[ground]);
+                assert!(found >= least, "theme {themes}: {on} on {ground} is {found:.2}, less than {least}");
+            };
+            for ground in ["canvas", "surface", "sunken"] {
+                at_least(13.0, "ink", ground);
+                at_least(6.8, "ink2", ground);
+                at_least(4.8, "ink3", ground);
+                at_least(3.0, "edge", ground);
+            }
+            for state in ["green", "amber", "blue", "violet", "red", "grey"] {
+                let tint = format!("{state}-tint");
+                at_least(4.8, state, &tint);
+                at_least(5.0, state, "surface");
+                for ink in ["ink", "ink2", "ink3"] {
+                    at_least(4.8, ink, &tint);
+                }
+            }
+            at_least(10.0, "on-ring", "ring");
+        }
+        assert_eq!(themes, 2);
+    }
+}

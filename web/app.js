@@ -1,0 +1,396 @@
+// The agent's page: joins the socket, the desk and the document. Data goes into the document as text nodes only.
+import { Desk, nameOf, phase } from "./desk.js";
+import { erase, keep, kept } from "./keep.js";
+import { Link } from "./link.js";
+import { age, because, clock, groups, label, language, otherLanguage, t, timeOfDay, value } from "./say.js";
+
+const $ = (id) => document.getElementById(id);
+const desk = new Desk();
+let frozen; // since when the screen cannot be believed, server's time
+const drafts = new Map(); // call -> words not yet saved
+const sent = new Set(); // wrap-ups on their way
+const summed = new Set(); // pops whose facts were announced
+const warned = new Set(); // wrap-ups whose last 20 seconds were announced
+const forms = new Map(); // call -> { outcome, ticket }
+let drawn = ""; // whose words stand in the note field
+let tab = "facts";
+let timer;
+
+const link = new Link({
+  frame: (frame) => { hear(desk.take(frame, link.now())); if (frame.type === "welcome") void reclaim(); draw(); },
+  up: () => { if (frozen) say("status", t("back")); frozen = undefined; $("door").hidden = true; $("desk").hidden = false; },
+  down: () => { if (!frozen && desk.me) { frozen = link.now(); say("alert", t("away.us", { t: timeOfDay(frozen) })); } draw(); },
+  refused: () => { sessionStorage.removeItem("token"); door(t("door.refused")); },
+});
+
+// Small hands for the document.
+function el(tag, classes = "", ...inside) {
+  const e = document.createElement(tag);
+  if (classes) e.className = classes;
+  e.append(...inside.filter((x) => x !== undefined && x !== null && x !== ""));
+  return e;
+}
+function icon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  use.setAttribute("href", `#i-${name}`);
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(use);
+  return svg;
+}
+function button(text, act, key, classes) {
+  const b = el("button", classes, text);
+  b.type = "button";
+  if (key) b.dataset.key = key;
+  b.onclick = act;
+  return b;
+}
+/** Replaces what is inside only if the picture differs, and leaves the focus on what it was on. */
+function fill(box, picture, make) {
+  const key = JSON.stringify([language(), picture]);
+  if (box.picture === key) return;
+  box.picture = key;
+  const on = box.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  box.replaceChildren(...make());
+  if (on !== undefined) ([...box.querySelectorAll("[data-key]")].find((e) => e.dataset.key === on) ?? box).focus();
+}
+const put = (e, text) => { if (e.textContent !== text) e.textContent = text; };
+const say = (where, text) => put($(where), text);
+const number = (n) => (n?.class === "anonymous" ? [t("withheld")] : groups(n).map((g) => el("span", "", g)));
+
+// What an agent hears.
+function hear({ fresh, updated, before, withdrawn, link: changed }) {
+  if (fresh) {
+    const who = nameOf(fresh) ?? fresh.number?.display ?? t("withheld");
+    say("alert", t("say.pop", { who, line: fresh.title ?? fresh.queue?.label ?? "" }));
+  }
+  const pop = fresh ?? updated;
+  if (updated && nameOf(updated) && !nameOf(before)) say("status", t("say.name", { who: nameOf(updated) }));
+  if (pop && !summed.has(pop.pop) && pop.card.blocks.length && pop.card.blocks.every((b) => b.state !== "pending")) {
+    summed.add(pop.pop);
+    const s = pop.card.blocks.filter((b) => b.state === "unavailable").map((b) => b.title ?? b.system).join(", ");
+    say("status", t(s ? "say.settled-but" : "say.settled", { s }));
+  }
+  if (withdrawn) say("status", t("say.gone", { why: t(`gone.${withdrawn}`) }));
+  if (changed?.kind === "switch") changed.up ? say("status", t("back")) : say("alert", t("away.switch", { t: timeOfDay(Date.parse(changed.since)) }));
+}
+
+// Notes: kept at every key, sent when the hand rests.
+async function reclaim() {
+  for (const [call, text] of await kept(desk.me.id)) if (!drafts.has(call)) { drafts.set(call, text); void save(call); }
+  draw();
+}
+function typed() {
+  const call = $("notes").dataset.call;
+  if (!call) return;
+  drafts.set(call, $("notes").value);
+  void keep(desk.me.id, call, $("notes").value);
+  clearTimeout(timer);
+  timer = setTimeout(() => void save(call), 600);
+  drawDo();
+}
+async function save(call) {
+  const text = drafts.get(call);
+  if (text === undefined || sent.has(call)) return;
+  try {
+    await link.ask("notes.set", { call, text });
+    saved(call, text);
+  } catch (failed) {
+    const known = desk.calls.get(call);
+    if (known) known.trouble = failed;
+    say("status", t("kept"));
+  }
+  draw();
+}
+function saved(call, text) {
+  const known = desk.calls.get(call);
+  if (known) { known.notes = text; known.trouble = undefined; known.saved = true; }
+  if (drafts.get(call) === text) drafts.delete(call);
+  void erase(desk.me.id, call, text);
+}
+async function done() {
+  const call = desk.call;
+  if (!call || phase(call) !== "wrapup" || sent.has(call.pop.call)) return;
+  const id = call.pop.call, notes = $("notes").value;
+  const disposition = $("outcome").value.split(/[›>/]/).map((s) => s.trim()).filter(Boolean).slice(0, 16);
+  clearTimeout(timer);
+  sent.add(id);
+  drafts.set(id, notes);
+  await keep(desk.me.id, id, notes);
+  draw();
+  try {
+    await link.ask("wrapup.submit", { call: id, disposition, notes, ticket: $("ticket").checked });
+    saved(id, notes);
+    remember(disposition.join(" › "));
+    forms.delete(id);
+    desk.finish(id, link.now());
+    if (!desk.call) $("find").focus();
+  } catch (failed) {
+    call.problem = failed;
+    say("alert", because(failed));
+  }
+  sent.delete(id);
+  draw();
+}
+// The outcomes that this agent used last are offered first; outcomes are words of the company, not of the caller.
+const outcomes = () => { try { return JSON.parse(localStorage.getItem("outcomes")) ?? []; } catch { return []; } };
+function remember(path) { if (path) localStorage.setItem("outcomes", JSON.stringify([path, ...outcomes().filter((o) => o !== path)].slice(0, 20))); }
+
+async function choose(call, candidate) {
+  try { await link.ask("candidate.choose", { call, candidate }); } catch (failed) { say("alert", because(failed)); }
+}
+
+// The document.
+function draw() {
+  if (!desk.me) return;
+  const call = desk.call, now = link.now();
+  if (desk.gone && (call || now > desk.gone.until)) desk.gone = undefined;
+  const away = frozen ? { us: true, at: frozen } : desk.switchAway && { at: Date.parse(desk.switchAway.since) };
+  const is = !desk.agent.active ? "elsewhere" : call ? phase(call) : desk.gone ? "gone" : "idle";
+  $("desk").dataset.is = is;
+  $("desk").dataset.away = away ? "yes" : "no";
+  document.title = is === "ringing" ? `${t("ringing")} – ${call.pop.title ?? ""}` : "Linecard";
+  put($("me"), `${desk.me.name ?? desk.me.id} · ${t(`state.${desk.agent.state}`)}`);
+  drawLinks(away);
+  drawStrip(is, call);
+  fill($("lane"), [desk.others().map((c) => [c.pop.call, phase(c), nameOf(c.pop), c.pop.number]), is, call?.pop.role, call?.state.agents, call?.pop.attributes], () => lane(call));
+  drawFacts(is, call);
+  drawDo();
+  tick();
+}
+function drawLinks(away) {
+  const down = [...desk.links.values()].filter((l) => !l.up && l.kind === "system");
+  const picture = [away, down.map((l) => l.id)];
+  fill($("links"), picture, () => {
+    if (away) return [el("span", "red", icon("cut"), t(away.us ? "away.us" : "away.switch", { t: timeOfDay(away.at) }))];
+    if (!down.length) return [el("span", "green", icon("ok"), t("all-well"))];
+    return down.map((l) => el("span", "red", icon("cut"), t("away.system", { s: l.id })));
+  });
+}
+const icons = { ringing: "ring", dialling: "talk", talking: "talk", holding: "hold", wrapup: "pen" };
+function drawStrip(is, call) {
+  const pop = call?.pop ?? (is === "gone" ? desk.gone.call.pop : undefined);
+  const answer = pop?.card.answer.state;
+  let head = t("waiting");
+  if (is === "elsewhere") head = t("elsewhere");
+  else if (is === "gone") head = t(`gone.${desk.gone.reason}`);
+  else if (pop) head = nameOf(pop) ?? (pop.chosen === null ? t("unnamed") : answer === "pending" ? t("asking") : answer === "absent" ? t("absent")
+    : answer === "ambiguous" ? t("ambiguous", { n: pop.card.candidates.length }) : answer === "unavailable" ? t("no-answer-yet") : t("unnamed"));
+  put($("name"), head);
+  put($("tag"), pop ? t(`role.${pop.role}`, {}, "") : "");
+  fill($("number"), pop?.number, () => number(pop?.number));
+  put($("line"), pop ? [pop.brand, pop.title ?? pop.line?.display, pop.queue?.label].filter(Boolean).join(" · ") : "");
+  const keyed = Object.values(pop?.attributes ?? {}).join(", ");
+  const waited = pop?.waited_since && call && Date.parse(call.state.answered_at ?? call.state.since ?? pop.at) - Date.parse(pop.waited_since);
+  fill($("more"), [waited, keyed], () => [
+    waited > 999 ? el("span", "", el("i", "", t("waited")), clock(waited)) : "", keyed ? el("span", "", el("i", "", t("keyed")), keyed) : "",
+  ].filter(Boolean));
+  fill($("word"), is, () => (icons[is] ? [icon(icons[is]), t(is)] : []));
+  $("here").hidden = is !== "elsewhere";
+  $("done").hidden = is !== "wrapup";
+  $("done").disabled = !!call && sent.has(call.pop.call);
+}
+function lane(call) {
+  const others = desk.others().map((c) => {
+    const b = button("", () => { desk.show(c.pop.call); draw(); }, c.pop.call, phase(c) === "ringing" ? "ring" : "");
+    b.append(icon(icons[phase(c)] ?? "dash"), t(phase(c)), " ", nameOf(c.pop) ?? "", " ", ...number(c.pop.number));
+    return b;
+  });
+  if (others.length) return others;
+  const names = (call?.state.agents ?? []).filter((a) => a.agent !== desk.me.id);
+  return names.map((a) => el("span", "", `${a.name ?? a.agent} · ${t(a.state)}`));
+}
+function drawFacts(is, call) {
+  const keptHere = call ? [] : [...drafts];
+  fill($("facts"), [is === "idle" || is === "gone" || is === "elsewhere", call?.pop.pop, call?.pop.card, call?.pop.chosen, keptHere], () => {
+    if (!call) {
+      const list = keptHere.map(([id, text]) => el("div", "kept", el("p", "", text), button(t("erase"), () => { drafts.delete(id); void keep(desk.me.id, id, text).then(() => erase(desk.me.id, id, text)); draw(); }, id)));
+      return [list.length ? el("section", "block tall", el("h2", "", t("kept.title")), ...list) : el("p", "quiet", t("idle.facts"))];
+    }
+    const { card, chosen, call: id } = call.pop;
+    const made = [];
+    if (card.answer.state === "ambiguous") made.push(candidates(id, card.candidates, chosen));
+    if (card.answer.state === "unavailable") made.push(el("p", "quiet red", icon("cut"), card.answer.reason ?? t("no-answer-yet")));
+    return made.concat(card.blocks.map(block));
+  });
+  tickAges();
+}
+function candidates(call, list, chosen) {
+  const box = el("ul", "list");
+  box.setAttribute("role", "listbox");
+  box.setAttribute("aria-label", t("who"));
+  const options = [...list.map((c, i) => ({ c, key: String(i + 1) })), { c: null, key: "0" }];
+  box.append(...options.map(({ c, key }, i) => {
+    const o = el("li", "row", el("kbd", "", key), el("b", "", c ? c.name ?? c.id : t("none-of-these")), el("span", "hint", c?.reason), el("span", "source", c?.link.system));
+    o.setAttribute("role", "option");
+    o.setAttribute("aria-selected", String(chosen === (c?.id ?? null)));
+    o.tabIndex = i === 0 ? 0 : -1;
+    o.dataset.key = `who ${key}`;
+    o.onclick = () => void choose(call, c?.id ?? null);
+    return o;
+  }));
+  box.onkeydown = (e) => {
+    if (composing(e)) return;
+    const all = [...box.children], at = all.indexOf(document.activeElement);
+    if (e.key === "ArrowDown") all[Math.min(at + 1, all.length - 1)].focus();
+    else if (e.key === "ArrowUp") all[Math.max(at - 1, 0)].focus();
+    else if (e.key === "Enter" || e.key === " ") all[at]?.click();
+    else if (/^\d$/.test(e.key)) options.forEach(({ key }, i) => { if (key === e.key) all[i].click(); });
+    else return;
+    e.preventDefault();
+  };
+  return el("section", "block who-is", el("h2", "", t("who")), box);
+}
+function block(b) {
+  const title = b.title ?? b.kind;
+  const shown = b.state === "fresh" || b.state === "stale";
+  const mark = b.state === "stale" ? icon("clock") : b.state === "unavailable" ? icon("cut") : "";
+  const source = el("span", `source ${b.state}`, mark, b.system, " · ", shown && b.asked_at ? el("time") : "", shown ? "" : t(`block.${b.state}`), b.state === "stale" ? ` · ${t("block.stale")}` : "");
+  if (shown && b.asked_at) source.querySelector("time").dataset.at = b.asked_at;
+  let inside;
+  if (b.state === "pending" || b.state === "ambiguous") inside = [1, 2, 3].map((n) => el("div", `row bar b${n}`, el("u"), el("u")));
+  else if (b.state === "absent") inside = [el("p", "word", t("block.absent"))];
+  else if (b.state === "unavailable") inside = [el("p", "word red", "— ", b.reason ?? ""), el("p", "hint", t("unavailable.text"))];
+  else inside = Array.isArray(b.body) ? rows(b.body) : fields(b.body ?? {});
+  const box = el("section", `block ${b.state}`, el("h2", "", title, source), el("div", "inside", ...inside));
+  // Rows beyond the reserved ones scroll inside the block, also by keyboard; the page around it does not move.
+  if (shown) { box.lastChild.tabIndex = 0; box.lastChild.dataset.key = `${b.system} ${b.kind}`; box.lastChild.setAttribute("role", "group"); box.lastChild.setAttribute("aria-label", title); }
+  return box;
+}
+function rows(list) {
+  if (!list.length) return [el("p", "word", t("block.absent"))];
+  return list.slice(0, 50).map((item) => {
+    if (typeof item !== "object" || item === null) return el("div", "row", String(item));
+    const plain = Object.entries(item).filter(([k, v]) => v !== null && typeof v !== "object" && !["currency", "url", "type"].includes(k));
+    const main = ["subject", "title", "name", "item", "product"].find((k) => item[k]) ?? plain.find(([k]) => k !== "id")?.[0] ?? "id";
+    const tag = ["status", "state"].find((k) => item[k]);
+    const rest = plain.filter(([k]) => k !== main && k !== tag && k !== "id").map(([k, v]) => value(k, v, item)).join(" · ");
+    return el("div", "row", tag ? el("span", "tag", String(item[tag])) : "", el("b", "", item.id && main !== "id" ? `#${item.id} ` : "", String(item[main] ?? "—")), el("span", "source", rest));
+  });
+}
+const fields = (facts) => Object.entries(facts).filter(([k]) => k !== "currency" && k !== "id" && k !== "type").map(([k, v], i) =>
+  el("div", i ? "pair" : "pair first", el("i", "", label(k)), el("b", "", value(k, v, facts))));
+
+function drawDo() {
+  const call = desk.call, id = call?.pop.call ?? "";
+  const notes = $("notes");
+  if (drawn !== id) { // another call, other words; the same call never has its words changed under the hand
+    drawn = id;
+    notes.value = call ? drafts.get(id) ?? call.notes : "";
+    notes.dataset.call = id;
+    const form = forms.get(id) ?? { outcome: "", ticket: false };
+    $("outcome").value = form.outcome;
+    $("ticket").checked = form.ticket;
+    $("outcomes").replaceChildren(...outcomes().map((o) => Object.assign(document.createElement("option"), { value: o })));
+  } else if (call && drafts.has(id) && !notes.value && document.activeElement !== notes) notes.value = drafts.get(id);
+  for (const field of [notes, $("outcome"), $("ticket")]) field.disabled = !call || sent.has(id);
+  notes.placeholder = t("notes.hint");
+  const unsaved = drafts.has(id);
+  fill($("saved"), [unsaved, call?.saved, call?.trouble?.code, !!frozen], () => {
+    if (!call) return [];
+    if (unsaved) return [t(call.trouble?.code === "unknown-call" ? "too-late" : frozen || call.trouble ? "kept" : "saving")];
+    return call.saved ? [icon("ok"), t("saved")] : [];
+  });
+  fill($("others"), call?.pop.notes, () => (call?.pop.notes?.length ? [el("p", "head", t("others")), ...call.pop.notes.map((n) => el("p", "said", el("i", "", `${n.agent} `), n.text))] : []));
+  put($("do-says"), call?.problem ? because(call.problem) : sent.has(id) ? t("sending") : "");
+}
+
+// One clock for the page.
+function tick() {
+  const call = desk.call, is = $("desk").dataset.is, away = frozen || desk.switchAway;
+  const now = frozen ?? (desk.switchAway ? Date.parse(desk.switchAway.since) : link.now());
+  let text = "", part = 0;
+  if (call && is === "wrapup") {
+    const { since, until } = call.state.wrapup, left = Date.parse(until) - link.now();
+    text = `${clock(left)} ${t("left")}`;
+    part = Math.max(0, Math.min(1, left / (Date.parse(until) - Date.parse(since))));
+    if (left < 20_000 && left > 0 && !warned.has(call.pop.pop)) { warned.add(call.pop.pop); say("status", t("say.wrap")); }
+  } else if (call) text = (away ? "≈ " : "") + clock(now - Date.parse(call.state.since ?? call.pop.at ?? link.now()));
+  put($("clock"), text);
+  $("left").firstElementChild.style.setProperty("width", `${(part * 100).toFixed(1)}%`);
+  if (desk.gone && link.now() > desk.gone.until) draw();
+}
+const tickAges = () => { for (const e of $("facts").querySelectorAll("time")) { put(e, age(link.now() - Date.parse(e.dataset.at))); e.title = new Date(e.dataset.at).toLocaleString(language()); } };
+
+// Dial and find: a panel beside the call, never over the strip.
+function panel() {
+  const box = $("panel");
+  if (!box.open) box.show();
+  $("query").focus();
+}
+async function dial(body) {
+  put($("panel-says"), t("sending"));
+  try { await link.ask("dial", body); put($("panel-says"), t("dialled")); } catch (failed) { put($("panel-says"), because(failed)); }
+}
+async function search() {
+  const query = $("query").value.trim(), call = desk.call?.pop.call;
+  if (!query) return;
+  put($("panel-says"), t("sending"));
+  try {
+    const { candidates: found = [] } = await link.ask("customer.search", call ? { call, query } : { query });
+    put($("panel-says"), found.length ? "" : t("found-none"));
+    $("results").replaceChildren(...found.map((c) => {
+      const li = el("li", "row", el("b", "", c.name ?? c.id), el("span", "hint", c.reason), el("span", "source", c.link.system));
+      if (call) li.append(button(t("choose"), () => { void choose(call, c.id); $("panel").close(); }));
+      if (/^https?:\/\//.test(c.url ?? "")) { const a = el("a", "", t("open")); a.href = c.url; a.target = "_blank"; a.rel = "noopener noreferrer"; li.append(a); }
+      return li;
+    }));
+  } catch (failed) { put($("panel-says"), because(failed)); }
+}
+
+// Keys. While an input method composes, Enter and function keys belong to it.
+const composing = (e) => e.isComposing || e.key === "Process" || e.keyCode === 229;
+addEventListener("keydown", (e) => {
+  if (composing(e) || $("desk").hidden) return;
+  if (e.key === "F2" && e.shiftKey) { show("do"); $("outcome").focus(); }
+  else if (e.key === "F2") { show("do"); $("notes").focus(); }
+  else if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === "k") panel();
+  else if ((e.ctrlKey || e.metaKey) && e.key === "Enter") void done();
+  else if (e.key === "Escape" && $("panel").open) { $("panel").close(); $("find").focus(); }
+  else return;
+  e.preventDefault();
+});
+function show(which) {
+  tab = which;
+  $("body").dataset.tab = tab;
+  for (const name of ["facts", "do"]) { $(`tab-${name}`).setAttribute("aria-selected", String(tab === name)); $(`tab-${name}`).tabIndex = tab === name ? 0 : -1; }
+}
+$("tabs").onkeydown = (e) => { if (e.key === "ArrowRight" || e.key === "ArrowLeft") { show(tab === "facts" ? "do" : "facts"); $(`tab-${tab}`).focus(); } };
+$("tab-facts").onclick = () => show("facts");
+$("tab-do").onclick = () => show("do");
+$("notes").oninput = typed;
+for (const field of ["outcome", "ticket"]) $(field).oninput = () => forms.set(drawn, { outcome: $("outcome").value, ticket: $("ticket").checked });
+$("done").onclick = () => void done();
+$("find").onclick = panel;
+$("shut").onclick = () => { $("panel").close(); $("find").focus(); };
+$("ask").onsubmit = (e) => { e.preventDefault(); void search(); };
+$("dial").onclick = () => { const text = $("query").value.trim(); if (text) void dial({ number: text }); };
+$("pad").append(..."123456789*0#".split("").map((digit) => button(digit, () => { $("query").value += digit; })));
+$("here").onclick = () => { link.active = true; link.ask("screen.activate").catch((failed) => say("alert", because(failed))); };
+$("leave").onclick = () => { sessionStorage.removeItem("token"); location.reload(); };
+$("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+$("lang").onclick = () => { otherLanguage(); words(); draw(); };
+function theme(which) { localStorage.setItem("theme", which); document.documentElement.dataset.theme = which; }
+function words() {
+  document.documentElement.lang = language();
+  for (const e of document.querySelectorAll("[data-t]")) put(e, t(e.dataset.t));
+  for (const e of document.querySelectorAll("[data-l]")) { e.setAttribute("aria-label", t(e.dataset.l)); if (e.tagName === "BUTTON") e.title = t(e.dataset.l); }
+  put($("lang"), t("lang"));
+}
+function door(text) {
+  $("desk").hidden = true;
+  $("door").hidden = false;
+  put($("door-says"), text);
+}
+function enter(token) { sessionStorage.setItem("token", token); put($("door-says"), t("door.connecting")); link.open(token); }
+$("door").onsubmit = (e) => { e.preventDefault(); const token = $("token").value.trim(); $("token").value = ""; if (token) enter(token); };
+
+document.documentElement.dataset.theme = localStorage.getItem("theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+words();
+show("facts");
+setInterval(tick, 250);
+setInterval(tickAges, 5_000);
+document.addEventListener("visibilitychange", () => { tick(); tickAges(); });
+const token = sessionStorage.getItem("token");
+door("");
+if (token) enter(token);

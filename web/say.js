@@ -1,0 +1,71 @@
+// Words and figures as an agent reads them. Everything shown passes through here, and leaves as text, never as markup.
+import en from "./lang/en.js";
+import zh from "./lang/zh-CN.js";
+
+const languages = { en, "zh-CN": zh };
+let lang = localStorage.getItem("lang") || (navigator.language.startsWith("zh") ? "zh-CN" : "en");
+if (!languages[lang]) lang = "en";
+
+export const language = () => lang;
+export function otherLanguage() {
+  lang = lang === "en" ? "zh-CN" : "en";
+  localStorage.setItem("lang", lang);
+}
+
+/** The sentence under `key`, with {holes} filled. A key we do not have is answered with `otherwise`. */
+export function t(key, holes = {}, otherwise = key) {
+  const text = languages[lang][key];
+  return text === undefined ? otherwise : text.replace(/\{(\w+)\}/g, (_, hole) => holes[hole] ?? "");
+}
+
+/** Milliseconds as 0:42, 12:08 or 1:02:33. */
+export function clock(ms) {
+  const s = Math.max(0, Math.floor(ms / 1000));
+  const two = (n) => String(n).padStart(2, "0");
+  const h = Math.floor(s / 3600), m = Math.floor(s / 60) % 60;
+  return h ? `${h}:${two(m)}:${two(s % 60)}` : `${m}:${two(s % 60)}`;
+}
+
+/** How old a fact is, in steps of its own unit. */
+export function age(ms) {
+  if (ms < 10_000) return t("just-now");
+  if (ms < 60_000) return t("s-ago", { n: Math.floor(ms / 10_000) * 10 });
+  if (ms < 3_600_000) return t("min-ago", { n: Math.floor(ms / 60_000) });
+  return new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" }).format(new Date(Date.now() - ms));
+}
+
+export const timeOfDay = (ms) => new Intl.DateTimeFormat(lang, { timeStyle: "medium", hour12: false }).format(new Date(ms));
+
+/** A number in groups, as its class is read aloud. The gaps are margins, so that copying gives digits only. */
+export function groups(number) {
+  const digits = number?.display ?? "";
+  const cut = (...sizes) => {
+    const parts = [];
+    let at = 0;
+    for (const size of sizes) parts.push(digits.slice(at, (at += size)));
+    if (at < digits.length) parts.push(digits.slice(at));
+    return parts.filter(Boolean);
+  };
+  if (!/^[\d*]+$/.test(digits)) return digits ? [digits] : [];
+  if (number.class === "mobile" && digits.length === 11) return cut(3, 4, 4);
+  if (number.class === "shared-cost" || number.class === "toll-free") return cut(3, 3, 4);
+  if (number.class === "geographic" && digits.startsWith("0")) return /^0(10|2\d)/.test(digits) ? cut(3, 4, 4) : cut(4, 4, 4);
+  return [digits];
+}
+
+/** One value of a business system. Money comes as decimal text and stays exact as long as the browser can count it. */
+export function value(name, v, all) {
+  if (v === null || v === undefined || v === "") return "—";
+  if (typeof v === "boolean") return v ? "✓" : "—";
+  if (typeof v === "object") return JSON.stringify(v);
+  if (/^(balance|credit|total|amount|price|limit)/.test(name) && /^-?\d{1,13}(\.\d+)?$/.test(String(v))) {
+    const currency = /^[A-Z]{3}$/.test(all?.currency ?? "") ? all.currency : undefined;
+    const style = currency ? { style: "currency", currency, currencyDisplay: "narrowSymbol" } : { minimumFractionDigits: 2 };
+    return new Intl.NumberFormat(lang, style).format(Number(v));
+  }
+  return String(v);
+}
+
+/** The label of a field that a connector named: ours if we have a word for it, else its own with spaces. */
+export const label = (name) => t(`f.${name}`, {}, name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " "));
+export const because = (failed) => t(`code.${failed.code}`, {}, t("code.other"));
