@@ -81,7 +81,9 @@ impl Board {
             Said::BridgeLeave { leg, bridge } => {
                 self.with(desk, now, &leg, |l| facts::close(&mut l.bridges, &bridge, at, bit))
             }
-            Said::Hold { leg } => self.with(desk, now, &leg, |l| facts::open(&mut l.holds, (), at, bit)),
+            Said::Hold { leg } => {
+                self.with(desk, now, &leg, |l| l.ended.is_none() && facts::open(&mut l.holds, (), at, bit))
+            }
             // A REFER brings an Unhold without a Hold (trace d): there is nothing to close then.
             Said::Unhold { leg } => self.with(desk, now, &leg, |l| facts::close(&mut l.holds, &(), at, bit)),
             Said::QueueJoin { leg, queue } => {
@@ -261,11 +263,12 @@ impl Board {
         }
         self.adopt(desk, now, at, &to)?;
         self.tie_all(desk, now, &[by.as_ref(), Some(&to)]);
+        let (key, index) = *self.legs.get(&to.id)?;
         let by = match &by {
-            Some(by) => Some(self.legs.get(&by.id)?.1),
+            // The dialling leg's call may be over, and takes nobody in: then it is not known who dials.
+            Some(by) => Some(self.legs.get(&by.id).filter(|(there, _)| *there == key)?.1),
             None => None,
         };
-        let (key, index) = *self.legs.get(&to.id)?;
         let leg = self.leg_mut((key, index))?;
         match &mut leg.dial {
             // A request of ours made an empty one; and the second feed may know what the first did not.
@@ -322,7 +325,7 @@ impl Board {
             self.bridges.insert(bridge.clone(), key);
         }
         self.with(desk, now, &leg, |l| {
-            let new = facts::open(&mut l.bridges, bridge.clone(), at, bit);
+            let new = l.ended.is_none() && facts::open(&mut l.bridges, bridge.clone(), at, bit);
             if new {
                 // In a queue's list on ARI until something else is said; being bridged is that.
                 for (_, span) in &mut l.queues {
@@ -350,7 +353,7 @@ impl Board {
     ) -> Option<u32> {
         let mut joined = false;
         let key = self.with(desk, now, leg, |l| {
-            joined = facts::open(&mut l.queues, queue.clone(), at, bit);
+            joined = l.ended.is_none() && facts::open(&mut l.queues, queue.clone(), at, bit);
             if joined {
                 for (other, span) in &mut l.queues {
                     if *other != queue {
@@ -360,7 +363,9 @@ impl Board {
             }
             joined
         })?;
-        self.appear(desk, now, key);
+        if self.calls.get(&key).is_some_and(|c| c.over.is_none() && c.facts.is_call()) {
+            self.appear(desk, now, key);
+        }
         if let Some(shown) = self.calls.get_mut(&key).and_then(|c| c.shown.as_mut()) {
             shown.face.queue = Some(queue.clone());
             shown.face.queued_at = shown.face.queued_at.or(at.wall);
@@ -592,11 +597,17 @@ impl Board {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.facts.last = call.facts.last.later(at);
         call.heard = now.mono;
-        let quiet = call.facts.legs.iter().filter(|l| l.real()).all(|l| !l.live());
+        let quiet = call.facts.quiet();
+        if !quiet && call.shown.is_none() {
+            // What looked over has been tied to something that lives.
+            call.over = None;
+        }
         if call.shown.is_none() {
             let trunk = call.facts.legs.iter().any(|l| l.kind == Kind::Trunk);
             // A trunk leg is always a record, even one that nothing ever tied to anything.
             if call.facts.is_call() || (quiet && trunk) {
+                // It may have looked over already: a second feed told late what made it a call.
+                call.over = None;
                 self.appear(desk, now, key);
             } else if quiet && call.over.is_none() {
                 call.over = Some(now.mono);
@@ -640,14 +651,14 @@ impl Board {
             && due <= now.mono
         {
             self.over.pop_front();
-            self.forget(desk, key);
+            self.forget(desk, due, key);
         }
     }
 
-    fn forget(&mut self, desk: &mut Desk, key: u32) {
-        // A leg that only looked over (an unshown one that was tied into a living call) has gone on under another key.
-        let Some(call) = self.calls.get(&key) else { return };
-        if call.over.is_none() {
+    fn forget(&mut self, desk: &mut Desk, due: Mono, key: u32) {
+        // What only looked over goes on, and has a later place in the queue when it ends.
+        let ended = self.calls.get(&key).and_then(|c| c.over);
+        if ended.is_none_or(|at| at.plus_ms(KEEP_MS) > due) {
             return;
         }
         let Some(call) = self.calls.remove(&key) else { return };

@@ -105,6 +105,15 @@ impl Facts {
         })
     }
 
+    /// Nothing of it lives: no party's leg, or where there never was one, no leg at all.
+    #[must_use]
+    pub fn quiet(&self) -> bool {
+        match self.legs.iter().any(Leg::real) {
+            true => self.legs.iter().filter(|l| l.real()).all(|l| !l.live()),
+            false => self.legs.iter().all(|l| l.ended.is_some()),
+        }
+    }
+
     #[must_use]
     pub fn direction(&self) -> Option<Direction> {
         let trunk = |incoming: bool| self.legs.iter().any(|l| l.kind == Kind::Trunk && l.incoming == incoming);

@@ -16,6 +16,8 @@ mod judge;
 mod merge;
 pub mod record;
 mod standing;
+#[cfg(test)]
+mod stories;
 
 pub use book::Book;
 pub use call::Checkpoint;

@@ -327,14 +327,15 @@ fn reason(facts: &Facts, offer: usize) -> Withdrawal {
     if leg.refused() {
         return Withdrawal::Rejected;
     }
-    let elsewhere = facts.offers.iter().enumerate().any(|(i, o)| i != offer && o.state == OfferState::Talking)
-        || facts.legs.iter().enumerate().any(|(other, l)| {
-            let dialler = facts.dialler(index);
+    let dialler = facts.dialler(index);
+    // Another phone that the same party called at the same time, and that answered.
+    let elsewhere = dialler.is_some()
+        && facts.legs.iter().enumerate().any(|(other, l)| {
+            let since = leg.dial.as_ref().map_or(leg.created, |d| d.at);
             other != index
                 && l.real()
-                && l.up.is_some()
                 && l.live()
-                && dialler.is_some()
+                && l.up.is_some_and(|up| since.until(up))
                 && facts.dialler(other) == dialler
         });
     match facts.dial_status(index) {

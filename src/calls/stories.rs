@@ -1,0 +1,530 @@
+//! Stories of the book that no recording tells: restarts, snapshots, late facts, asked-for dials, and storms of nonsense.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use proptest::prelude::*;
+
+use super::{
+    Book, Checkpoint, Directory, Event, Feed, Record, Said, What,
+    book::{KEEP_MS, Rules, Settings},
+    change::{Role, Withdrawal},
+    command::{Dial, RequestId},
+    directory::Agent,
+    event::{BridgeKind, Caller, DialStatus, Leg, LegState, Snapshot, SnapshotBridge, SnapshotLeg, SnapshotWaiting},
+    face::CallState,
+    record::{End, Origin, Outcome, Quality, Reference},
+};
+use crate::{
+    numbers::{Plan, TrunkMap},
+    words::{CallId, Mono, Now, SwitchId, Wall},
+};
+
+fn settings() -> Settings {
+    let agent = |id: &str, devices: &[&str]| Agent {
+        id: id.into(),
+        name: None,
+        tenant: "default".into(),
+        teams: Vec::new(),
+        roles: Vec::new(),
+        devices: devices.iter().map(|d| (*d).to_owned()).collect(),
+        ids: HashMap::new(),
+    };
+    let rules = Rules {
+        tenant: "default".into(),
+        zone: None,
+        plan: Plan::new("CN", Some("21")),
+        trunks: vec!["PJSIP/trunk*".to_owned()],
+        internal: vec!["100X".to_owned()],
+        variables: BTreeMap::from([("CTI_ACCOUNT".to_owned(), "ivr.account".to_owned())]),
+    };
+    Settings {
+        directory: Arc::new(Directory::new(vec![agent("1001", &["1001", "2001"]), agent("1002", &["1002"])])),
+        trunks: Arc::new(TrunkMap::default()),
+        switches: HashMap::from([(switch(), rules)]),
+        arrival_times: true,
+    }
+}
+
+fn switch() -> SwitchId {
+    "pbx1".into()
+}
+
+/// Seconds since some moment.
+fn at(seconds: u64) -> Now {
+    Now {
+        wall: Wall(1_795_347_846_000 + i64::try_from(seconds).unwrap() * 1000),
+        mono: Mono(1_000_000_000 + seconds * 1_000_000),
+    }
+}
+
+/// A book with its changes drained after every event.
+struct Desk {
+    book: Book,
+    said: Vec<(CallId, What)>,
+}
+
+impl Desk {
+    fn new() -> Self {
+        Self { book: Book::new(settings()), said: Vec::new() }
+    }
+    fn take(&mut self, seconds: u64, said: Said) -> &mut Self {
+        self.heard(seconds, Feed::Ami, said)
+    }
+    fn heard(&mut self, seconds: u64, feed: Feed, said: Said) -> &mut Self {
+        self.book.take(at(seconds), &switch(), feed, Event { at: None, said });
+        self.drain()
+    }
+    fn drain(&mut self) -> &mut Self {
+        while let Some(change) = self.book.next_change() {
+            self.said.push((change.call, change.what));
+        }
+        self
+    }
+    fn news(&mut self) -> Vec<What> {
+        self.said.drain(..).map(|(_, what)| what).collect()
+    }
+    fn only(&self) -> CallId {
+        let mut open: Vec<CallId> = self.book.open_calls().map(|f| f.call).collect();
+        assert_eq!(open.len(), 1);
+        open.remove(0)
+    }
+    /// A customer comes in, waits in `support`, and 1001's phone rings with it.
+    fn ringing(&mut self) -> &mut Self {
+        self.take(0, new_leg("100.1", "PJSIP/trunk-1", LegState::Calling, "13800138000", "4008001234"))
+            .take(1, Said::QueueJoin { leg: leg("100.1", "PJSIP/trunk-1"), queue: "support".into() })
+            .take(2, new_leg("100.2", "PJSIP/1001-2", LegState::Down, "1001", "s"))
+            .take(2, dial(Some(("100.1", "PJSIP/trunk-1")), ("100.2", "PJSIP/1001-2"), "PJSIP/1001"))
+            .take(2, Said::State { leg: leg("100.2", "PJSIP/1001-2"), state: LegState::Ringing })
+    }
+    fn talking(&mut self) -> &mut Self {
+        self.ringing()
+            .take(4, Said::State { leg: leg("100.2", "PJSIP/1001-2"), state: LegState::Up })
+            .take(4, enter("100.2", "PJSIP/1001-2", "b1"))
+            .take(4, enter("100.1", "PJSIP/trunk-1", "b1"))
+    }
+    fn hang_up(&mut self, seconds: u64) -> &mut Self {
+        self.take(seconds, Said::HangupRequest { leg: leg("100.1", "PJSIP/trunk-1"), cause: Some(16) })
+            .take(seconds, gone("100.1", "PJSIP/trunk-1", 16))
+            .take(seconds, gone("100.2", "PJSIP/1001-2", 16))
+    }
+}
+
+fn leg(id: &str, name: &str) -> Leg {
+    Leg { id: id.to_owned(), name: name.to_owned(), linked: None, sip_call_id: None }
+}
+
+fn new_leg(id: &str, name: &str, state: LegState, number: &str, dialled: &str) -> Said {
+    Said::NewLeg {
+        leg: leg(id, name),
+        state,
+        caller: Caller { number: Some(number.into()), name: None },
+        dialled: Some(dialled.into()).filter(|d: &crate::private::Private<String>| d.expose() != "s"),
+        created: None,
+    }
+}
+
+fn dial(by: Option<(&str, &str)>, to: (&str, &str), number: &str) -> Said {
+    Said::DialBegin {
+        by: by.map(|(id, name)| leg(id, name)),
+        to: leg(to.0, to.1),
+        dialled: Some(number.into()),
+        presented: None,
+    }
+}
+
+fn enter(id: &str, name: &str, bridge: &str) -> Said {
+    Said::BridgeEnter { leg: leg(id, name), bridge: bridge.into(), kind: BridgeKind::Mixing }
+}
+
+fn gone(id: &str, name: &str, cause: u16) -> Said {
+    Said::Hangup { leg: leg(id, name), cause: Some(cause), text: None }
+}
+
+fn listed(id: &str, name: &str, application: &str, data: &str) -> SnapshotLeg {
+    SnapshotLeg {
+        leg: leg(id, name),
+        state: LegState::Up,
+        created: Some(at(0).wall),
+        caller: Caller { number: Some("13800138000".into()), name: None },
+        connected: Caller::default(),
+        dialled: Some("4008001234".into()),
+        application: application.into(),
+        data: data.into(),
+    }
+}
+
+fn snapshot(legs: Vec<SnapshotLeg>, bridged: bool, asked: Option<Mono>) -> Said {
+    let names = legs.iter().map(|l| l.leg.id.clone()).collect();
+    let bridges = bridged.then(|| SnapshotBridge { id: "b1".into(), kind: BridgeKind::Mixing, legs: names });
+    Said::Snapshot(Snapshot {
+        feed: Feed::Ami,
+        legs,
+        bridges: bridges.into_iter().collect(),
+        asked,
+        waiting: Vec::new(),
+    })
+}
+
+fn call_in_talk() -> Vec<SnapshotLeg> {
+    vec![
+        listed("100.1", "PJSIP/trunk-1", "Queue", "support,,,,120"),
+        listed("100.2", "PJSIP/1001-2", "AppQueue", "(Outgoing Line)"),
+    ]
+}
+
+/// What is committed, as it comes back from disk.
+fn durable(checkpoint: &Checkpoint) -> Checkpoint {
+    serde_json::from_str(&serde_json::to_string(checkpoint).unwrap()).unwrap()
+}
+
+#[test]
+fn a_restart_finds_the_same_call_and_counts_offers_on() {
+    let mut before = Desk::new();
+    let id = before.talking().only();
+    let kept = durable(&before.book.checkpoint(id).unwrap());
+
+    let mut after = Desk::new();
+    after.book.restore(vec![kept.clone(), kept]);
+    assert_eq!(after.drain().news(), []);
+    assert_eq!(after.only(), id);
+    after.take(60, snapshot(call_in_talk(), true, None));
+    assert_eq!(after.news(), [], "nothing new happened to anybody");
+    assert_eq!(after.book.face(id).unwrap().agents[0].offer.ordinal, 1);
+
+    after.take(70, new_leg("170.3", "PJSIP/1002-3", LegState::Down, "1002", "s"));
+    after.take(70, dial(Some(("100.1", "PJSIP/trunk-1")), ("170.3", "PJSIP/1002-3"), "1002"));
+    after.take(70, Said::State { leg: leg("170.3", "PJSIP/1002-3"), state: LegState::Ringing });
+    assert!(matches!(&after.news()[..], [What::Offered(o)] if o.ordinal == 2));
+    after.take(71, gone("170.3", "PJSIP/1002-3", 0)).hang_up(72);
+    assert!(matches!(
+        &after.news()[..],
+        [What::Withdrawn { reason: Withdrawal::CallerGone, .. }, What::Cleared { .. }, What::Ended]
+    ));
+    let record = after.book.record(id).unwrap();
+    assert_eq!((record.quality, record.end, record.outcome), (Quality::Estimated, End::Seen, Some(Outcome::Answered)));
+    assert_eq!(record.customer.unwrap().e164.unwrap().expose(), "+8613800138000");
+}
+
+#[test]
+fn what_ended_while_we_were_away_is_lost_and_says_what_was_known() {
+    let mut before = Desk::new();
+    let id = before.talking().only();
+    let kept = durable(&before.book.checkpoint(id).unwrap());
+    let mut after = Desk::new();
+    after.book.restore(vec![kept]);
+    after.take(60, snapshot(Vec::new(), false, None));
+    assert!(matches!(&after.news()[..], [What::Cleared { .. }, What::Ended]));
+    let record = after.book.record(id).unwrap();
+    assert_eq!((record.end, record.outcome, record.ended_by), (End::Lost, Some(Outcome::Answered), None));
+    assert_eq!(record.quality, Quality::Estimated);
+    assert_eq!(after.book.open_calls().count(), 0);
+}
+
+#[test]
+fn a_snapshot_adopts_what_it_finds_once_and_loses_what_is_gone() {
+    let mut desk = Desk::new();
+    desk.take(9, snapshot(call_in_talk(), true, None));
+    let news = desk.news();
+    assert!(matches!(&news[0], What::Appeared), "{news:?}");
+    assert!(news.iter().any(|w| matches!(w, What::Established(o) if o.agent.as_str() == "1001")), "{news:?}");
+    let id = desk.only();
+    assert_eq!(desk.book.face(id).unwrap().queue.as_deref(), Some("support"));
+    assert_eq!(desk.book.face(id).unwrap().state, CallState::Talking);
+    desk.take(10, snapshot(call_in_talk(), true, None));
+    assert_eq!(desk.news(), [], "the same list again");
+    desk.hang_up(20);
+    let record = desk.book.record(id).unwrap();
+    assert_eq!(record.started_at, Some(at(0).wall));
+    assert_eq!((record.answered_at, record.talk_ms, record.quality), (None, None, Quality::Estimated));
+    assert_eq!(record.agents.unwrap().len(), 1);
+}
+
+#[test]
+fn a_caller_who_waits_is_adopted_into_the_queue() {
+    let mut desk = Desk::new();
+    let waiting = vec![SnapshotWaiting { leg: "100.1".into(), queue: "support".into(), wait_ms: Some(3000) }];
+    let legs = vec![listed("100.1", "PJSIP/trunk-1", "Queue", "support,,,,120")];
+    desk.take(9, Said::Snapshot(Snapshot { feed: Feed::Ami, legs, bridges: Vec::new(), asked: None, waiting }));
+    assert_eq!(desk.news(), [What::Appeared, What::Queued { queue: "support".into() }]);
+    let id = desk.only();
+    desk.take(12, Said::HangupRequest { leg: leg("100.1", ""), cause: None }).take(12, gone("100.1", "", 0));
+    assert_eq!(desk.book.record(id).unwrap().outcome, Some(Outcome::Abandoned));
+}
+
+#[test]
+fn a_call_heard_of_since_the_lists_were_asked_for_is_not_lost() {
+    let mut desk = Desk::new();
+    desk.ringing();
+    desk.take(3, snapshot(Vec::new(), false, Some(at(1).mono)));
+    assert_eq!(desk.book.open_calls().count(), 1);
+    desk.take(9, snapshot(Vec::new(), false, Some(at(8).mono)));
+    assert_eq!(desk.book.open_calls().count(), 0);
+}
+
+#[test]
+fn a_dial_that_was_asked_for_is_known_by_its_first_leg() {
+    let mut desk = Desk::new();
+    let reference = Reference { system: "redmine".into(), kind: "ticket".into(), id: "7".into() };
+    desk.book.expect(
+        at(0),
+        Dial {
+            request: RequestId("lc-1".into()),
+            tenant: "default".into(),
+            switch: switch(),
+            agent: "1001".into(),
+            device: "PJSIP/1001".into(),
+            number: "13800138000".into(),
+            reference: Some(reference.clone()),
+        },
+    );
+    desk.take(1, new_leg("lc-1", "PJSIP/1001-1", LegState::Down, "1001", "s"));
+    assert_eq!(desk.news(), [What::Appeared, What::Launched { request: RequestId("lc-1".into()) }]);
+    let face = desk.book.face(desk.only()).unwrap();
+    assert_eq!((face.origin, face.reference.as_ref()), (Origin::ClickToDial, Some(&reference)));
+    assert_eq!(face.customer.as_ref().unwrap().e164.as_ref().unwrap().expose(), "+8613800138000");
+    let id = face.call;
+    desk.take(1, dial(None, ("lc-1", "PJSIP/1001-1"), "1001"));
+    desk.take(2, Said::State { leg: leg("lc-1", ""), state: LegState::Ringing });
+    assert!(matches!(&desk.news()[..], [What::Offered(o)] if o.role == Role::Outbound));
+    desk.take(9, gone("lc-1", "", 19));
+    assert!(matches!(&desk.news()[..], [What::Withdrawn { reason: Withdrawal::NoAnswer, .. }, What::Ended]));
+    let record = desk.book.record(id).unwrap();
+    assert_eq!((record.outcome, record.origin), (Some(Outcome::AgentUnreached), Origin::ClickToDial));
+    assert_eq!(record.reference, Some(reference));
+}
+
+#[test]
+fn two_phones_of_one_agent_are_one_offer_and_the_colleague_s_is_taken_back() {
+    let mut desk = Desk::new();
+    desk.ringing();
+    desk.news();
+    for (id, name) in [("100.3", "PJSIP/2001-3"), ("100.4", "PJSIP/1002-4")] {
+        desk.take(2, new_leg(id, name, LegState::Down, "x", "s"))
+            .take(2, dial(Some(("100.1", "PJSIP/trunk-1")), (id, name), name))
+            .take(2, Said::State { leg: leg(id, name), state: LegState::Ringing });
+    }
+    assert!(matches!(&desk.news()[..], [What::Offered(o)] if o.agent.as_str() == "1002" && o.ordinal == 2));
+    desk.take(4, Said::State { leg: leg("100.3", ""), state: LegState::Up });
+    desk.take(4, Said::DialEnd { by: None, to: leg("100.2", ""), status: DialStatus::Cancel });
+    desk.take(4, Said::DialEnd { by: None, to: leg("100.4", ""), status: DialStatus::Cancel });
+    desk.take(4, enter("100.3", "", "b1")).take(4, enter("100.1", "", "b1"));
+    let news = desk.news();
+    assert!(
+        matches!(&news[..], [
+            What::Withdrawn { offer, reason: Withdrawal::AnsweredElsewhere },
+            What::Established(o)
+        ] if offer.agent.as_str() == "1002" && o.agent.as_str() == "1001"),
+        "{news:?}"
+    );
+}
+
+#[test]
+fn a_colleague_asked_without_hold_is_part_of_the_call_from_the_transfer_on() {
+    let mut desk = Desk::new();
+    let id = desk.talking().only();
+    desk.take(10, new_leg("110.5", "PJSIP/1001-5", LegState::Calling, "1001", "1002"))
+        .take(10, new_leg("110.6", "PJSIP/1002-6", LegState::Down, "1002", "s"))
+        .take(10, dial(Some(("110.5", "PJSIP/1001-5")), ("110.6", "PJSIP/1002-6"), "1002"));
+    assert_eq!(desk.book.open_calls().count(), 2);
+    desk.take(11, Said::State { leg: leg("110.6", ""), state: LegState::Up })
+        .take(11, enter("110.6", "", "b2"))
+        .take(11, enter("110.5", "", "b2"));
+    desk.news();
+    desk.take(
+        15,
+        Said::AttendedTransfer {
+            first: leg("100.2", ""),
+            second: leg("110.5", ""),
+            customer: Some(leg("100.1", "")),
+            target: Some(leg("110.6", "")),
+            success: true,
+        },
+    );
+    let news = desk.news();
+    assert!(news.contains(&What::Absorbed { into: id }), "{news:?}");
+    desk.take(15, enter("110.6", "", "b1")).take(15, gone("100.2", "", 16)).take(15, gone("110.5", "", 16));
+    desk.take(20, gone("110.6", "", 16)).take(20, gone("100.1", "", 16));
+    let record = desk.book.record(id).unwrap();
+    assert_eq!(record.agents.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), ["1001", "1002"]);
+    assert_eq!(record.transfers.unwrap().len(), 1);
+}
+
+#[test]
+fn a_late_fact_amends_the_record_and_what_is_over_is_forgotten() {
+    let mut desk = Desk::new();
+    let id = desk.talking().only();
+    desk.hang_up(9);
+    assert_eq!(desk.book.record(id).unwrap().revision, 1);
+    desk.news();
+    let value = Said::Variable { leg: leg("100.1", ""), name: "CTI_ACCOUNT".into(), value: "8642".into() };
+    desk.take(10, value.clone()).take(10, value);
+    assert_eq!(desk.news(), [What::Informed, What::Amended]);
+    let record = desk.book.record(id).unwrap();
+    assert_eq!(record.revision, 2);
+    assert_eq!(record.attributes["ivr.account"].expose(), "8642");
+
+    assert_eq!(desk.book.deadline(), Some(at(9).mono.plus_ms(KEEP_MS)));
+    desk.book.tick(at(10 + KEEP_MS / 1000));
+    assert_eq!((desk.book.counts().0, desk.book.deadline()), (0, None));
+    assert!(desk.book.record(id).is_none());
+    desk.take(80, gone("100.1", "PJSIP/trunk-1", 16));
+    assert_eq!(desk.book.counts().0, 0, "a late end brings nothing back");
+}
+
+#[test]
+fn a_reload_gives_later_calls_the_new_directory() {
+    let mut desk = Desk::new();
+    let mut other = settings();
+    other.directory = Arc::new(Directory::default());
+    desk.book.reload(other);
+    desk.talking();
+    assert!(!desk.news().iter().any(|w| matches!(w, What::Offered(_))));
+}
+
+#[test]
+fn a_gap_is_said_in_the_record() {
+    let mut desk = Desk::new();
+    let id = desk.talking().only();
+    desk.take(5, Said::Gap { feed: Feed::Ami }).hang_up(9);
+    assert_eq!(desk.book.record(id).unwrap().quality, Quality::Gap);
+}
+
+const NAMES: [&str; 7] = [
+    "PJSIP/trunk-1",
+    "PJSIP/1001-2",
+    "PJSIP/1002-3",
+    "Local/1001@q-1;1",
+    "Local/1001@q-1;2",
+    "PJSIP/2001-6",
+    "CBAnn/1-7",
+];
+
+fn any_leg() -> impl Strategy<Value = Leg> {
+    (0usize..NAMES.len(), 0u8..3, proptest::option::of(0usize..NAMES.len())).prop_map(|(i, generation, linked)| Leg {
+        id: format!("{}.{i}", 1_795_347_800 + u32::from(generation)),
+        name: NAMES[i].to_owned(),
+        linked: linked.map(|l| format!("{}.{l}", 1_795_347_800 + u32::from(generation))),
+        sip_call_id: None,
+    })
+}
+
+fn any_state() -> impl Strategy<Value = LegState> {
+    prop_oneof![Just(LegState::Down), Just(LegState::Calling), Just(LegState::Ringing), Just(LegState::Up)]
+}
+
+fn any_said() -> impl Strategy<Value = Said> {
+    let bridge = || prop_oneof![Just("b1".to_owned()), Just("b2".to_owned())];
+    let queue = || prop_oneof![Just("support".to_owned()), Just("sales".to_owned())];
+    let status = prop_oneof![
+        Just(DialStatus::Answer),
+        Just(DialStatus::Cancel),
+        Just(DialStatus::NoAnswer),
+        Just(DialStatus::Busy)
+    ];
+    prop_oneof![
+        4 => (any_leg(), any_state()).prop_map(|(leg, state)| Said::NewLeg {
+            leg,
+            state,
+            caller: Caller { number: Some("13800138000".into()), name: None },
+            dialled: Some("4008001234".into()),
+            created: None,
+        }),
+        2 => (any_leg(), any_state()).prop_map(|(leg, state)| Said::State { leg, state }),
+        2 => (proptest::option::of(any_leg()), any_leg()).prop_map(|(by, to)| Said::DialBegin {
+            by,
+            to,
+            dialled: Some("1001".into()),
+            presented: None
+        }),
+        2 => (any_leg(), status).prop_map(|(to, status)| Said::DialEnd { by: None, to, status }),
+        3 => (any_leg(), bridge()).prop_map(|(leg, bridge)| Said::BridgeEnter { leg, bridge, kind: BridgeKind::Mixing }),
+        2 => (any_leg(), bridge()).prop_map(|(leg, bridge)| Said::BridgeLeave { leg, bridge }),
+        1 => any_leg().prop_map(|leg| Said::Hold { leg }),
+        1 => any_leg().prop_map(|leg| Said::Unhold { leg }),
+        1 => (any_leg(), queue()).prop_map(|(leg, queue)| Said::QueueJoin { leg, queue }),
+        1 => (any_leg(), queue()).prop_map(|(leg, queue)| Said::QueueLeave { leg, queue }),
+        1 => (any_leg(), any_leg(), queue()).prop_map(|(leg, agent, queue)| Said::AgentCalled { leg, agent, queue }),
+        1 => any_leg().prop_map(|leg| Said::Application { leg, name: "Queue".into(), data: "support,,".into() }),
+        1 => (any_leg(), any_leg()).prop_map(|(by, customer)| Said::BlindTransfer {
+            by,
+            customer: Some(customer),
+            to: Some("1002".into()),
+            success: true
+        }),
+        1 => (any_leg(), any_leg(), any_leg(), any_leg()).prop_map(|(first, second, customer, target)| {
+            Said::AttendedTransfer { first, second, customer: Some(customer), target: Some(target), success: true }
+        }),
+        1 => any_leg().prop_map(|leg| Said::HangupRequest { leg, cause: None }),
+        3 => any_leg().prop_map(|leg| Said::Hangup { leg, cause: Some(16), text: None }),
+        1 => (proptest::collection::vec(any_leg(), 0..4), any::<bool>()).prop_map(|(legs, bridged)| {
+            let legs = legs.into_iter().map(|l| SnapshotLeg { leg: l, ..listed("", "", "Queue", "support") }).collect();
+            snapshot(legs, bridged, None)
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    /// Whatever is said in whatever order: each call that appears ends or is absorbed once, each offer is opened before it is closed and
+    /// closed once, nothing is left behind, and a checkpoint survives the way to disk.
+    #[test]
+    fn a_storm_leaves_no_call_open_and_no_pop_behind(
+        events in proptest::collection::vec((any_said(), any::<bool>()), 0..60)
+    ) {
+        let mut desk = Desk::new();
+        for (n, (said, ari)) in events.into_iter().enumerate() {
+            let seconds = u64::try_from(n).unwrap();
+            desk.heard(seconds, if ari { Feed::Ari } else { Feed::Ami }, said);
+            let open: Vec<CallId> = desk.book.open_calls().map(|f| f.call).filter(|_| n % 16 == 15).collect();
+            for call in open {
+                let checkpoint = desk.book.checkpoint(call).unwrap();
+                prop_assert_eq!(durable(&checkpoint), checkpoint);
+                let record = desk.book.record(call).unwrap();
+                let text = serde_json::to_string(&record).unwrap();
+                prop_assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+            }
+        }
+        desk.book.lose_all(at(100), &switch());
+        desk.drain();
+        let mut open: HashMap<CallId, (Vec<u32>, u32)> = HashMap::new();
+        let mut ended: Vec<CallId> = Vec::new();
+        for (call, what) in &desk.said {
+            match what {
+                What::Appeared => prop_assert!(open.insert(*call, (Vec::new(), 0)).is_none()),
+                What::Offered(offer) => {
+                    let (offers, last) = open.get_mut(call).expect("a call has appeared before it is offered");
+                    prop_assert!(offer.ordinal > *last);
+                    offers.push(offer.ordinal);
+                    *last = offer.ordinal;
+                }
+                What::Withdrawn { offer, .. } | What::Cleared { offer } => {
+                    let (offers, _) = open.get_mut(call).expect("an open call");
+                    let before = offers.len();
+                    offers.retain(|o| *o != offer.ordinal);
+                    prop_assert_eq!(offers.len() + 1, before, "{:?}", offer);
+                }
+                What::Absorbed { into } => {
+                    // Open offers go on under the other id, numbered after its own.
+                    let (offers, last) = open.remove(call).expect("an open call");
+                    let (kept, first) = open.get_mut(into).expect("the call that is left");
+                    kept.extend(offers.into_iter().map(|o| o + *first));
+                    *first += last;
+                }
+                What::Ended => {
+                    open.remove(call);
+                    prop_assert!(!ended.contains(call));
+                    ended.push(*call);
+                }
+                _ => {}
+            }
+        }
+        prop_assert!(open.is_empty(), "left open: {:?}", open);
+        desk.book.tick(at(1000));
+        prop_assert_eq!(desk.book.counts().0, 0);
+        prop_assert_eq!(desk.book.deadline(), None);
+    }
+}
