@@ -1,5 +1,20 @@
 //! What is written down, and delivered until it is accepted.
+//!
+//! The [`desk`] (still, on the core thread) turns changes of calls and words of agents into batches; its clerk in [`live`] carries them to the
+//! store. [`rules`] say which effects an ended call has. The outbox in [`live`] carries effects to the business systems, and [`judge`]
+//! decides from each outcome how an effect goes on.
 
 pub mod command;
+pub mod desk;
+pub mod expression;
+pub mod judge;
+pub mod list;
+pub mod live;
+mod papers;
+pub mod rules;
+pub mod settings;
 
 pub use command::{Command, Said};
+pub use desk::{Desk, Output, Token, wants_record};
+pub use rules::{Offers, Rules};
+pub use settings::Delivery;

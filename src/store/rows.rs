@@ -120,6 +120,8 @@ pub struct EffectSet {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EffectPut {
     pub row: EffectRow,
+    /// What it says, as text: an effect whose content did not change is not amended, whatever else came to be known.
+    pub content: Private<String>,
     pub amend: Option<Amend>,
 }
 
@@ -128,8 +130,10 @@ pub struct Amend {
     pub operation: String,
     /// JSON object.
     pub inputs: Private<String>,
-    /// Input name to dotted path in the answer that the amended effect got (`ticket` from `ticket.id`); filled when it is sent.
+    /// Input name to an expression over `result`, the answer that the amended effect got; filled when it is sent.
     pub from_result: Vec<(String, String)>,
+    /// When it may go.
+    pub due_at: Wall,
 }
 
 /// One thing to be done at a business system.
@@ -164,8 +168,10 @@ pub struct EffectRow {
     pub reason: Option<String>,
     /// What the system answered when it was done, JSON.
     pub result: Option<Private<String>>,
-    /// The answer that the amended effect got, filled by a claim.
+    /// The answer that the amended effect got, JSON; filled by a claim.
     pub base_result: Option<Private<String>>,
+    /// The call's record as it now is, JSON; filled by a claim.
+    pub record: Option<Private<String>>,
     pub rules_hash: String,
     pub connector_hash: String,
     /// Of the claim it is under.

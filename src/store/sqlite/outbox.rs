@@ -78,6 +78,11 @@ fn claim_of(
                 .flatten()
                 .map(Into::into);
         }
+        row.record = conn
+            .prepare_cached("SELECT body FROM records WHERE tenant = ?1 AND key = ?2")?
+            .query_row(params![row.tenant.as_str(), row.call.to_string()], |r| r.get::<_, String>(0))
+            .optional()?
+            .map(Into::into);
         row.state = State::Claimed;
         row.fence = who.fence;
         row.updated_at = claim.now;

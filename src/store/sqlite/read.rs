@@ -39,6 +39,7 @@ pub(super) fn effect(row: &Row<'_>) -> Result<EffectRow> {
         reason: row.get("reason")?,
         result: private(row, "result")?,
         base_result: None,
+        record: None,
         rules_hash: row.get("rules_hash")?,
         connector_hash: row.get("connector_hash")?,
         fence: unsigned(row, "fence")?,

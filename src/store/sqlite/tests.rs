@@ -92,6 +92,7 @@ fn effect(n: u64, system: &str, step: &str, text: &str) -> EffectPut {
         reason: None,
         result: None,
         base_result: None,
+        record: None,
         rules_hash: "r".to_owned(),
         connector_hash: "c".to_owned(),
         fence: 0,
@@ -100,9 +101,10 @@ fn effect(n: u64, system: &str, step: &str, text: &str) -> EffectPut {
     let amend = Amend {
         operation: "note.add".to_owned(),
         inputs: Private::new(format!("{{\"note\":\"{text}\"}}")),
-        from_result: vec![("ticket".to_owned(), "id".to_owned())],
+        from_result: vec![("ticket".to_owned(), "result.id".to_owned())],
+        due_at: Wall(2_000),
     };
-    EffectPut { row, amend: Some(amend) }
+    EffectPut { row, content: text.into(), amend: Some(amend) }
 }
 fn set(n: u64, puts: Vec<EffectPut>) -> Batch {
     Batch { effects: vec![EffectSet { call: key(n), puts, at: Wall(2_000) }], ..Batch::default() }

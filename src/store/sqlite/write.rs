@@ -163,14 +163,16 @@ fn effects(conn: &Connection, who: &Who<'_>, set: &EffectSet) -> Result<()> {
 /// See [`EffectPut`] for what is promised.
 fn put(conn: &Connection, who: &Who<'_>, put: &EffectPut, at: Wall) -> Result<()> {
     let row = &put.row;
-    let digest = digest(&row.operation, row.inputs.expose());
+    let digest = digest(&row.operation, put.content.expose());
     let Some((last, last_digest)) = newest(conn, row)? else {
         return insert(conn, who, row, &digest, at);
     };
     let untried = last.state == State::Waiting && last.attempts == 0;
     let unsent = !last.unsure && matches!(last.state, State::Waiting | State::Later | State::Dead | State::Withdrawn);
     let state = if last.state == State::Withdrawn { State::Waiting } else { last.state };
-    let due_at = if untried || last.state == State::Withdrawn { row.due_at } else { last.due_at };
+    let is_base = last.key == row.key;
+    let wanted = put.amend.as_ref().filter(|_| !is_base).map_or(row.due_at, |amend| amend.due_at);
+    let due_at = if untried || last.state == State::Withdrawn { wanted } else { last.due_at };
     if last.state == State::Dropped {
         // A person took it out; a late fact does not bring it back.
         return Ok(());
@@ -184,7 +186,6 @@ fn put(conn: &Connection, who: &Who<'_>, put: &EffectPut, at: Wall) -> Result<()
         }
         return Ok(());
     }
-    let is_base = last.key == row.key;
     if unsent {
         let (operation, inputs) = match (&put.amend, is_base) {
             (_, true) => (&row.operation, &row.inputs),
@@ -220,6 +221,8 @@ fn put(conn: &Connection, who: &Who<'_>, put: &EffectPut, at: Wall) -> Result<()
         operation: amend.operation.clone(),
         inputs: amend.inputs.clone(),
         from_result: amend.from_result.clone(),
+        due_at: amend.due_at,
+        born_at: amend.due_at,
         revision,
         ..row.clone()
     };
@@ -268,11 +271,11 @@ fn insert(conn: &Connection, who: &Who<'_>, row: &EffectRow, digest: &str, at: W
     Ok(())
 }
 
-fn digest(operation: &str, inputs: &str) -> String {
+fn digest(operation: &str, content: &str) -> String {
     let mut hash = Sha256::new();
     hash.update(operation.as_bytes());
     hash.update([0]);
-    hash.update(inputs.as_bytes());
+    hash.update(content.as_bytes());
     hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 

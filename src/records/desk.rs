@@ -1,0 +1,684 @@
+//! The records desk: changes of calls and words of agents go in, batches for the store come out.
+//!
+//! Still, on the core thread; nobody waits for it and it waits for nobody. At first sight of a call its checkpoint is written; at its end
+//! the record, the effects that the rules derive from it and the removal of the checkpoint go in one batch. What comes later (a late
+//! fact, a wrap-up, the customer's card) writes a new revision, and the store amends the effects. A call that this desk does not have in
+//! memory (after a restart, or long after its end) is asked back from the store first, and what was said of it waits for that.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use crate::{
+    calls::{
+        Change, Directory, Face, Record, What,
+        record::{End, Quality, SegmentKind, WrapUp},
+    },
+    customers::{Answer, Candidate, Card},
+    store::{AuditRow, Batch, CallKey, CheckpointRow, History, NoteRow, RecordRow, StoreError},
+    words::{AgentId, CallId, Mono, Now, SwitchId, Wall},
+};
+
+use super::{
+    Command, Said,
+    papers::{Chosen, Noted, Paper, Wrapped, json_text, word},
+    rules::{Known, Offers, Rules},
+};
+
+/// Names one request in the wiring; given back when what it said is durable.
+pub type Token = u64;
+
+#[derive(Debug)]
+pub enum Output {
+    /// One transaction. The tokens are answered `done` after the commit.
+    Submit {
+        batch: Box<Batch>,
+        tokens: Vec<Token>,
+    },
+    /// What is stored of this call goes to [`Desk::loaded`]; it must see every `Submit` before it.
+    Load(CallKey),
+    Refused {
+        token: Token,
+        reason: String,
+    },
+}
+
+/// A call that was up when the daemon last wrote; for the book, and for the snapshot to be merged with.
+#[derive(Clone, Debug)]
+pub struct OpenCall {
+    pub key: CallKey,
+    pub switch: SwitchId,
+    pub opened_at: Wall,
+    pub record: Option<Record>,
+}
+
+/// Ended calls stay in memory for a while, because most wrap-ups come in the first minutes; 20,000 are 40 s of 500 calls a second and
+/// about 100 MB at the very most. After that the store is asked.
+const KEEP_MS: u64 = 600_000;
+const KEEP: usize = 20_000;
+/// Outputs that the clerk has not taken: above the first, checkpoints are left out, above the second, words of agents are refused. The
+/// records of ended calls are never dropped.
+const CROWDED: usize = 2_000;
+const FULL: usize = 5_000;
+/// Calls asked back from the store and not yet here, and the words that may wait for one of them.
+const LOADS: usize = 1_000;
+const WAITING: usize = 32;
+/// Calls that became part of another, remembered for late words.
+const ABSORBED: usize = 10_000;
+
+/// Whether [`Desk::change`] wants the call's record for this change; the book need not make one otherwise.
+#[must_use]
+pub const fn wants_record(what: &What) -> bool {
+    matches!(
+        what,
+        What::Appeared
+            | What::Offered(_)
+            | What::Established(_)
+            | What::Transferred { .. }
+            | What::Ended
+            | What::Amended
+    )
+}
+
+pub struct Desk {
+    rules: Arc<Rules>,
+    offers: Arc<Offers>,
+    directory: Arc<Directory>,
+    calls: HashMap<CallId, Entry>,
+    ended: VecDeque<(Mono, CallId)>,
+    absorbed: HashMap<CallId, CallId>,
+    absorbed_order: VecDeque<CallId>,
+    out: VecDeque<Output>,
+    loading: usize,
+}
+
+struct Entry {
+    key: CallKey,
+    switch: Option<SwitchId>,
+    opened_at: Wall,
+    /// As far as it was known at the last change that brought it.
+    record: Option<Record>,
+    /// The last revision written, 0 before the first.
+    revision: u32,
+    ended: bool,
+    said: BTreeMap<AgentId, Words>,
+    choice: Choice,
+    link: Option<Candidate>,
+    tickets: Vec<Value>,
+    line: Option<String>,
+    /// `Some` while the store is asked for what it has; what was said waits here, in order.
+    waits: Option<Vec<(Command, Token)>>,
+    /// The end (or an amendment) came while the store was asked.
+    end_waits: bool,
+    /// Restored from a checkpoint, and no switch has spoken of it since.
+    unseen: bool,
+}
+
+#[derive(Default)]
+struct Words {
+    notes: Option<(Wall, Noted)>,
+    wrapup: Option<(Wall, Wrapped)>,
+}
+
+enum Choice {
+    Open,
+    Chosen(Wall, Arc<Candidate>),
+    Refused(Wall),
+}
+
+impl Desk {
+    #[must_use]
+    pub fn new(rules: Arc<Rules>, offers: Arc<Offers>, directory: Arc<Directory>) -> Self {
+        Self {
+            rules,
+            offers,
+            directory,
+            calls: HashMap::new(),
+            ended: VecDeque::new(),
+            absorbed: HashMap::new(),
+            absorbed_order: VecDeque::new(),
+            out: VecDeque::new(),
+            loading: 0,
+        }
+    }
+
+    /// Puts a whole new configuration in place; what is written from now on follows it.
+    pub fn reload(&mut self, rules: Arc<Rules>, offers: Arc<Offers>, directory: Arc<Directory>) {
+        (self.rules, self.offers, self.directory) = (rules, offers, directory);
+    }
+
+    /// At start, before the switches speak: takes over what was open, and tells the book.
+    pub fn restore(&mut self, rows: Vec<CheckpointRow>) -> Vec<OpenCall> {
+        rows.into_iter()
+            .map(|row| {
+                let key = CallKey { tenant: row.tenant.clone(), call: row.call };
+                let mut entry = Entry::new(key.clone(), row.opened_at);
+                entry.unseen = true;
+                entry.take_checkpoint(&row);
+                let open = OpenCall { key, switch: row.switch, opened_at: row.opened_at, record: entry.record.clone() };
+                self.ask_back(&mut entry);
+                self.calls.insert(row.call, entry);
+                open
+            })
+            .collect()
+    }
+
+    /// Restored calls of this switch of which it has not spoken since: after its snapshot is merged, they are over.
+    #[must_use]
+    pub fn unseen(&self, switch: &SwitchId) -> Vec<CallId> {
+        let gone = self.calls.iter().filter(|(_, entry)| entry.unseen && entry.switch.as_ref() == Some(switch));
+        gone.map(|(call, _)| *call).collect()
+    }
+
+    /// The end of a restored call that its switch does not know any more: lost from sight, estimated, the outcome that was known stays.
+    pub fn lost(&mut self, now: Now, call: CallId) {
+        let Some(mut entry) = self.calls.remove(&call) else { return };
+        if !entry.ended {
+            entry.unseen = false;
+            if let Some(record) = &mut entry.record {
+                let seen = record.segments.iter().flat_map(|segment| [segment.from, segment.to]);
+                let last = seen.chain([record.started_at, record.answered_at]).flatten().max();
+                record.ended_at = record.ended_at.or(last);
+                (record.end, record.quality) = (End::Lost, Quality::Estimated);
+            }
+            self.end(now, &mut entry);
+        }
+        self.calls.insert(call, entry);
+    }
+
+    /// A change of the book, with the call's face, and its record where [`wants_record`] says so.
+    pub fn change(&mut self, now: Now, change: &Change, face: Option<&Face>, record: Option<Record>) {
+        self.forget(now);
+        if let What::Absorbed { into } = &change.what {
+            self.absorb(now, change.call, *into);
+            return;
+        }
+        let tenant = face.map(|f| f.tenant.clone()).or_else(|| record.as_ref().map(|r| r.tenant.clone()));
+        let mut entry = match (self.calls.remove(&change.call), tenant) {
+            (Some(entry), _) => entry,
+            (None, Some(tenant)) => {
+                let key = CallKey { tenant, call: change.call };
+                let started = face.and_then(|f| f.started_at).unwrap_or(change.at.wall);
+                let mut entry = Entry::new(key, started);
+                if !matches!(change.what, What::Appeared) {
+                    // Not in memory though not new: a late fact after the call was put away.
+                    self.ask_back(&mut entry);
+                }
+                entry
+            }
+            // Neither face nor record: the book itself has forgotten it, there is nothing to write.
+            (None, None) => return,
+        };
+        entry.unseen = false;
+        if let Some(face) = face {
+            entry.switch = Some(face.switch.clone());
+            entry.line = face.line.as_ref().and_then(|line| line.title.clone()).or(entry.line.take());
+        }
+        let told = record.is_some();
+        if let Some(record) = record {
+            entry.switch.get_or_insert_with(|| record.switch.clone());
+            entry.record = Some(record);
+        }
+        match change.what {
+            What::Ended | What::Amended => self.end(now, &mut entry),
+            _ if told && !entry.ended => self.checkpoint(&entry),
+            _ => {}
+        }
+        self.calls.insert(change.call, entry);
+    }
+
+    /// The card as it now is. Cards are whole, so one that changes nothing here costs nothing.
+    pub fn card(&mut self, now: Now, call: CallId, card: &Card) {
+        let call = self.whole(call);
+        let Some(mut entry) = self.calls.remove(&call) else { return };
+        let link = match &card.answer {
+            Answer::Found(candidate) => Some(candidate.as_ref()),
+            _ => None,
+        };
+        let system = entry.customer().or(link).map(|candidate| candidate.link.system.clone());
+        let tickets = card.blocks.iter().find(|block| {
+            block.kind == "tickets.open" && block.body.is_some() && Some(block.system.as_str()) == system.as_deref()
+        });
+        let tickets = tickets.and_then(|block| serde_json::from_str(block.body.as_deref()?.get()).ok());
+        let tickets: Option<Vec<Value>> = tickets;
+        let mut news = false;
+        if let Some(link) = link.filter(|link| entry.link.as_ref().is_none_or(|old| old.id != link.id)) {
+            entry.link = Some(link.clone());
+            news = true;
+        }
+        if let Some(tickets) = tickets.filter(|tickets| *tickets != entry.tickets) {
+            entry.tickets = tickets;
+            news = true;
+        }
+        if news && entry.ended {
+            self.end(now, &mut entry);
+        } else if news {
+            self.checkpoint(&entry);
+        }
+        self.calls.insert(call, entry);
+    }
+
+    /// What an agent said. `token` comes back with the batch that makes it durable, or refused.
+    pub fn command(&mut self, now: Now, command: Command, token: Token) {
+        self.forget(now);
+        let call = self.whole(command.call);
+        if self.out.len() >= FULL {
+            return self.refuse(token, "the store is behind; try again in a moment");
+        }
+        let mut entry = match self.calls.remove(&call) {
+            Some(entry) => entry,
+            None if self.loading >= LOADS => return self.refuse(token, "too many old calls are asked for at once"),
+            None => {
+                let mut entry = Entry::new(CallKey { tenant: command.tenant.clone(), call }, now.wall);
+                self.ask_back(&mut entry);
+                entry
+            }
+        };
+        if entry.key.tenant != command.tenant {
+            self.refuse(token, NO_CALL);
+        } else if let Some(waits) = &mut entry.waits {
+            if waits.len() < WAITING {
+                waits.push((command, token));
+            } else {
+                self.refuse(token, "too much was said of this call at once");
+            }
+        } else {
+            self.say(now, &mut entry, command, token);
+        }
+        self.calls.insert(call, entry);
+    }
+
+    /// What the store has of a call that was asked back.
+    pub fn loaded(&mut self, now: Now, key: &CallKey, history: Result<History, StoreError>) {
+        let Some(mut entry) = self.calls.remove(&key.call) else { return };
+        let Some(waits) = entry.waits.take() else {
+            self.calls.insert(key.call, entry);
+            return;
+        };
+        self.loading = self.loading.saturating_sub(1);
+        match history {
+            Err(error) => {
+                for (_, token) in waits {
+                    self.refuse(token, &error.to_string());
+                }
+                // Its end must not be lost with it: written without what agents said before, which stays in the store.
+                if entry.end_waits {
+                    self.end(now, &mut entry);
+                } else if entry.record.is_none() {
+                    return;
+                }
+            }
+            Ok(history) => {
+                let known = history.record.is_some() || history.checkpoint.is_some() || entry.record.is_some();
+                entry.take_history(history);
+                if !known {
+                    for (_, token) in waits {
+                        self.refuse(token, NO_CALL);
+                    }
+                    return;
+                }
+                if entry.end_waits {
+                    self.end(now, &mut entry);
+                }
+                for (command, token) in waits {
+                    self.say(now, &mut entry, command, token);
+                }
+                if entry.ended {
+                    self.ended.push_back((now.mono.plus_ms(KEEP_MS), key.call));
+                }
+            }
+        }
+        self.calls.insert(key.call, entry);
+    }
+
+    /// The next thing for the clerk, until there is none.
+    pub fn output(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    /// Calls in memory, and outputs waiting.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        (self.calls.len(), self.out.len())
+    }
+
+    fn whole(&self, call: CallId) -> CallId {
+        self.absorbed.get(&call).copied().unwrap_or(call)
+    }
+
+    fn refuse(&mut self, token: Token, reason: &str) {
+        self.out.push_back(Output::Refused { token, reason: reason.to_owned() });
+    }
+
+    fn submit(&mut self, batch: Batch, tokens: Vec<Token>) {
+        self.out.push_back(Output::Submit { batch: Box::new(batch), tokens });
+    }
+
+    fn ask_back(&mut self, entry: &mut Entry) {
+        entry.waits = Some(Vec::new());
+        self.loading += 1;
+        self.out.push_back(Output::Load(entry.key.clone()));
+    }
+
+    fn say(&mut self, now: Now, entry: &mut Entry, command: Command, token: Token) {
+        let (kind, body) = entry.say(now.wall, &command);
+        let mut batch = Batch::default();
+        if kind == Chosen::KIND {
+            batch.audit.push(AuditRow {
+                tenant: entry.key.tenant.clone(),
+                at: now.wall,
+                who: command.agent.to_string(),
+                what: if matches!(entry.choice, Choice::Refused(_)) { "customer.refused" } else { "customer.chosen" }
+                    .to_owned(),
+                about: entry.key.call.to_string(),
+                reason: None,
+            });
+        }
+        batch.notes.push(NoteRow {
+            tenant: entry.key.tenant.clone(),
+            call: entry.key.call,
+            agent: command.agent,
+            kind: kind.to_owned(),
+            at: now.wall,
+            body,
+        });
+        if entry.ended {
+            entry.write_end(now, &self.rules, &self.offers, &self.directory, &mut batch);
+        }
+        self.submit(batch, vec![token]);
+    }
+
+    fn end(&mut self, now: Now, entry: &mut Entry) {
+        if entry.waits.is_some() {
+            entry.end_waits = true;
+            return;
+        }
+        entry.end_waits = false;
+        if !entry.ended {
+            entry.ended = true;
+            self.ended.push_back((now.mono.plus_ms(KEEP_MS), entry.key.call));
+        }
+        let mut batch = Batch { closed: vec![entry.key.clone()], ..Batch::default() };
+        entry.write_end(now, &self.rules, &self.offers, &self.directory, &mut batch);
+        self.submit(batch, Vec::new());
+    }
+
+    fn checkpoint(&mut self, entry: &Entry) {
+        let Some(switch) = entry.switch.clone().filter(|_| self.out.len() < CROWDED) else { return };
+        let paper = Paper {
+            record: entry.record.clone(),
+            link: entry.link.clone(),
+            tickets: entry.tickets.clone(),
+            line: entry.line.clone(),
+        };
+        let row = CheckpointRow {
+            tenant: entry.key.tenant.clone(),
+            call: entry.key.call,
+            switch,
+            schema: 1,
+            opened_at: entry.opened_at,
+            body: json_text(&paper),
+        };
+        self.submit(Batch { checkpoints: vec![row], ..Batch::default() }, Vec::new());
+    }
+
+    /// The call proved to be part of another: its checkpoint goes, what was said of it is said of the other.
+    fn absorb(&mut self, now: Now, call: CallId, into: CallId) {
+        if self.absorbed_order.len() >= ABSORBED
+            && let Some(oldest) = self.absorbed_order.pop_front()
+        {
+            self.absorbed.remove(&oldest);
+        }
+        self.absorbed.insert(call, into);
+        self.absorbed_order.push_back(call);
+        let Some(old) = self.calls.remove(&call) else { return };
+        if old.waits.is_some() {
+            self.loading = self.loading.saturating_sub(1);
+        }
+        self.submit(Batch { closed: vec![old.key.clone()], ..Batch::default() }, Vec::new());
+        let Some(mut entry) = self.calls.remove(&into) else { return };
+        let mut batch = Batch::default();
+        for (agent, words) in old.said {
+            let mine = entry.said.entry(agent.clone()).or_default();
+            let mut keep = |kind: &str, at, body| {
+                batch.notes.push(NoteRow {
+                    tenant: entry.key.tenant.clone(),
+                    call: into,
+                    agent: agent.clone(),
+                    kind: kind.to_owned(),
+                    at,
+                    body,
+                });
+            };
+            if let (None, Some((at, notes))) = (&mine.notes, words.notes) {
+                keep(Noted::KIND, at, json_text(&notes));
+                mine.notes = Some((at, notes));
+            }
+            if let (None, Some((at, wrapup))) = (&mine.wrapup, words.wrapup) {
+                keep(Wrapped::KIND, at, json_text(&wrapup));
+                mine.wrapup = Some((at, wrapup));
+            }
+        }
+        if !batch.notes.is_empty() {
+            if entry.ended {
+                entry.write_end(now, &self.rules, &self.offers, &self.directory, &mut batch);
+            }
+            self.submit(batch, Vec::new());
+        }
+        for (command, token) in old.waits.into_iter().flatten() {
+            self.say(now, &mut entry, command, token);
+        }
+        self.calls.insert(into, entry);
+    }
+
+    fn forget(&mut self, now: Now) {
+        while let Some((until, call)) = self.ended.front().copied() {
+            if until > now.mono && self.ended.len() <= KEEP {
+                return;
+            }
+            self.ended.pop_front();
+            if self.calls.get(&call).is_some_and(|entry| entry.ended && entry.waits.is_none()) {
+                self.calls.remove(&call);
+            }
+        }
+    }
+}
+
+const NO_CALL: &str = "there is no such call";
+
+impl Entry {
+    fn new(key: CallKey, opened_at: Wall) -> Self {
+        Self {
+            key,
+            switch: None,
+            opened_at,
+            record: None,
+            revision: 0,
+            ended: false,
+            said: BTreeMap::new(),
+            choice: Choice::Open,
+            link: None,
+            tickets: Vec::new(),
+            line: None,
+            waits: None,
+            end_waits: false,
+            unseen: false,
+        }
+    }
+
+    /// The agent's choice, else what the lookup found.
+    fn customer(&self) -> Option<&Candidate> {
+        match &self.choice {
+            Choice::Chosen(_, candidate) => Some(candidate),
+            Choice::Refused(_) => None,
+            Choice::Open => self.link.as_ref(),
+        }
+    }
+
+    fn say(&mut self, at: Wall, command: &Command) -> (&'static str, crate::private::Private<String>) {
+        let words = self.said.entry(command.agent.clone()).or_default();
+        match &command.said {
+            Said::Notes { text } => {
+                let notes = Noted { text: text.clone() };
+                let body = json_text(&notes);
+                words.notes = Some((at, notes));
+                (Noted::KIND, body)
+            }
+            Said::WrapUp { disposition, notes, ticket } => {
+                let wrapped = Wrapped { disposition: disposition.clone(), notes: notes.clone(), ticket: *ticket };
+                let body = json_text(&wrapped);
+                words.wrapup = Some((at, wrapped));
+                (Wrapped::KIND, body)
+            }
+            Said::Customer { candidate } => {
+                self.choose(at, candidate.clone());
+                (Chosen::KIND, json_text(&Chosen { candidate: candidate.as_deref().cloned() }))
+            }
+        }
+    }
+
+    fn choose(&mut self, at: Wall, candidate: Option<Arc<Candidate>>) {
+        let before = self.customer().map(|old| old.id.clone());
+        self.choice = candidate.map_or(Choice::Refused(at), |candidate| Choice::Chosen(at, candidate));
+        if before != self.customer().map(|new| new.id.clone()) {
+            // They are the other customer's.
+            self.tickets.clear();
+        }
+    }
+
+    fn take_checkpoint(&mut self, row: &CheckpointRow) {
+        self.switch.get_or_insert_with(|| row.switch.clone());
+        self.opened_at = row.opened_at;
+        if let Ok(paper) = serde_json::from_str::<Paper>(row.body.expose()) {
+            self.record = self.record.take().or(paper.record);
+            self.link = self.link.take().or(paper.link);
+            self.line = self.line.take().or(paper.line);
+            if self.tickets.is_empty() {
+                self.tickets = paper.tickets;
+            }
+        }
+    }
+
+    fn take_history(&mut self, history: History) {
+        if let Some(row) = &history.checkpoint {
+            self.take_checkpoint(row);
+        }
+        if let Some(row) = &history.record {
+            self.revision = self.revision.max(row.revision);
+            if history.checkpoint.is_none() {
+                self.ended = true;
+            }
+            if self.record.is_none() {
+                self.record = serde_json::from_str(row.body.expose()).ok();
+            }
+        }
+        for note in history.notes {
+            let words = self.said.entry(note.agent.clone()).or_default();
+            let body = note.body.expose();
+            match note.kind.as_str() {
+                Noted::KIND if words.notes.is_none() => {
+                    words.notes = serde_json::from_str(body).ok().map(|notes| (note.at, notes));
+                }
+                Wrapped::KIND if words.wrapup.is_none() => {
+                    words.wrapup = serde_json::from_str(body).ok().map(|wrapup| (note.at, wrapup));
+                }
+                Chosen::KIND => {
+                    let before = match self.choice {
+                        Choice::Open => None,
+                        Choice::Chosen(at, _) | Choice::Refused(at) => Some(at),
+                    };
+                    if let Ok(chosen) = serde_json::from_str::<Chosen>(body)
+                        && before.is_none_or(|before| before < note.at)
+                    {
+                        self.choose(note.at, chosen.candidate.map(Arc::new));
+                    }
+                }
+                _ => {}
+            }
+        }
+        // The customer that an earlier run found stands in the effects it made; without it they would be withdrawn.
+        if let Some(customer) = history.effects.iter().rev().find_map(|row| super::papers::customer_of(row))
+            && self.link.is_none()
+        {
+            self.link = Some(customer);
+        }
+    }
+
+    /// The record with what agents said, as its next revision, and its effects.
+    fn write_end(&mut self, now: Now, rules: &Rules, offers: &Offers, directory: &Directory, batch: &mut Batch) {
+        let wraps: Vec<(Wall, WrapUp)> =
+            self.said.iter().filter_map(|(agent, words)| words.wrap_up(agent, self.record.as_ref())).collect();
+        let asked = self.said.values().any(|words| words.wrapup.as_ref().is_some_and(|(_, wrapped)| wrapped.ticket));
+        let link = self.customer().cloned();
+        let Some(record) = &mut self.record else { return };
+        self.revision = (self.revision + 1).max(record.revision);
+        record.revision = self.revision;
+        record.wrapups = wraps.iter().map(|(_, wrap)| wrap.clone()).collect();
+        record.wrap_ms = record.wrapups.iter().filter_map(|wrap| wrap.ms).reduce(u64::saturating_add);
+        if let Some(customer) = &mut record.customer {
+            customer.links = link.iter().map(|candidate| candidate.link.clone()).collect();
+            if let Some(name) = link.as_ref().and_then(|candidate| candidate.name.clone()) {
+                customer.name = Some(name);
+            }
+        }
+        let no_ids = HashMap::new();
+        let last = record.final_agent.as_ref();
+        let person = last.and_then(|agent| directory.agent(agent));
+        let known = Known {
+            now: now.wall,
+            record,
+            customer: link.as_ref(),
+            tickets: &self.tickets,
+            wrapup: wraps.iter().max_by_key(|(at, _)| *at).map(|(_, wrap)| wrap),
+            wrapped: last.is_some_and(|agent| self.said.get(agent).is_some_and(|words| words.wrapup.is_some())),
+            asked,
+            line: self.line.as_deref(),
+            agent_ids: person.map_or(&no_ids, |person| &person.ids),
+        };
+        let (set, left_out) = rules.effects(&known, offers);
+        for why in left_out {
+            tracing::warn!(call = %self.key.call, why, "a rule's step was left out");
+        }
+        batch.records.push(RecordRow {
+            tenant: self.key.tenant.clone(),
+            call: self.key.call,
+            revision: self.revision,
+            schema: record.record,
+            started_at: record.started_at,
+            ended_at: record.ended_at,
+            direction: record.direction.as_ref().map(word),
+            outcome: record.outcome.as_ref().map(word),
+            queue: record.queue.clone(),
+            body: json_text(&record),
+        });
+        batch.effects.push(set);
+    }
+}
+
+impl Words {
+    fn wrap_up(&self, agent: &AgentId, record: Option<&Record>) -> Option<(Wall, WrapUp)> {
+        let notes = self.notes.as_ref().filter(|(_, notes)| !notes.text.expose().is_empty());
+        let wrapped = self.wrapup.as_ref();
+        let at = wrapped.map(|(at, _)| *at).max(notes.map(|(at, _)| *at))?;
+        let talk = record.into_iter().flat_map(|record| &record.segments);
+        let talked =
+            talk.filter(|s| s.kind == SegmentKind::Talk && s.agent.as_ref() == Some(agent)).filter_map(|s| s.to);
+        let until = talked.max();
+        let wrap = WrapUp {
+            agent: agent.clone(),
+            disposition: wrapped.map(|(_, wrapped)| wrapped.disposition.clone()).unwrap_or_default(),
+            notes: wrapped
+                .and_then(|(_, wrapped)| wrapped.notes.clone())
+                .or_else(|| notes.map(|(_, notes)| notes.text.clone())),
+            ms: wrapped.zip(until).map(|((at, _), until)| at.since(until)),
+        };
+        Some((at, wrap))
+    }
+}
+
+#[cfg(test)]
+#[path = "desk_tests.rs"]
+mod tests;
