@@ -1,0 +1,320 @@
+//! What a screen is shown, made from a call's face and its card; and who is told when something changed.
+
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+
+use crate::{
+    access::Who,
+    calls::{
+        Directory, Face,
+        change::{TransferKind, Withdrawal},
+        face::CallState,
+        record::Direction,
+    },
+    customers::Answer,
+    numbers::{Class, Number},
+    words::{AgentId, CallId, Now, Wall},
+};
+
+use super::{
+    super::{
+        CoalesceKey, Deliver, ScreenId,
+        protocol::{
+            AgentChanged, AgentCondition, AgentState, CallChanged, Dialable, Handover, Link, LinkChanged, LinkKind, Me,
+            Note, OnPhone, Pop, PopUpdated, PopWithdrawn, Queue, Resumed, Snapshot, SnapshotCall, Welcome, WrapUpDue,
+        },
+        wire,
+    },
+    Key, LinkNow, OnDesk, Roster, deliver,
+    stream::{OnScreen, Stage},
+};
+
+/// A transfer to be told with a change: kind, from, to.
+pub(super) type Passed = (TransferKind, AgentId, Option<AgentId>);
+
+type Links = BTreeMap<(LinkKind, Arc<str>), LinkNow>;
+
+pub(super) fn welcome<'a>(epoch: u64, who: &'a Who, directory: &'a Directory, ping_ms: u64) -> Welcome<'a> {
+    let known = directory.agent(&who.agent).filter(|agent| agent.tenant == who.tenant);
+    Welcome {
+        epoch,
+        features: &[],
+        agent: Me {
+            id: who.agent.as_str(),
+            tenant: who.tenant.as_str(),
+            name: known.and_then(|agent| agent.name.as_deref()),
+            roles: &who.roles,
+        },
+        ping_ms,
+    }
+}
+
+pub(super) fn resumed<'a>(
+    agent: &'a AgentId,
+    state: AgentCondition,
+    active: bool,
+    screens: usize,
+    known: &'a Links,
+) -> Resumed<'a> {
+    Resumed { agent: AgentState { agent: agent.as_str(), state, active, screens }, links: links(known) }
+}
+
+fn links(known: &Links) -> Vec<Link<'_>> {
+    known.iter().map(|((kind, id), link)| link_of(*kind, id, link)).collect()
+}
+
+fn link_of<'a>(kind: LinkKind, id: &'a str, link: &'a LinkNow) -> Link<'a> {
+    Link { kind, id, up: link.up, since: link.since, reason: link.reason.as_deref() }
+}
+
+pub(super) fn withdrawn(pop: &OnScreen, reason: Withdrawal) -> PopWithdrawn<'_> {
+    PopWithdrawn { pop: &pop.id, call: pop.call, reason }
+}
+
+/// The pop of a call whose card was rendered.
+pub(super) fn pop<'a>(call: &'a OnDesk, face: &'a Face, pop: &'a OnScreen, viewer: &AgentId, masked: bool) -> Pop<'a> {
+    let line = face.line.as_deref();
+    let ambiguous = call.card.as_ref().is_some_and(|card| matches!(card.answer, Answer::Ambiguous(_)));
+    let number = face.customer.as_ref().map(|number| dialable(number, masked, Some(face.call)));
+    let can_dial = number.as_ref().is_some_and(|number| number.handle.is_some());
+    Pop {
+        pop: &pop.id,
+        call: pop.call,
+        role: pop.offer.role,
+        device: &pop.offer.device,
+        direction: face.direction,
+        origin: face.origin,
+        title: line.and_then(|line| line.title.as_deref()),
+        brand: line.and_then(|line| line.brand.as_deref()),
+        language: line.and_then(|line| line.language.as_deref()),
+        queue: face
+            .queue
+            .as_deref()
+            .map(|id| Queue { id, label: line.and_then(|l| l.queue_label.as_deref()).unwrap_or(id) }),
+        number,
+        name: face.name.as_ref().map(|name| name.expose().as_str()),
+        line: face
+            .dialled
+            .as_ref()
+            .filter(|_| face.direction == Some(Direction::Inbound))
+            .map(|n| dialable(n, false, None)),
+        waited_since: match face.direction {
+            Some(Direction::Outbound) => None,
+            _ => face.queued_at.or(face.started_at),
+        },
+        reference: face.reference.as_ref(),
+        attributes: &face.attributes,
+        notes: call
+            .notes
+            .iter()
+            .filter(|(agent, _)| agent != viewer)
+            .map(|(agent, text)| Note { agent: agent.as_str(), text: text.expose() })
+            .collect(),
+        card: call.rendered.as_deref().unwrap_or(serde_json::value::RawValue::NULL),
+        chosen: call.chosen.as_ref().map(Option::as_deref),
+        actions: match (ambiguous, can_dial) {
+            (true, true) => &["candidate.choose", "customer.search", "notes.set", "wrapup.submit", "dial"],
+            (true, false) => &["candidate.choose", "customer.search", "notes.set", "wrapup.submit"],
+            (false, true) => &["customer.search", "notes.set", "wrapup.submit", "dial"],
+            (false, false) => &["customer.search", "notes.set", "wrapup.submit"],
+        },
+    }
+}
+
+/// A number as a viewer may see it. `call`: whose customer it is, if it can be dialled by handle.
+fn dialable(number: &Number, masked: bool, call: Option<CallId>) -> Dialable<'_> {
+    let raw = number.raw.as_ref().map(|raw| raw.expose().as_str());
+    let e164 = number.e164.as_ref().map(|e164| e164.expose().as_str());
+    let whole = raw.or(e164).unwrap_or_default();
+    let withheld = number.class == Class::Anonymous || whole.is_empty();
+    let display = match (withheld, masked) {
+        (true, _) => Cow::Borrowed(""),
+        (false, false) => Cow::Borrowed(whole),
+        (false, true) => Cow::Owned(mask(whole)),
+    };
+    Dialable {
+        display,
+        e164: e164.filter(|_| !masked && !withheld),
+        class: number.class,
+        masked,
+        handle: call.filter(|_| !withheld).map(|call| format!("customer@{call}")),
+    }
+}
+
+/// `138****8000`: enough to recognise, too little to keep. Short numbers show only their last digit.
+pub(super) fn mask(number: &str) -> String {
+    let count = number.chars().count();
+    let (head, tail) = if count >= 9 { (3, 4) } else { (0, 1) };
+    number.chars().enumerate().map(|(i, c)| if i < head || i + tail >= count { c } else { '*' }).collect()
+}
+
+fn call_changed<'a>(
+    call: &OnDesk,
+    face: &'a Face,
+    pop: &'a OnScreen,
+    passed: Option<&'a Passed>,
+    directory: &'a Directory,
+) -> CallChanged<'a> {
+    let part = if pop.stage.is_live() { face.part_of(&pop.offer.agent) } else { None };
+    let wrapup = match pop.stage {
+        Stage::WrapUp { since, until } => Some(WrapUpDue { since, until }),
+        _ => None,
+    };
+    CallChanged {
+        pop: &pop.id,
+        call: pop.call,
+        state: if call.ended { CallState::Ended } else { face.state },
+        leg: part.map(|part| part.state).or_else(|| pop.stage.leg()),
+        since: part.and_then(|part| part.since),
+        role: pop.offer.role,
+        started_at: face.started_at,
+        answered_at: face.answered_at,
+        ended_at: face.ended_at,
+        agents: face
+            .agents
+            .iter()
+            .map(|on| OnPhone {
+                agent: on.offer.agent.as_str(),
+                name: directory.agent(&on.offer.agent).and_then(|agent| agent.name.as_deref()),
+                role: on.offer.role,
+                state: on.state,
+            })
+            .collect(),
+        transferred: passed.map(|(kind, from, to)| Handover {
+            kind: *kind,
+            from: from.as_str(),
+            to: to.as_ref().map(AgentId::as_str),
+        }),
+        wrapup,
+    }
+}
+
+// Who is told.
+
+impl Roster {
+    /// The pop again, whole, to everyone who has it up.
+    pub(super) fn tell_pop(&mut self, now: Now, id: CallId) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.render();
+        let Some(face) = &call.face else { return };
+        for key in &call.agents {
+            let Some(stream) = self.streams.get_mut(key) else { continue };
+            let masked = stream.masked;
+            let mut pops = std::mem::take(&mut stream.busy().pops);
+            for on_screen in pops.iter_mut().filter(|p| p.call == id && p.stage.is_shown()) {
+                let body = PopUpdated(pop(call, face, on_screen, &key.1, masked));
+                stream.emit(now, Some(CoalesceKey::Card(id)), &body, &mut self.out);
+            }
+            stream.busy().pops = pops;
+        }
+    }
+
+    /// Where the call is, to those who have it (a phone that only rings learns nothing from it) and to `subject`.
+    pub(super) fn tell_call(
+        &mut self,
+        now: Now,
+        id: CallId,
+        subject: Option<&AgentId>,
+        passed: Option<Passed>,
+        directory: &Directory,
+    ) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let Some(face) = &call.face else { return };
+        for key in &call.agents {
+            let Some(stream) = self.streams.get_mut(key) else { continue };
+            let pops = std::mem::take(&mut stream.busy().pops);
+            for pop in pops.iter().filter(|pop| pop.call == id) {
+                if (pop.stage == Stage::Ringing && subject != Some(&key.1)) || pop.stage == Stage::Kept {
+                    continue;
+                }
+                let body = call_changed(call, face, pop, passed.as_ref(), directory);
+                stream.emit(now, Some(CoalesceKey::Call(id)), &body, &mut self.out);
+            }
+            stream.busy().pops = pops;
+        }
+    }
+
+    /// Where the call is, to one agent, whatever the stage.
+    pub(super) fn tell_one(&mut self, now: Now, key: &Key, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let Some(face) = &call.face else { return };
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let nobody = Directory::default();
+        let pops = std::mem::take(&mut stream.busy().pops);
+        for pop in pops.iter().filter(|pop| pop.call == id) {
+            let body = call_changed(call, face, pop, None, &nobody);
+            stream.emit(now, Some(CoalesceKey::Call(id)), &body, &mut self.out);
+        }
+        stream.busy().pops = pops;
+    }
+
+    /// The agent's state, if it is another than was told last.
+    pub(super) fn tell_condition(&mut self, now: Now, key: &Key) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let condition = stream.condition();
+        if stream.told != condition {
+            stream.told = condition;
+            self.tell_screens(now, key, None);
+        }
+    }
+
+    /// The agent's state and which screen is the active one, to every screen but `except`.
+    pub(super) fn tell_screens(&mut self, now: Now, key: &Key, except: Option<ScreenId>) {
+        let Some(stream) = self.streams.get(key) else { return };
+        for screen in &stream.screens {
+            if Some(*screen) == except || !self.screens.get(screen).is_some_and(|s| s.resumed) {
+                continue;
+            }
+            let body = AgentChanged(AgentState {
+                agent: key.1.as_str(),
+                state: stream.condition(),
+                active: stream.active == Some(*screen),
+                screens: stream.screens.len(),
+            });
+            self.out.push_back(deliver(*screen, Some(CoalesceKey::Agent), wire::write(0, now.wall, &body)));
+        }
+    }
+
+    pub(super) fn link_changed(&self, now: Now, screen: ScreenId, key: &(LinkKind, Arc<str>)) -> Option<Deliver> {
+        self.screens.get(&screen)?;
+        let link = self.links.get(key)?;
+        let body = LinkChanged(link_of(key.0, &key.1, link));
+        // Kind and id together name the link.
+        let name = Arc::from(format!("{:?}/{}", key.0, key.1));
+        Some(Deliver { screen, key: Some(CoalesceKey::Link(name)), frame: wire::write(0, now.wall, &body) })
+    }
+
+    /// Everything as it is now, to one screen. Only the active one sees calls, and has seen their pops from then on.
+    pub(super) fn snapshot(&mut self, now: Now, key: &Key, screen: ScreenId, directory: &Directory) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let active = stream.active == Some(screen);
+        for id in stream.pops().iter().map(|pop| pop.call) {
+            if let Some(call) = self.calls.get_mut(&id) {
+                call.render();
+            }
+        }
+        let mut calls = Vec::new();
+        for on_screen in stream.pops().iter().filter(|pop| active && pop.stage.is_shown()) {
+            let Some(call) = self.calls.get(&on_screen.call) else { continue };
+            let Some(face) = &call.face else { continue };
+            calls.push(SnapshotCall {
+                pop: pop(call, face, on_screen, &key.1, stream.masked),
+                state: call_changed(call, face, on_screen, None, directory),
+                shown: on_screen.shown,
+                notes: call.notes.iter().find(|(agent, _)| *agent == key.1).map(|(_, text)| text.expose().as_str()),
+            });
+        }
+        let state =
+            AgentState { agent: key.1.as_str(), state: stream.condition(), active, screens: stream.screens.len() };
+        let body = Snapshot { agent: state, links: links(&self.links), calls };
+        let frame = wire::write(stream.seq, now.wall, &body);
+        self.out.push_back(deliver(screen, None, frame));
+        if active && !stream.pops().is_empty() {
+            stream.busy().pops.iter_mut().for_each(|pop| pop.shown = true);
+        }
+    }
+}
+
+/// When a wrap-up that begins now is awaited no more.
+pub(super) fn until(now: Wall, wait_ms: u64) -> Wall {
+    now.plus_ms(i64::try_from(wait_ms).unwrap_or(i64::MAX))
+}

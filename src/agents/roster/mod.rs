@@ -1,0 +1,630 @@
+//! Who has which call on which screen.
+//!
+//! The roster owns every agent's stream. It hears what the book concluded, what is known of customers, what links do and what
+//! screens say; it is drained for frames to deliver and for things to ask of others. It is still: it knows no socket, no
+//! clock and no database. A `done` leaves only when whoever makes things durable has said so.
+//!
+//! What an agent sees hangs on (tenant, agent) alone, both from the token: nothing that a client says names another agent.
+
+mod frames;
+mod requests;
+mod stream;
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use serde_json::value::RawValue;
+
+use crate::{
+    access::Who,
+    calls::{
+        self, Change, Directory, Face, What,
+        change::{Offer, Role, Withdrawal},
+        command::{Failure, RequestId},
+    },
+    customers::{Candidate, Card},
+    private::Private,
+    records,
+    words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
+};
+
+use super::{
+    Deliver, Heard, Limits, ScreenId, Told,
+    protocol::{AgentCondition, LinkKind, Resume},
+    wire,
+};
+use stream::{OnScreen, Stage, Stream};
+
+/// Names one question of the roster to somebody else; the answer brings it back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(pub u64);
+
+/// What comes out when the roster is drained.
+#[derive(Clone, Debug)]
+pub enum Output {
+    Deliver(Deliver),
+    Ask(Ask),
+}
+
+/// What the roster wants of other rooms; joined in `daemon/wiring.rs`.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// Make it durable, then say [`Roster::committed`].
+    Record(records::Command, Token),
+    /// Then [`Roster::dialled`], or the book's `Launched`.
+    Dial(calls::Command),
+    /// The card of this call shall be this customer's. No answer: a new card comes.
+    Choose { tenant: TenantId, call: CallId, candidate: Option<Arc<Candidate>> },
+    /// Then [`Roster::found`].
+    Search { tenant: TenantId, call: Option<CallId>, query: Private<String>, token: Token },
+}
+
+/// A switch or system came or went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkState {
+    pub kind: LinkKind,
+    pub id: String,
+    pub up: bool,
+    /// Without personal data.
+    pub reason: Option<String>,
+}
+
+/// Whose stream it is.
+type Key = (TenantId, AgentId);
+
+pub struct Roster {
+    epoch: u64,
+    limits: Limits,
+    /// `None`: everybody sees whole numbers.
+    full_numbers: Option<Vec<String>>,
+    switches: Vec<SwitchId>,
+    screens: HashMap<ScreenId, Screen>,
+    streams: HashMap<Key, Stream>,
+    calls: HashMap<CallId, OnDesk>,
+    links: BTreeMap<(LinkKind, Arc<str>), LinkNow>,
+    waiting: HashMap<Token, requests::Waiting>,
+    dials: HashMap<RequestId, requests::Asked>,
+    due: BTreeMap<(Mono, u64), Due>,
+    /// Counts tokens and deadlines.
+    count: u64,
+    /// Streams begin here: above every seq of a stream that was dropped, so that seqs never repeat in an epoch.
+    lowest: u64,
+    /// Screens that have not yet heard of the newest links; served a few at a time, after everything else.
+    behind: VecDeque<(ScreenId, (LinkKind, Arc<str>))>,
+    out: VecDeque<Output>,
+}
+
+struct Screen {
+    who: Arc<Who>,
+    /// It said `resume`: before that it gets nothing but its welcome.
+    resumed: bool,
+}
+
+/// A call as screens need it.
+struct OnDesk {
+    /// Kept true only while an agent has it.
+    face: Option<Box<Face>>,
+    card: Option<Arc<Card>>,
+    /// The card's bytes, made once for all frames.
+    rendered: Option<Box<RawValue>>,
+    /// `Some(None)`: an agent said that it is none of the candidates.
+    chosen: Option<Option<String>>,
+    /// What agents found for it by searching.
+    found: Vec<Arc<Candidate>>,
+    notes: Vec<(AgentId, Private<String>)>,
+    agents: Vec<Key>,
+    ended: bool,
+}
+
+struct LinkNow {
+    up: bool,
+    since: Wall,
+    reason: Option<String>,
+}
+
+enum Due {
+    /// The wrap-up, or what is kept of a call after it.
+    PopEnds(Key, Box<str>),
+    /// Nobody came back for this stream.
+    Idle(Key),
+    Dial(RequestId),
+}
+
+impl Roster {
+    /// `epoch` counts the core's starts. `switches` are those that can dial; the first is used for an agent who was not seen
+    /// at any.
+    #[must_use]
+    pub fn new(epoch: u64, limits: Limits, full_numbers: Option<Vec<String>>, switches: Vec<SwitchId>) -> Self {
+        Self {
+            epoch,
+            limits,
+            full_numbers,
+            switches,
+            screens: HashMap::new(),
+            streams: HashMap::new(),
+            calls: HashMap::new(),
+            links: BTreeMap::new(),
+            waiting: HashMap::new(),
+            dials: HashMap::new(),
+            due: BTreeMap::new(),
+            count: 0,
+            lowest: 0,
+            behind: VecDeque::new(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// The next thing to do; `None`: nothing more until [`Roster::next_due`] or the next input. Frames for every screen at
+    /// once (a link went) come one by one and last, so that a caller may take other inputs in between.
+    pub fn drain(&mut self, now: Now) -> Option<Output> {
+        if let Some(output) = self.out.pop_front() {
+            return Some(output);
+        }
+        while let Some((screen, link)) = self.behind.pop_front() {
+            if let Some(deliver) = self.link_changed(now, screen, &link) {
+                return Some(Output::Deliver(deliver));
+            }
+        }
+        None
+    }
+
+    /// When [`Roster::tick`] has something to do.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Mono> {
+        self.due.keys().next().map(|(at, _)| *at)
+    }
+
+    /// Lets go of what is over.
+    pub fn tick(&mut self, now: Now) {
+        while let Some(entry) = self.due.first_entry()
+            && entry.key().0 <= now.mono
+        {
+            match entry.remove() {
+                Due::PopEnds(key, pop) => self.pop_ends(now, &key, &pop),
+                Due::Idle(key) => {
+                    if let Some(stream) = self.streams.get_mut(&key).filter(|s| s.screens.is_empty()) {
+                        stream.forget_frames();
+                    }
+                    self.idle(&key);
+                }
+                Due::Dial(request) => self.dialled(now, &request, Err(Failure::Timeout)),
+            }
+        }
+    }
+
+    /// How many agents have a screen open, and how many pops are on screens: for metrics.
+    #[must_use]
+    pub fn figures(&self) -> (usize, usize) {
+        let open = self.streams.values().filter(|s| !s.screens.is_empty()).count();
+        (open, self.calls.values().map(|call| call.agents.len()).sum())
+    }
+
+    /// What the book concluded; `face` is the call after it, `card` what is known of the customer, if anything.
+    pub fn change(&mut self, now: Now, change: &Change, face: &Face, card: Option<&Arc<Card>>, directory: &Directory) {
+        let id = change.call;
+        if matches!(change.what, What::Ended | What::Amended | What::Absorbed { .. }) && !self.calls.contains_key(&id) {
+            return;
+        }
+        let call = self.calls.entry(id).or_insert_with(OnDesk::new);
+        if let Some(card) = card {
+            call.learn(card);
+        }
+        // Only calls on a screen are copied: of 18 events of a call most come before or concern nobody.
+        if !call.agents.is_empty() {
+            call.face = Some(Box::new(face.clone()));
+        }
+        match &change.what {
+            What::Offered(offer) => self.offered(now, face, offer),
+            What::Established(offer) => {
+                self.offered(now, face, offer);
+                self.set_stage(&face.tenant, id, offer, Stage::Talking);
+                self.tell_call(now, id, Some(&offer.agent), None, directory);
+                self.tell_condition(now, &(face.tenant.clone(), offer.agent.clone()));
+            }
+            What::Withdrawn { offer, reason } => {
+                let key = (face.tenant.clone(), offer.agent.clone());
+                self.withdraw(now, &key, id, offer.ordinal, *reason);
+            }
+            What::Cleared { offer } => self.cleared(now, face, offer, directory),
+            What::Held { .. } | What::Retrieved { .. } => self.tell_call(now, id, None, None, directory),
+            What::Transferred { kind, from, to } => {
+                self.roles_follow(now, id);
+                self.tell_call(now, id, None, Some((*kind, from.clone(), to.clone())), directory);
+            }
+            What::Appeared | What::Queued { .. } => {}
+            What::Informed => self.tell_pop(now, id),
+            What::Launched { request } => self.dialled(now, request, Ok(id)),
+            What::Ended => self.ended(now, id, directory),
+            What::Amended => {}
+            What::Absorbed { into } => self.absorbed(now, id, *into, directory),
+        }
+    }
+
+    /// A card became richer.
+    pub fn card(&mut self, now: Now, call: CallId, card: &Arc<Card>) {
+        let Some(on_desk) = self.calls.get_mut(&call) else { return };
+        if on_desk.learn(card) {
+            self.tell_pop(now, call);
+        }
+    }
+
+    /// What an agent wrote before a restart, as it was read back.
+    pub fn recall_notes(&mut self, call: CallId, agent: &AgentId, text: Private<String>) {
+        self.calls.entry(call).or_insert_with(OnDesk::new).note(agent, text);
+    }
+
+    /// A link came or went. Every screen hears of it.
+    pub fn link(&mut self, now: Now, link: LinkState) {
+        let key = (link.kind, Arc::<str>::from(link.id));
+        let known = self.links.get(&key);
+        if known.is_some_and(|known| known.up == link.up && known.reason == link.reason) {
+            return;
+        }
+        let since = known.filter(|known| known.up == link.up).map_or(now.wall, |known| known.since);
+        self.links.insert(key.clone(), LinkNow { up: link.up, since, reason: link.reason });
+        self.behind.extend(self.screens.iter().filter(|(_, s)| s.resumed).map(|(id, _)| (*id, key.clone())));
+    }
+
+    /// What a screen did.
+    pub fn heard(&mut self, now: Now, heard: Heard, directory: &Directory) {
+        match heard.what {
+            Told::Attached { who } => self.attached(now, heard.screen, who, directory),
+            Told::Resume(resume) => self.resume(now, heard.screen, &resume, directory),
+            Told::Request(request) => self.request(now, heard.screen, request, directory),
+            Told::Detached => self.detached(now, heard.screen, directory),
+        }
+    }
+
+    fn attached(&mut self, now: Now, screen: ScreenId, who: Arc<Who>, directory: &Directory) {
+        let key = (who.tenant.clone(), who.agent.clone());
+        let lowest = self.lowest;
+        let stream = self.streams.entry(key).or_insert_with(|| Stream::new(lowest));
+        let masked = self.full_numbers.as_ref().is_some_and(|full| !who.roles.iter().any(|role| full.contains(role)));
+        stream.view(masked);
+        stream.screens.push(screen);
+        let welcome = frames::welcome(self.epoch, &who, directory, self.limits.ping_ms);
+        self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &welcome)));
+        self.screens.insert(screen, Screen { who, resumed: false });
+    }
+
+    fn resume(&mut self, now: Now, screen: ScreenId, resume: &Resume, directory: &Directory) {
+        let Some(key) = self.key_of(screen) else { return };
+        if let Some(entry) = self.screens.get_mut(&screen) {
+            entry.resumed = true;
+        }
+        let Some(stream) = self.streams.get_mut(&key) else { return };
+        if resume.active || stream.active.is_none() {
+            stream.active = Some(screen);
+        }
+        let active = stream.active == Some(screen);
+        let missed = match (resume.epoch, resume.seq) {
+            (Some(epoch), Some(seq)) if active && epoch == self.epoch => stream.missed(seq),
+            _ => None,
+        };
+        match missed {
+            Some(missed) => {
+                let count = stream.screens.len();
+                let body = frames::resumed(&key.1, stream.condition(), active, count, &self.links);
+                self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &body)));
+                self.out.extend(missed.into_iter().map(|frame| deliver(screen, None, frame)));
+            }
+            None => self.snapshot(now, &key, screen, directory),
+        }
+        self.tell_screens(now, &key, Some(screen));
+    }
+
+    fn detached(&mut self, now: Now, screen: ScreenId, directory: &Directory) {
+        let Some(key) = self.key_of(screen) else { return };
+        self.screens.remove(&screen);
+        let Some(stream) = self.streams.get_mut(&key) else { return };
+        stream.screens.retain(|other| *other != screen);
+        if stream.active == Some(screen) {
+            let screens = &self.screens;
+            let next = stream.screens.iter().rev().find(|id| screens.get(id).is_some_and(|s| s.resumed)).copied();
+            stream.active = next;
+            if let Some(next) = next {
+                self.snapshot(now, &key, next, directory);
+            }
+        }
+        if self.streams.get(&key).is_some_and(|s| s.screens.is_empty()) {
+            self.later(now.mono.plus_ms(self.limits.resume_ms), Due::Idle(key));
+        } else {
+            self.tell_screens(now, &key, None);
+        }
+    }
+
+    /// Makes a screen the one that gets the pops.
+    fn activate(&mut self, now: Now, key: &Key, screen: ScreenId, directory: &Directory) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        if stream.active == Some(screen) {
+            return;
+        }
+        stream.active = Some(screen);
+        if let Some(entry) = self.screens.get_mut(&screen) {
+            entry.resumed = true;
+        }
+        self.snapshot(now, key, screen, directory);
+        self.tell_screens(now, key, Some(screen));
+    }
+
+    fn offered(&mut self, now: Now, face: &Face, offer: &Offer) {
+        let key = (face.tenant.clone(), offer.agent.clone());
+        let lowest = self.lowest;
+        let stream = self.streams.entry(key.clone()).or_insert_with(|| Stream::new(lowest));
+        let busy = stream.busy();
+        busy.seen_at = Some((face.switch.clone(), offer.device.clone()));
+        if let Some(pop) = busy.find(face.call, offer.ordinal) {
+            if pop.stage.is_live() && pop.offer.role != offer.role {
+                pop.offer.role = offer.role;
+                self.tell_pop(now, face.call);
+            }
+            return;
+        }
+        // The same agent is offered the call again after having had it: the old pop makes room.
+        if let Some(at) = busy.pops.iter().position(|pop| pop.call == face.call) {
+            let old = busy.pops.remove(at);
+            stream.emit(now, None, &frames::withdrawn(&old, Withdrawal::Transferred), &mut self.out);
+        }
+        let pop = OnScreen::new(face.call, offer.clone());
+        let Some(call) = self.calls.get_mut(&face.call) else { return };
+        call.render();
+        let frame = frames::pop(call, face, &pop, &key.1, stream.masked);
+        stream.emit(now, None, &frame, &mut self.out);
+        let shown = stream.active.is_some();
+        stream.busy().pops.push(OnScreen { shown, ..pop });
+        if !call.agents.contains(&key) {
+            call.agents.push(key.clone());
+        }
+        call.face = Some(Box::new(face.clone()));
+        self.tell_condition(now, &key);
+    }
+
+    fn set_stage(&mut self, tenant: &TenantId, call: CallId, offer: &Offer, stage: Stage) {
+        let key = (tenant.clone(), offer.agent.clone());
+        if let Some(pop) = self.streams.get_mut(&key).and_then(|s| s.busy().find(call, offer.ordinal)) {
+            pop.stage = stage;
+        }
+    }
+
+    fn withdraw(&mut self, now: Now, key: &Key, call: CallId, ordinal: u32, reason: Withdrawal) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let Some(pop) = stream.busy().take(call, ordinal) else { return };
+        stream.emit(now, None, &frames::withdrawn(&pop, reason), &mut self.out);
+        self.leave(key, call);
+        self.tell_condition(now, key);
+    }
+
+    /// The agent's connection is cleared: wrap-up where a customer was in it, else the pop is over.
+    fn cleared(&mut self, now: Now, face: &Face, offer: &Offer, directory: &Directory) {
+        let key = (face.tenant.clone(), offer.agent.clone());
+        self.wrap_up(now, &key, face.call, offer.ordinal);
+        self.tell_call(now, face.call, Some(&offer.agent), None, directory);
+        self.drop_over(&key, face.call);
+        self.tell_condition(now, &key);
+    }
+
+    fn wrap_up(&mut self, now: Now, key: &Key, call: CallId, ordinal: u32) {
+        let until = now.mono.plus_ms(self.limits.wrapup_ms);
+        let Some(pop) = self.streams.get_mut(key).and_then(|s| s.busy().find(call, ordinal)) else { return };
+        if !pop.stage.is_live() {
+            return;
+        }
+        let with_customer = match pop.offer.role {
+            Role::Inbound | Role::Outbound | Role::Transfer => true,
+            Role::Consult | Role::Internal => false,
+        };
+        pop.stage = if !with_customer {
+            Stage::Over
+        } else if pop.wrapped {
+            Stage::Kept
+        } else {
+            Stage::WrapUp { since: now.wall, until: frames::until(now.wall, self.limits.wrapup_ms) }
+        };
+        let id = pop.id.clone();
+        if with_customer {
+            self.later(until, Due::PopEnds(key.clone(), id));
+        }
+    }
+
+    fn ended(&mut self, now: Now, id: CallId, directory: &Directory) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.ended = true;
+        for key in call.agents.clone() {
+            let Some(stream) = self.streams.get_mut(&key) else { continue };
+            let pops: Vec<(u32, Stage)> =
+                stream.busy().pops.iter().filter(|p| p.call == id).map(|p| (p.offer.ordinal, p.stage)).collect();
+            for (ordinal, stage) in pops {
+                match stage {
+                    // The book says why before it says that a call ended; should it not, no screen keeps a dead pop.
+                    Stage::Ringing => self.withdraw(now, &key, id, ordinal, Withdrawal::CallerGone),
+                    Stage::Talking => self.wrap_up(now, &key, id, ordinal),
+                    Stage::WrapUp { .. } | Stage::Kept | Stage::Over => {}
+                }
+            }
+        }
+        self.tell_call(now, id, None, None, directory);
+        for key in self.calls.get(&id).map(|call| call.agents.clone()).unwrap_or_default() {
+            self.drop_over(&key, id);
+            self.tell_condition(now, &key);
+        }
+        self.forget_if_done(id);
+    }
+
+    /// A consultation proved to be part of the customer's call: who had it goes on under that call's id.
+    fn absorbed(&mut self, now: Now, id: CallId, into: CallId, directory: &Directory) {
+        let Some(old) = self.calls.remove(&id) else { return };
+        let call = self.calls.entry(into).or_insert_with(OnDesk::new);
+        if call.face.is_none() {
+            call.face = old.face;
+        }
+        for (agent, text) in old.notes {
+            if !call.notes.iter().any(|(other, _)| *other == agent) {
+                call.note(&agent, text);
+            }
+        }
+        for key in old.agents {
+            let Some(stream) = self.streams.get_mut(&key) else { continue };
+            let has = stream.busy().pops.iter().any(|pop| pop.call == into && pop.stage.is_live());
+            let ordinals: Vec<u32> =
+                stream.busy().pops.iter().filter(|p| p.call == id).map(|p| p.offer.ordinal).collect();
+            if has {
+                // Who consulted has the customer's call already; their own consultation goes.
+                for ordinal in ordinals {
+                    if let Some(pop) = stream.busy().take(id, ordinal) {
+                        stream.emit(now, None, &frames::withdrawn(&pop, Withdrawal::Transferred), &mut self.out);
+                    }
+                }
+            } else {
+                for pop in stream.busy().pops.iter_mut().filter(|pop| pop.call == id) {
+                    pop.call = into;
+                }
+                if let Some(call) = self.calls.get_mut(&into)
+                    && !call.agents.contains(&key)
+                {
+                    call.agents.push(key.clone());
+                }
+            }
+            self.tell_condition(now, &key);
+        }
+        self.roles_follow(now, into);
+        self.tell_pop(now, into);
+        self.tell_call(now, into, None, None, directory);
+        self.forget_if_done(into);
+    }
+
+    /// The role an agent has may change with the call (a consultation becomes a transfer): the pop says it.
+    fn roles_follow(&mut self, now: Now, id: CallId) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let Some(face) = &call.face else { return };
+        let mut changed = false;
+        for on in &face.agents {
+            let key = (face.tenant.clone(), on.offer.agent.clone());
+            if let Some(pop) = self.streams.get_mut(&key).and_then(|s| s.busy().find(id, on.offer.ordinal))
+                && pop.offer.role != on.offer.role
+            {
+                pop.offer.role = on.offer.role;
+                changed = true;
+            }
+        }
+        if changed {
+            self.tell_pop(now, id);
+        }
+    }
+
+    fn pop_ends(&mut self, now: Now, key: &Key, pop: &str) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let Some(pop) = stream.busy().pops.iter_mut().find(|other| *other.id == *pop) else { return };
+        if pop.stage.is_live() {
+            return;
+        }
+        let call = pop.call;
+        let told = matches!(pop.stage, Stage::Kept);
+        pop.stage = Stage::Over;
+        if !told {
+            self.tell_one(now, key, call);
+        }
+        self.drop_over(key, call);
+        self.tell_condition(now, key);
+        self.forget_if_done(call);
+    }
+
+    /// Takes pops off that are over; the screens were told.
+    fn drop_over(&mut self, key: &Key, call: CallId) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let before = stream.busy().pops.len();
+        stream.busy().pops.retain(|pop| pop.call != call || pop.stage != Stage::Over);
+        if stream.busy().pops.len() != before {
+            self.leave(key, call);
+        }
+    }
+
+    /// The agent has no more to do with the call, unless another pop says so.
+    fn leave(&mut self, key: &Key, id: CallId) {
+        if self.streams.get_mut(key).is_some_and(|s| s.busy().pops.iter().any(|pop| pop.call == id)) {
+            return;
+        }
+        if let Some(call) = self.calls.get_mut(&id) {
+            call.agents.retain(|other| other != key);
+        }
+        self.idle(key);
+    }
+
+    fn forget_if_done(&mut self, id: CallId) {
+        if self.calls.get(&id).is_some_and(|call| call.ended && call.agents.is_empty()) {
+            self.calls.remove(&id);
+        }
+    }
+
+    /// Lets go of a stream that nobody listens to, that holds no frame for anybody who may come back, and on which nothing is.
+    fn idle(&mut self, key: &Key) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        if stream.screens.is_empty() && stream.is_empty() {
+            self.lowest = self.lowest.max(stream.seq);
+            self.streams.remove(key);
+        }
+    }
+
+    fn key_of(&self, screen: ScreenId) -> Option<Key> {
+        self.screens.get(&screen).map(|s| (s.who.tenant.clone(), s.who.agent.clone()))
+    }
+
+    fn later(&mut self, at: Mono, due: Due) {
+        self.count += 1;
+        self.due.insert((at, self.count), due);
+    }
+}
+
+impl OnDesk {
+    fn new() -> Self {
+        Self {
+            face: None,
+            card: None,
+            rendered: None,
+            chosen: None,
+            found: Vec::new(),
+            notes: Vec::new(),
+            agents: Vec::new(),
+            ended: false,
+        }
+    }
+
+    /// Whether it is another card than before.
+    fn learn(&mut self, card: &Arc<Card>) -> bool {
+        if self.card.as_ref().is_some_and(|old| Arc::ptr_eq(old, card)) {
+            return false;
+        }
+        self.card = Some(card.clone());
+        self.rendered = None;
+        true
+    }
+
+    fn render(&mut self) {
+        if self.rendered.is_none() {
+            self.rendered = Some(self.card.as_ref().map_or_else(wire::pending, |card| wire::card(card)));
+        }
+    }
+
+    fn note(&mut self, agent: &AgentId, text: Private<String>) {
+        match self.notes.iter_mut().find(|(other, _)| other == agent) {
+            Some((_, old)) => *old = text,
+            None => self.notes.push((agent.clone(), text)),
+        }
+    }
+}
+
+fn deliver(screen: ScreenId, key: Option<super::CoalesceKey>, frame: bytes::Bytes) -> Output {
+    Output::Deliver(Deliver { screen, key, frame })
+}
+
+/// CSTA's agent state from what is on the screen.
+fn condition(pops: &[OnScreen]) -> AgentCondition {
+    if pops.iter().any(|pop| pop.stage.is_live()) {
+        AgentCondition::Busy
+    } else if pops.iter().any(|pop| matches!(pop.stage, Stage::WrapUp { .. })) {
+        AgentCondition::WorkingAfterCall
+    } else {
+        AgentCondition::Ready
+    }
+}

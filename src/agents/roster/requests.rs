@@ -1,0 +1,397 @@
+//! What agents ask for. Ids are idempotent per agent: the same id again gets the same answer, and does nothing twice.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    calls::{
+        self, Directory,
+        command::{Failure, RequestId},
+        face::AgentLeg,
+    },
+    customers::{Answer, Candidate},
+    private::Private,
+    records::{self, Said},
+    words::{CallId, Now, SwitchId},
+};
+
+use super::{
+    super::{
+        ScreenId,
+        protocol::{CandidateChoose, Code, Dial, Done, Failed, WrapupSubmit},
+        wire::{self, Request, Wanted},
+    },
+    Ask, Due, Key, Output, Roster, Token, deliver,
+    stream::Stage,
+};
+
+/// A request whose answer hangs on somebody else.
+pub(super) type Asked = (Key, String);
+
+pub(super) enum Waiting {
+    /// Durable is all it takes.
+    Durable(Asked),
+    /// Durable, and then the pop leaves the screen.
+    WrapUp(Asked, Box<str>),
+    Search(Asked, Option<CallId>),
+}
+
+/// The last answers of one agent.
+#[derive(Default)]
+pub(super) struct Answers {
+    last: VecDeque<Entry>,
+}
+
+struct Entry {
+    id: String,
+    /// Where the answer goes: the screen that asked last.
+    screen: ScreenId,
+    answer: Option<Bytes>,
+}
+
+impl Answers {
+    pub fn none_waiting(&self) -> bool {
+        self.last.iter().all(|entry| entry.answer.is_some())
+    }
+}
+
+impl Roster {
+    pub(super) fn request(&mut self, now: Now, screen: ScreenId, request: Request, directory: &Directory) {
+        let Some(key) = self.key_of(screen) else { return };
+        let Request { id, what } = request;
+        // These two do no harm twice, and a ping a minute must not push real answers out.
+        match what {
+            Wanted::Ping => return self.out.push_back(deliver(screen, None, done(now, &id, None))),
+            Wanted::ScreenActivate => {
+                self.activate(now, &key, screen, directory);
+                return self.out.push_back(deliver(screen, None, done(now, &id, None)));
+            }
+            _ => {}
+        }
+        let Some(stream) = self.streams.get_mut(&key) else { return };
+        let answers = &mut stream.busy().answers.last;
+        if let Some(entry) = answers.iter_mut().find(|entry| entry.id == id) {
+            entry.screen = screen;
+            let answer = entry.answer.clone();
+            return self.out.extend(answer.map(|frame| deliver(screen, None, frame)));
+        }
+        if answers.len() >= MOST_ANSWERS {
+            let Some(oldest) = answers.iter().position(|entry| entry.answer.is_some()) else {
+                let frame = failed(now, &id, Code::TooMany, "too many requests wait for their answer");
+                return self.out.push_back(deliver(screen, None, frame));
+            };
+            answers.remove(oldest);
+        }
+        answers.push_back(Entry { id: id.clone(), screen, answer: None });
+        let asked = (key, id);
+        let result = match what {
+            Wanted::NotesSet(notes) => self.notes(&asked, notes.call, notes.text),
+            Wanted::WrapupSubmit(wrapup) => self.wrapup(&asked, wrapup),
+            Wanted::CandidateChoose(choice) => self.choose(now, &asked, &choice),
+            Wanted::CustomerSearch(search) => {
+                let token = self.wait(Waiting::Search(asked.clone(), search.call));
+                let tenant = asked.0.0.clone();
+                self.ask(Ask::Search { tenant, call: search.call, query: search.query, token });
+                Ok(())
+            }
+            Wanted::Dial(dial) => self.dial(now, &asked, dial, directory),
+            Wanted::Ping | Wanted::ScreenActivate => Ok(()),
+        };
+        if let Err((code, message)) = result {
+            self.answer(&asked, failed(now, &asked.1, code, message));
+        }
+    }
+
+    /// What was asked with this token is durable, or could not be made so.
+    pub fn committed(&mut self, now: Now, token: Token, durable: bool) {
+        let Some(waiting) = self.waiting.remove(&token) else { return };
+        let (asked, pop) = match waiting {
+            Waiting::Durable(asked) => (asked, None),
+            Waiting::WrapUp(asked, pop) => (asked, Some(pop)),
+            Waiting::Search(asked, _) => (asked, None),
+        };
+        if !durable {
+            let frame = failed(now, &asked.1, Code::Unavailable, "it could not be written down; try again");
+            return self.answer(&asked, frame);
+        }
+        self.answer(&asked, done(now, &asked.1, None));
+        if let Some(pop) = pop {
+            self.wrapped(now, &asked.0, &pop);
+        }
+    }
+
+    /// What a search found, or why it could not be done (without personal data).
+    pub fn found(&mut self, now: Now, token: Token, found: Result<Vec<Arc<Candidate>>, String>) {
+        let Some(Waiting::Search(asked, call)) = self.waiting.remove(&token) else { return };
+        let frame = match found {
+            Err(reason) => failed(now, &asked.1, Code::Unavailable, &reason),
+            Ok(found) => {
+                let candidates = Some(found.iter().map(|c| wire::candidate(c)).collect());
+                let frame = wire::write(0, now.wall, &Done { id: &asked.1, call: None, candidates });
+                if let Some(call) = call.filter(|call| self.has(&asked.0, *call))
+                    && let Some(on_desk) = self.calls.get_mut(&call)
+                {
+                    on_desk.found = found;
+                }
+                frame
+            }
+        };
+        self.answer(&asked, frame);
+    }
+
+    /// A click-to-dial has its first leg, or will never have one. Later news of it is ignored.
+    pub fn dialled(&mut self, now: Now, request: &RequestId, result: Result<CallId, Failure>) {
+        let Some(asked) = self.dials.remove(request) else { return };
+        let frame = match result {
+            Ok(call) => done(now, &asked.1, Some(call)),
+            Err(failure) => failed(now, &asked.1, failure.into(), why(failure)),
+        };
+        self.answer(&asked, frame);
+    }
+
+    fn notes(&mut self, asked: &Asked, call: CallId, text: Private<String>) -> Refusable {
+        if !self.has(&asked.0, call) {
+            return Err(NOT_YOURS);
+        }
+        if let Some(on_desk) = self.calls.get_mut(&call) {
+            on_desk.note(&asked.0.1, text.clone());
+        }
+        let token = self.wait(Waiting::Durable(asked.clone()));
+        self.record(asked, call, Said::Notes { text }, token);
+        Ok(())
+    }
+
+    fn wrapup(&mut self, asked: &Asked, wrapup: WrapupSubmit) -> Refusable {
+        let pop = self.streams.get(&asked.0).and_then(|s| s.pops().iter().find(|pop| pop.call == wrapup.call));
+        let Some(pop) = pop.map(|pop| pop.id.clone()) else { return Err(NOT_YOURS) };
+        if let (Some(text), Some(on_desk)) = (&wrapup.notes, self.calls.get_mut(&wrapup.call)) {
+            on_desk.note(&asked.0.1, text.clone());
+        }
+        let token = self.wait(Waiting::WrapUp(asked.clone(), pop));
+        let said = Said::WrapUp { disposition: wrapup.disposition, notes: wrapup.notes, ticket: wrapup.ticket };
+        self.record(asked, wrapup.call, said, token);
+        Ok(())
+    }
+
+    /// The wrap-up is durable: the pop leaves the screen, unless the call is still up.
+    fn wrapped(&mut self, now: Now, key: &Key, id: &str) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let Some(pop) = stream.busy().pops.iter_mut().find(|pop| *pop.id == *id) else { return };
+        pop.wrapped = true;
+        if matches!(pop.stage, Stage::WrapUp { .. }) {
+            pop.stage = Stage::Kept;
+            let call = pop.call;
+            self.tell_one(now, key, call);
+            self.tell_condition(now, key);
+        }
+    }
+
+    fn choose(&mut self, now: Now, asked: &Asked, choice: &CandidateChoose) -> Refusable {
+        if !self.has(&asked.0, choice.call) {
+            return Err(NOT_YOURS);
+        }
+        let Some(call) = self.calls.get_mut(&choice.call) else { return Err(NOT_YOURS) };
+        let candidate = match &choice.candidate {
+            None => None,
+            Some(id) => {
+                let card = call.card.as_ref().map(|card| &card.answer);
+                let known = match card {
+                    Some(Answer::Found(one)) => std::slice::from_ref(one),
+                    Some(Answer::Ambiguous(all)) => all.as_slice(),
+                    _ => &[],
+                };
+                let found = known.iter().chain(&call.found).find(|candidate| candidate.id == *id);
+                Some(found.cloned().ok_or((Code::UnknownCandidate, "not a candidate of this call"))?)
+            }
+        };
+        call.chosen = Some(choice.candidate.clone());
+        let tenant = asked.0.0.clone();
+        self.ask(Ask::Choose { tenant, call: choice.call, candidate: candidate.clone() });
+        let token = self.wait(Waiting::Durable(asked.clone()));
+        self.record(asked, choice.call, Said::Customer { candidate }, token);
+        self.tell_pop(now, choice.call);
+        Ok(())
+    }
+
+    fn dial(&mut self, now: Now, asked: &Asked, dial: Dial, directory: &Directory) -> Refusable {
+        let (key, id) = asked;
+        let agent = directory.agent(&key.1).filter(|agent| agent.tenant == key.0);
+        let Some(agent) = agent else { return Err((Code::NoDevice, "this agent is not in the directory")) };
+        if self.dials.values().any(|(other, _)| other == key) {
+            return Err((Code::DialPending, "the last dial is not answered yet"));
+        }
+        let in_call = self.streams.get(key).is_some_and(|stream| {
+            stream.pops().iter().filter(|pop| pop.stage.is_live()).any(|pop| {
+                let face = self.calls.get(&pop.call).and_then(|call| call.face.as_ref());
+                face.and_then(|face| face.part_of(&key.1)).is_none_or(|part| part.state != AgentLeg::Holding)
+            })
+        });
+        if in_call {
+            return Err((Code::AgentInCall, "the agent's phone is in a call"));
+        }
+        let text = match (dial.number, dial.handle) {
+            (Some(number), _) => number,
+            (None, Some(handle)) => self.handle(key, &handle).ok_or(UNKNOWN_TARGET)?,
+            (None, None) => return Err(UNKNOWN_TARGET),
+        };
+        let number = digits(text.expose()).ok_or(UNKNOWN_TARGET)?;
+        let seen = self.streams.get_mut(key).and_then(|stream| stream.busy().seen_at.clone());
+        let (switch, device) = place(seen, &agent.devices, &self.switches)?;
+        let request = RequestId(format!("lc-{}", self.request_ulid(now, asked)));
+        self.dials.insert(request.clone(), (key.clone(), id.clone()));
+        self.later(now.mono.plus_ms(self.limits.dial_ms), Due::Dial(request.clone()));
+        self.ask(Ask::Dial(calls::Command::Dial(calls::command::Dial {
+            request,
+            tenant: key.0.clone(),
+            switch,
+            agent: key.1.clone(),
+            device,
+            number: Private::new(number),
+            reference: dial.reference,
+        })));
+        Ok(())
+    }
+
+    /// The number behind a handle of a pop that this agent has.
+    fn handle(&self, key: &Key, handle: &str) -> Option<Private<String>> {
+        let call = handle.strip_prefix("customer@")?.parse().ok()?;
+        if !self.has(key, call) {
+            return None;
+        }
+        let number = self.calls.get(&call)?.face.as_ref()?.customer.as_ref()?;
+        number.raw.clone().or_else(|| number.e164.clone())
+    }
+
+    fn has(&self, key: &Key, call: CallId) -> bool {
+        self.streams.get(key).is_some_and(|stream| stream.pops().iter().any(|pop| pop.call == call))
+    }
+
+    /// The same request of the same agent has the same name within an epoch; no dice are needed.
+    fn request_ulid(&self, now: Now, ((tenant, agent), id): &Asked) -> ulid::Ulid {
+        let mut hash = Sha256::new();
+        for part in [tenant.as_str(), agent.as_str(), id, &self.epoch.to_string()] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let mut random = [0; 16];
+        random.copy_from_slice(&hash.finalize()[..16]);
+        ulid::Ulid::from_parts(u64::try_from(now.wall.0).unwrap_or(0), u128::from_be_bytes(random))
+    }
+
+    fn answer(&mut self, asked: &Asked, frame: Bytes) {
+        let Some(stream) = self.streams.get_mut(&asked.0) else { return };
+        let answers = &mut stream.busy().answers.last;
+        let Some(entry) = answers.iter_mut().find(|entry| entry.id == asked.1) else { return };
+        entry.answer = Some(frame.clone());
+        self.out.push_back(deliver(entry.screen, None, frame));
+        // It may have been the last thing that held this stream.
+        self.idle(&asked.0);
+    }
+
+    fn wait(&mut self, waiting: Waiting) -> Token {
+        self.count += 1;
+        self.waiting.insert(Token(self.count), waiting);
+        Token(self.count)
+    }
+
+    fn record(&mut self, ((tenant, agent), _): &Asked, call: CallId, said: Said, token: Token) {
+        let command = records::Command { tenant: tenant.clone(), call, agent: agent.clone(), said };
+        self.ask(Ask::Record(command, token));
+    }
+
+    fn ask(&mut self, ask: Ask) {
+        self.out.push_back(Output::Ask(ask));
+    }
+}
+
+type Refusable = Result<(), (Code, &'static str)>;
+
+const NOT_YOURS: (Code, &str) = (Code::UnknownCall, "this call is not on your screen");
+const UNKNOWN_TARGET: (Code, &str) = (Code::UnknownTarget, "nothing that can be dialled");
+
+/// Answers kept for an agent: more than a page can have under way, even after a reconnect.
+const MOST_ANSWERS: usize = 64;
+
+fn done(now: Now, id: &str, call: Option<CallId>) -> Bytes {
+    wire::write(0, now.wall, &Done { id, call, candidates: None })
+}
+
+fn failed(now: Now, id: &str, code: Code, message: &str) -> Bytes {
+    wire::write(0, now.wall, &Failed { id: Some(id), code, message })
+}
+
+fn why(failure: Failure) -> &'static str {
+    match failure {
+        Failure::Busy => "the agent's phone is busy",
+        Failure::NoAnswer => "the agent's phone was not answered",
+        Failure::NotRegistered => "the agent's phone is not registered",
+        Failure::NotPermitted => "the switch does not permit it",
+        Failure::AgentInCall => "the agent's phone is in a call",
+        Failure::UnknownTarget => "the switch does not know the number or device",
+        Failure::SwitchUnavailable => "the switch is away",
+        Failure::Timeout => "the switch did not answer in time",
+    }
+}
+
+/// Where a dial begins: where the phone was seen last, if it is still the agent's; else the first device, the full name
+/// (`PJSIP/1001`) before a bare extension.
+fn place(
+    seen: Option<(SwitchId, String)>,
+    devices: &[String],
+    switches: &[SwitchId],
+) -> Result<(SwitchId, String), (Code, &'static str)> {
+    let own = |device: &str| devices.iter().any(|d| d == device || Some(d.as_str()) == device.rsplit('/').next());
+    if let Some(seen) = seen.filter(|(switch, device)| switches.contains(switch) && own(device)) {
+        return Ok(seen);
+    }
+    let device = devices.iter().find(|device| device.contains('/')).or(devices.first());
+    let device = device.ok_or((Code::NoDevice, "this agent has no device"))?;
+    let switch = switches.first().ok_or((Code::SwitchUnavailable, "no switch can dial"))?;
+    Ok((switch.clone(), device.clone()))
+}
+
+/// What was typed or stored, as digits to dial: signs people write between digits go, a leading + becomes 00.
+fn digits(text: &str) -> Option<String> {
+    let text = text.trim();
+    let (mut number, rest) = match text.strip_prefix('+') {
+        Some(rest) => ("00".to_owned(), rest),
+        None => (String::new(), text),
+    };
+    for c in rest.chars() {
+        match c {
+            '0'..='9' => number.push(c),
+            ' ' | '-' | '(' | ')' | '.' | '/' | '\u{a0}' => {}
+            _ => return None,
+        }
+    }
+    (2..=22).contains(&number.len()).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_type_becomes_digits_or_nothing() {
+        assert_eq!(digits(" 138-0013-8000 ").as_deref(), Some("13800138000"));
+        assert_eq!(digits("(021) 6123 4567").as_deref(), Some("02161234567"));
+        assert_eq!(digits("+8613800138000").as_deref(), Some("008613800138000"));
+        for junk in ["", "1", "+", "abc", "138\r\nAction: Logoff", "*72", "13800138000;rm", &"1".repeat(40)] {
+            assert_eq!(digits(junk), None, "{junk}");
+        }
+    }
+
+    #[test]
+    fn a_dial_begins_where_the_phone_is() {
+        let devices = ["1001".to_owned(), "PJSIP/1001".to_owned()];
+        let switches = [SwitchId::from("pbx1"), SwitchId::from("pbx2")];
+        let seen = |device: &str| Some((SwitchId::from("pbx2"), device.to_owned()));
+        assert_eq!(place(None, &devices, &switches), Ok(("pbx1".into(), "PJSIP/1001".to_owned())));
+        assert_eq!(place(seen("SIP/1001"), &devices, &switches), Ok(("pbx2".into(), "SIP/1001".to_owned())));
+        assert_eq!(place(seen("SIP/1009"), &devices, &switches), Ok(("pbx1".into(), "PJSIP/1001".to_owned())));
+        assert_eq!(place(None, &[], &switches).unwrap_err().0, Code::NoDevice);
+        assert_eq!(place(None, &devices, &[]).unwrap_err().0, Code::SwitchUnavailable);
+    }
+}

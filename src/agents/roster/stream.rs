@@ -1,0 +1,221 @@
+//! One agent's stream: what was said under which seq, and what is on the screen.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::{
+    calls::{change::Offer, face::AgentLeg},
+    words::{CallId, Now, SwitchId, Wall},
+};
+
+use super::{
+    super::{
+        CoalesceKey, ScreenId,
+        protocol::{AgentCondition, Body},
+        wire,
+    },
+    Output, deliver,
+    requests::Answers,
+};
+
+/// Small while nothing happens: most of 140,000 agents are idle most of the time.
+pub(super) struct Stream {
+    /// In the order in which they came.
+    pub screens: Vec<ScreenId>,
+    pub active: Option<ScreenId>,
+    pub seq: u64,
+    /// Numbers are shown with their middle hidden.
+    pub masked: bool,
+    /// The last condition that was told.
+    pub told: AgentCondition,
+    busy: Option<Box<Busy>>,
+}
+
+#[derive(Default)]
+pub(super) struct Busy {
+    pub pops: Vec<OnScreen>,
+    pub answers: Answers,
+    /// Where the agent's phone was seen last: where a dial begins.
+    pub seen_at: Option<(SwitchId, String)>,
+    ring: VecDeque<Sent>,
+    ring_bytes: usize,
+    /// Everything after this seq is in the ring (or was replaced by something newer that is).
+    floor: u64,
+}
+
+struct Sent {
+    seq: u64,
+    key: Option<CoalesceKey>,
+    frame: Bytes,
+}
+
+/// A pop.
+pub(super) struct OnScreen {
+    /// `<call>-<ordinal>` of the offer that made it; stays when the call is absorbed by another.
+    pub id: Box<str>,
+    pub call: CallId,
+    pub offer: Offer,
+    pub stage: Stage,
+    /// It was sent to a screen.
+    pub shown: bool,
+    /// The wrap-up is durable already.
+    pub wrapped: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Ringing,
+    Talking,
+    WrapUp {
+        since: Wall,
+        until: Wall,
+    },
+    /// Wrapped up: off the screen, but notes may still be corrected until it is let go.
+    Kept,
+    /// To be taken off.
+    Over,
+}
+
+impl Stage {
+    pub const fn is_live(self) -> bool {
+        matches!(self, Self::Ringing | Self::Talking)
+    }
+
+    /// On the screen, ringing to wrap-up.
+    pub const fn is_shown(self) -> bool {
+        matches!(self, Self::Ringing | Self::Talking | Self::WrapUp { .. })
+    }
+
+    /// The agent's part, where the book's face does not say it.
+    pub const fn leg(self) -> Option<AgentLeg> {
+        match self {
+            Self::Ringing => Some(AgentLeg::Ringing),
+            Self::Talking => Some(AgentLeg::Talking),
+            Self::WrapUp { .. } | Self::Kept | Self::Over => None,
+        }
+    }
+}
+
+impl OnScreen {
+    pub fn new(call: CallId, offer: Offer) -> Self {
+        let id = format!("{call}-{}", offer.ordinal).into_boxed_str();
+        Self { id, call, offer, stage: Stage::Ringing, shown: false, wrapped: false }
+    }
+}
+
+impl Stream {
+    pub fn new(seq: u64) -> Self {
+        Self { screens: Vec::new(), active: None, seq, masked: false, told: AgentCondition::Ready, busy: None }
+    }
+
+    pub fn busy(&mut self) -> &mut Busy {
+        let seq = self.seq;
+        self.busy.get_or_insert_with(|| Box::new(Busy { floor: seq, ..Busy::default() }))
+    }
+
+    pub fn pops(&self) -> &[OnScreen] {
+        self.busy.as_ref().map_or(&[], |busy| &busy.pops)
+    }
+
+    pub fn condition(&self) -> AgentCondition {
+        super::condition(self.pops())
+    }
+
+    /// Frames already made show numbers as the last screen might see them: another view cannot have them.
+    pub fn view(&mut self, masked: bool) {
+        if self.masked != masked {
+            self.masked = masked;
+            self.forget_frames();
+        }
+    }
+
+    /// Says something in the stream: to the active screen, and into the ring for one that comes back. Where nobody ever
+    /// listened, or not for long, nothing is made.
+    pub fn emit<B: Body>(&mut self, now: Now, key: Option<CoalesceKey>, body: &B, out: &mut VecDeque<Output>) {
+        self.seq += 1;
+        let seq = self.seq;
+        let listened = !self.screens.is_empty();
+        let active = self.active;
+        let busy = self.busy();
+        if !listened && busy.ring.is_empty() {
+            busy.floor = seq;
+            return;
+        }
+        let frame = wire::write(seq, now.wall, body);
+        busy.remember(Sent { seq, key: key.clone(), frame: frame.clone() });
+        if let Some(screen) = active {
+            out.push_back(deliver(screen, key, frame));
+        }
+    }
+
+    /// What a screen that saw `seq` has missed; `None` if that is no longer known.
+    pub fn missed(&mut self, seq: u64) -> Option<Vec<Bytes>> {
+        if seq > self.seq {
+            return None;
+        }
+        let newest = self.seq;
+        match &self.busy {
+            Some(busy) if seq >= busy.floor => {
+                Some(busy.ring.iter().filter(|sent| sent.seq > seq).map(|sent| sent.frame.clone()).collect())
+            }
+            None if seq == newest => Some(Vec::new()),
+            _ => None,
+        }
+    }
+
+    /// No pop, no open question, and no frame kept for one who comes back.
+    pub fn is_empty(&self) -> bool {
+        self.busy.as_ref().is_none_or(|b| b.pops.is_empty() && b.answers.none_waiting() && b.ring.is_empty())
+    }
+
+    pub fn forget_frames(&mut self) {
+        let seq = self.seq;
+        if let Some(busy) = &mut self.busy {
+            busy.ring = VecDeque::new();
+            busy.ring_bytes = 0;
+            busy.floor = seq;
+        }
+    }
+}
+
+impl Busy {
+    /// The pop of this offer, else the agent's live one on this call (an absorbed consultation has another ordinal).
+    pub fn find(&mut self, call: CallId, ordinal: u32) -> Option<&mut OnScreen> {
+        let at = self.position(call, ordinal)?;
+        self.pops.get_mut(at)
+    }
+
+    pub fn take(&mut self, call: CallId, ordinal: u32) -> Option<OnScreen> {
+        let at = self.position(call, ordinal)?;
+        Some(self.pops.remove(at))
+    }
+
+    fn position(&self, call: CallId, ordinal: u32) -> Option<usize> {
+        let on = |pop: &OnScreen| pop.call == call;
+        self.pops
+            .iter()
+            .position(|pop| on(pop) && pop.offer.ordinal == ordinal)
+            .or_else(|| self.pops.iter().position(|pop| on(pop) && pop.stage.is_live()))
+    }
+
+    fn remember(&mut self, sent: Sent) {
+        if let Some(key) = &sent.key
+            && let Some(at) = self.ring.iter().position(|old| old.key.as_ref() == Some(key))
+            && let Some(old) = self.ring.remove(at)
+        {
+            self.ring_bytes -= old.frame.len();
+        }
+        self.ring_bytes += sent.frame.len();
+        self.ring.push_back(sent);
+        while self.ring.len() > RING_FRAMES || self.ring_bytes > RING_BYTES {
+            let Some(old) = self.ring.pop_front() else { break };
+            self.ring_bytes -= old.frame.len();
+            self.floor = old.seq;
+        }
+    }
+}
+
+/// A reconnect takes seconds; an agent sees about four frames a call.
+const RING_FRAMES: usize = 48;
+const RING_BYTES: usize = 64 * 1024;

@@ -1,0 +1,240 @@
+//! One screen's socket, once its token was accepted: a small task that sends what is in the mailbox and reads what the agent
+//! asks. 140,000 of them lie still most of the time, so it holds no buffer of its own.
+
+use std::{
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{Sink, Stream, StreamExt};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    runtime::Handle,
+    sync::mpsc,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error, Message, Utf8Bytes,
+        protocol::{CloseFrame, frame::coding::CloseCode},
+    },
+};
+
+use super::{Closing, Mailbox, Next, Screens};
+use crate::{
+    access::{Refused, Verifier, Who},
+    agents::{
+        Heard, ScreenId, Told,
+        protocol::{Authenticate, Code, Done, Failed},
+        wire::{self, Incoming},
+    },
+};
+
+/// What a screen's task needs of the process.
+pub(in crate::agents) struct Around {
+    pub screens: Arc<Screens>,
+    pub verifier: Arc<Verifier>,
+    /// To the core.
+    pub heard: mpsc::Sender<Heard>,
+    /// Where public-key arithmetic runs.
+    pub back: Handle,
+}
+
+/// Serves an accepted screen until it goes. The caller has opened its mailbox and said `Attached`.
+pub(in crate::agents) async fn steady<S>(
+    mut ws: WebSocketStream<S>,
+    around: Arc<Around>,
+    screen: ScreenId,
+    who: Arc<Who>,
+    mailbox: Arc<Mailbox>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut pings = 0;
+    let mut bad = 0;
+    let closing = loop {
+        let event = std::future::poll_fn(|cx| step(&mut ws, cx, &around.screens, &mailbox, &mut pings)).await;
+        let text = match event {
+            Event::Text(text) => text,
+            Event::Close(why) => break Some(why),
+            Event::Gone => break None,
+        };
+        let told = match wire::read(text.as_str()) {
+            Ok(Incoming::Resume(resume)) => Told::Resume(resume),
+            Ok(Incoming::Request(request)) => Told::Request(request),
+            Ok(Incoming::Authenticate(again)) => {
+                // Rare, and its future is large: not part of every task.
+                Box::pin(renew(&around, &mailbox, &who, again)).await;
+                continue;
+            }
+            Err(why) => {
+                around.screens.figures.bad_frames.fetch_add(1, Ordering::Relaxed);
+                bad += 1;
+                if bad > MOST_BAD {
+                    break Some(Closing::Unreadable);
+                }
+                around.screens.put(&mailbox, None, wire::refusal(crate::live::now().wall, &why));
+                continue;
+            }
+        };
+        // Waiting here holds up this screen alone.
+        if around.heard.send(Heard { screen, what: told }).await.is_err() {
+            break Some(Closing::Away);
+        }
+    };
+    around.screens.close(screen);
+    // The core hears it before the last words are said, which may take their time.
+    let _ = around.heard.send(Heard { screen, what: Told::Detached }).await;
+    if let Some(why) = closing {
+        if why == Closing::Dead {
+            around.screens.figures.closed_dead.fetch_add(1, Ordering::Relaxed);
+        }
+        Box::pin(farewell(ws, why.code(), why.reason())).await;
+    }
+}
+
+enum Event {
+    Text(Utf8Bytes),
+    Close(Closing),
+    Gone,
+}
+
+fn step<S>(
+    ws: &mut WebSocketStream<S>,
+    cx: &mut Context<'_>,
+    screens: &Screens,
+    mailbox: &Mailbox,
+    pings: &mut u8,
+) -> Poll<Event>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    mailbox.register(cx.waker());
+    let mut ping = mailbox.take_ping();
+    if ping && *pings >= MOST_PINGS {
+        return Poll::Ready(Event::Close(Closing::Dead));
+    }
+    loop {
+        match Pin::new(&mut *ws).poll_ready(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => return Poll::Ready(Event::Gone),
+            Poll::Pending => {
+                if ping {
+                    // It counts although it cannot be sent: who does not read does not answer.
+                    *pings += 1;
+                }
+                match mailbox.closing() {
+                    Some(why) => return Poll::Ready(Event::Close(why)),
+                    None => break,
+                }
+            }
+        }
+        let message = if ping {
+            ping = false;
+            *pings += 1;
+            Message::Ping(Bytes::new())
+        } else {
+            match screens.take(mailbox) {
+                Next::Nothing => break,
+                Next::Close(why) => return Poll::Ready(Event::Close(why)),
+                Next::Frame(frame) => match Utf8Bytes::try_from(frame) {
+                    Ok(text) => {
+                        screens.figures.frames_sent.fetch_add(1, Ordering::Relaxed);
+                        Message::Text(text)
+                    }
+                    // Frames are made by serde_json, which writes UTF-8 only.
+                    Err(_) => continue,
+                },
+            }
+        };
+        if Pin::new(&mut *ws).start_send(message).is_err() {
+            return Poll::Ready(Event::Gone);
+        }
+    }
+    if let Poll::Ready(Err(_)) = Pin::new(&mut *ws).poll_flush(cx) {
+        return Poll::Ready(Event::Gone);
+    }
+    loop {
+        match Pin::new(&mut *ws).poll_next(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Some(Ok(message))) => {
+                // Whatever comes shows that somebody is there.
+                *pings = 0;
+                match message {
+                    Message::Text(text) => return Poll::Ready(Event::Text(text)),
+                    // Read as a frame that is no JSON object, and answered as such.
+                    Message::Binary(_) => return Poll::Ready(Event::Text(Utf8Bytes::from_static("binary"))),
+                    Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                    // The library answers; the next read ends the stream.
+                    Message::Close(_) => {}
+                }
+            }
+            Poll::Ready(Some(Err(Error::Capacity(_)))) => return Poll::Ready(Event::Close(Closing::TooLarge)),
+            Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Event::Gone),
+        }
+    }
+}
+
+/// A fresh token of the same agent lets the socket stay on, with nothing lost.
+async fn renew(around: &Around, mailbox: &Mailbox, who: &Who, again: Authenticate) {
+    let checked = verify(around, again.token.expose()).await;
+    let now = crate::live::now().wall;
+    let message = match checked {
+        Ok(new) if new.agent == who.agent && new.tenant == who.tenant => {
+            mailbox.renew(new.expires);
+            None
+        }
+        Ok(_) => Some("the token is another agent's".to_owned()),
+        Err(refused) => Some(refused.to_string()),
+    };
+    if message.is_some() {
+        around.screens.figures.refused_token.fetch_add(1, Ordering::Relaxed);
+    }
+    let id = again.id.as_deref();
+    let frame = match (message, id) {
+        (Some(message), id) => wire::write(0, now, &Failed { id, code: Code::Unauthenticated, message: &message }),
+        (None, Some(id)) => wire::write(0, now, &Done { id, call: None, candidates: None }),
+        (None, None) => return,
+    };
+    around.screens.put(mailbox, None, frame);
+}
+
+/// Checks a token: at once where that is cheap, else on the back runtime.
+pub(in crate::agents) async fn verify(around: &Around, token: &str) -> Result<Arc<Who>, Refused> {
+    let now = crate::live::now().wall;
+    if let Some(who) = around.verifier.remembered(token, now) {
+        return Ok(who);
+    }
+    if !around.verifier.is_dear() {
+        return around.verifier.verify(token, now);
+    }
+    let (verifier, token) = (around.verifier.clone(), token.to_owned());
+    let task = around.back.spawn(async move { verifier.verify(&token, now) });
+    task.await.unwrap_or(Err(Refused::Malformed))
+}
+
+/// Says why, and reads on for a moment: closing a socket with unread bytes in it would take the reason back.
+pub(in crate::agents) async fn farewell<S>(mut ws: WebSocketStream<S>, code: u16, reason: &'static str)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let frame = CloseFrame { code: CloseCode::from(code), reason: Utf8Bytes::from_static(reason) };
+    let _ = tokio::time::timeout(LAST_WORDS, async {
+        if ws.close(Some(frame)).await.is_ok() {
+            while let Some(Ok(_)) = ws.next().await {}
+        }
+    })
+    .await;
+}
+
+/// Pings without an answer before a screen counts as dead.
+const MOST_PINGS: u8 = 2;
+
+/// Frames that cannot be read before a client counts as broken: a newer client may send a few types we do not know.
+const MOST_BAD: u32 = 100;
+
+/// A slow reader may still take what the kernel holds for it.
+const LAST_WORDS: Duration = Duration::from_secs(3);

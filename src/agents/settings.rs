@@ -1,0 +1,147 @@
+//! The agents' door, as the settings have it.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::access::Tokens;
+
+/// `agents:` of linecard.yaml.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Address and port of the agents' listener.
+    #[serde(default = "listen")]
+    pub listen: String,
+    /// Threads that hold sockets. Absent: one for each core.
+    #[serde(default)]
+    pub shards: Option<u16>,
+    /// Absent: plain HTTP, for loopback or behind a proxy that ends TLS.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Exact origins of the pages that may connect, for example `https://desk.example.org`. No wildcards.
+    #[serde(default)]
+    pub origins: Vec<String>,
+    /// Whether clients that send no Origin (programs, not browsers) may connect.
+    #[serde(default)]
+    pub allow_no_origin: bool,
+    pub tokens: Tokens,
+    /// Roles that see whole numbers. Absent: everybody does.
+    #[serde(default)]
+    pub full_numbers: Option<Vec<String>>,
+    #[serde(default)]
+    pub limits: Limits,
+}
+
+/// PEM files.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Every bound of the door, with its reason.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Sockets at most, of all shards together. Above it: 503.
+    pub screens: u32,
+    /// From accept to an accepted token: an idle stranger costs a descriptor.
+    pub authenticate_ms: u64,
+    /// New connections a second on each shard; the rest wait in the kernel's backlog. Two cores can do about 8,000 TLS handshakes
+    /// a second, and pops must keep half.
+    pub handshakes_per_s: u32,
+    /// Between pings. 140,000 screens at 55 s cost 3 % of two cores; common proxies cut idle connections at 60 s.
+    pub ping_ms: u64,
+    /// Frames that may wait for one screen.
+    pub queued_frames: usize,
+    /// Bytes that may wait for one screen.
+    pub queued_bytes: usize,
+    /// Bytes that may wait for all screens together; beyond it a screen that has anything waiting is closed.
+    pub queued_bytes_total: usize,
+    /// The kernel's send buffer of a socket. Left alone it grows to 4 MB for a reader that has stopped.
+    pub send_buffer_bytes: u32,
+    /// How long sent bytes may stay unacknowledged before the kernel gives up the connection.
+    pub tcp_user_timeout_ms: u64,
+    /// How long the frames of an agent without a screen are kept for one that comes back.
+    pub resume_ms: u64,
+    /// How long a wrap-up is awaited.
+    pub wrapup_ms: u64,
+    /// How long a switch may take to begin a click-to-dial.
+    pub dial_ms: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            screens: 150_000,
+            authenticate_ms: 5_000,
+            handshakes_per_s: 2_000,
+            ping_ms: 55_000,
+            queued_frames: 32,
+            queued_bytes: 64 * 1024,
+            queued_bytes_total: 512 * 1024 * 1024,
+            send_buffer_bytes: 64 * 1024,
+            tcp_user_timeout_ms: 20_000,
+            resume_ms: 120_000,
+            wrapup_ms: 1_800_000,
+            dial_ms: 20_000,
+        }
+    }
+}
+
+impl Settings {
+    /// What is wrong beyond the shape: key (below `agents`), found, wanted.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(String, String, &'static str)> {
+        let mut problems = Vec::new();
+        if self.listen.parse::<core::net::SocketAddr>().is_err() {
+            problems.push((
+                "listen".to_owned(),
+                format!("{:?}", self.listen),
+                "address:port, for example 0.0.0.0:7780",
+            ));
+        }
+        if self.shards == Some(0) {
+            problems.push(("shards".to_owned(), "0".to_owned(), "1 or more, or leave it out"));
+        }
+        for (i, origin) in self.origins.iter().enumerate() {
+            if !is_origin(origin) {
+                let wanted = "scheme://host or scheme://host:port, lower case, no path, no wildcard";
+                problems.push((format!("origins[{i}]"), format!("{origin:?}"), wanted));
+            }
+        }
+        for (key, value) in [("authenticate_ms", self.limits.authenticate_ms), ("ping_ms", self.limits.ping_ms)] {
+            if value == 0 {
+                problems.push((format!("limits.{key}"), "0".to_owned(), "1 or more"));
+            }
+        }
+        if self.limits.handshakes_per_s == 0 {
+            problems.push(("limits.handshakes_per_s".to_owned(), "0".to_owned(), "1 or more"));
+        }
+        let tokens = self.tokens.problems();
+        problems.extend(tokens.into_iter().map(|(key, found, wanted)| (format!("tokens.{key}"), found, wanted)));
+        problems
+    }
+
+    /// Whether a page (or, with `None`, a program) of this origin may connect.
+    #[must_use]
+    pub fn admits(&self, origin: Option<&str>) -> bool {
+        match origin {
+            Some(origin) => self.origins.iter().any(|ours| ours == origin),
+            None => self.allow_no_origin,
+        }
+    }
+}
+
+/// The serialisation of an origin as browsers send it (RFC 6454 section 6.2), http and https only.
+fn is_origin(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
+    !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-._:[]".contains(&b))
+}
+
+fn listen() -> String {
+    "127.0.0.1:7780".to_owned()
+}

@@ -1,0 +1,128 @@
+//! The little HTTP/1.1 that the agents' listener speaks: one GET for a page file, or one upgrade. A parser of heads and a few fixed
+//! answers cost no memory once the socket is upgraded; a whole HTTP server would.
+
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::super::{
+    Settings,
+    protocol::{BEARER, SUBPROTOCOL},
+};
+use crate::private::Private;
+
+/// The files of the page: path to media type and content.
+pub type Pages = fn(&str) -> Option<(&'static str, &'static [u8])>;
+
+/// What a head asks for.
+pub enum Asked {
+    /// The rest of the head has not come yet.
+    More,
+    /// Write this and close.
+    Answer(Vec<u8>),
+    /// Write this and go on as a WebSocket; `rest` bytes of the buffer come after the head.
+    Upgrade { answer: Vec<u8>, token: Option<Private<String>>, head: usize },
+    /// As `Answer`, for a page that is not welcome: counted apart.
+    ForeignOrigin(Vec<u8>),
+}
+
+/// Bytes of a head; a token in it takes one or two thousand.
+pub const LARGEST_HEAD: usize = 12 * 1024;
+
+/// Reads a head.
+#[must_use]
+pub fn judge(bytes: &[u8], settings: &Settings, pages: Pages) -> Asked {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
+    let mut request = httparse::Request::new(&mut headers);
+    let head = match request.parse(bytes) {
+        Ok(httparse::Status::Complete(head)) => head,
+        Ok(httparse::Status::Partial) if bytes.len() < LARGEST_HEAD => return Asked::More,
+        Ok(httparse::Status::Partial) => return Asked::Answer(plain("431 Request Header Fields Too Large", "")),
+        Err(_) => return Asked::Answer(plain("400 Bad Request", "")),
+    };
+    let path = request.path.unwrap_or_default();
+    if request.method != Some("GET") {
+        return Asked::Answer(plain("405 Method Not Allowed", "Allow: GET\r\n"));
+    }
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    if path != "/v1/agent" {
+        return Asked::Answer(match pages(path) {
+            Some((media, content)) => page(media, content),
+            None => plain("404 Not Found", ""),
+        });
+    }
+    if query.is_some() {
+        // Addresses end up in logs, histories and Referer: no token is read from there, and who puts one there learns it at once.
+        return Asked::Answer(plain("400 Bad Request", ""));
+    }
+    let header = |name: &str| {
+        let mut found = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+        let first = found.next().and_then(|header| std::str::from_utf8(header.value).ok());
+        // Twice is not once: which one a proxy looked at is anybody's guess.
+        if found.next().is_some() { Some("\0") } else { first }
+    };
+    let lists = |name: &str, word: &str| {
+        request
+            .headers
+            .iter()
+            .filter(|header| header.name.eq_ignore_ascii_case(name))
+            .filter_map(|header| std::str::from_utf8(header.value).ok())
+            .flat_map(|value| value.split(','))
+            .any(|part| part.trim().eq_ignore_ascii_case(word))
+    };
+    let upgrades = request.version == Some(1) && lists("upgrade", "websocket") && lists("connection", "upgrade");
+    let (true, Some("13"), Some(key)) = (upgrades, header("sec-websocket-version"), header("sec-websocket-key")) else {
+        let more = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+        return Asked::Answer(plain("426 Upgrade Required", more));
+    };
+    let has_origin = request.headers.iter().any(|header| header.name.eq_ignore_ascii_case("origin"));
+    // An Origin that is no text is an Origin all the same.
+    let origin = has_origin.then(|| header("origin").unwrap_or("\0"));
+    if !settings.admits(origin) {
+        return Asked::ForeignOrigin(plain("403 Forbidden", ""));
+    }
+    let mut speaks = false;
+    let mut token = None;
+    let offered = request.headers.iter().filter(|h| h.name.eq_ignore_ascii_case("sec-websocket-protocol"));
+    for part in offered.filter_map(|h| std::str::from_utf8(h.value).ok()).flat_map(|value| value.split(',')) {
+        let part = part.trim();
+        speaks |= part == SUBPROTOCOL;
+        if let Some(found) = part.strip_prefix(BEARER) {
+            token = Some(Private::new(found.to_owned()));
+        }
+    }
+    if !speaks || key.len() != 24 {
+        return Asked::Answer(plain("400 Bad Request", ""));
+    }
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\
+         Sec-WebSocket-Protocol: {SUBPROTOCOL}\r\n\r\n",
+        derive_accept_key(key.as_bytes())
+    );
+    Asked::Upgrade { answer: answer.into_bytes(), token, head }
+}
+
+/// Come back later.
+#[must_use]
+pub fn full() -> Vec<u8> {
+    plain("503 Service Unavailable", "Retry-After: 5\r\n")
+}
+
+fn plain(status: &str, headers: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n").into_bytes()
+}
+
+fn page(media: &str, content: &[u8]) -> Vec<u8> {
+    let mut answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {}\r\nCache-Control: no-cache\r\n\
+         Content-Security-Policy: {POLICY}\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
+         Cross-Origin-Opener-Policy: same-origin\r\nConnection: close\r\n\r\n",
+        content.len()
+    )
+    .into_bytes();
+    answer.extend_from_slice(content);
+    answer
+}
+
+/// Scripts and styles only from files of ours, sockets only to us, in nobody's frame: what a caller's name or an ERP's text
+/// says is never run.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+                      manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

@@ -1,0 +1,7 @@
+//! The threads that hold sockets: accept, upgrade, and nothing of calls.
+
+pub mod http;
+pub mod live;
+
+pub use http::Pages;
+pub use live::{Door, Shards, open};

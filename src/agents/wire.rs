@@ -1,0 +1,257 @@
+//! Bytes to frames and back, nothing else.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+
+use crate::{
+    customers::{self, Answer},
+    words::Wall,
+};
+
+use super::protocol::{
+    AnswerState, Authenticate, Body, CandidateChoose, Card, CardAnswer, CardBlock, CardCandidate, Code, CustomerSearch,
+    Dial, Envelope, Failed, NotesSet, Resume, WrapupSubmit,
+};
+
+/// Any frame of a client.
+pub enum Incoming {
+    Authenticate(Authenticate),
+    Resume(Resume),
+    Request(Request),
+}
+
+/// What wants an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    pub id: String,
+    pub what: Wanted,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    CandidateChoose(CandidateChoose),
+    CustomerSearch(CustomerSearch),
+    NotesSet(NotesSet),
+    WrapupSubmit(WrapupSubmit),
+    Dial(Dial),
+    ScreenActivate,
+    Ping,
+}
+
+/// A frame that could not be read. The message holds nothing of the frame's content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    pub id: Option<String>,
+    pub code: Code,
+    pub message: String,
+}
+
+/// Reads one text message. The envelope first, then the type's own fields: so that every answer can name the request.
+///
+/// # Errors
+/// What to answer.
+pub fn read(text: &str) -> Result<Incoming, Unreadable> {
+    #[derive(Deserialize)]
+    struct Head<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: Cow<'a, str>,
+        #[serde(default, borrow)]
+        id: Option<Cow<'a, str>>,
+    }
+    let head: Head = serde_json::from_str(text).map_err(|error| Unreadable {
+        id: None,
+        code: Code::BadFrame,
+        message: format!("no JSON object with a text type (and id, if any): column {}", error.column()),
+    })?;
+    let id = head.id.as_deref();
+    match &*head.kind {
+        "authenticate" => Ok(Incoming::Authenticate(body(text, id)?)),
+        "resume" => Ok(Incoming::Resume(body(text, id)?)),
+        kind => {
+            let what = match kind {
+                "candidate.choose" => Wanted::CandidateChoose(body(text, id)?),
+                "customer.search" => Wanted::CustomerSearch(body(text, id)?),
+                "notes.set" => Wanted::NotesSet(body(text, id)?),
+                "wrapup.submit" => Wanted::WrapupSubmit(body(text, id)?),
+                "dial" => Wanted::Dial(body(text, id)?),
+                "screen.activate" => Wanted::ScreenActivate,
+                "ping" => Wanted::Ping,
+                _ => return Err(refuse(id, Code::UnknownType, "this daemon does not know this type")),
+            };
+            let Some(id) = id else { return Err(refuse(None, Code::BadRequest, "a request has an id")) };
+            if id.is_empty() || id.len() > LONGEST_ID {
+                return Err(refuse(None, Code::BadRequest, "an id has 1 to 64 bytes"));
+            }
+            judge(&what).map_err(|message| refuse(Some(id), Code::BadRequest, message))?;
+            Ok(Incoming::Request(Request { id: id.to_owned(), what }))
+        }
+    }
+}
+
+fn body<T: DeserializeOwned>(text: &str, id: Option<&str>) -> Result<T, Unreadable> {
+    // serde's own message may quote the value, and the value may be somebody's number.
+    serde_json::from_str(text).map_err(|error| Unreadable {
+        id: id.map(str::to_owned),
+        code: Code::BadRequest,
+        message: format!("a field is missing or not as the schema says: column {}", error.column()),
+    })
+}
+
+/// The bounds that the schemas state.
+fn judge(what: &Wanted) -> Result<(), &'static str> {
+    let long = |text: &str, most: usize| text.chars().nth(most).is_some();
+    match what {
+        Wanted::CustomerSearch(search) => {
+            let query = search.query.expose();
+            if query.trim().is_empty() || long(query, 200) {
+                return Err("a query has 1 to 200 characters");
+            }
+        }
+        Wanted::NotesSet(notes) if long(notes.text.expose(), 20_000) => {
+            return Err("notes have at most 20000 characters");
+        }
+        Wanted::WrapupSubmit(wrapup) => {
+            if wrapup.disposition.len() > 16 || wrapup.disposition.iter().any(|step| long(step, 200)) {
+                return Err("a disposition has at most 16 steps of 200 characters");
+            }
+            if wrapup.notes.as_ref().is_some_and(|notes| long(notes.expose(), 20_000)) {
+                return Err("notes have at most 20000 characters");
+            }
+        }
+        Wanted::Dial(dial) => {
+            if dial.number.is_some() == dial.handle.is_some() {
+                return Err("dial takes a number or a handle, one of them");
+            }
+            if dial.number.as_ref().is_some_and(|number| long(number.expose(), 64)) {
+                return Err("a number has at most 64 characters");
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+fn refuse(id: Option<&str>, code: Code, message: &str) -> Unreadable {
+    Unreadable { id: id.map(str::to_owned), code, message: message.to_owned() }
+}
+
+/// A finished frame.
+#[must_use]
+pub fn write<B: Body>(seq: u64, at: Wall, body: &B) -> Bytes {
+    let mut text = Vec::with_capacity(1024);
+    let envelope = Envelope { kind: B::TYPE, seq, at, body };
+    serde_json::to_writer(&mut text, &envelope).expect("memory takes every byte and all keys are text");
+    Bytes::from(text)
+}
+
+/// The answer to a frame that could not be read.
+#[must_use]
+pub fn refusal(at: Wall, why: &Unreadable) -> Bytes {
+    write(0, at, &Failed { id: why.id.as_deref(), code: why.code, message: &why.message })
+}
+
+/// A card as the bytes that pop frames copy. Blocks' bodies are copied, not read.
+#[must_use]
+pub fn card(card: &customers::Card) -> Box<RawValue> {
+    let one;
+    let (state, reason, candidates) = match &card.answer {
+        Answer::Pending => (AnswerState::Pending, None, &[][..]),
+        Answer::Found(candidate) => {
+            one = [candidate.clone()];
+            (AnswerState::Found, None, &one[..])
+        }
+        Answer::Absent => (AnswerState::Absent, None, &[][..]),
+        Answer::Ambiguous(all) => (AnswerState::Ambiguous, None, all.as_slice()),
+        Answer::Unavailable { reason } => (AnswerState::Unavailable, Some(reason.as_str()), &[][..]),
+    };
+    let shown = Card {
+        answer: CardAnswer { state, reason },
+        candidates: candidates.iter().map(|c| candidate(c)).collect(),
+        blocks: card
+            .blocks
+            .iter()
+            .map(|block| CardBlock {
+                system: block.system.as_str(),
+                kind: &block.kind,
+                title: block.title.as_deref(),
+                state: block.state,
+                asked_at: block.asked_at,
+                reason: block.reason.as_deref(),
+                body: block.body.as_deref(),
+            })
+            .collect(),
+    };
+    serde_json::value::to_raw_value(&shown).expect("all keys are text")
+}
+
+/// The card of a call of which nothing is known yet.
+#[must_use]
+pub fn pending() -> Box<RawValue> {
+    card(&customers::Card { answer: Answer::Pending, blocks: Vec::new() })
+}
+
+#[must_use]
+pub fn candidate(candidate: &customers::Candidate) -> CardCandidate<'_> {
+    CardCandidate {
+        id: &candidate.id,
+        link: &candidate.link,
+        name: candidate.name.as_ref().map(|name| name.expose().as_str()),
+        reason: candidate.reason.as_deref(),
+        url: candidate.url.as_deref(),
+        facts: candidate.facts.as_deref(),
+    }
+}
+
+const LONGEST_ID: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_read() {
+        let text = r#"{"type":"dial","id":"7","number":"13800138000","ref":{"system":"redmine","type":"ticket","id":"5"},"new":1}"#;
+        let Ok(Incoming::Request(request)) = read(text) else { panic!("refused") };
+        assert_eq!(request.id, "7");
+        let Wanted::Dial(dial) = request.what else { panic!("no dial") };
+        assert_eq!(dial.number.unwrap().expose(), "13800138000");
+        let Ok(Incoming::Resume(resume)) = read(r#"{"type":"resume","epoch":3,"seq":12}"#) else { panic!("refused") };
+        assert_eq!(resume, Resume { epoch: Some(3), seq: Some(12), active: true });
+    }
+
+    #[test]
+    fn bad_frames_are_answered_and_name_no_content() {
+        let long_id = format!(r#"{{"type":"ping","id":"{}"}}"#, "x".repeat(65));
+        let long_notes = format!(
+            r#"{{"type":"notes.set","id":"7","call":"01ARZ3NDEKTSV4RRFFQ69G5FAV","text":"{}"}}"#,
+            "注".repeat(20_001)
+        );
+        for (text, id, code) in [
+            ("", None, Code::BadFrame),
+            ("13800138000", None, Code::BadFrame),
+            ("[]", None, Code::BadFrame),
+            ("{}", None, Code::BadFrame),
+            (r#"{"type":7}"#, None, Code::BadFrame),
+            (r#"{"type":"ping","id":7}"#, None, Code::BadFrame),
+            (r#"{"type":"ping"}"#, None, Code::BadRequest),
+            (r#"{"type":"ping","id":""}"#, None, Code::BadRequest),
+            (long_id.as_str(), None, Code::BadRequest),
+            (r#"{"type":"dance","id":"7"}"#, Some("7"), Code::UnknownType),
+            (r#"{"type":"dial","id":"7"}"#, Some("7"), Code::BadRequest),
+            (r#"{"type":"dial","id":"7","number":13800138000}"#, Some("7"), Code::BadRequest),
+            (r#"{"type":"dial","id":"7","number":"1","handle":"h"}"#, Some("7"), Code::BadRequest),
+            (r#"{"type":"notes.set","id":"7","call":"13800138000","text":"x"}"#, Some("7"), Code::BadRequest),
+            (r#"{"type":"customer.search","id":"7","query":"  "}"#, Some("7"), Code::BadRequest),
+            (long_notes.as_str(), Some("7"), Code::BadRequest),
+            (r#"{"type":"resume","seq":-1}"#, None, Code::BadRequest),
+            (&"[".repeat(60_000), None, Code::BadFrame),
+        ] {
+            let Err(why) = read(text) else { panic!("{text} was taken") };
+            assert_eq!((why.id.as_deref(), why.code), (id, code), "{text}");
+            assert!(!why.message.contains("13800138000"), "{}", why.message);
+        }
+    }
+}
