@@ -2,6 +2,8 @@
 //! (feature `real-servers`, started by `tests/run`).
 
 mod agents;
+#[cfg(feature = "real-servers")]
+mod browser;
 mod fixtures;
 mod house;
 #[cfg(feature = "real-servers")]

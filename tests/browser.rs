@@ -1,0 +1,494 @@
+//! The agent's page in a real browser: headless Chromium, driven over the DevTools protocol, against a small daemon that speaks
+//! `linecard.v1` in frames that the protocol's schemas accept. `LINECARD_SHOTS=DIR` keeps a picture of every state.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use futures_util::{SinkExt, StreamExt};
+use linecard::agents::{pages, protocol};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::timeout,
+};
+use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
+
+/// Longer than anything here may take on a slow machine; nobody waits for it when all is well.
+const PATIENCE: Duration = Duration::from_secs(30);
+const CALL: &str = "01JD8Z6Q5M0000000000000001";
+
+// The browser.
+
+struct Browser {
+    child: Child,
+    profile: PathBuf,
+    socket: WebSocketStream<TcpStream>,
+    session: String,
+    next: u64,
+    /// Console errors, exceptions and policy violations seen so far.
+    complaints: Vec<String>,
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.profile);
+    }
+}
+
+impl Browser {
+    async fn start() -> Self {
+        let profile =
+            std::env::temp_dir().join(format!("linecard-browser-{}-{}", std::process::id(), rand::random::<u32>()));
+        let mut child = Command::new("chromium")
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-component-update",
+            ])
+            .args([
+                "--disable-background-networking",
+                "--disable-sync",
+                "--remote-debugging-port=0",
+                "--lang=en-US",
+                "about:blank",
+            ])
+            .arg(format!("--user-data-dir={}", profile.display()))
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("chromium is installed");
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let url = lines
+            .find_map(|l| l.ok()?.strip_prefix("DevTools listening on ").map(str::to_owned))
+            .expect("chromium says where it listens");
+        std::thread::spawn(move || lines.for_each(drop)); // a full pipe would stop it
+        let host = url.trim_start_matches("ws://").split('/').next().unwrap();
+        let stream = TcpStream::connect(host).await.unwrap();
+        let (socket, _) = tokio_tungstenite::client_async(&url, stream).await.unwrap();
+        let mut browser = Self { child, profile, socket, session: String::new(), next: 0, complaints: Vec::new() };
+        let target = browser.send("Target.createTarget", json!({"url": "about:blank"})).await;
+        let attach = json!({"targetId": target["targetId"], "flatten": true});
+        browser.session = browser.send("Target.attachToTarget", attach).await["sessionId"].as_str().unwrap().to_owned();
+        for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
+            browser.send(domain, json!({})).await;
+        }
+        browser
+    }
+
+    async fn send(&mut self, method: &str, params: Value) -> Value {
+        self.next += 1;
+        let id = self.next;
+        let mut message = json!({"id": id, "method": method, "params": params});
+        if !self.session.is_empty() {
+            message["sessionId"] = json!(self.session);
+        }
+        self.socket.send(Message::text(message.to_string())).await.unwrap();
+        loop {
+            let text = timeout(PATIENCE, self.socket.next()).await.expect("the browser answers").unwrap().unwrap();
+            let said: Value = serde_json::from_str(text.to_text().unwrap()).unwrap();
+            if said["id"] == json!(id) {
+                assert!(said["error"].is_null(), "{method}: {}", said["error"]);
+                return said["result"].clone();
+            }
+            self.note(&said);
+        }
+    }
+
+    fn note(&mut self, said: &Value) {
+        let params = &said["params"];
+        let bad = match said["method"].as_str() {
+            Some("Runtime.exceptionThrown") => true,
+            Some("Runtime.consoleAPICalled") => params["type"] == "error",
+            Some("Log.entryAdded") => params["entry"]["level"] == "error",
+            _ => false,
+        };
+        if bad {
+            self.complaints.push(params.to_string());
+        }
+    }
+
+    async fn go(&mut self, url: &str) {
+        // Shifts are counted from the first frame on, the page's own hands are not needed for it.
+        let count = "window.shifts=[];new PerformanceObserver(l=>{for(const e of l.getEntries())shifts.push(e.value)}).observe({type:'layout-shift',buffered:true});\
+                     document.addEventListener('securitypolicyviolation',e=>console.error('CSP '+e.violatedDirective+' '+e.blockedURI))";
+        self.send("Page.addScriptToEvaluateOnNewDocument", json!({"source": count})).await;
+        self.send("Page.navigate", json!({"url": url})).await;
+        self.until("document.readyState==='complete' && !!document.getElementById('token')").await;
+    }
+
+    async fn eval(&mut self, script: &str) -> Value {
+        let params = json!({"expression": script, "returnByValue": true, "awaitPromise": true});
+        let result = self.send("Runtime.evaluate", params).await;
+        assert!(result["exceptionDetails"].is_null(), "{script}: {}", result["exceptionDetails"]);
+        result["result"]["value"].clone()
+    }
+
+    /// Waits until `condition` holds, looking at every frame the browser draws.
+    async fn until(&mut self, condition: &str) {
+        let script = format!(
+            "new Promise(d=>{{const end=performance.now()+20000,look=()=>{{let ok=false;try{{ok=!!({condition})}}catch{{}}\
+             if(ok||performance.now()>end)d(ok);else requestAnimationFrame(look)}};look()}})"
+        );
+        if self.eval(&script).await != json!(true) {
+            let text = self.eval("document.body.innerText").await;
+            panic!("never came true: {condition}\ncomplaints: {:?}\nthe page says: {text}", self.complaints);
+        }
+    }
+
+    async fn click(&mut self, id: &str) {
+        let script = format!(
+            "(()=>{{const r=document.getElementById('{id}').getBoundingClientRect();return [r.x+r.width/2,r.y+r.height/2]}})()"
+        );
+        let at = self.eval(&script).await;
+        for kind in ["mousePressed", "mouseReleased"] {
+            let params = json!({"type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1});
+            self.send("Input.dispatchMouseEvent", params).await;
+        }
+    }
+
+    async fn type_text(&mut self, text: &str) {
+        for c in text.chars() {
+            self.send("Input.insertText", json!({"text": c.to_string()})).await;
+        }
+    }
+
+    async fn size(&mut self, width: u32, height: u32) {
+        let params = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": false});
+        self.send("Emulation.setDeviceMetricsOverride", params).await;
+    }
+
+    /// A picture of this state, in four manners, where pictures are wanted.
+    async fn shots(&mut self, name: &str) {
+        let Some(folder) = std::env::var_os("LINECARD_SHOTS") else { return };
+        let before = self.eval("[shifts.length,document.documentElement.dataset.theme]").await;
+        for (width, height, theme) in
+            [(1440, 820, "light"), (900, 720, "dark"), (320, 640, "light"), (320, 640, "dark")]
+        {
+            self.size(width, height).await;
+            self.eval(&format!("document.documentElement.dataset.theme='{theme}'")).await;
+            self.eval("new Promise(d=>requestAnimationFrame(()=>requestAnimationFrame(d))).then(()=>1)").await;
+            let picture = self.send("Page.captureScreenshot", json!({"format": "png"})).await;
+            use base64::Engine as _;
+            let bytes = base64::prelude::BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
+            std::fs::write(PathBuf::from(&folder).join(format!("{name}-{width}-{theme}.png")), bytes).unwrap();
+        }
+        self.size(1440, 820).await;
+        // What a change of size moved is no shift of the page's own.
+        self.eval("new Promise(d=>requestAnimationFrame(()=>requestAnimationFrame(d))).then(()=>1)").await;
+        self.eval(&format!("shifts.length={};document.documentElement.dataset.theme={}", before[0], before[1])).await;
+    }
+}
+
+// The small daemon.
+
+/// Serves the embedded page and one screen at a time; hands the frames of the page to the test, and the test's to the page.
+struct Daemon {
+    address: String,
+    heard: mpsc::UnboundedReceiver<Value>,
+    say: mpsc::UnboundedSender<Value>,
+    seq: u64,
+}
+
+impl Daemon {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        let (hear, heard) = mpsc::unbounded_channel();
+        let (say, mut said) = mpsc::unbounded_channel::<Value>();
+        tokio::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut start = [0; 4096];
+                let n = stream.peek(&mut start).await.unwrap_or(0);
+                let text = String::from_utf8_lossy(&start[..n]).into_owned();
+                let path = text.split(' ').nth(1).unwrap_or("/").to_owned();
+                if path != "/v1/agent" {
+                    let _ = stream.read(&mut start).await;
+                    let answer = pages::find(&path).map_or(
+                        b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec(),
+                        |p| p.answer(None, false),
+                    );
+                    let _ = stream.write_all(&answer).await;
+                    let _ = stream.shutdown().await;
+                    continue;
+                }
+                #[allow(clippy::result_large_err, reason = "the shape is tungstenite's")]
+                let choose = |_: &_, mut answer: tokio_tungstenite::tungstenite::handshake::server::Response| {
+                    answer.headers_mut().insert("sec-websocket-protocol", protocol::SUBPROTOCOL.parse().unwrap());
+                    Ok(answer)
+                };
+                let mut socket = tokio_tungstenite::accept_hdr_async(stream, choose).await.unwrap();
+                loop {
+                    tokio::select! {
+                        frame = said.recv() => match frame {
+                            // A null hangs up.
+                            Some(Value::Null) | None => break,
+                            Some(frame) => socket.send(Message::text(frame.to_string())).await.unwrap(),
+                        },
+                        frame = socket.next() => match frame {
+                            Some(Ok(Message::Text(text))) => { let _ = hear.send(serde_json::from_str(&text).unwrap()); }
+                            Some(Ok(_)) => {}
+                            _ => break,
+                        },
+                    }
+                }
+            }
+        });
+        Self { address, heard, say, seq: 0 }
+    }
+
+    /// The next frame of `kind`, which the schema must accept; pings are answered on the way.
+    async fn hear(&mut self, kind: &str) -> Value {
+        loop {
+            let frame =
+                timeout(PATIENCE, self.heard.recv()).await.unwrap_or_else(|_| panic!("no {kind} came")).unwrap();
+            accepted(&frame);
+            if frame["type"] == kind {
+                return frame;
+            }
+            if frame["type"] == "ping" {
+                self.done(&frame);
+            }
+        }
+    }
+
+    fn say(&mut self, kind: &str, mut frame: Value) {
+        let streams = ["pop", "pop.updated", "pop.withdrawn", "call.changed"].contains(&kind);
+        self.seq += u64::from(streams);
+        frame["type"] = json!(kind);
+        frame["seq"] = json!(if streams { self.seq } else { 0 });
+        frame["at"] = json!(in_seconds(0));
+        accepted(&frame);
+        self.say.send(frame).unwrap();
+    }
+
+    fn done(&mut self, request: &Value) {
+        self.say("done", json!({"id": request["id"]}));
+    }
+
+    async fn welcome(&mut self) -> Value {
+        assert_eq!(self.hear("authenticate").await["token"], "a.b.c");
+        self.say("welcome", json!({"epoch": 7, "features": [], "agent": {"id": "1001", "tenant": "default", "name": "Agent Li", "roles": []}, "ping_ms": 15000}));
+        self.hear("resume").await
+    }
+}
+
+fn accepted(frame: &Value) {
+    let kind = frame["type"].as_str().expect("a frame has a type");
+    let schema =
+        protocol::schemas().into_iter().find(|(name, _)| *name == kind).unwrap_or_else(|| panic!("no frame {kind}")).1;
+    let schema = jsonschema::validator_for(&schema).unwrap();
+    let wrong: Vec<String> = schema.iter_errors(frame).map(|e| format!("{}: {e}", e.instance_path())).collect();
+    assert!(wrong.is_empty(), "{kind}: {wrong:?}");
+}
+
+fn in_seconds(s: i64) -> String {
+    linecard::live::now().wall.plus_ms(s * 1000).to_string()
+}
+
+fn links(up: bool) -> Value {
+    json!([{"kind": "switch", "id": "pbx1", "up": up, "since": in_seconds(-3)}, {"kind": "system", "id": "erp", "up": true, "since": in_seconds(-900)}])
+}
+fn agent(state: &str) -> Value {
+    json!({"agent": "1001", "state": state, "active": true, "screens": 1})
+}
+fn pop(card: Value) -> Value {
+    json!({"pop": format!("{CALL}-1"), "call": CALL, "role": "inbound", "device": "PJSIP/1001", "direction": "inbound", "origin": "phone", "title": "After-sales",
+        "queue": {"id": "support", "label": "Support"}, "number": {"display": "13800138000", "e164": "+8613800138000", "class": "mobile", "masked": false, "handle": "h1"},
+        "waited_since": in_seconds(-42), "attributes": {"ivr.account": "88001234"}, "card": card, "actions": ["notes.set"]})
+}
+fn block(system: &str, kind: &str, title: &str, state: &str, body: Value) -> Value {
+    let mut block = json!({"system": system, "kind": kind, "title": title, "state": state});
+    if !body.is_null() {
+        block["asked_at"] = json!(in_seconds(-1));
+        block["body"] = body;
+    }
+    block
+}
+fn pending() -> Value {
+    let b = |s, k, t| block(s, k, t, "pending", Value::Null);
+    json!({"answer": {"state": "pending"}, "candidates": [], "blocks": [b("erp", "finance", "Finance"), b("orders", "orders", "Orders"), b("desk", "tickets.open", "Open tickets"), b("loyalty", "loyalty", "Loyalty")]})
+}
+fn person(id: &str, name: &str, reason: &str) -> Value {
+    json!({"id": format!("erp:customer:{id}"), "link": {"system": "erp", "type": "customer", "id": id}, "name": name, "reason": reason})
+}
+fn filled() -> Value {
+    let mut loyalty = block("loyalty", "loyalty", "Loyalty", "unavailable", Value::Null);
+    loyalty["reason"] = json!("loyalty did not answer within 3000 ms");
+    json!({"answer": {"state": "found"}, "candidates": [person("C1", "Zhang Wei <b>&", "mobile")], "blocks": [
+        block("erp", "finance", "Finance", "fresh", json!({"balance": "1286.00", "currency": "CNY"})),
+        block("orders", "orders", "Orders", "stale", json!([{"id": "O1", "status": "late", "title": "Washer 10 kg", "total": "3299.00", "currency": "CNY"}, {"id": "O2", "status": "shipped", "title": "Filter x 2", "total": "258.00", "currency": "CNY"}])),
+        block("desk", "tickets.open", "Open tickets", "absent", Value::Null), loyalty]})
+}
+fn changed(leg: Option<&str>, state: &str, extra: Value) -> Value {
+    let mut frame = json!({"pop": format!("{CALL}-1"), "call": CALL, "state": state, "role": "inbound", "since": in_seconds(0), "started_at": in_seconds(-50), "agents": []});
+    if let Some(leg) = leg {
+        frame["leg"] = json!(leg);
+    }
+    frame.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
+    frame
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn page_against_recorded_frames() {
+    let mut daemon = Daemon::start().await;
+    let mut browser = Browser::start().await;
+    browser.size(1440, 820).await;
+    browser.go(&daemon.address.clone()).await;
+    browser.eval("document.getElementById('token').focus()").await;
+    browser.type_text("a.b.c").await;
+    browser.click("enter").await;
+    daemon.welcome().await;
+    daemon.say("snapshot", json!({"agent": agent("ready"), "links": links(true), "calls": []}));
+    browser.until("desk.dataset.is==='idle' && desk.checkVisibility()").await;
+    assert_eq!(browser.eval("document.documentElement.lang").await, "en");
+    browser.shots("1-idle").await;
+    browser.eval("shifts.length=0").await;
+
+    // It rings: the number and the line at once, the rest when it comes, and nothing takes the focus.
+    let focus = browser.eval("document.activeElement.tagName+document.activeElement.id").await;
+    daemon.say("pop", pop(pending()));
+    browser.until("desk.dataset.is==='ringing' && number.textContent==='13800138000' && line.textContent.includes('After-sales')").await;
+    assert_eq!(browser.eval("document.querySelectorAll('.block.pending').length").await, 4);
+    browser.shots("2-ringing-pending").await;
+    daemon.say("pop.updated", pop(filled()));
+    browser
+        .until(
+            "document.getElementById('name').textContent==='Zhang Wei <b>&' && facts.textContent.includes('1,286.00')",
+        )
+        .await;
+    assert_eq!(
+        browser.eval("[...facts.querySelectorAll('.block')].map(b=>b.classList[1]).join()").await,
+        "fresh,stale,absent,unavailable"
+    );
+    assert_eq!(browser.eval("document.activeElement.tagName+document.activeElement.id").await, focus);
+    browser.shots("3-ringing-filled").await;
+
+    // Typing goes on while the card changes under it.
+    daemon.say("call.changed", changed(Some("talking"), "talking", json!({"answered_at": in_seconds(0)})));
+    browser.until("desk.dataset.is==='talking'").await;
+    browser.eval("document.getElementById('notes').focus()").await;
+    browser.type_text("Wants Monday, ").await;
+    daemon.say("pop.updated", pop(pending()));
+    browser.type_text("张老师").await;
+    daemon.say("pop.updated", pop(filled()));
+    browser.until("facts.textContent.includes('1,286.00')").await;
+    assert_eq!(
+        browser.eval("[notes.value,notes.selectionStart,document.activeElement.id]").await,
+        json!(["Wants Monday, 张老师", 17, "notes"])
+    );
+    // "Saved" comes with `done` and not before.
+    let mut request = daemon.hear("notes.set").await;
+    while request["text"] != "Wants Monday, 张老师" {
+        daemon.done(&request);
+        request = daemon.hear("notes.set").await;
+    }
+    assert_eq!(browser.eval("saved.textContent").await, "Kept here");
+    daemon.done(&request);
+    browser.until("saved.textContent==='Saved'").await;
+    browser.shots("4-talking").await;
+    assert_eq!(browser.eval("shifts").await, json!([]), "the page moved by itself");
+
+    // The switch goes away: the screen says so and the clock is guessed.
+    let mut away = links(false)[0].clone();
+    away["reason"] = json!("connection lost");
+    daemon.say("link.changed", away);
+    browser.until("desk.dataset.away==='yes' && clock.textContent.startsWith('≈')").await;
+    browser.shots("5-link-away").await;
+    daemon.say("link.changed", links(true)[0].clone());
+    browser.until("desk.dataset.away==='no'").await;
+
+    // Our own connection breaks: words are kept, and the same request goes out again with its id.
+    browser.type_text("!").await;
+    let lost = daemon.hear("notes.set").await;
+    daemon.say.send(Value::Null).unwrap();
+    browser.until("desk.dataset.away==='yes' && saved.textContent==='Kept here, sent when back'").await;
+    assert_eq!(daemon.welcome().await["seq"], daemon.seq);
+    daemon.say("resumed", json!({"agent": agent("busy"), "links": links(true)}));
+    let again = daemon.hear("notes.set").await;
+    assert_eq!((&again["id"], &again["text"]), (&lost["id"], &lost["text"]));
+    daemon.done(&again);
+    browser.until("saved.textContent==='Saved' && desk.dataset.away==='no'").await;
+
+    // Several people have the number: nothing is chosen until a person does.
+    daemon.say("pop.updated", pop(json!({"answer": {"state": "ambiguous"}, "candidates": [person("C1", "Zhang Wei", "main number"), person("C2", "Wang Fang", "second number")], "blocks": pending()["blocks"]})));
+    browser.until("document.querySelectorAll('[role=option]').length===3 && !document.querySelector('[aria-selected=true][role=option]')").await;
+    browser.shots("6-ambiguous").await;
+    browser.eval("document.querySelector('[role=option]').focus()").await;
+    for kind in ["keyDown", "keyUp"] {
+        browser
+            .send(
+                "Input.dispatchKeyEvent",
+                json!({"type": kind, "key": "2", "code": "Digit2", "windowsVirtualKeyCode": 50}),
+            )
+            .await;
+    }
+    let chosen = daemon.hear("candidate.choose").await;
+    assert_eq!(chosen["candidate"], "erp:customer:C2");
+    daemon.done(&chosen);
+    daemon.say("pop.updated", pop(json!({"answer": {"state": "absent"}, "candidates": [], "blocks": []})));
+    browser.until("document.getElementById('name').textContent==='No customer found'").await;
+    browser.shots("7-absent").await;
+
+    // Chinese, every word of it, and the wrap-up.
+    browser.click("lang").await;
+    browser
+        .until("document.documentElement.lang==='zh-CN' && document.getElementById('name').textContent==='未找到客户'")
+        .await;
+    daemon.say("pop.updated", pop(filled()));
+    daemon.say(
+        "call.changed",
+        changed(None, "ended", json!({"wrapup": {"since": in_seconds(0), "until": in_seconds(40)}})),
+    );
+    browser.until("desk.dataset.is==='wrapup' && word.textContent==='整理' && !done.hidden").await;
+    browser.shots("8-wrapup-zh").await;
+    browser.eval("outcome.focus()").await;
+    browser.type_text("billing › refund").await;
+    browser.click("ticket").await;
+    browser.click("done").await;
+    let wrapup = daemon.hear("wrapup.submit").await;
+    assert_eq!(
+        (&wrapup["disposition"], &wrapup["ticket"], &wrapup["notes"]),
+        (&json!(["billing", "refund"]), &json!(true), &json!("Wants Monday, 张老师!"))
+    );
+    daemon.done(&wrapup);
+    browser.until("desk.dataset.is==='idle' && document.getElementById('name').textContent==='等待来电'").await;
+
+    // Dialling, and a second screen that took over.
+    browser.click("find").await;
+    browser.until("panel.open && document.activeElement.id==='query'").await;
+    browser.type_text("02161234567").await;
+    browser.click("dial").await;
+    let dial = daemon.hear("dial").await;
+    assert_eq!(dial["number"], "02161234567");
+    daemon
+        .say("failed", json!({"id": dial["id"], "code": "not-registered", "message": "the device is not registered"}));
+    browser.until("document.getElementById('panel-says').textContent==='您的话机没有连上。'").await;
+    browser.shots("9-dial-zh").await;
+    let mut elsewhere = agent("ready");
+    elsewhere["active"] = json!(false);
+    daemon.say("agent.changed", elsewhere);
+    browser.until("desk.dataset.is==='elsewhere' && here.checkVisibility()").await;
+    browser.click("here").await;
+    let activate = daemon.hear("screen.activate").await;
+    daemon.done(&activate);
+
+    assert_eq!(browser.eval("document.documentElement.scrollWidth<=innerWidth").await, json!(true));
+    browser.size(320, 640).await;
+    assert_eq!(
+        browser.eval("document.documentElement.scrollWidth<=innerWidth").await,
+        json!(true),
+        "320 px scrolls sideways"
+    );
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
