@@ -106,6 +106,7 @@ fn still_files_touch_nothing_of_the_world() {
     none(&wrong, "still files that touch the world");
 }
 
+/// A comment `Not in wiring: reason` before the line makes an exception that can be seen; clippy has its own say on unbounded ones.
 /// A `oneshot` is the answer to one question and holds one value: it is bounded by what it is, and may be made where the question
 /// is asked. The demo plays the outside world and wires its own stage.
 #[test]

@@ -39,18 +39,20 @@ impl Redmine {
         Ok(issues.into_iter().filter(carries).collect())
     }
 
-    /// The issue that is the customer with this code (`C10001`).
-    pub fn customer(&self, code: &str) -> Result<Value, String> {
+    /// How many notes on a customer (by code, `C10001`) or on a ticket of theirs contain `text`.
+    pub fn notes(&self, code: &str, text: &str) -> Result<usize, String> {
         let field = self.fact("CF_CODE");
-        let found = self.get(&format!("/projects/customers/issues.json?status_id=*&cf_{field}={code}"))?;
-        found["issues"].get(0).cloned().ok_or(format!("no customer {code} in Redmine"))
-    }
-
-    /// How many notes of an issue contain `text`.
-    pub fn notes(&self, issue: &Value, text: &str) -> Result<usize, String> {
-        let whole = self.get(&format!("/issues/{}.json?include=journals", issue["id"]))?;
-        let journals = whole["issue"]["journals"].as_array().cloned().unwrap_or_default();
-        Ok(journals.iter().filter(|j| j["notes"].as_str().is_some_and(|n| n.contains(text))).count())
+        let mut count = 0;
+        for project in ["customers", "support"] {
+            let found =
+                self.get(&format!("/projects/{project}/issues.json?status_id=*&limit=100&cf_{field}={code}"))?;
+            for issue in found["issues"].as_array().into_iter().flatten() {
+                let whole = self.get(&format!("/issues/{}.json?include=journals", issue["id"]))?;
+                let journals = whole["issue"]["journals"].as_array().into_iter().flatten();
+                count += journals.filter(|j| j["notes"].as_str().is_some_and(|n| n.contains(text))).count();
+            }
+        }
+        Ok(count)
     }
 
     fn get(&self, path: &str) -> Result<Value, String> {

@@ -20,8 +20,6 @@ use crate::{
 
 pub const AGENTS: [&str; 3] = ["1001", "1002", "1003"];
 
-const RULES: &str = "";
-
 /// Which of the switch's interfaces the daemon is attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feed {
@@ -139,7 +137,9 @@ impl Site {
             connector = format!("{before}\n  {ours}: {{text: \"{}\"{rest}", redmine.fact(theirs));
         }
         put("connectors/redmine.yaml", &connector)?;
-        put("rules.yaml", RULES)?;
+        // The rules as they are shipped; a story's agent wraps up at once or never.
+        let rules = shipped("rules.yaml")?;
+        put("rules.yaml", &rules.replace("wait_for_wrapup_ms: 60000", "wait_for_wrapup_ms: 3000"))?;
         Ok(site)
     }
 

@@ -249,7 +249,6 @@ fn queue_answered(stage: &mut Stage) -> Result<(), String> {
     }
     caller.done()?;
     agent.done()?;
-    let customer = stage.redmine.customer("C10001")?;
     for ((site, mark), call) in stage.sites.iter_mut().zip(&marks).zip(&calls) {
         let screen = site.screen("1001")?;
         screen.await_frame(*mark, "the wrap-up to be asked for", |f| f["call"] == *call && !f["wrapup"].is_null())?;
@@ -268,9 +267,12 @@ fn queue_answered(stage: &mut Stage) -> Result<(), String> {
         if !ticket[0]["custom_fields"].to_string().contains("C10001") {
             return Err(format!("[{}] the ticket is not the chosen customer's: {}", site.feed.name(), ticket[0]));
         }
-        until("the note on the customer", Duration::from_secs(20), || {
-            stage.redmine.notes(&customer, call).ok().filter(|n| *n == 1)
-        })?;
+        let mut notes = 0;
+        until("one note of the call at the customer", Duration::from_secs(20), || {
+            notes = stage.redmine.notes("C10001", &format!("Call {call}")).ok()?;
+            (notes == 1).then_some(())
+        })
+        .map_err(|e| format!("[{}] {e}; there are {notes}", site.feed.name()))?;
     }
     Ok(())
 }
