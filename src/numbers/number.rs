@@ -340,10 +340,11 @@ impl Spelled {
             this.kind = Kind::Digits;
         }
         let user = user.replace("(0)", "");
-        for (at, c) in user.char_indices() {
+        for c in user.chars() {
             match c {
                 '0'..='9' => this.digits.push(c),
-                '+' if at == 0 => this.plus = true,
+                // Brackets may stand before it: (+86) 186-0000-1111.
+                '+' if this.digits.is_empty() => this.plus = true,
                 ' ' | '-' | '.' | '(' | ')' | '/' => {}
                 // `*` and `#` are part of feature codes; letters are names. Neither is a number with something to strip.
                 _ => {
@@ -381,6 +382,7 @@ mod tests {
         ("１３９１２３４５６７８", "21", "+8613912345678", Class::Mobile),
         ("sip:+8613912345678@carrier.example;user=phone", "10", "+8613912345678", Class::Mobile),
         ("17909013912345678", "10", "+8613912345678", Class::Mobile),
+        ("(+86) 186-0000-1111", "10", "+8618600001111", Class::Mobile),
         ("1380013800", "10", "", Class::Invalid),
         ("01085551001", "21", "+861085551001", Class::Geographic),
         ("85551001", "10", "+861085551001", Class::Geographic),
