@@ -21,7 +21,13 @@ pub(super) struct Places {
 
 impl Places {
     pub(super) fn problem(&self, key: &str, found: String, wanted: String) -> Problem {
-        let mut pointer = pointer_of(key);
+        let mut problem = self.problem_at(&pointer_of(key), found, wanted);
+        problem.key = key.to_owned();
+        problem
+    }
+
+    pub(super) fn problem_at(&self, pointer: &str, found: String, wanted: String) -> Problem {
+        let (key, mut pointer) = (key_of(pointer), pointer.to_owned());
         let place = loop {
             if let Some(place) = self.keys.get(&pointer).or_else(|| self.values.get(&pointer)) {
                 break *place;
@@ -31,7 +37,7 @@ impl Places {
                 None => break (0, 0),
             }
         };
-        Problem { file: self.file.clone(), line: place.0, column: place.1, key: key.to_owned(), found, wanted }
+        Problem { file: self.file.clone(), line: place.0, column: place.1, key, found, wanted }
     }
 
     fn at_value(&self, pointer: &str, found: String, wanted: String) -> Problem {

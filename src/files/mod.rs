@@ -66,6 +66,12 @@ impl<T> Read<T> {
     pub fn problem(&self, key: &str, found: impl Into<String>, wanted: impl Into<String>) -> Problem {
         self.places.problem(key, found.into(), wanted.into())
     }
+
+    /// The same by JSON pointer (`/operations/ticket.create/steps/0`), for keys that have dots in them.
+    #[must_use]
+    pub fn problem_at(&self, pointer: &str, found: impl Into<String>, wanted: impl Into<String>) -> Problem {
+        self.places.problem_at(pointer, found.into(), wanted.into())
+    }
 }
 
 /// Reads YAML text as `T`.
