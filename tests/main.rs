@@ -2,9 +2,12 @@
 //! (feature `real-servers`, started by `tests/run`).
 
 mod agents;
+mod connectors;
 #[cfg(feature = "real-servers")]
 mod browser;
 mod fixtures;
 mod house;
+#[cfg(feature = "real-servers")]
+mod real_redmine;
 #[cfg(feature = "real-servers")]
 mod systemd;

@@ -1,64 +1,282 @@
 //! The connectors in use: which systems there are now, and the one door through which they are asked.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use tokio::sync::Semaphore;
 
-use crate::words::SystemId;
+use crate::{
+    files::Problem,
+    live::now,
+    private::Secret,
+    words::{Mono, SystemId},
+};
 
-use super::{Ask, Idempotency, Outcome, set::Set};
+use super::{
+    Ask, Given, Idempotency, Outcome, Priority, Set, System, compile, file,
+    http::Http,
+    run::{Next, Run, Trouble},
+};
+
+/// "Nobody" and "you may not" are believed without asking who we are if the system said so within this time.
+const CHECKED_MS: u64 = 60_000;
+/// However long a system asks us to stay away, we look again after this.
+const LONGEST_WAIT_MS: u64 = 60_000;
 
 /// All systems. Clones share one set; [`Connectors::swap`] puts a new one in for all of them, while requests under way
 /// finish by the old. Lives on the back runtime.
 #[derive(Clone, Default)]
 pub struct Connectors {
-    set: Arc<ArcSwap<Set>>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    ready: ArcSwap<BTreeMap<SystemId, Arc<Ready>>>,
+    counts: DashMap<(SystemId, &'static str, &'static str), AtomicU64>,
+}
+
+/// One system with its connections.
+struct Ready {
+    system: Arc<System>,
+    http: Result<Http, String>,
+    /// Everybody takes a place here; background work takes one of `background` first, so that a ringing phone finds one free.
+    places: Semaphore,
+    background: Semaphore,
+    /// Monotonic microseconds: until when the system wants to be left alone, and when it last said who we are.
+    away_until: AtomicU64,
+    checked_at: AtomicU64,
+}
+
+/// What a card needs to know of an operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape {
+    pub title: Option<String>,
+    pub deadline_ms: u64,
+    pub cache: file::Cache,
+}
+
+/// Compiles a file with its own values and fetches its secrets.
+///
+/// # Errors
+/// Every problem of the file, unreadable secrets among them; never empty.
+pub fn load(file_name: &str, text: &str) -> Result<System, Vec<Problem>> {
+    load_with(file_name, text, &BTreeMap::new())
+}
+
+/// The same with a site's values for text and choice variables.
+///
+/// # Errors
+/// As [`load`]; a value for a variable that is not there, too.
+pub fn load_with(file_name: &str, text: &str, values: &BTreeMap<String, String>) -> Result<System, Vec<Problem>> {
+    let secret = |place: &crate::files::SecretRef| -> Result<Secret, String> { place.resolve() };
+    let system = compile(file_name, text, &Given { values, secret: &secret })?;
+    match Http::new(&system) {
+        Ok(_) => Ok(system),
+        Err(found) => Err(vec![Problem {
+            file: file_name.to_owned(),
+            line: 0,
+            column: 0,
+            key: String::new(),
+            found,
+            wanted: "an address and certificates that can be used".to_owned(),
+        }]),
+    }
+}
+
+/// Compiles a file for its examples: every secret is `(secret)`, nothing is fetched.
+///
+/// # Errors
+/// Every problem of the file; never empty.
+pub fn load_offline(file_name: &str, text: &str) -> Result<System, Vec<Problem>> {
+    let secret = |_: &crate::files::SecretRef| Ok(Secret::new("(secret)".to_owned()));
+    compile(file_name, text, &Given { values: &BTreeMap::new(), secret: &secret })
 }
 
 impl Connectors {
     #[must_use]
     pub fn new(set: Set) -> Self {
-        Self { set: Arc::new(ArcSwap::from_pointee(set)) }
+        let this = Self::default();
+        this.swap(set);
+        this
     }
 
-    /// Puts a new set in place of the old, whole.
+    /// Puts a new set in place of the old, whole. A system whose file did not change keeps its connections.
     pub fn swap(&self, set: Set) {
-        self.set.store(Arc::new(set));
+        let old = self.inner.ready.load_full();
+        let ready = set.iter().map(|system| {
+            let kept =
+                old.get(&system.id).filter(|r| r.system.hash == system.hash && r.system.base_url == system.base_url);
+            let places = system.concurrency as usize;
+            let ready = Ready {
+                http: match kept {
+                    // The secret is in the system, not in the connections: a new key is used at once.
+                    Some(kept) => kept.http.clone(),
+                    None => Http::new(system),
+                },
+                system: system.clone(),
+                places: Semaphore::new(places),
+                background: Semaphore::new(places.saturating_sub(1).max(1)),
+                away_until: AtomicU64::new(0),
+                checked_at: AtomicU64::new(0),
+            };
+            (system.id.clone(), Arc::new(ready))
+        });
+        self.inner.ready.store(Arc::new(ready.collect()));
     }
 
     #[must_use]
     pub fn offers(&self, system: &SystemId, operation: &str) -> bool {
-        self.set.load().system(system).is_some_and(|s| s.operation(operation).is_some())
+        self.inner.ready.load().get(system).is_some_and(|r| r.system.operation(operation).is_some())
     }
 
     /// In the order of their ids.
     #[must_use]
     pub fn systems(&self) -> Vec<SystemId> {
-        self.set.load().ids().cloned().collect()
+        self.inner.ready.load().keys().cloned().collect()
+    }
+
+    /// What agents see as the system's name.
+    #[must_use]
+    pub fn title(&self, system: &SystemId) -> Option<String> {
+        self.inner.ready.load().get(system)?.system.title.clone()
+    }
+
+    /// Title, deadline and cache times of an operation; `None` if it is not offered.
+    #[must_use]
+    pub fn shape(&self, system: &SystemId, operation: &str) -> Option<Shape> {
+        let ready = self.inner.ready.load();
+        let operation = ready.get(system)?.system.operation(operation)?;
+        Some(Shape { title: operation.title.clone(), deadline_ms: operation.deadline_ms, cache: operation.cache })
     }
 
     /// [`Idempotency::None`] also for what is not offered.
     #[must_use]
     pub fn idempotency(&self, system: &SystemId, operation: &str) -> Idempotency {
-        let set = self.set.load();
-        set.system(system).and_then(|s| s.idempotency(operation)).unwrap_or(Idempotency::None)
+        let ready = self.inner.ready.load();
+        let operation = ready.get(system).and_then(|r| r.system.operation(operation));
+        operation.map_or(Idempotency::None, |o| o.idempotency.clone())
     }
 
     /// SHA-256 of the file's text, in hex: what an effect was made from.
     #[must_use]
     pub fn file_hash(&self, system: &SystemId) -> Option<String> {
-        self.set.load().system(system).map(|s| s.hash.clone())
+        self.inner.ready.load().get(system).map(|r| r.system.hash.clone())
     }
 
-    /// Runs one operation to its end. Never longer than the ask's deadline.
+    /// How many asks ended how: system, operation, [`Outcome::word`], count since the start.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(SystemId, &'static str, &'static str, u64)> {
+        let counts = self.inner.counts.iter();
+        counts.map(|e| (e.key().0.clone(), e.key().1, e.key().2, e.value().load(Ordering::Relaxed))).collect()
+    }
+
+    /// Runs one operation to its end, never longer than the ask's deadline or the file's. A write with a lookup looks first, so
+    /// after [`Outcome::Unknown`] it may be run again; without lookup or key it must not be.
     pub async fn run(&self, ask: Ask) -> Outcome {
-        let set = self.set.load_full();
-        let Some(system) = set.system(&ask.system) else {
+        let Some(ready) = self.inner.ready.load().get(&ask.system).cloned() else {
             return Outcome::Invalid { reason: format!("there is no system {}", ask.system) };
         };
-        if system.operation(&ask.operation).is_none() {
+        let Some(operation) = ready.system.operation(&ask.operation) else {
             return Outcome::Invalid { reason: format!("{} does not offer {}", ask.system, ask.operation) };
+        };
+        let name = operation.spec.name;
+        let deadline = Instant::now() + ask.deadline.min(Duration::from_millis(operation.deadline_ms));
+        let outcome = ready.run(&ask, name, deadline).await;
+        if outcome.reason().is_some() {
+            tracing::debug!(system = %ask.system, operation = name, outcome = outcome.word(), reason = outcome.reason(), "a business system did not do it");
         }
-        Outcome::Busy { reason: format!("{} is not connected yet", ask.system) }
+        self.inner.counts.entry((ask.system, name, outcome.word())).or_default().fetch_add(1, Ordering::Relaxed);
+        outcome
+    }
+}
+
+impl Ready {
+    async fn run(&self, ask: &Ask, name: &'static str, deadline: Instant) -> Outcome {
+        let at = now().mono.0;
+        let away_until = self.away_until.load(Ordering::Relaxed);
+        if at < away_until {
+            return Outcome::RateLimited { wait_ms: Some(Mono(away_until).since_ms(Mono(at))) };
+        }
+        let in_time = tokio::time::Instant::from_std(deadline);
+        let place = tokio::time::timeout_at(in_time, async {
+            let background = match ask.priority {
+                Priority::Background => Some(self.background.acquire().await),
+                Priority::Pop => None,
+            };
+            (background, self.places.acquire().await)
+        });
+        let Ok(_place) = place.await else {
+            return Outcome::Busy { reason: format!("no place was free in time to ask {}", ask.system) };
+        };
+        let outcome = self.exchange(name, &ask.inputs, deadline).await;
+        let outcome = match outcome {
+            // A system may serve a wrong key as a stranger who sees nothing: before "nobody" is believed, it says who we are.
+            Outcome::Empty | Outcome::NotFound | Outcome::Denied { .. } if name != "check" && !self.known(at) => {
+                match self.check(deadline).await {
+                    Some(Outcome::Ok(_)) | None => outcome,
+                    Some(other) => other,
+                }
+            }
+            outcome => outcome,
+        };
+        match &outcome {
+            Outcome::RateLimited { wait_ms: Some(ms) } => {
+                let until = now().mono.plus_ms((*ms).min(LONGEST_WAIT_MS));
+                self.away_until.store(until.0, Ordering::Relaxed);
+            }
+            Outcome::Ok(_) if name == "check" => self.checked_at.store(now().mono.0.max(1), Ordering::Relaxed),
+            _ => {}
+        }
+        outcome
+    }
+
+    /// Did the system say lately who we are?
+    fn known(&self, at: u64) -> bool {
+        let checked = self.checked_at.load(Ordering::Relaxed);
+        checked > 0 && Mono(at).since_ms(Mono(checked)) < CHECKED_MS
+    }
+
+    async fn check(&self, deadline: Instant) -> Option<Outcome> {
+        self.system.operation("check")?;
+        let outcome = self.exchange("check", &serde_json::Map::new(), deadline).await;
+        if matches!(outcome, Outcome::Ok(_)) {
+            self.checked_at.store(now().mono.0.max(1), Ordering::Relaxed);
+        }
+        Some(outcome)
+    }
+
+    async fn exchange(
+        &self,
+        name: &str,
+        inputs: &serde_json::Map<String, serde_json::Value>,
+        deadline: Instant,
+    ) -> Outcome {
+        let http = match &self.http {
+            Ok(http) => http,
+            Err(reason) => return Outcome::Broken { reason: format!("{}: {reason}", self.system.id) },
+        };
+        let mut run = match Run::new(&self.system, name, inputs) {
+            Ok(run) => run,
+            Err(outcome) => return outcome,
+        };
+        loop {
+            match run.next() {
+                Next::Done(outcome) => return outcome,
+                Next::Send(requests) => {
+                    let sent = requests.into_iter().map(|request| http.send(request, deadline));
+                    let answers: Vec<Result<_, Trouble>> = futures_util::future::join_all(sent).await;
+                    run.answers(answers);
+                }
+            }
+        }
     }
 }

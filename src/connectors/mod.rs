@@ -3,11 +3,24 @@
 //! One YAML file is one system (`config/connectors/redmine.yaml`). What an operation sends and how its answer is judged is
 //! still code here; only `http.rs` and `live.rs` touch the world, so the examples inside a file run
 //! through the same code as a real request, without network.
+//!
+//! `file` is the YAML's shape; `compile` turns it into a `set::System`; `run` plays one operation; `words` is the expression
+//! language; `wire` and `value` are bytes and values.
 
 pub mod ask;
+mod compile;
+pub mod examples;
+pub mod file;
+mod http;
 pub mod live;
 pub mod operation;
+mod run;
 pub mod set;
+mod value;
+mod wire;
+mod words;
 
 pub use ask::{Ask, Idempotency, Outcome, Priority};
-pub use live::Connectors;
+pub use compile::{Given, compile};
+pub use live::{Connectors, Shape, load, load_offline, load_with};
+pub use set::{Set, System};

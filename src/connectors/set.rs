@@ -1,10 +1,16 @@
-//! All systems of one reload: swapped whole or not at all.
+//! All systems of one reload: swapped whole or not at all. A [`System`] is one file, compiled.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::words::SystemId;
+use minijinja::{Environment, value::Value};
 
-use super::Idempotency;
+use crate::{numbers::Plan, private::Secret, words::SystemId};
+
+use super::{
+    Idempotency, file,
+    operation::Operation as Spec,
+    words::{Compiled, render},
+};
 
 /// The systems of `config/connectors/`.
 #[derive(Default)]
@@ -21,25 +27,152 @@ impl Set {
     pub fn system(&self, id: &SystemId) -> Option<&Arc<System>> {
         self.systems.get(id)
     }
-    pub fn ids(&self) -> impl Iterator<Item = &SystemId> {
-        self.systems.keys()
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<System>> {
+        self.systems.values()
     }
 }
 
-/// One system's file.
+/// One system's file, compiled, with the values of its site.
 pub struct System {
     pub id: SystemId,
+    /// SHA-256 of the file's text, hex.
     pub hash: String,
-    operations: BTreeMap<String, Idempotency>,
+    pub title: Option<String>,
+    /// Scheme, host and perhaps a path, without a slash at the end.
+    pub base_url: String,
+    /// `host` or `host:port`, besides that of `base_url`.
+    pub hosts: Vec<String>,
+    /// Path of a PEM file.
+    pub tls_ca: Option<String>,
+    pub concurrency: u32,
+    pub(super) auth: Auth,
+    pub(super) env: Environment<'static>,
+    pub(super) numbers: Plan,
+    /// Variables and `numbers`, as templates see them.
+    pub(super) context: BTreeMap<String, Value>,
+    pub(super) headers: Vec<(String, Leaf)>,
+    pub(super) operations: BTreeMap<&'static str, Operation>,
+    pub(super) examples: Vec<file::Example>,
 }
 
 impl System {
     #[must_use]
-    pub fn operation(&self, name: &str) -> Option<&Idempotency> {
+    pub fn operation(&self, name: &str) -> Option<&Operation> {
         self.operations.get(name)
     }
-    #[must_use]
-    pub fn idempotency(&self, name: &str) -> Option<Idempotency> {
-        self.operations.get(name).cloned()
+}
+
+/// How a request proves who we are.
+pub(super) enum Auth {
+    None,
+    Header { name: String, value: Secret },
+    Query { name: String, value: Secret },
+}
+
+/// One operation of one system.
+pub struct Operation {
+    pub spec: &'static Spec,
+    /// What agents see above the block.
+    pub title: Option<String>,
+    pub deadline_ms: u64,
+    pub idempotency: Idempotency,
+    pub cache: file::Cache,
+    pub(super) inputs: Vec<(String, Value)>,
+    pub(super) steps: Vec<Step>,
+    pub(super) output: Option<Vec<(String, Compiled)>>,
+    pub(super) fields: Option<Vec<(String, Compiled)>>,
+    pub(super) keep: Option<Compiled>,
+    pub(super) one: bool,
+    pub(super) cap: usize,
+    pub(super) phones: Vec<(String, String)>,
+}
+
+pub(super) struct Step {
+    pub name: String,
+    pub when: Option<Compiled>,
+    pub for_each: Option<Compiled>,
+    pub method: file::Method,
+    pub path: Leaf,
+    pub query: Vec<(String, Tree)>,
+    pub headers: Vec<(String, Leaf)>,
+    pub body: Option<Body>,
+    pub decode: file::Decode,
+    pub outcome: Vec<Rule>,
+    pub save: Vec<(String, Compiled)>,
+    pub records: Option<Compiled>,
+}
+
+pub(super) enum Body {
+    Json(Tree),
+    Form(Tree),
+    Xml(Tree),
+    Raw { content_type: String, text: Leaf },
+}
+
+pub(super) struct Rule {
+    pub status: Option<Vec<u16>>,
+    pub when: Option<Compiled>,
+    pub is: file::Is,
+    pub reason: Option<String>,
+    pub wait_ms: Option<Compiled>,
+}
+
+/// A text of the file.
+pub(super) enum Leaf {
+    Fixed(String),
+    /// A single `{{ }}`: the value keeps its type.
+    Value(Compiled),
+    /// The name of a template in the system's environment.
+    Template(String),
+}
+
+impl Leaf {
+    pub fn text(&self, env: &Environment<'static>, context: &Value) -> Result<String, String> {
+        match self {
+            Self::Fixed(text) => Ok(text.clone()),
+            Self::Value(expression) => {
+                let value = expression.eval(context)?;
+                if value.is_undefined() {
+                    return Err("undefined value".to_owned());
+                }
+                Ok(if value.is_none() { String::new() } else { value.to_string() })
+            }
+            Self::Template(name) => render(env, name, context),
+        }
+    }
+}
+
+/// A structure whose texts are templates.
+pub(super) enum Tree {
+    Fixed(serde_json::Value),
+    Leaf(Leaf),
+    List(Vec<Tree>),
+    Map(Vec<(String, Tree)>),
+}
+
+impl Tree {
+    /// `None` for what is omitted.
+    pub fn json(&self, env: &Environment<'static>, context: &Value) -> Result<Option<serde_json::Value>, String> {
+        Ok(Some(match self {
+            Self::Fixed(value) => value.clone(),
+            Self::Leaf(Leaf::Value(expression)) => return super::value::to_json(&expression.eval(context)?),
+            Self::Leaf(leaf) => leaf.text(env, context)?.into(),
+            Self::List(items) => {
+                let mut list = Vec::with_capacity(items.len());
+                for item in items {
+                    list.extend(item.json(env, context)?);
+                }
+                list.into()
+            }
+            Self::Map(entries) => {
+                let mut map = serde_json::Map::new();
+                for (key, tree) in entries {
+                    if let Some(value) = tree.json(env, context)? {
+                        map.insert(key.clone(), value);
+                    }
+                }
+                map.into()
+            }
+        }))
     }
 }

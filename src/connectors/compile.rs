@@ -1,0 +1,442 @@
+//! From a file's text to a [`System`]: every template and expression compiled, every name known, all problems told at
+//! once with their places. What passes here cannot fail later for a word misspelt.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use minijinja::{Environment, value::Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    files::{self, Problem, Read, SecretRef},
+    numbers::Plan,
+    private::Secret,
+};
+
+use super::{
+    Idempotency,
+    file::{self, File, IdempotentFile, Variable},
+    operation,
+    set::{Auth, Body, Leaf, Operation, Rule, Step, System, Tree},
+    value::from_json,
+    words::{Compiled, environment, render, unknown_word},
+};
+
+/// What a site gives besides the file: values for variables, and how a secret is fetched.
+pub struct Given<'a> {
+    /// Name of a text or choice variable, and its value here.
+    pub values: &'a BTreeMap<String, String>,
+    pub secret: &'a dyn Fn(&SecretRef) -> Result<Secret, String>,
+}
+
+/// Compiles the file. `name` is what problems call it.
+///
+/// # Errors
+/// Every problem found; never empty.
+pub fn compile(name: &str, text: &str, given: &Given) -> Result<System, Vec<Problem>> {
+    let read = files::read::<File>(name, text)?;
+    let mut maker =
+        Maker { read: &read, problems: Vec::new(), env: environment(), templates: 0, known: BTreeSet::new() };
+    let hash = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+    match maker.system(&read.value, hash, given) {
+        Some(system) if maker.problems.is_empty() => Ok(System { env: maker.env, ..system }),
+        _ => Err(maker.problems),
+    }
+}
+
+struct Maker<'a> {
+    read: &'a Read<File>,
+    problems: Vec<Problem>,
+    env: Environment<'static>,
+    templates: usize,
+    /// Names that may stand in what is compiled now.
+    known: BTreeSet<String>,
+}
+
+/// What the language itself brings.
+const GLOBALS: [&str; 6] = ["omit", "range", "dict", "namespace", "numbers", "loop"];
+/// What stands beside an answer.
+const ANSWER: [&str; 3] = ["status", "headers", "body"];
+
+impl Maker<'_> {
+    fn problem(&mut self, at: &str, found: impl Into<String>, wanted: impl Into<String>) {
+        self.problems.push(self.read.problem_at(at, found, wanted));
+    }
+
+    fn system(&mut self, file: &File, hash: String, given: &Given) -> Option<System> {
+        if file.schema != 1 {
+            self.problem("/schema", format!("found {}", file.schema), "this daemon knows schema 1");
+        }
+        let mut context = BTreeMap::new();
+        let mut secrets = BTreeMap::new();
+        for (name, variable) in &file.variables {
+            let at = format!("/variables/{name}");
+            let value = given.values.get(name);
+            match variable {
+                Variable::Text(text) => {
+                    context.insert(name.clone(), Value::from(value.unwrap_or(text).as_str()));
+                }
+                Variable::Choice(choice) => {
+                    let value = value.unwrap_or(&choice.value);
+                    if !choice.of.contains(value) {
+                        self.problem(
+                            &at,
+                            "the value is none of the choices",
+                            format!("one of: {}", choice.of.join(", ")),
+                        );
+                    }
+                    context.insert(name.clone(), Value::from(value.as_str()));
+                }
+                Variable::Secret(place) => match (given.secret)(place) {
+                    Ok(secret) => drop(secrets.insert(name.clone(), secret)),
+                    Err(why) => self.problem(&at, why, "a secret that can be read"),
+                },
+            }
+        }
+        for name in given.values.keys().filter(|n| !context.contains_key(*n)) {
+            let at = "/variables";
+            self.problem(
+                at,
+                format!("linecard.yaml gives a value to \"{name}\""),
+                "no text or choice variable of that name",
+            );
+        }
+        let numbers = Plan::new(&file.numbers.country, file.numbers.area.as_deref());
+        let area = numbers.area.as_deref().map_or(Value::from(()), Value::from);
+        context.insert(
+            "numbers".to_owned(),
+            Value::from_pairs([("country", Value::from(numbers.country.as_str())), ("area", area)]),
+        );
+        let variables: BTreeSet<String> = context.keys().cloned().collect();
+        self.known.clone_from(&variables);
+        let base_url = self.now("/base_url", &file.base_url, &context);
+        let rest = base_url.strip_prefix("https://").or_else(|| base_url.strip_prefix("http://"));
+        if rest.is_none_or(|r| r.is_empty() || r.starts_with('/') || r.contains('@')) || base_url.ends_with('/') {
+            self.problem("/base_url", "no web address", "https://host or http://host:port, without a slash at the end");
+        }
+        let auth = self.auth(file, &context, &secrets);
+        let headers = self.headers("/headers", &file.headers);
+        let mut operations = BTreeMap::new();
+        for (name, operation) in &file.operations {
+            let at = format!("/operations/{name}");
+            let Some(spec) = operation::named(name) else {
+                self.problem(&at, "there is no such operation", format!("one of: {}", operation::names()));
+                continue;
+            };
+            self.known.clone_from(&variables);
+            self.known.extend(spec.required.iter().chain(spec.optional).map(|s| (*s).to_owned()));
+            self.known.extend(operation.inputs.keys().cloned());
+            let operation = self.operation(&at, spec, operation, file);
+            operations.insert(spec.name, operation);
+        }
+        for operation in operations.values() {
+            if let Idempotency::Lookup(find) = &operation.idempotency {
+                let at = format!("/operations/{}/idempotent", operation.spec.name);
+                match operations.get(find.as_str()) {
+                    None => self.problem(&at, format!("\"{find}\" is not offered in this file"), "add that operation"),
+                    Some(found) if found.spec.writes => {
+                        self.problem(&at, "a lookup must not write", "a .find operation")
+                    }
+                    Some(found) if found.fields.is_some() && found.keep.is_none() => self.problem(
+                        &format!("/operations/{find}"),
+                        "this lookup believes the system's filter",
+                        "add \"keep:\" that compares the call id or key itself",
+                    ),
+                    Some(_) => {}
+                }
+            }
+        }
+        for (n, example) in file.examples.iter().enumerate() {
+            if !file.operations.contains_key(&example.operation) {
+                self.problem(&format!("/examples/{n}/operation"), "this operation is not in the file", "one that is");
+            }
+        }
+        Some(System {
+            id: file.connector.clone(),
+            hash,
+            title: file.title.clone(),
+            base_url,
+            hosts: file.hosts.clone(),
+            tls_ca: file.tls_ca.clone(),
+            concurrency: file.concurrency.unwrap_or(4).clamp(1, 64),
+            auth,
+            env: Environment::new(),
+            numbers,
+            context,
+            headers,
+            operations,
+            examples: file.examples.clone(),
+        })
+    }
+
+    /// A template over the variables, rendered now.
+    fn now(&mut self, at: &str, text: &str, context: &BTreeMap<String, Value>) -> String {
+        let context = Value::from_pairs(context.iter().map(|(k, v)| (k.as_str(), v.clone())));
+        let leaf = self.leaf(at, text, "text");
+        let made = match &leaf {
+            Leaf::Template(name) => render(&self.env, name, &context),
+            leaf => leaf.text(&self.env, &context),
+        };
+        made.unwrap_or_else(|why| {
+            self.problem(at, why, "a template over the variables");
+            String::new()
+        })
+    }
+
+    fn auth(&mut self, file: &File, context: &BTreeMap<String, Value>, secrets: &BTreeMap<String, Secret>) -> Auth {
+        let named = |maker: &mut Self, at: &str, name: &str| {
+            if !matches!(file.variables.get(name), Some(Variable::Secret(_))) {
+                maker.problem(
+                    at,
+                    format!("\"{name}\" is no secret variable"),
+                    "the name of a variable that is a secret",
+                );
+            }
+            secrets.get(name).map_or(String::new(), |s| s.expose().to_owned())
+        };
+        match &file.auth {
+            file::Auth::None => Auth::None,
+            file::Auth::Key(key) => {
+                let secret = named(self, "/auth/key/secret", &key.secret);
+                let value = Secret::new(format!("{}{secret}", key.prefix));
+                match (&key.header, &key.query) {
+                    (Some(name), None) => Auth::Header { name: name.clone(), value },
+                    (None, Some(name)) => Auth::Query { name: name.clone(), value },
+                    _ => {
+                        self.problem("/auth/key", "the key has no place, or two", "either \"header:\" or \"query:\"");
+                        Auth::None
+                    }
+                }
+            }
+            file::Auth::Basic(basic) => {
+                let user = self.now("/auth/basic/user", &basic.user, context);
+                let secret = named(self, "/auth/basic/secret", &basic.secret);
+                let both = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}"));
+                Auth::Header { name: "Authorization".to_owned(), value: Secret::new(format!("Basic {both}")) }
+            }
+        }
+    }
+
+    fn operation(
+        &mut self,
+        at: &str,
+        spec: &'static operation::Operation,
+        file: &file::OperationFile,
+        whole: &File,
+    ) -> Operation {
+        let idempotency = match (&file.idempotent, spec.writes) {
+            (_, false) => Idempotency::Read,
+            (Some(IdempotentFile::Key), _) => Idempotency::Key,
+            (Some(IdempotentFile::Put), _) => Idempotency::Put,
+            (Some(IdempotentFile::Lookup(find)), _) => Idempotency::Lookup(find.clone()),
+            (Some(IdempotentFile::None), _) => Idempotency::None,
+            (None, true) => {
+                let wanted = "\"idempotent:\" key, put, none, or lookup: and the operation that finds";
+                self.problem(at, "a write must say what makes it safe to do again", wanted);
+                Idempotency::None
+            }
+        };
+        if file.steps.is_empty() {
+            self.problem(&format!("{at}/steps"), "there are no steps", "at least one");
+        }
+        if file.output.is_some() == file.fields.is_some() {
+            self.problem(
+                at,
+                "the answer has no shape, or two",
+                "either \"output:\" for one object or \"fields:\" for a list",
+            );
+        }
+        if spec.name == "customer.by_phone" && file.phones.is_none() {
+            self.problem(at, "the system's filter is believed", "\"phones:\" with the fields that are compared");
+        }
+        let steps = file.steps.iter().enumerate().map(|(n, s)| self.step(&format!("{at}/steps/{n}"), s)).collect();
+        let outside = self.known.clone();
+        self.known.extend(ANSWER.map(str::to_owned));
+        let output = file.output.as_ref().map(|o| self.expressions(&format!("{at}/output"), o));
+        self.known.clone_from(&outside);
+        self.known.insert("record".to_owned());
+        let fields = file.fields.as_ref().map(|f| self.expressions(&format!("{at}/fields"), f));
+        let keep = file.keep.as_ref().and_then(|k| self.expression(&format!("{at}/keep"), k));
+        self.known = outside;
+        let phones = file.phones.clone().unwrap_or_default();
+        for name in phones.keys() {
+            if !file.fields.as_ref().is_some_and(|f| f.contains_key(name)) {
+                self.problem(
+                    &format!("{at}/phones/{name}"),
+                    "there is no such field",
+                    "a name that stands in \"fields:\"",
+                );
+            }
+        }
+        if matches!(spec.name, "customer.by_phone" | "customer.search")
+            && !file.fields.as_ref().is_some_and(|f| f.contains_key("id"))
+        {
+            self.problem(&format!("{at}/fields"), "a customer has no id", "a field \"id:\"");
+        }
+        Operation {
+            spec,
+            title: file.title.clone(),
+            deadline_ms: file.deadline_ms.or(whole.deadline_ms).unwrap_or(5_000).clamp(1, 600_000),
+            idempotency,
+            cache: file.cache,
+            inputs: file.inputs.iter().map(|(k, v)| (k.clone(), from_json(v))).collect(),
+            steps,
+            output,
+            fields,
+            keep,
+            one: file.one,
+            cap: file.cap.unwrap_or(100) as usize,
+            phones: phones.into_iter().collect(),
+        }
+    }
+
+    fn step(&mut self, at: &str, file: &file::Step) -> Step {
+        let when = file.when.as_ref().and_then(|w| self.expression(&format!("{at}/when"), w));
+        let for_each = file.for_each.as_ref().and_then(|e| self.expression(&format!("{at}/for_each"), e));
+        let outside = self.known.clone();
+        if for_each.is_some() {
+            self.known.insert("item".to_owned());
+        }
+        if !file.path.starts_with('/') {
+            self.problem(&format!("{at}/path"), "the path does not begin with a slash", "/...");
+        }
+        let path = self.leaf(&format!("{at}/path"), &file.path, "path");
+        let query = file.query.iter().map(|(k, v)| (k.clone(), self.tree(&format!("{at}/query/{k}"), v))).collect();
+        let headers = self.headers(&format!("{at}/headers"), &file.headers);
+        let body = file.body.as_ref().map(|body| match body {
+            file::Body::Json(value) => Body::Json(self.tree(&format!("{at}/body/json"), value)),
+            file::Body::Form(map) => Body::Form(self.map(&format!("{at}/body/form"), map)),
+            file::Body::Xml(map) => {
+                if map.len() != 1 {
+                    self.problem(&format!("{at}/body/xml"), "XML has one root", "one key");
+                }
+                Body::Xml(self.map(&format!("{at}/body/xml"), map))
+            }
+            file::Body::Raw(raw) => Body::Raw {
+                content_type: raw.content_type.clone(),
+                text: self.leaf(&format!("{at}/body/raw/text"), &raw.text, "text"),
+            },
+        });
+        self.known.extend(ANSWER.map(str::to_owned));
+        let outcome = file.outcome.iter().enumerate().map(|(n, rule)| self.rule(&format!("{at}/outcome/{n}"), rule));
+        let outcome: Vec<Rule> = outcome.collect();
+        if !outcome.iter().any(|r| r.is == file::Is::Ok) {
+            self.problem(&format!("{at}/outcome"), "nothing is a success", "a rule with \"is: ok\"");
+        }
+        let save = self.expressions(&format!("{at}/save"), &file.save);
+        let records = file.records.as_ref().and_then(|r| self.expression(&format!("{at}/records"), r));
+        self.known = outside;
+        self.known.extend(file.save.keys().cloned());
+        Step {
+            name: file.name.clone(),
+            when,
+            for_each,
+            method: file.method,
+            path,
+            query,
+            headers,
+            body,
+            decode: file.decode.clone(),
+            outcome,
+            save,
+            records,
+        }
+    }
+
+    fn rule(&mut self, at: &str, file: &file::Rule) -> Rule {
+        Rule {
+            status: file.status.clone(),
+            when: file.when.as_ref().and_then(|w| self.expression(&format!("{at}/when"), w)),
+            is: file.is,
+            reason: file.reason.clone(),
+            wait_ms: file.wait_ms.as_ref().and_then(|w| self.expression(&format!("{at}/wait_ms"), w)),
+        }
+    }
+
+    fn headers(&mut self, at: &str, map: &BTreeMap<String, String>) -> Vec<(String, Leaf)> {
+        map.iter()
+            .map(|(name, text)| {
+                let at = format!("{at}/{name}");
+                if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+                    self.problem(&at, "no name of a header", "letters, digits and hyphens");
+                }
+                (name.clone(), self.leaf(&at, text, "text"))
+            })
+            .collect()
+    }
+
+    fn expressions(&mut self, at: &str, map: &BTreeMap<String, String>) -> Vec<(String, Compiled)> {
+        map.iter()
+            .filter_map(|(name, text)| Some((name.clone(), self.expression(&format!("{at}/{name}"), text)?)))
+            .collect()
+    }
+
+    fn expression(&mut self, at: &str, text: &str) -> Option<Compiled> {
+        match Compiled::new(text) {
+            Ok(compiled) => {
+                self.names(at, compiled.names());
+                Some(compiled)
+            }
+            Err(why) => {
+                self.problem(at, why, "an expression, without {{ }}");
+                None
+            }
+        }
+    }
+
+    fn names(&mut self, at: &str, names: impl IntoIterator<Item = String>) {
+        let mut unknown: Vec<String> =
+            names.into_iter().filter(|n| !self.known.contains(n) && !GLOBALS.contains(&n.as_str())).collect();
+        unknown.sort();
+        for name in unknown {
+            let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
+            let wanted = format!("one of: {}", known.join(", "));
+            self.problem(at, format!("\"{name}\" is not known here"), wanted);
+        }
+    }
+
+    fn map(&mut self, at: &str, map: &BTreeMap<String, serde_json::Value>) -> Tree {
+        Tree::Map(map.iter().map(|(k, v)| (k.clone(), self.tree(&format!("{at}/{k}"), v))).collect())
+    }
+
+    fn tree(&mut self, at: &str, value: &serde_json::Value) -> Tree {
+        match value {
+            serde_json::Value::String(text) => Tree::Leaf(self.leaf(at, text, "text")),
+            serde_json::Value::Array(items) => {
+                Tree::List(items.iter().enumerate().map(|(n, v)| self.tree(&format!("{at}/{n}"), v)).collect())
+            }
+            serde_json::Value::Object(map) => {
+                Tree::Map(map.iter().map(|(k, v)| (k.clone(), self.tree(&format!("{at}/{k}"), v))).collect())
+            }
+            other => Tree::Fixed(other.clone()),
+        }
+    }
+
+    fn leaf(&mut self, at: &str, text: &str, place: &str) -> Leaf {
+        if !text.contains("{{") && !text.contains("{%") {
+            return Leaf::Fixed(text.to_owned());
+        }
+        let single = text.trim().strip_prefix("{{").and_then(|t| t.strip_suffix("}}"));
+        if place == "text"
+            && let Some(inside) = single.filter(|t| !t.contains("{{") && !t.contains("}}") && !t.contains("{%"))
+        {
+            return self.expression(at, inside.trim()).map_or(Leaf::Fixed(String::new()), Leaf::Value);
+        }
+        if let Some(unknown) = unknown_word(text, true) {
+            self.problem(at, unknown, "a template");
+        }
+        self.templates += 1;
+        let name = format!("{place}/{}", self.templates);
+        match self.env.add_template_owned(name.clone(), text.to_owned()) {
+            Ok(()) => {
+                let names = self.env.get_template(&name).map(|t| t.undeclared_variables(false)).unwrap_or_default();
+                self.names(at, names);
+            }
+            Err(error) => {
+                let why = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
+                self.problem(at, why, "a template");
+            }
+        }
+        Leaf::Template(name)
+    }
+}

@@ -1,0 +1,350 @@
+//! The shape of a connector file. Unknown keys are refused; what the words mean stands beside them and in
+//! `config/connectors/redmine.yaml`, which uses most of them.
+//!
+//! Texts called *template* are minijinja templates (`/issues/{{ target.id }}.json`); texts called *expression* are the
+//! inside of `{{ }}` (`body.issue.id`). In both stand the variables, the operation's inputs, what earlier steps saved,
+//! `item` in a `for_each`, and once there is an answer `status`, `headers` (lower-case names) and `body`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{files::SecretRef, words::SystemId};
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// The id: the same as the file's name without `.yaml`.
+    pub connector: SystemId,
+    /// Version of this shape: 1.
+    pub schema: u32,
+    /// What agents see.
+    pub title: Option<String>,
+    /// The vendor's API version this file was written for.
+    pub api: Option<String>,
+    #[serde(default)]
+    pub variables: BTreeMap<String, Variable>,
+    /// Template over the variables: scheme, host, perhaps a path; no slash at the end.
+    pub base_url: String,
+    /// Hosts (`host` or `host:port`) that may be asked besides that of `base_url`.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// A PEM file with the root that signed the system's certificate, in place of the public roots.
+    pub tls_ca: Option<String>,
+    #[serde(default)]
+    pub auth: Auth,
+    /// How numbers stored without country or area are read.
+    #[serde(default)]
+    pub numbers: Numbers,
+    /// Requests at one time; background work leaves one place free for a ringing phone. Default 4.
+    pub concurrency: Option<u32>,
+    /// For each operation that has none of its own. Default 5000.
+    pub deadline_ms: Option<u64>,
+    /// Sent with every request; values are templates.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub operations: BTreeMap<String, OperationFile>,
+    #[serde(default)]
+    pub examples: Vec<Example>,
+}
+
+/// A value that differs from site to site. Texts and choices may be set in linecard.yaml too.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Variable {
+    Text(String),
+    Choice(Choice),
+    /// Never seen by templates; named in `auth`.
+    Secret(SecretRef),
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    pub of: Vec<String>,
+    pub value: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Auth {
+    #[default]
+    None,
+    Key(KeyAuth),
+    Basic(BasicAuth),
+}
+
+/// A key in a header or in the query.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyAuth {
+    pub header: Option<String>,
+    pub query: Option<String>,
+    /// Before the key, for example `Bearer `.
+    #[serde(default)]
+    pub prefix: String,
+    /// The name of a secret variable.
+    pub secret: String,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BasicAuth {
+    /// Template over the variables.
+    pub user: String,
+    /// The name of a secret variable.
+    pub secret: String,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Numbers {
+    /// ISO 3166 alpha-2.
+    #[serde(default = "china")]
+    pub country: String,
+    /// Area code of numbers stored without one.
+    pub area: Option<String>,
+}
+
+fn china() -> String {
+    "CN".to_owned()
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { country: china(), area: None }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OperationFile {
+    /// What agents see above the block.
+    pub title: Option<String>,
+    /// Further inputs, each with what it is when nobody tells it.
+    #[serde(default)]
+    pub inputs: BTreeMap<String, Value>,
+    pub deadline_ms: Option<u64>,
+    /// For writes: what makes doing it again safe. Writes must say it.
+    pub idempotent: Option<IdempotentFile>,
+    #[serde(default)]
+    pub cache: Cache,
+    pub steps: Vec<Step>,
+    /// The answer is one object, made of these expressions after the last step.
+    pub output: Option<BTreeMap<String, String>>,
+    /// The answer is a list: each `record` the steps found, mapped by these expressions. Records with one `id` are one.
+    pub fields: Option<BTreeMap<String, String>>,
+    /// Expression over `record` and the inputs: only records for which it holds are taken. Never trust a server's filter.
+    pub keep: Option<String>,
+    /// With `fields`: one is expected and given as an object; several are `ambiguous`.
+    #[serde(default)]
+    pub one: bool,
+    /// With `fields`: more records than this before `keep` and `phones` mean that the filter is not obeyed. Default 100.
+    pub cap: Option<u32>,
+    /// Which fields are numbers, each with the words that say why it matches. Only records of which one
+    /// is the number that was asked for, compared in E.164, are taken.
+    pub phones: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IdempotentFile {
+    Key,
+    Put,
+    None,
+    /// The operation that finds by our call id or key what was written; it is asked before each write.
+    Lookup(String),
+}
+
+/// How long an answer is good, from when it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cache {
+    /// Shown as fresh. Default 60000.
+    pub fresh_ms: u64,
+    /// Older than this it is not shown at all; between the two it is shown as stale and asked again. Default 3600000.
+    pub stale_ms: u64,
+    /// "Nobody" is believed for so long. Default 30000.
+    pub negative_ms: u64,
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self { fresh_ms: 60_000, stale_ms: 3_600_000, negative_ms: 30_000 }
+    }
+}
+
+/// One exchange, or with `for_each` several at the same time.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    pub name: String,
+    /// Expression: the step is left out when it is false.
+    pub when: Option<String>,
+    /// Expression that gives a list of at most 16: one request for each `item`, all at once.
+    pub for_each: Option<String>,
+    #[serde(default)]
+    pub method: Method,
+    /// Template; each value in it is percent-encoded.
+    pub path: String,
+    /// Templates; a value that is `omit` leaves the parameter out.
+    #[serde(default)]
+    pub query: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub body: Option<Body>,
+    #[serde(default)]
+    pub decode: Decode,
+    /// The first rule that holds decides. There is no success by default: an answer that no rule fits, and whose status
+    /// is no plain refusal, is `broken`.
+    pub outcome: Vec<Rule>,
+    /// Expressions over the answer, kept for later steps.
+    #[serde(default)]
+    pub save: BTreeMap<String, String>,
+    /// Expression over the answer that gives a list: records for `fields`.
+    pub records: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    #[default]
+    Get,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl Method {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// In `json` and `xml` the texts are templates; one that is a single `{{ }}` keeps the value's type.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Body {
+    Json(Value),
+    Form(BTreeMap<String, Value>),
+    /// One root; attributes are `"@name"`, text is `"#text"`, a list repeats its element.
+    Xml(BTreeMap<String, Value>),
+    Raw(Raw),
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Raw {
+    pub content_type: String,
+    pub text: String,
+}
+
+/// How the answer's body is read. What cannot be read leaves `body` undefined, so that no rule over it holds.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Decode {
+    #[default]
+    Json,
+    /// The mapping of [`Body::Xml`], without namespaces.
+    Xml(XmlDecode),
+    Text,
+    Empty,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct XmlDecode {
+    /// Elements that are always lists, even when there is one.
+    #[serde(default)]
+    pub lists: Vec<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    /// Any of these; absent: any status.
+    pub status: Option<Vec<u16>>,
+    /// Expression over the answer; one that cannot be worked out does not hold.
+    pub when: Option<String>,
+    pub is: Is,
+    /// For people and logs: a fixed lower-case fragment, no template, so that no personal data gets in.
+    pub reason: Option<String>,
+    /// For `rate_limited`: expression, milliseconds. Absent: the `Retry-After` header.
+    pub wait_ms: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Is {
+    Ok,
+    Empty,
+    NotFound,
+    Denied,
+    AuthExpired,
+    Ambiguous,
+    Invalid,
+    Conflict,
+    RateLimited,
+    Busy,
+    Broken,
+    Unknown,
+}
+
+/// A proof inside the file: these inputs give these requests, these answers give this outcome.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    pub name: String,
+    pub operation: String,
+    #[serde(default)]
+    pub inputs: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub exchanges: Vec<ExampleExchange>,
+    pub outcome: Is,
+    /// For `ok`: the whole answer.
+    pub value: Option<Value>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExampleExchange {
+    pub request: ExampleRequest,
+    pub answer: ExampleAnswer,
+}
+
+/// What is given here is compared; what is absent is not. Secrets are `(secret)`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExampleRequest {
+    #[serde(default)]
+    pub method: Method,
+    /// Without the query, as sent.
+    pub path: String,
+    /// All parameters, before encoding.
+    pub query: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub json: Option<Value>,
+    pub text: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExampleAnswer {
+    /// Absent: the request went out and nothing came back.
+    pub status: Option<u16>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub json: Option<Value>,
+    pub text: Option<String>,
+}

@@ -1,0 +1,118 @@
+//! One HTTP exchange. Redirects are not followed, only the file's hosts are asked, no more than 1 MiB is read.
+
+use std::{
+    sync::Once,
+    time::{Duration, Instant},
+};
+
+use reqwest::{Client, Url, header::HeaderMap};
+
+use super::{
+    file::Method,
+    run::{Request, Response, Trouble},
+    set::System,
+};
+
+const BODY_CAP: usize = 1024 * 1024;
+/// A system that does not take a connection within this is not there; the rest of the deadline is not spent on it.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// Connections to one system.
+#[derive(Clone)]
+pub struct Http {
+    client: Client,
+    name: String,
+    /// `host:port` that may be asked.
+    allowed: Vec<String>,
+}
+
+impl Http {
+    /// # Errors
+    /// A fragment that names what of the file cannot be used: the base URL, the PEM file.
+    pub fn new(system: &System) -> Result<Self, String> {
+        static RING: Once = Once::new();
+        // Another room may have been first: that is as good.
+        RING.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
+        let base = Url::parse(&system.base_url).map_err(|_| "base_url is no web address".to_owned())?;
+        let mut allowed = vec![authority(&base)];
+        for host in &system.hosts {
+            let url =
+                Url::parse(&format!("{}://{host}", base.scheme())).map_err(|_| format!("\"{host}\" is no host"))?;
+            allowed.push(authority(&url));
+        }
+        let mut builder = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .no_proxy()
+            .user_agent(concat!("linecard/", env!("CARGO_PKG_VERSION")));
+        if let Some(path) = &system.tls_ca {
+            let pem = std::fs::read(path).map_err(|e| format!("cannot read {path}: {e}"))?;
+            let roots =
+                reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| format!("{path} holds no certificate"))?;
+            builder = builder.tls_certs_only(roots);
+        }
+        let client = builder.build().map_err(|e| format!("cannot prepare connections: {}", e.without_url()))?;
+        Ok(Self { client, name: system.id.to_string(), allowed })
+    }
+
+    /// Sends and waits, at most until `deadline`.
+    pub async fn send(&self, request: Request, deadline: Instant) -> Result<Response, Trouble> {
+        let name = &self.name;
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Trouble::NotSent(format!("no time was left to ask {name}")));
+        }
+        let not_sent = |why: &str| Trouble::NotSent(format!("{name} was not asked: {why}"));
+        let url = Url::parse(&request.url).map_err(|_| not_sent("the address is no address"))?;
+        if !self.allowed.contains(&authority(&url)) {
+            return Err(not_sent("its file does not allow this host"));
+        }
+        let mut headers = HeaderMap::new();
+        for (key, value) in &request.headers {
+            let key = reqwest::header::HeaderName::from_bytes(key.as_bytes())
+                .map_err(|_| not_sent("a header has no name"))?;
+            let value = reqwest::header::HeaderValue::from_str(value).map_err(|_| not_sent("a header is no header"))?;
+            headers.append(key, value);
+        }
+        let method = match request.method {
+            Method::Get => reqwest::Method::GET,
+            Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
+            Method::Patch => reqwest::Method::PATCH,
+            Method::Delete => reqwest::Method::DELETE,
+        };
+        let mut builder = self.client.request(method, url).headers(headers).timeout(left);
+        if let Some(body) = request.body {
+            builder = builder.body(body);
+        }
+        let trouble = |error: reqwest::Error| {
+            if error.is_connect() || error.is_builder() {
+                Trouble::NotSent(format!("{name} cannot be reached"))
+            } else if error.is_timeout() {
+                Trouble::NoAnswer(format!("{name} did not answer within {} ms", left.as_millis()))
+            } else {
+                Trouble::NoAnswer(format!("{name} broke off without a whole answer"))
+            }
+        };
+        let mut answer = builder.send().await.map_err(trouble)?;
+        let status = answer.status().as_u16();
+        let headers = answer
+            .headers()
+            .iter()
+            .map(|(k, v)| (k.to_string(), String::from_utf8_lossy(v.as_bytes()).into_owned()))
+            .collect();
+        let mut body = Vec::new();
+        while let Some(part) = answer.chunk().await.map_err(trouble)? {
+            if body.len() + part.len() > BODY_CAP {
+                return Err(Trouble::Unusable(format!("{name}'s answer is larger than {BODY_CAP} bytes")));
+            }
+            body.extend_from_slice(&part);
+        }
+        Ok(Response { status, headers, body })
+    }
+}
+
+fn authority(url: &Url) -> String {
+    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
+}

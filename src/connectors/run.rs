@@ -1,0 +1,481 @@
+//! One operation from its inputs to its outcome, still: [`Run::next`] gives the requests to send (or the end),
+//! [`Run::answers`] takes what came. Both a live request and an example of a file go through here.
+//!
+//! A write that has a lookup asks it first, each time: what was written by an earlier try whose answer was lost is found
+//! and given as the outcome, and nothing is written twice.
+
+use std::collections::BTreeMap;
+
+use minijinja::value::Value;
+use serde_json::{Map, Value as Json};
+
+use super::{
+    Idempotency, Outcome,
+    file::{Is, Method},
+    set::{Auth, Body, Leaf, Operation, Step, System, Tree},
+    value::{from_json, to_json},
+    wire,
+    words::national,
+};
+
+/// At most so many requests of one `for_each`.
+const FAN_OUT: usize = 16;
+
+/// What to send. It may hold a secret in a header or in the query, so it does not print.
+pub struct Request {
+    pub method: Method,
+    pub url: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Option<Vec<u8>>,
+    /// The path without the query, and the query before encoding and without a key: for examples.
+    pub path: String,
+    pub query: Map<String, Json>,
+}
+
+/// What came back.
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+/// Why nothing usable came back. The texts name the system, never the data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Nothing was sent.
+    NotSent(String),
+    /// It was sent, or may have been.
+    NoAnswer(String),
+    /// An answer came and cannot be taken: too large, for example.
+    Unusable(String),
+}
+
+pub enum Next {
+    Send(Vec<Request>),
+    Done(Outcome),
+}
+
+pub struct Run<'a> {
+    system: &'a System,
+    operation: &'static str,
+    context: BTreeMap<String, Value>,
+    /// The lookup before a write, while it lasts.
+    look: Option<Box<Run<'a>>>,
+    step: usize,
+    /// Items of the step that is under way; one `None` for a plain step.
+    items: Vec<Option<Value>>,
+    /// Status, headers and body of the last answer, for `output`.
+    last: Vec<(&'static str, Value)>,
+    records: Vec<Value>,
+    /// The number that was asked for, for the strict comparison.
+    asked: Option<crate::numbers::Number>,
+    /// A step that may write was answered well: from here on "nothing was done" would be a lie.
+    wrote: bool,
+    done: Option<Outcome>,
+}
+
+impl<'a> Run<'a> {
+    /// # Errors
+    /// [`Outcome::Invalid`]: the operation is not offered, or an input is missing.
+    pub fn new(system: &'a System, operation: &str, inputs: &Map<String, Json>) -> Result<Self, Outcome> {
+        let invalid = |reason: String| Outcome::Invalid { reason };
+        let Some(op) = system.operation(operation) else {
+            return Err(invalid(format!("{} does not offer {operation}", system.id)));
+        };
+        let mut context = system.context.clone();
+        context.extend(op.inputs.iter().cloned());
+        context.extend(op.spec.optional.iter().map(|name| ((*name).to_owned(), Value::from(()))));
+        for name in op.spec.required {
+            match inputs.get(*name) {
+                None | Some(Json::Null) => return Err(invalid(format!("{operation} was not told the {name}"))),
+                Some(_) => {}
+            }
+        }
+        for (name, value) in inputs {
+            if op.spec.required.contains(&name.as_str())
+                || context.contains_key(name) && !system.context.contains_key(name)
+            {
+                context.insert(name.clone(), from_json(value));
+            }
+        }
+        let mut asked = None;
+        if op.spec.name == "customer.by_phone" {
+            let text = inputs.get("number").and_then(Json::as_str).unwrap_or_default();
+            let number = system.numbers.read(text);
+            let Some(key) = number.key() else {
+                return Err(invalid("there is no number to look for".to_owned()));
+            };
+            let national = national(&system.numbers, text);
+            context.insert(
+                "number".to_owned(),
+                Value::from_pairs([
+                    ("raw", Value::from(text)),
+                    ("e164", number.e164.as_ref().map_or(Value::from(()), |e| Value::from(e.expose().as_str()))),
+                    ("national", Value::from(national)),
+                    ("digits", Value::from(key.chars().filter(char::is_ascii_digit).collect::<String>())),
+                    ("class", Value::from(format!("{:?}", number.class).to_lowercase())),
+                ]),
+            );
+            asked = Some(number);
+        }
+        let look = match &op.idempotency {
+            Idempotency::Lookup(find) => Some(Box::new(Run::new(system, find, inputs)?)),
+            _ => None,
+        };
+        let operation = op.spec.name;
+        Ok(Self {
+            system,
+            operation,
+            context,
+            look,
+            step: 0,
+            items: Vec::new(),
+            last: Vec::new(),
+            records: Vec::new(),
+            asked,
+            wrote: false,
+            done: None,
+        })
+    }
+
+    /// What to send now, all at once; or the end.
+    pub fn next(&mut self) -> Next {
+        if let Some(look) = &mut self.look {
+            match look.next() {
+                Next::Send(requests) => return Next::Send(requests),
+                Next::Done(Outcome::Empty | Outcome::NotFound) => self.look = None,
+                Next::Done(outcome) => return Next::Done(outcome),
+            }
+        }
+        let op = &self.system.operations[self.operation];
+        loop {
+            if let Some(outcome) = &self.done {
+                return Next::Done(outcome.clone());
+            }
+            let Some(step) = op.steps.get(self.step) else {
+                let outcome = self.finish(op).unwrap_or_else(|outcome| outcome);
+                self.done = Some(outcome);
+                continue;
+            };
+            match self.requests(step) {
+                Ok(requests) if requests.is_empty() => self.step += 1,
+                Ok(requests) => return Next::Send(requests),
+                Err(reason) => {
+                    let reason = format!("cannot make the request \"{}\": {reason}", step.name);
+                    self.end(Outcome::Invalid { reason });
+                }
+            }
+        }
+    }
+
+    /// What came, in the order of the requests.
+    pub fn answers(&mut self, answers: Vec<Result<Response, Trouble>>) {
+        if let Some(look) = &mut self.look {
+            return look.answers(answers);
+        }
+        let op = &self.system.operations[self.operation];
+        let Some(step) = op.steps.get(self.step) else { return };
+        let items = std::mem::take(&mut self.items);
+        for (item, answer) in items.into_iter().zip(answers) {
+            let outcome = match answer {
+                Ok(response) => self.judge(op, step, item, &response),
+                Err(trouble) => Some(self.trouble(op, step, trouble)),
+            };
+            if let Some(outcome) = outcome {
+                return self.end(outcome);
+            }
+        }
+        self.step += 1;
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.done = Some(match outcome {
+            Outcome::Busy { reason } if self.wrote => Outcome::Unknown { reason },
+            Outcome::RateLimited { .. } if self.wrote => {
+                Outcome::Unknown { reason: format!("{} had enough between two steps of a write", self.system.id) }
+            }
+            outcome => outcome,
+        });
+    }
+
+    fn trouble(&self, op: &Operation, step: &Step, trouble: Trouble) -> Outcome {
+        let may_have_written = op.spec.writes && step.method != Method::Get;
+        match trouble {
+            Trouble::NoAnswer(reason) | Trouble::Unusable(reason) if may_have_written => Outcome::Unknown { reason },
+            Trouble::NotSent(reason) | Trouble::NoAnswer(reason) => Outcome::Busy { reason },
+            Trouble::Unusable(reason) => Outcome::Broken { reason },
+        }
+    }
+
+    fn with(&self, more: &[(&'static str, Value)]) -> Value {
+        let all = self.context.iter().map(|(k, v)| (k.as_str(), v.clone()));
+        Value::from_pairs(all.chain(more.iter().map(|(k, v)| (*k, v.clone()))))
+    }
+
+    /// The step's requests; none if its `when` is false.
+    fn requests(&mut self, step: &Step) -> Result<Vec<Request>, String> {
+        let context = self.with(&[]);
+        if let Some(when) = &step.when
+            && !when.eval(&context)?.is_true()
+        {
+            return Ok(Vec::new());
+        }
+        self.items = match &step.for_each {
+            None => vec![None],
+            Some(list) => {
+                let list = list.eval(&context)?;
+                let items: Vec<_> =
+                    list.try_iter().map_err(|_| "for_each gives no list")?.map(Some).take(FAN_OUT + 1).collect();
+                if items.len() > FAN_OUT {
+                    return Err(format!("for_each gives more than {FAN_OUT} items"));
+                }
+                items
+            }
+        };
+        self.items.iter().map(|item| self.request(step, item.as_ref())).collect()
+    }
+
+    fn request(&self, step: &Step, item: Option<&Value>) -> Result<Request, String> {
+        let env = &self.system.env;
+        let context = match item {
+            Some(item) => self.with(&[("item", item.clone())]),
+            None => self.with(&[]),
+        };
+        let path = step.path.text(env, &context)?;
+        if !path.starts_with('/') || path.chars().any(|c| c.is_control() || c.is_whitespace()) {
+            return Err("the path is no path".to_owned());
+        }
+        let mut query = Map::new();
+        for (name, tree) in &step.query {
+            if let Some(value) = tree.json(env, &context)? {
+                query.insert(name.clone(), value);
+            }
+        }
+        let mut headers = Vec::new();
+        for (name, leaf) in self.system.headers.iter().chain(&step.headers) {
+            headers.push((name.clone(), header_value(leaf, env, &context)?));
+        }
+        let structure = |tree: &Tree| tree.json(env, &context).map(|v| v.unwrap_or(Json::Null));
+        let typed = |headers: &mut Vec<(String, String)>, kind: &str| {
+            if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+                headers.push(("Content-Type".to_owned(), kind.to_owned()));
+            }
+        };
+        let body = match &step.body {
+            None => None,
+            Some(Body::Json(tree)) => {
+                typed(&mut headers, "application/json");
+                Some(structure(tree)?.to_string())
+            }
+            Some(Body::Form(tree)) => {
+                typed(&mut headers, "application/x-www-form-urlencoded");
+                Some(wire::pairs(structure(tree)?.as_object().unwrap_or(&Map::new())))
+            }
+            Some(Body::Xml(tree)) => {
+                typed(&mut headers, "application/xml");
+                Some(wire::write_xml(structure(tree)?.as_object().unwrap_or(&Map::new())))
+            }
+            Some(Body::Raw { content_type, text }) => {
+                typed(&mut headers, content_type);
+                Some(text.text(env, &context)?)
+            }
+        };
+        let mut sent = query.clone();
+        match &self.system.auth {
+            Auth::None => {}
+            Auth::Header { name, value } => headers.push((name.clone(), value.expose().to_owned())),
+            Auth::Query { name, value } => drop(sent.insert(name.clone(), value.expose().into())),
+        }
+        let mut url = format!("{}{path}", self.system.base_url);
+        if !sent.is_empty() {
+            url.push(if path.contains('?') { '&' } else { '?' });
+            url.push_str(&wire::pairs(&sent));
+        }
+        Ok(Request { method: step.method, url, headers, body: body.map(String::into_bytes), path, query })
+    }
+
+    /// `None`: go on.
+    fn judge(&mut self, op: &Operation, step: &Step, item: Option<Value>, response: &Response) -> Option<Outcome> {
+        let headers: BTreeMap<String, &str> =
+            response.headers.iter().map(|(k, v)| (k.to_ascii_lowercase(), v.as_str())).collect();
+        let decoded = wire::decode(&step.decode, &response.body, headers.get("content-type").copied());
+        let mut seen = vec![
+            ("status", Value::from(response.status)),
+            ("headers", Value::from_pairs(headers.iter().map(|(k, v)| (k.as_str(), Value::from(*v))))),
+        ];
+        if let Ok(body) = &decoded {
+            seen.push(("body", from_json(body)));
+        }
+        seen.extend(item.map(|item| ("item", item)));
+        let context = self.with(&seen);
+        let rule = step.outcome.iter().find(|rule| {
+            rule.status.as_ref().is_none_or(|s| s.contains(&response.status))
+                && rule.when.as_ref().is_none_or(|w| w.holds(&context))
+                // What cannot be read is no success, whatever its status.
+                && (decoded.is_ok() || !matches!(rule.is, Is::Ok | Is::Empty))
+        });
+        let retry_after =
+            || headers.get("retry-after").and_then(|v| v.trim().parse::<u64>().ok()).map(|s| s.saturating_mul(1000));
+        let Some(rule) = rule else {
+            return Some(self.by_status(op, step, response.status, retry_after(), decoded.err()));
+        };
+        let reason = || {
+            rule.reason.clone().unwrap_or_else(|| {
+                format!("{} answered \"{}\" with status {}", self.system.id, step.name, response.status)
+            })
+        };
+        let outcome = match rule.is {
+            Is::Ok => {
+                self.wrote |= op.spec.writes && step.method != Method::Get;
+                self.last = seen;
+                return self.take(step, &context).err();
+            }
+            // One of several questions found nothing: the others may.
+            Is::Empty if op.fields.is_some() => return None,
+            Is::Empty => Outcome::Empty,
+            Is::NotFound => Outcome::NotFound,
+            Is::Denied => Outcome::Denied { reason: reason() },
+            Is::AuthExpired => Outcome::AuthExpired { reason: reason() },
+            Is::Ambiguous => Outcome::Ambiguous { count: 2, reason: reason() },
+            Is::Invalid => Outcome::Invalid { reason: reason() },
+            Is::Conflict => Outcome::Conflict { reason: reason() },
+            Is::RateLimited => {
+                let told =
+                    rule.wait_ms.as_ref().and_then(|w| w.eval(&context).ok()).and_then(|v| u64::try_from(v).ok());
+                Outcome::RateLimited { wait_ms: told.or_else(retry_after) }
+            }
+            Is::Busy => Outcome::Busy { reason: reason() },
+            Is::Broken => Outcome::Broken { reason: reason() },
+            Is::Unknown => Outcome::Unknown { reason: reason() },
+        };
+        Some(outcome)
+    }
+
+    /// No rule fits: plain refusals by their status, and everything else is broken.
+    fn by_status(
+        &self,
+        op: &Operation,
+        step: &Step,
+        status: u16,
+        wait: Option<u64>,
+        unread: Option<String>,
+    ) -> Outcome {
+        let system = &self.system.id;
+        let reason = format!("{system} answered \"{}\" with status {status}", step.name);
+        let may_have_written = op.spec.writes && step.method != Method::Get;
+        match status {
+            401 => Outcome::AuthExpired { reason },
+            403 => Outcome::Denied { reason },
+            404 | 410 => Outcome::NotFound,
+            409 | 412 => Outcome::Conflict { reason },
+            400 | 413 | 414 | 415 | 422 => Outcome::Invalid { reason },
+            429 => Outcome::RateLimited { wait_ms: wait },
+            503 if wait.is_some() => Outcome::RateLimited { wait_ms: wait },
+            503 => Outcome::Busy { reason },
+            408 | 502 | 504 if may_have_written => Outcome::Unknown { reason },
+            408 | 502 | 504 => Outcome::Busy { reason },
+            300..400 => Outcome::Broken { reason: format!("{reason}: redirects are not followed") },
+            _ => match unread {
+                Some(why) => Outcome::Broken { reason: format!("{reason}: {why}") },
+                None => Outcome::Broken { reason: format!("{reason}, and no rule of the file fits") },
+            },
+        }
+    }
+
+    /// Saves and records of a good answer.
+    fn take(&mut self, step: &Step, context: &Value) -> Result<(), Outcome> {
+        let broken = |what: &str, why: String| self.misfit(&format!("\"{what}\" of \"{}\"", step.name), &why);
+        let mut saved = Vec::new();
+        for (name, expression) in &step.save {
+            let value = expression.eval(context).map_err(|why| broken(name, why))?;
+            if value.is_undefined() {
+                return Err(broken(name, "it is not there".to_owned()));
+            }
+            saved.push((name.clone(), value));
+        }
+        let mut records = Vec::new();
+        if let Some(expression) = &step.records {
+            let list = expression.eval(context).map_err(|why| broken("records", why))?;
+            if !list.is_none() {
+                records.extend(list.try_iter().map_err(|_| broken("records", "it is no list".to_owned()))?);
+            }
+        }
+        self.context.extend(saved);
+        self.records.extend(records);
+        Ok(())
+    }
+
+    /// The answer is not what the file says. Once something was written, that it was must not be forgotten.
+    fn misfit(&self, what: &str, why: &str) -> Outcome {
+        Outcome::Broken { reason: format!("{}'s answer does not fit its file: {what}: {why}", self.system.id) }
+    }
+
+    fn finish(&self, op: &Operation) -> Result<Outcome, Outcome> {
+        if let Some(output) = &op.output {
+            let context = self.with(&self.last);
+            return Ok(Outcome::Ok(Json::Object(self.mapped(output, &context)?)));
+        }
+        let Some(fields) = &op.fields else { return Ok(Outcome::Empty) };
+        if self.records.len() > op.cap {
+            let (count, cap) = (self.records.len(), op.cap);
+            let system = &self.system.id;
+            return Err(Outcome::Broken {
+                reason: format!(
+                    "{system} gave {count} records where at most {cap} are likely: its filter is not obeyed"
+                ),
+            });
+        }
+        let mut kept: Vec<Map<String, Json>> = Vec::new();
+        for record in &self.records {
+            let context = self.with(&[("record", record.clone())]);
+            if let Some(keep) = &op.keep
+                && !keep.eval(&context).map_err(|why| self.misfit("\"keep\"", &why))?.is_true()
+            {
+                continue;
+            }
+            let mut mapped = self.mapped(fields, &context)?;
+            if let Some(asked) = &self.asked {
+                let same = |name: &str| {
+                    let text = mapped.get(name).map(wire::plain).unwrap_or_default();
+                    !text.is_empty() && self.system.numbers.read(&text).same_line(asked)
+                };
+                let Some((_, why)) = op.phones.iter().find(|(name, _)| same(name)) else { continue };
+                mapped.entry("reason").or_insert_with(|| why.clone().into());
+            }
+            let known = mapped.get("id").is_some_and(|id| kept.iter().any(|k| k.get("id") == Some(id)));
+            if !known {
+                kept.push(mapped);
+            }
+        }
+        match (kept.len(), op.one) {
+            (0, _) => Ok(Outcome::Empty),
+            (1, true) => Ok(Outcome::Ok(Json::Object(kept.remove(0)))),
+            (count, true) => {
+                let reason = format!("{} has {count} where one was expected", self.system.id);
+                Ok(Outcome::Ambiguous { count, reason })
+            }
+            (_, false) => Ok(Outcome::Ok(Json::Array(kept.into_iter().map(Json::Object).collect()))),
+        }
+    }
+
+    fn mapped(
+        &self,
+        fields: &[(String, super::words::Compiled)],
+        context: &Value,
+    ) -> Result<Map<String, Json>, Outcome> {
+        let mut map = Map::new();
+        for (name, expression) in fields {
+            let value = expression.eval(context).and_then(|value| to_json(&value));
+            match value.map_err(|why| self.misfit(&format!("\"{name}\""), &why))? {
+                Some(value) => drop(map.insert(name.clone(), value)),
+                None => {}
+            }
+        }
+        Ok(map)
+    }
+}
+
+fn header_value(leaf: &Leaf, env: &minijinja::Environment<'static>, context: &Value) -> Result<String, String> {
+    let text = leaf.text(env, context)?;
+    if text.chars().any(char::is_control) { Err("a header would hold a line end".to_owned()) } else { Ok(text) }
+}

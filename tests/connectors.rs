@@ -1,0 +1,344 @@
+//! Connector files and the engine that runs them: the files' own examples, and what a real socket can do to us.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use linecard::connectors::{self, Ask, Connectors, Idempotency, Outcome, Priority, Set, examples};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+
+const REDMINE: &str = include_str!("../config/connectors/redmine.yaml");
+
+#[test]
+fn every_ready_made_connector_proves_its_examples() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/config/connectors");
+    let mut files = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let system = connectors::load_offline(&path.display().to_string(), &text)
+            .unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let results = examples::run(&system);
+        assert!(!results.is_empty(), "{} has no examples", path.display());
+        for result in results {
+            assert_eq!(result.result, Ok(()), "{}: {}", path.display(), result.name);
+        }
+        files += 1;
+    }
+    assert!(files > 0);
+}
+
+#[test]
+fn an_example_that_is_wrong_is_told() {
+    let text = REDMINE.replace("    outcome: denied", "    outcome: ok");
+    let system = connectors::load_offline("redmine.yaml", &text).unwrap();
+    let wrong: Vec<_> = examples::run(&system).into_iter().filter(|r| r.result.is_err()).collect();
+    assert_eq!(wrong.len(), 1);
+    assert!(wrong[0].result.as_ref().unwrap_err().contains("denied"), "{wrong:?}");
+}
+
+#[test]
+fn three_mistakes_of_a_file_are_told_together_with_their_places() {
+    let text = REDMINE
+        .replace("is: denied, reason: redmine does not know this key", "is: refused")
+        .replace("{header: X-Redmine-API-Key, secret: key}", "{header: X-Redmine-API-Key, secrt: key}")
+        .replace("schema: 1\n", "schema: one\n");
+    let problems = connectors::load_offline("redmine.yaml", &text).err().unwrap();
+    let keys: Vec<&str> = problems.iter().map(|p| p.key.as_str()).collect();
+    assert!(keys.contains(&"schema"), "{problems:#?}");
+    assert!(keys.iter().any(|k| k.starts_with("auth")), "{problems:#?}");
+    assert!(keys.iter().any(|k| k.contains("outcome")), "{problems:#?}");
+    assert!(problems.iter().all(|p| p.line > 0), "{problems:#?}");
+
+    // What the shape cannot tell: misspelt names, a write that does not say how it is made safe, an unknown operation.
+    let text = REDMINE
+        .replace("records: body.issue.journals", "records: body.isue.jornals | frist")
+        .replace("    idempotent: {lookup: note.find}\n", "")
+        .replace("  tickets.open:\n", "  tickets.opened:\n")
+        .replace("key in (record.notes or '')", "kay in (record.notes or '')");
+    let problems = connectors::load_offline("redmine.yaml", &text).err().unwrap();
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    for wanted in ["frist", "must say what makes it safe", "tickets.opened", "\"kay\" is not known here"] {
+        assert!(told.iter().any(|t| t.contains(wanted)), "{wanted}: {told:#?}");
+    }
+    assert!(problems.iter().all(|p| p.line > 0), "{told:#?}");
+}
+
+/// A system with a brain of one function: the raw request in, the raw answer out; an empty answer drops the connection.
+struct Fake {
+    address: SocketAddr,
+    asked: Arc<AtomicUsize>,
+}
+
+async fn fake(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Fake {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (count, answer) = (asked.clone(), Arc::new(answer));
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let (count, answer) = (count.clone(), answer.clone());
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                let mut part = [0_u8; 4096];
+                while let Ok(n) = socket.read(&mut part).await {
+                    if n == 0 {
+                        return;
+                    }
+                    request.extend_from_slice(&part[..n]);
+                    let text = String::from_utf8_lossy(&request).into_owned();
+                    let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                    let length =
+                        head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+                    if body.len() < length.unwrap_or(0) {
+                        continue;
+                    }
+                    count.fetch_add(1, Ordering::SeqCst);
+                    let bytes = answer(&text);
+                    if bytes == b"never" {
+                        std::future::pending::<()>().await;
+                    }
+                    let _ = socket.write_all(&bytes).await;
+                    return;
+                }
+            });
+        }
+    });
+    Fake { address, asked }
+}
+
+fn answer(status: u16, kind: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// A small system: tickets, found by call; decimals; XML.
+const DESK: &str = r#"
+connector: desk
+schema: 1
+variables: {url: {text: ""}}
+base_url: "{{ url }}"
+deadline_ms: 2000
+concurrency: 2
+operations:
+  finance:
+    steps: [{name: f, path: "/f/{{ customer.id }}", outcome: [{status: [200], when: body.balance is defined, is: ok}]}]
+    output: {balance: body.balance, text: body.balance | money, id: body.id}
+  orders:
+    steps: [{name: o, path: /o, decode: {xml: {lists: [order]}}, outcome: [{status: [200], is: ok}], records: body.orders.order}]
+    fields: {no: "record['@no']"}
+  loyalty:
+    steps: [{name: l, method: POST, path: /l, outcome: [{status: [200], when: body.ok, is: ok}]}]
+    output: {ok: body.ok}
+  ticket.find:
+    one: true
+    steps: [{name: look, path: /find, query: {call: "{{ call }}"}, outcome: [{status: [200], is: ok}], records: body}]
+    keep: record.call == call
+    fields: {id: record.id}
+  ticket.create:
+    idempotent: {lookup: ticket.find}
+    steps: [{name: make, method: POST, path: /make, body: {json: {call: "{{ call }}", title: "{{ title }}"}}, outcome: [{status: [201], is: ok}]}]
+    output: {id: body.id}
+  notify:
+    idempotent: none
+    steps: [{name: tell, method: POST, path: /tell, body: {form: {text: "{{ text }}"}}, outcome: [{status: [200], is: ok}]}]
+    output: {}
+  customer.by_phone:
+    steps: [{name: who, path: /who, query: {n: "{{ number.national }}"}, outcome: [{status: [200], is: ok}], records: body}]
+    cap: 3
+    fields: {id: record.id, phone: record.phone}
+    phones: {phone: mobile}
+"#;
+
+fn desk(address: SocketAddr) -> Connectors {
+    let values = BTreeMap::from([("url".to_owned(), format!("http://{address}"))]);
+    let system = connectors::load_with("desk.yaml", DESK, &values).unwrap_or_else(|p| panic!("{p:#?}"));
+    Connectors::new(Set::new(vec![system]))
+}
+
+fn ask(operation: &str, inputs: Value) -> Ask {
+    Ask {
+        tenant: "default".into(),
+        system: "desk".into(),
+        operation: operation.to_owned(),
+        inputs: inputs.as_object().unwrap().clone(),
+        deadline: Duration::from_millis(1500),
+        priority: Priority::Pop,
+    }
+}
+
+fn finance() -> Ask {
+    ask("finance", json!({"customer": {"id": "a/../b?c"}}))
+}
+
+#[tokio::test]
+async fn decimals_keep_every_digit_and_paths_are_encoded() {
+    let system = fake(|request| {
+        assert!(request.starts_with("GET /f/a%2F..%2Fb%3Fc HTTP/1.1"), "{request}");
+        answer(200, "application/json", r#"{"balance": 12345678901234567.80, "id": 9007199254740993}"#)
+    })
+    .await;
+    let outcome = desk(system.address).run(finance()).await;
+    let Outcome::Ok(value) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(
+        value.to_string(),
+        r#"{"balance":12345678901234567.80,"id":9007199254740993,"text":"12345678901234567.80"}"#
+    );
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_as_promised_is_never_a_success() {
+    for (status, kind, body) in [
+        (200, "text/html", "<html>error</html>"),
+        (200, "application/json", "{\"balance\": "),
+        (200, "application/json", "{}"),
+        (500, "application/json", "{\"balance\": 1}"),
+        (302, "text/plain", ""),
+    ] {
+        let system = fake(move |_| answer(status, kind, body)).await;
+        let outcome = desk(system.address).run(finance()).await;
+        assert!(matches!(outcome, Outcome::Broken { .. }), "{status} {body}: {outcome:?}");
+        assert!(!outcome.reason().unwrap().contains("balance"), "{outcome:?}");
+    }
+    let huge = format!("{{\"balance\": \"{}\"}}", "x".repeat(1024 * 1024));
+    let system = fake(move |_| answer(200, "application/json", &huge)).await;
+    assert!(matches!(desk(system.address).run(finance()).await, Outcome::Broken { .. }));
+}
+
+#[tokio::test]
+async fn xml_is_read_and_its_bombs_are_refused() {
+    let system = fake(|_| answer(200, "text/xml", "<orders><order no=\"1\"/></orders>")).await;
+    let outcome = desk(system.address).run(ask("orders", json!({"customer": {"id": 1}}))).await;
+    assert_eq!(outcome, Outcome::Ok(json!([{"no": "1"}])));
+    let bomb = "<!DOCTYPE x [<!ENTITY a \"aa\"><!ENTITY b \"&a;&a;\">]><orders><order no=\"&b;\"/></orders>";
+    let system = fake(move |_| answer(200, "text/xml", bomb)).await;
+    let outcome = desk(system.address).run(ask("orders", json!({"customer": {"id": 1}}))).await;
+    assert!(outcome.reason().is_some_and(|r| r.contains("DOCTYPE")), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn unknown_is_only_what_may_have_written() {
+    // Nobody listens there any more.
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let tell = || ask("notify", json!({"call": "c", "key": "k", "text": "t"}));
+    assert!(matches!(desk(gone).run(tell()).await, Outcome::Busy { .. }));
+    // It was sent, and the line broke.
+    let drops = fake(|_| Vec::new()).await;
+    assert!(matches!(desk(drops.address).run(tell()).await, Outcome::Unknown { .. }));
+    assert!(matches!(desk(drops.address).run(finance()).await, Outcome::Busy { .. }));
+    // A question by POST writes nothing.
+    let loyalty = ask("loyalty", json!({"customer": {"id": 1}}));
+    assert!(matches!(desk(drops.address).run(loyalty).await, Outcome::Busy { .. }));
+    // It was sent, and nothing came in time.
+    let silent = fake(|_| b"never".to_vec()).await;
+    let asked = Ask { deadline: Duration::from_millis(200), ..tell() };
+    let outcome = desk(silent.address).run(asked).await;
+    assert!(matches!(&outcome, Outcome::Unknown { reason } if reason.contains("desk did not answer")), "{outcome:?}");
+    assert_eq!(silent.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_found_and_not_done_again() {
+    let made = Arc::new(AtomicUsize::new(0));
+    let ledger = made.clone();
+    // It makes the ticket and drops the answer, as the worst systems do.
+    let system = fake(move |request| {
+        if request.starts_with("POST /make") {
+            ledger.fetch_add(1, Ordering::SeqCst);
+            return Vec::new();
+        }
+        // It obeys no filter, so a foreign ticket comes along.
+        match ledger.load(Ordering::SeqCst) {
+            0 => answer(200, "application/json", r#"[{"id": 7, "call": "other"}]"#),
+            _ => answer(200, "application/json", r#"[{"id": 7, "call": "other"}, {"id": 8, "call": "c1"}]"#),
+        }
+    })
+    .await;
+    let desk = desk(system.address);
+    assert_eq!(desk.idempotency(&"desk".into(), "ticket.create"), Idempotency::Lookup("ticket.find".to_owned()));
+    let create = || ask("ticket.create", json!({"call": "c1", "key": "k", "title": "t", "text": "x"}));
+    assert!(matches!(desk.run(create()).await, Outcome::Unknown { .. }));
+    assert_eq!(desk.run(create()).await, Outcome::Ok(json!({"id": 8})));
+    assert_eq!(desk.run(create()).await, Outcome::Ok(json!({"id": 8})));
+    assert_eq!(made.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_filter_that_is_ignored_finds_nobody_and_too_many_are_a_mistake_of_the_file() {
+    let by_phone = || ask("customer.by_phone", json!({"number": "13800138000"}));
+    let system = fake(|_| {
+        answer(
+            200,
+            "application/json",
+            r#"[{"id":1,"phone":"13800138001"},{"id":2,"phone":"0575-0013 8000"},{"id":3,"phone":null}]"#,
+        )
+    })
+    .await;
+    assert_eq!(desk(system.address).run(by_phone()).await, Outcome::Empty);
+    let system = fake(|_| answer(200, "application/json", r#"[{"id":1,"phone":"+86 138-0013-8000"},{"id":2,"phone":"１３８００１３８０００"},{"id":1,"phone":"13800138000"}]"#)).await;
+    let outcome = desk(system.address).run(by_phone()).await;
+    let Outcome::Ok(Value::Array(found)) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(found.iter().map(|c| c["id"].as_i64().unwrap()).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(found[0]["reason"], "mobile");
+    let system = fake(|_| answer(200, "application/json", r#"[{"id":1},{"id":2},{"id":3},{"id":4}]"#)).await;
+    let outcome = desk(system.address).run(by_phone()).await;
+    assert!(matches!(&outcome, Outcome::Broken { reason } if reason.contains("filter is not obeyed")), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_system_that_wants_to_be_left_alone_is() {
+    let system =
+        fake(|_| b"HTTP/1.1 429 X\r\nRetry-After: 30\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec()).await;
+    let desk = desk(system.address);
+    assert_eq!(desk.run(finance()).await, Outcome::RateLimited { wait_ms: Some(30_000) });
+    assert!(matches!(desk.run(finance()).await, Outcome::RateLimited { wait_ms: Some(1..=30_000) }));
+    assert_eq!(system.asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn background_work_leaves_a_place_for_a_ringing_phone() {
+    let system = fake(|request| match request.contains("/tell") {
+        true => b"never".to_vec(),
+        false => answer(200, "application/json", r#"{"balance": 1, "id": 1}"#),
+    })
+    .await;
+    let desk = desk(system.address);
+    let slow = Ask { priority: Priority::Background, ..ask("notify", json!({"call": "c", "key": "k", "text": "t"})) };
+    let held: Vec<_> = (0..5)
+        .map(|_| {
+            tokio::spawn({
+                let (d, s) = (desk.clone(), slow.clone());
+                async move { d.run(s).await }
+            })
+        })
+        .collect();
+    // Not a sleep: the pop is answered while all five are under way or waiting, or the test fails.
+    assert!(matches!(desk.run(finance()).await, Outcome::Ok(_)));
+    held.iter().for_each(|h| h.abort());
+}
+
+#[tokio::test]
+async fn what_is_missing_or_not_offered_is_said() {
+    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let desk = desk(gone);
+    for (operation, inputs) in [("call.find", json!({"call": "c"})), ("finance", json!({})), ("nonsense", json!({}))] {
+        assert!(matches!(desk.run(ask(operation, inputs)).await, Outcome::Invalid { .. }), "{operation}");
+    }
+    assert!(desk.offers(&"desk".into(), "finance") && !desk.offers(&"desk".into(), "check"));
+    let before = desk.file_hash(&"desk".into()).unwrap();
+    desk.swap(Set::default());
+    assert_eq!((before.len(), desk.systems()), (64, vec![]));
+}

@@ -1,0 +1,156 @@
+//! `config/connectors/redmine.yaml` on a real Redmine. Needs `REDMINE_URL`, `REDMINE_KEY` and the ids that
+//! `tests/servers/redmine/setup.sh` writes into `redmine.env`; it fails, and does not skip, where they are absent.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use linecard::connectors::{self, Ask, Connectors, Idempotency, Outcome, Priority, Set};
+use serde_json::{Value, json};
+
+const FILE: &str = include_str!("../config/connectors/redmine.yaml");
+
+fn env(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: source redmine.env, or use tests/run"))
+}
+
+/// The connector as a site would set it. `key`: the variable of the environment that holds the key.
+fn redmine(key: &str) -> Connectors {
+    let ids = [
+        ("url", "REDMINE_URL"),
+        ("cf_code", "REDMINE_CF_CODE"),
+        ("cf_mobile", "REDMINE_CF_MOBILE"),
+        ("cf_landline", "REDMINE_CF_PHONE"),
+        ("cf_company", "REDMINE_CF_COMPANY"),
+        ("cf_tier", "REDMINE_CF_TIER"),
+        ("cf_points", "REDMINE_CF_POINTS"),
+        ("cf_credit", "REDMINE_CF_CREDIT"),
+        ("cf_balance", "REDMINE_CF_BALANCE"),
+        ("cf_call", "REDMINE_CF_CALLID"),
+        ("cf_amount", "REDMINE_CF_AMOUNT"),
+        ("tracker_ticket", "REDMINE_TRACKER_TICKET"),
+    ];
+    let values: BTreeMap<String, String> = ids.iter().map(|(name, from)| ((*name).to_owned(), env(from))).collect();
+    let text = FILE.replace("{env: REDMINE_KEY}", &format!("{{env: {key}}}"));
+    let system = connectors::load_with("redmine.yaml", &text, &values).unwrap_or_else(|p| panic!("{p:#?}"));
+    Connectors::new(Set::new(vec![system]))
+}
+
+async fn run(redmine: &Connectors, operation: &str, inputs: Value) -> Outcome {
+    let ask = Ask {
+        tenant: "default".into(),
+        system: "redmine".into(),
+        operation: operation.to_owned(),
+        inputs: inputs.as_object().unwrap().clone(),
+        deadline: Duration::from_secs(10),
+        priority: Priority::Pop,
+    };
+    redmine.run(ask).await
+}
+
+async fn by_phone(redmine: &Connectors, number: &str) -> Vec<Value> {
+    match run(redmine, "customer.by_phone", json!({"number": number})).await {
+        Outcome::Ok(Value::Array(found)) => found,
+        Outcome::Empty => Vec::new(),
+        other => panic!("{number}: {other:?}"),
+    }
+}
+
+fn codes(found: &[Value]) -> Vec<&str> {
+    let mut codes: Vec<&str> = found.iter().map(|c| c["code"].as_str().unwrap()).collect();
+    codes.sort_unstable();
+    codes
+}
+
+#[tokio::test]
+async fn every_customer_is_found_in_whatever_spelling_and_nobody_else() {
+    let redmine = redmine("REDMINE_KEY");
+    for (number, wanted) in [
+        ("+8613800138000", vec!["C10001", "C10004"]),
+        ("13800138000", vec!["C10001", "C10004"]),
+        ("+8657187654321", vec!["C10001"]),
+        ("+8613912345678", vec!["C10002"]),
+        ("+8618600001111", vec!["C10003"]),
+        ("+862168881234", vec!["C10003"]),
+        ("+8613712345678", vec!["C10005"]),
+        ("+442079460958", vec!["C10006"]),
+        ("+8613800138001", vec!["C10007"]),
+        ("+8613900008888", vec!["C10009"]),
+        ("+8615900002222", vec!["C10010"]),
+        ("+8613800138002", vec![]),
+        ("+862161234567", vec![]),
+        ("95588", vec![]),
+    ] {
+        assert_eq!(codes(&by_phone(&redmine, number).await), wanted, "{number}");
+    }
+    let found = by_phone(&redmine, "+8657187654321").await;
+    assert_eq!(found[0]["tier"], "金卡");
+    assert_eq!(found[0]["points"], "12850");
+    assert_eq!(found[0]["balance"], "12800.5");
+    assert_eq!(found[0]["reason"], "固话");
+}
+
+#[tokio::test]
+async fn tickets_and_orders_are_those_of_the_customer() {
+    let redmine = redmine("REDMINE_KEY");
+    let customer = by_phone(&redmine, "+8618600001111").await.remove(0);
+    let outcome = run(&redmine, "tickets.open", json!({"customer": customer})).await;
+    let Outcome::Ok(Value::Array(tickets)) = outcome else { panic!("{outcome:?}") };
+    assert!(tickets.iter().any(|t| t["subject"] == "申请提高信用额度"), "{tickets:?}");
+    let outcome = run(&redmine, "orders", json!({"customer": customer})).await;
+    let Outcome::Ok(Value::Array(orders)) = outcome else { panic!("{outcome:?}") };
+    let mut names: Vec<&str> = orders.iter().map(|o| o["no"].as_str().unwrap()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["SO-2025-0005", "SO-2025-0006"]);
+    assert!(matches!(run(&redmine, "customer.get", json!({"customer": customer})).await, Outcome::Ok(_)));
+    let outcome = run(&redmine, "customer.search", json!({"text": "王小明"})).await;
+    let Outcome::Ok(Value::Array(found)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!(codes(&found), ["C10001"]);
+}
+
+#[tokio::test]
+async fn a_ticket_is_made_once_and_a_note_appended_once() {
+    let redmine = redmine("REDMINE_KEY");
+    assert_eq!(redmine.idempotency(&"redmine".into(), "ticket.create"), Idempotency::Lookup("ticket.find".to_owned()));
+    let customer = by_phone(&redmine, "+8613912345678").await.remove(0);
+    let call = ulid::Ulid::new().to_string();
+    let create = json!({"call": call, "key": "k", "title": "来电咨询 <测试> & 引号\"", "text": "客户来电。\n第二行", "customer": customer});
+    assert_eq!(run(&redmine, "ticket.find", json!({"call": call})).await, Outcome::Empty);
+    let Outcome::Ok(first) = run(&redmine, "ticket.create", create.clone()).await else { panic!("not made") };
+    let Outcome::Ok(second) = run(&redmine, "ticket.create", create).await else { panic!("not found again") };
+    assert_eq!(first, second);
+    let Outcome::Ok(found) = run(&redmine, "ticket.find", json!({"call": call})).await else { panic!("more than one") };
+    assert_eq!(found["id"], first["id"]);
+
+    let key = format!("{call}/note");
+    let note = json!({"call": call, "key": key, "target": first, "text": "通话 3 分 12 秒，客户要求回电。"});
+    let find = json!({"key": key, "target": first});
+    assert_eq!(run(&redmine, "note.find", find.clone()).await, Outcome::Empty);
+    for _ in 0..2 {
+        let outcome = run(&redmine, "note.add", note.clone()).await;
+        assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+    }
+    // `one: true`: twice would be ambiguous.
+    let outcome = run(&redmine, "note.find", find).await;
+    assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_stranger_is_told_from_nobody() {
+    let good = redmine("REDMINE_KEY");
+    assert!(matches!(run(&good, "check", json!({})).await, Outcome::Ok(who) if who["user"] == "linecard"));
+    // A right key without rights.
+    let limited = redmine("REDMINE_LIMITED_KEY");
+    let outcome = run(&limited, "customer.by_phone", json!({"number": "+8613800138000"})).await;
+    assert!(matches!(outcome, Outcome::Denied { .. }), "{outcome:?}");
+    // No key of this Redmine: any text will do.
+    let stranger = redmine("REDMINE_URL");
+    let outcome = run(&stranger, "check", json!({})).await;
+    assert!(matches!(outcome, Outcome::Denied { .. }), "{outcome:?}");
+    // It lists nothing with status 200 where a stranger may look; that must not be "nobody".
+    for inputs in [json!({"call": ulid::Ulid::new().to_string()})] {
+        let outcome = run(&stranger, "ticket.find", inputs).await;
+        assert!(!matches!(outcome, Outcome::Empty | Outcome::Ok(_)), "{outcome:?}");
+    }
+    let title = json!({"call": "c", "key": "k", "title": "", "text": "x"});
+    let outcome = run(&good, "ticket.create", title).await;
+    assert!(matches!(outcome, Outcome::Invalid { .. }), "{outcome:?}");
+}
