@@ -58,6 +58,9 @@ pub(super) async fn keep(
     }
 }
 
+/// Status and body; `None` if no whole answer came.
+type Answer = (What, Option<(u16, Vec<u8>)>);
+
 type Socket = WebSocketStream<Box<dyn Stream>>;
 
 async fn open(ari: &Ari) -> Result<(Socket, Rest), Reason> {
@@ -100,7 +103,7 @@ async fn serve(
     stop: &CancellationToken,
 ) -> Reason {
     // At most a handful at a time: a snapshot is two, and dials come at a person's pace.
-    let mut asked: FuturesUnordered<LocalBoxFuture<'_, (What, Option<(u16, Vec<u8>)>)>> = FuturesUnordered::new();
+    let mut asked: FuturesUnordered<LocalBoxFuture<'_, Answer>> = FuturesUnordered::new();
     loop {
         let until = loop {
             match session.poll(clock()) {
@@ -193,7 +196,7 @@ impl Rest {
     }
 
     /// One request; `None` if no whole answer came.
-    async fn ask(&self, request: Request) -> (What, Option<(u16, Vec<u8>)>) {
+    async fn ask(&self, request: Request) -> Answer {
         let method = match request.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,

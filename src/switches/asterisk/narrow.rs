@@ -71,8 +71,8 @@ pub fn ami_classes(settings: &Settings) -> &'static str {
 #[must_use]
 pub fn ami_filters(settings: &Settings) -> Vec<String> {
     let mut filters = packed("^Event: (", AMI_EVENTS.iter().copied());
-    // The dialplan's `__` and `_` in front are not part of a variable's name once it is set.
-    filters.extend(packed("^Event: VarSet.*Variable: (", settings.variables.keys().map(String::as_str)));
+    // An inherited variable is told with the `__` or `_` of its Set (22.10.1, scenario l).
+    filters.extend(packed("^Event: VarSet.*Variable: _?_?(", settings.variables.keys().map(String::as_str)));
     filters
 }
 
@@ -203,7 +203,7 @@ mod tests {
         let lines = manager_conf_lines(&settings(SETTINGS));
         assert!(lines.contains("[linecard]\n"));
         assert!(lines.contains("read = system,call,agent,dialplan\nwrite = call,reporting,originate\n"), "{lines}");
-        assert!(lines.contains("eventfilter = ^Event: VarSet.*Variable: (CTI_ACCOUNT)[^A-Za-z0-9_]\n"), "{lines}");
+        assert!(lines.contains("eventfilter = ^Event: VarSet.*Variable: _?_?(CTI_ACCOUNT)[^A-Za-z0-9_]\n"), "{lines}");
         assert!(ari_conf_lines(&settings(SETTINGS)).contains("read_only = no\n"));
     }
 }

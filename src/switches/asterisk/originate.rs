@@ -52,11 +52,14 @@ pub fn ami_action(settings: &Settings, dial: &Dial) -> Result<Vec<u8>, Failure> 
     action("Originate", &dial.request.0, &fields).ok_or(Failure::UnknownTarget)
 }
 
+/// Keys and values, not yet percent-encoded.
+pub type Query = Vec<(&'static str, String)>;
+
 /// The query and the body of `POST /channels/{id}`.
 ///
 /// # Errors
 /// As [`ami_action`].
-pub fn ari_request(settings: &Settings, dial: &Dial) -> Result<(Vec<(&'static str, String)>, String), Failure> {
+pub fn ari_request(settings: &Settings, dial: &Dial) -> Result<(Query, String), Failure> {
     let plan = checked(settings, dial)?;
     let number = dial.number.expose();
     let query = vec![

@@ -274,7 +274,7 @@ impl Session {
                 if !self.dials.is_empty() {
                     self.proof(m);
                 }
-                self.events.extend(translate_ami::translate(m).filter(|e| wanted(&self.settings, e)));
+                self.events.extend(translate_ami::translate(m).and_then(|e| wanted(&self.settings, e)));
             }
         }
     }
@@ -389,13 +389,21 @@ impl Session {
     }
 }
 
-/// Variables that nobody mapped and digits are not for the book, even where the switch did not cut them.
-pub(super) fn wanted(settings: &Settings, event: &Event) -> bool {
-    match &event.said {
-        Said::Variable { name, .. } => settings.variables.contains_key(name),
-        Said::Digit { .. } => false,
-        _ => true,
+/// Variables that nobody mapped and digits are not for the book, even where the switch did not cut them. An inherited variable loses the
+/// `__` or `_` of its Set.
+pub(super) fn wanted(settings: &Settings, mut event: Event) -> Option<Event> {
+    match &mut event.said {
+        Said::Variable { name, .. } => {
+            let bare = name.strip_prefix("__").or_else(|| name.strip_prefix('_')).unwrap_or(name);
+            if !settings.variables.contains_key(bare) {
+                return None;
+            }
+            *name = bare.to_owned();
+        }
+        Said::Digit { .. } => return None,
+        _ => {}
     }
+    Some(event)
 }
 
 /// The events that tell the book that a link is gone, or had a hole.
@@ -460,6 +468,15 @@ mod tests {
         let up = drain(&mut session, 2).into_iter().any(|o| matches!(o, Output::Up { .. }));
         assert!(up);
         session
+    }
+
+    #[test]
+    fn only_mapped_variables_pass_and_by_their_bare_names() {
+        let mut session = ready();
+        session.read(at(3), b"Event: VarSet\r\nUniqueid: 1.0\r\nVariable: __CTI_ACCOUNT\r\nValue: 8642\r\n\r\nEvent: VarSet\r\nUniqueid: 1.0\r\nVariable: OTHER\r\nValue: 1\r\n\r\n");
+        let out = drain(&mut session, 3);
+        let [Output::Events(events)] = &out[..] else { panic!("{out:?}") };
+        assert!(matches!(&events[..], [Event { said: Said::Variable { name, .. }, .. }] if name == "CTI_ACCOUNT"));
     }
 
     #[test]

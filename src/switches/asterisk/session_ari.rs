@@ -121,9 +121,7 @@ impl Session {
                 if let (State::Listing { lists, .. }, Said::Hangup { leg, .. }) = (&mut self.state, &event.said) {
                     lists.ended(&leg.id);
                 }
-                if wanted(&self.settings, &event) {
-                    self.events.push(event);
-                }
+                self.events.extend(wanted(&self.settings, event));
             }
             Ok(None) => {
                 if super::ari::kind(text).is_ok_and(|k| &*k.kind == "ApplicationReplaced") {

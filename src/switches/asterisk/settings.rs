@@ -266,7 +266,7 @@ mod tests {
         let read = files::read::<AnySettings>("asterisk.yaml", EXAMPLE).unwrap();
         assert_eq!(read.value.problems(&read), []);
         let AnySettings::Asterisk(told) = &read.value;
-        let short = "asterisk:\n  id: pbx1\n  trunks: ['PJSIP/trunk*']\n  ami: {host: 127.0.0.1, user: linecard, secret: {credential: ami}}\n  ari: {url: 'http://127.0.0.1:8088', user: linecard, secret: {credential: ari}}\n  dial: {context: click2dial}\n";
+        let short = "asterisk:\n  id: pbx1\n  trunks: ['PJSIP/trunk*']\n  ami: {host: 127.0.0.1, user: linecard, secret: {credential: secret_ami}}\n  ari: {url: 'http://127.0.0.1:8088', user: linecard, secret: {credential: secret_ari}}\n  dial: {context: click2dial}\n";
         let short = files::read::<AnySettings>("short.yaml", short).unwrap();
         let AnySettings::Asterisk(defaults) = &short.value;
         // What has no default of ours is an example there.
