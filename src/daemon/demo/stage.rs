@@ -17,6 +17,7 @@ const FILES: &[(&str, &str)] = &[
     ("linecard.yaml", include_str!("../../../config/demo/linecard.yaml")),
     ("agents.yaml", include_str!("../../../config/demo/agents.yaml")),
     ("trunks.yaml", include_str!("../../../config/demo/trunks.yaml")),
+    ("rules.yaml", include_str!("../../../config/demo/rules.yaml")),
     ("switches/pbx1.yaml", include_str!("../../../config/demo/switches/pbx1.yaml")),
     ("connectors/erp.yaml", include_str!("../../../config/demo/connectors/erp.yaml")),
     ("connectors/loyalty.yaml", include_str!("../../../config/demo/connectors/loyalty.yaml")),
@@ -197,6 +198,13 @@ impl Stage {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rules_can_be_read() {
+        let (_, text) = FILES.iter().find(|(name, _)| *name == "rules.yaml").unwrap();
+        let rules = crate::records::Rules::read("rules.yaml", text).unwrap();
+        assert!(rules.named().all(|(system, _)| system.as_str() == "desk"));
+    }
 
     #[test]
     fn the_real_addresses_stand_in_every_file_and_secrets_by_whole_path() {
