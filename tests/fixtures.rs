@@ -33,7 +33,7 @@ fn every_recorded_scenario_gives_the_right_record() {
         wrong.extend(misses(run, &records).into_iter().map(|miss| format!("{}: {miss}", run.name)));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(runs.len() >= 69, "only {} runs found", runs.len());
+    assert!(runs.len() >= 72, "only {} runs found", runs.len());
 }
 
 #[test]
@@ -111,6 +111,27 @@ fn ids_are_the_same_at_every_run_and_over_every_feed() {
         let known = by_folder.entry(folder).or_insert_with(|| found.clone());
         assert_eq!(*known, found, "{}", run.name);
     }
+}
+
+/// Without `timestampevents=yes` there is no time in a capture, and then none in the record; all else stands.
+#[test]
+fn a_capture_without_times_gives_a_record_without_times() {
+    let mut count = 0;
+    for run in runs().into_iter().filter(|r| r.name.ends_with(" ami") && !r.name.starts_with("crash")) {
+        let timed = replay::run(run.settings.clone(), &run.captures).unwrap();
+        let bare = streams(&run, |events| events.into_iter().map(|e| Event { at: None, ..e }).collect());
+        let bare = replay::play(run.settings.clone(), bare);
+        assert_eq!(bare.len(), timed.len(), "{}", run.name);
+        for (a, b) in timed.iter().zip(&bare) {
+            let times = (b.started_at, b.answered_at, b.ended_at, b.segments.iter().find_map(|s| s.from.or(s.to)));
+            assert_eq!(times, (None, None, None, None), "{}", run.name);
+            assert!(b.talk_ms.is_none_or(|ms| ms == 0 && a.talk_ms == Some(0)), "{}", run.name);
+            let told = |r: &Record| (r.outcome, r.end, r.ended_by, r.queue.clone(), r.agents.clone(), r.direction);
+            assert_eq!(told(a), told(b), "{}", run.name);
+            count += 1;
+        }
+    }
+    assert!(count >= 22, "only {count} records");
 }
 
 fn streams(run: &Run, change: impl Fn(Vec<Event>) -> Vec<Event>) -> Vec<(Feed, Vec<Event>)> {

@@ -67,8 +67,8 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
         ended_at: case.end.wall,
         wait_ms: case.wait(adopted),
         ring_ms: case.ring(adopted),
-        talk_ms: if adopted { None } else { Some(length(&case.talk_union())) },
-        hold_ms: if adopted { None } else { Some(case.hold_length()) },
+        talk_ms: if adopted { None } else { length(&case.talk_union()) },
+        hold_ms: if adopted { None } else { case.hold_length() },
         wrap_ms: None,
         first_agent: agents.first().cloned(),
         final_agent: agents.last().cloned(),
@@ -272,7 +272,7 @@ impl<'a> Case<'a> {
         union(self.others.iter().flat_map(|o| o.talk.iter().copied()).collect())
     }
 
-    fn hold_length(&self) -> u64 {
+    fn hold_length(&self) -> Option<u64> {
         let holds = union(self.others.iter().flat_map(|o| o.hold.iter().copied()).collect());
         length(&without(&holds, &self.talk_union()))
     }
@@ -671,7 +671,7 @@ fn union(mut list: Vec<Stretch>) -> Vec<Stretch> {
     out
 }
 
-/// Milliseconds of all stretches; those without times count nothing.
-fn length(list: &[Stretch]) -> u64 {
-    list.iter().filter_map(|(from, to)| to.since(*from)).sum()
+/// Milliseconds of all stretches; `None` where one has no times.
+fn length(list: &[Stretch]) -> Option<u64> {
+    list.iter().map(|(from, to)| to.since(*from)).sum()
 }

@@ -59,6 +59,8 @@ pub fn translate(m: &Message<'_>) -> Option<Event> {
             target: named(m, "TransferTargetUniqueid", "TransferTargetChannel", "TransferTargetLinkedid"),
             success: m.bytes_of("Result") == Some(b"Success"),
         },
+        // State 7 is Busy(): the switch refuses the caller, whose end is no wish (trace o2).
+        "HangupRequest" if m.bytes_of("ChannelState") == Some(b"7") => return None,
         "HangupRequest" => Said::HangupRequest { leg: leg(m)?, cause: number(m, "Cause") },
         "Hangup" => Said::Hangup { leg: leg(m)?, cause: number(m, "Cause"), text: owned(m, "Cause-txt") },
         "VarSet" => {

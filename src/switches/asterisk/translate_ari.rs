@@ -77,7 +77,8 @@ fn said(kind: &str, h: &Happening<'_>) -> Option<Said> {
         "ChannelHold" => Said::Hold { leg: leg(channel?)? },
         "ChannelUnhold" => Said::Unhold { leg: leg(channel?)? },
         // `soft` is the switch's own wish; the far end's comes without.
-        "ChannelHangupRequest" if h.soft => return None,
+        // A channel in state Busy is refused by the switch (trace o2): no wish of the far end either.
+        "ChannelHangupRequest" if h.soft || channel.is_some_and(|c| &*c.state == "Busy") => return None,
         "ChannelHangupRequest" => Said::HangupRequest { leg: leg(channel?)?, cause: h.cause },
         "ChannelDestroyed" => Said::Hangup { leg: leg(channel?)?, cause: h.cause, text: filled(&h.cause_txt) },
         "ChannelVarset" => {
