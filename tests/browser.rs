@@ -483,12 +483,8 @@ async fn page_against_recorded_frames() {
     let activate = daemon.hear("screen.activate").await;
     daemon.done(&activate);
 
-    assert_eq!(browser.eval("document.documentElement.scrollWidth<=innerWidth").await, json!(true));
+    assert_eq!(browser.eval("desk.scrollWidth<=innerWidth").await, json!(true));
     browser.size(320, 640).await;
-    assert_eq!(
-        browser.eval("document.documentElement.scrollWidth<=innerWidth").await,
-        json!(true),
-        "320 px scrolls sideways"
-    );
+    assert_eq!(browser.eval("desk.scrollWidth<=innerWidth").await, json!(true), "320 px scrolls sideways");
     assert_eq!(browser.complaints, Vec::<String>::new());
 }

@@ -162,7 +162,7 @@ function drawLinks(away) {
   const down = [...desk.links.values()].filter((l) => !l.up && l.kind === "system");
   const picture = [away, down.map((l) => l.id)];
   fill($("links"), picture, () => {
-    if (away) return [el("span", "red", icon("cut"), t(away.us ? "away.us" : "away.switch", { t: timeOfDay(away.at) }))];
+    if (away) return [el("span", "red", icon("cut"), el("span", "long", t(away.us ? "away.us" : "away.switch", { t: timeOfDay(away.at) })), el("span", "short", t("away.short", { t: timeOfDay(away.at) })))];
     if (!down.length) return [el("span", "green", icon("ok"), t("all-well"))];
     return down.map((l) => el("span", "red", icon("cut"), t("away.system", { s: l.id })));
   });
@@ -302,7 +302,7 @@ function tick() {
   let text = "", part = 0;
   if (call && is === "wrapup") {
     const { since, until } = call.state.wrapup, left = Date.parse(until) - link.now();
-    text = `${clock(left)} ${t("left")}`;
+    text = t("left", { n: clock(left) });
     part = Math.max(0, Math.min(1, left / (Date.parse(until) - Date.parse(since))));
     if (left < 20_000 && left > 0 && !warned.has(call.pop.pop)) { warned.add(call.pop.pop); say("status", t("say.wrap")); }
   } else if (call) text = (away ? "≈ " : "") + clock(now - Date.parse(call.state.since ?? call.pop.at ?? link.now()));

@@ -4,7 +4,7 @@ export default {
   "door.refused": "The token was refused or has expired. Ask for a new one.", "door.connecting": "Connecting",
   "theme": "Light or dark", "leave": "Sign out", "lang": "中文", "call": "Call", "facts": "Facts", "do": "Do", "do-tab": "Notes and outcome",
   "waiting": "Waiting for calls", "find": "Dial or find", "query": "Number, or name of a customer", "dial": "Dial", "search": "Find customer", "close": "Close", "pad": "Dial pad",
-  "ringing": "Ringing", "dialling": "Dialling", "talking": "Talking", "holding": "Hold", "wrapup": "Wrap-up", "ended": "Ended", "left": "left",
+  "ringing": "Ringing", "dialling": "Dialling", "talking": "Talking", "holding": "Hold", "wrapup": "Wrap-up", "ended": "Ended", "left": "{n} left", "away.short": "Away, as of {t}",
   "asking": "Looking up", "absent": "No customer found", "ambiguous": "{n} possible customers", "no-answer-yet": "Systems unavailable", "withheld": "Withheld", "unnamed": "Customer",
   "who": "Who is it?", "none-of-these": "None of these", "chosen": "Chosen", "not-them": "None of these was chosen", "waited": "Waited", "keyed": "Keyed",
   "role.inbound": "", "role.outbound": "Your call", "role.consult": "Colleague asks", "role.transfer": "Handed over", "role.internal": "Colleague",

@@ -4,7 +4,7 @@ export default {
   "door.refused": "令牌被拒或已过期，换一个新的。", "door.connecting": "连接中",
   "theme": "浅色或深色", "leave": "退出", "lang": "English", "call": "通话", "facts": "资料", "do": "办理", "do-tab": "备注与小结",
   "waiting": "等待来电", "find": "拨号或查客户", "query": "号码，或客户姓名", "dial": "拨号", "search": "查客户", "close": "关闭", "pad": "拨号盘",
-  "ringing": "振铃", "dialling": "呼出中", "talking": "通话中", "holding": "保持", "wrapup": "整理", "ended": "已结束", "left": "剩",
+  "ringing": "振铃", "dialling": "呼出中", "talking": "通话中", "holding": "保持", "wrapup": "整理", "ended": "已结束", "left": "剩 {n}", "away.short": "已断开，停在{t}",
   "asking": "查询客户中", "absent": "未找到客户", "ambiguous": "{n}位可能的客户", "no-answer-yet": "系统暂不可用", "withheld": "号码未显示", "unnamed": "客户",
   "who": "是哪一位？", "none-of-these": "都不是", "chosen": "已选", "not-them": "已选“都不是”", "waited": "排队", "keyed": "按键",
   "role.inbound": "", "role.outbound": "您拨出的", "role.consult": "同事咨询", "role.transfer": "转接来的", "role.internal": "同事",
