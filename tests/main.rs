@@ -2,9 +2,9 @@
 //! (feature `real-servers`, started by `tests/run`).
 
 mod agents;
-mod connectors;
 #[cfg(feature = "real-servers")]
 mod browser;
+mod connectors;
 mod fixtures;
 mod house;
 #[cfg(feature = "real-servers")]

@@ -466,9 +466,8 @@ impl<'a> Run<'a> {
         let mut map = Map::new();
         for (name, expression) in fields {
             let value = expression.eval(context).and_then(|value| to_json(&value));
-            match value.map_err(|why| self.misfit(&format!("\"{name}\""), &why))? {
-                Some(value) => drop(map.insert(name.clone(), value)),
-                None => {}
+            if let Some(value) = value.map_err(|why| self.misfit(&format!("\"{name}\""), &why))? {
+                map.insert(name.clone(), value);
             }
         }
         Ok(map)
