@@ -233,14 +233,15 @@ fn hold<T: 'static>(answer: Answer<T>, done: Result<T, StoreError>) -> Held {
 
 /// Folds the log into the file on a connection of its own, so that no commit has to.
 struct Checkpointer {
-    stop: Option<mpsc::Sender<()>>,
+    stop: Option<mpsc::SyncSender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Checkpointer {
     fn start(path: &Path, commits: Arc<AtomicU64>) -> Self {
         let path = path.to_owned();
-        let (stop, stopped) = mpsc::channel::<()>();
+        // Not in wiring: nothing goes through it; its end tells the thread to leave.
+        let (stop, stopped) = mpsc::sync_channel::<()>(1);
         let thread = std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
             let mut seen = 0;
             while stopped.recv_timeout(Duration::from_secs(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
