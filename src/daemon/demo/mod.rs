@@ -20,4 +20,6 @@ mod acts;
 mod answers;
 
 #[cfg(test)]
+mod asked;
+#[cfg(test)]
 mod plays;
