@@ -26,6 +26,8 @@ pub struct Question {
 #[derive(Clone, Debug)]
 pub struct Answered {
     pub call: CallId,
+    /// Rises with each card of a call; one that was overtaken on the way is dropped.
+    pub version: u64,
     pub card: Arc<Card>,
 }
 

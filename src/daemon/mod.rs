@@ -1,9 +1,14 @@
 //! Settings, wiring, shutdown, health, logs, and the command line.
 
 pub mod cli;
+pub mod core;
 pub mod layers;
+pub mod load;
 pub mod logs;
 pub mod replay;
+pub mod run;
+pub mod settings;
 pub mod verbs;
+pub mod wiring;
 
 pub mod demo;

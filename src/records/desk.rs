@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     calls::{
@@ -18,6 +18,7 @@ use crate::{
         record::{End, Quality, SegmentKind, WrapUp},
     },
     customers::{Answer, Candidate, Card},
+    private::Private,
     store::{AuditRow, Batch, CallKey, CheckpointRow, History, NoteRow, RecordRow, StoreError},
     words::{AgentId, CallId, Mono, Now, SwitchId, Wall},
 };
@@ -53,6 +54,8 @@ pub struct OpenCall {
     pub switch: SwitchId,
     pub opened_at: Wall,
     pub record: Option<Record>,
+    /// What the book asked to be kept, as it gave it.
+    pub book: Option<Private<Box<RawValue>>>,
 }
 
 /// Ended calls stay in memory for a while, because most wrap-ups come in the first minutes; 20,000 are 40 s of 500 calls a second and
@@ -115,6 +118,8 @@ struct Entry {
     end_waits: bool,
     /// Restored from a checkpoint, and no switch has spoken of it since.
     unseen: bool,
+    /// The book's own checkpoint; not read here.
+    book: Option<Private<Box<RawValue>>>,
 }
 
 #[derive(Default)]
@@ -158,7 +163,13 @@ impl Desk {
                 let mut entry = Entry::new(key.clone(), row.opened_at);
                 entry.unseen = true;
                 entry.take_checkpoint(&row);
-                let open = OpenCall { key, switch: row.switch, opened_at: row.opened_at, record: entry.record.clone() };
+                let open = OpenCall {
+                    key,
+                    switch: row.switch,
+                    opened_at: row.opened_at,
+                    record: entry.record.clone(),
+                    book: entry.book.clone(),
+                };
                 self.ask_back(&mut entry);
                 self.calls.insert(row.call, entry);
                 open
@@ -189,8 +200,15 @@ impl Desk {
         self.calls.insert(call, entry);
     }
 
-    /// A change of the book, with the call's face, and its record where [`wants_record`] says so.
-    pub fn change(&mut self, now: Now, change: &Change, face: Option<&Face>, record: Option<Record>) {
+    /// A change of the book, with the call's face, and its record and checkpoint where [`wants_record`] says so.
+    pub fn change(
+        &mut self,
+        now: Now,
+        change: &Change,
+        face: Option<&Face>,
+        record: Option<Record>,
+        book: Option<Private<Box<RawValue>>>,
+    ) {
         self.forget(now);
         if let What::Absorbed { into } = &change.what {
             self.absorb(now, change.call, *into);
@@ -222,6 +240,7 @@ impl Desk {
             entry.switch.get_or_insert_with(|| record.switch.clone());
             entry.record = Some(record);
         }
+        entry.book = book.or(entry.book.take());
         match change.what {
             What::Ended | What::Amended => self.end(now, &mut entry),
             _ if told && !entry.ended => self.checkpoint(&entry),
@@ -413,6 +432,7 @@ impl Desk {
             link: entry.link.clone(),
             tickets: entry.tickets.clone(),
             line: entry.line.clone(),
+            book: entry.book.clone(),
         };
         let row = CheckpointRow {
             tenant: entry.key.tenant.clone(),
@@ -506,6 +526,7 @@ impl Entry {
             waits: None,
             end_waits: false,
             unseen: false,
+            book: None,
         }
     }
 
@@ -556,6 +577,7 @@ impl Entry {
             self.record = self.record.take().or(paper.record);
             self.link = self.link.take().or(paper.link);
             self.line = self.line.take().or(paper.line);
+            self.book = self.book.take().or(paper.book);
             if self.tickets.is_empty() {
                 self.tickets = paper.tickets;
             }

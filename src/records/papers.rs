@@ -1,7 +1,7 @@
 //! What the desk writes into the bodies of the store's rows, and reads back.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
 use crate::{
     calls::{Record, record::Reference},
@@ -21,6 +21,8 @@ pub(super) struct Paper {
     pub tickets: Vec<Value>,
     #[serde(default)]
     pub line: Option<String>,
+    #[serde(default)]
+    pub book: Option<Private<Box<RawValue>>>,
 }
 
 /// Bodies of notes, by kind.

@@ -1,0 +1,498 @@
+//! Asking: the cache, one question at a time for the same thing, and a card for each call.
+//!
+//! The core thread calls [`Customers::ask`] and gets a card at once. Lookups run on the back runtime; each answer is put into the
+//! cache and into the calls that wait for it, and the call's card goes out whole. Freshness is decided from `asked_at`; moka's
+//! own expiry is only the hard maximum.
+
+use std::{
+    collections::{HashMap, HashSet},
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use dashmap::DashMap;
+use futures_util::FutureExt;
+use moka::future::Cache;
+use serde_json::{Map, Value};
+use tokio::{runtime::Handle, sync::mpsc};
+
+use crate::{
+    connectors::{Ask, Connectors, Outcome, Priority, Shape},
+    live::now,
+    words::{CallId, SystemId, TenantId, Wall},
+};
+
+use super::{
+    Settings,
+    asking::{BLOCKS, BY_PHONE, Entry, Found, Key, Known, Offer, Subject, Wanted, candidates},
+    card::{Answered, Candidate, Card, Question},
+};
+
+/// What this room needs of the business systems; [`Connectors`], or a fake with a ledger in tests.
+pub trait Systems: Send + Sync + 'static {
+    fn systems(&self) -> Vec<SystemId>;
+    fn shape(&self, system: &SystemId, operation: &str) -> Option<Shape>;
+    fn run(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>>;
+}
+
+impl Systems for Connectors {
+    fn systems(&self) -> Vec<SystemId> {
+        Connectors::systems(self)
+    }
+    fn shape(&self, system: &SystemId, operation: &str) -> Option<Shape> {
+        Connectors::shape(self, system, operation)
+    }
+    fn run(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(Connectors::run(self, ask))
+    }
+}
+
+/// No answer is kept longer than this, whatever a connector's file says.
+const HARD_MAXIMUM: Duration = Duration::from_secs(24 * 3600);
+/// Calls asked for at one time; beyond it new ones get a card that says so. 500 calls/s for a minute are 30,000.
+const CALLS: usize = 100_000;
+
+/// The room's door. Clones share everything.
+#[derive(Clone)]
+pub struct Customers(Arc<Inner>);
+
+struct Inner {
+    systems: Arc<dyn Systems>,
+    back: Handle,
+    out: mpsc::Sender<Answered>,
+    cache: Cache<Key, Arc<Entry>>,
+    /// Questions on their way. moka lets the first asker ask and the others wait for its answer.
+    flights: Cache<Key, Arc<Entry>>,
+    calls: Mutex<HashMap<CallId, Session>>,
+    counts: DashMap<(SystemId, &'static str), AtomicU64>,
+}
+
+struct Session {
+    subject: Subject,
+    known: HashMap<Key, Known>,
+    asked: HashSet<Key>,
+    /// Counts cards, so that one that was overtaken is told from its successor.
+    version: u64,
+}
+
+impl Customers {
+    /// `out` is drained by the core; a full one delays lookups, never calls.
+    #[must_use]
+    pub fn new(systems: Arc<dyn Systems>, settings: &Settings, back: Handle, out: mpsc::Sender<Answered>) -> Self {
+        let cache = Cache::builder().max_capacity(settings.cache_entries).time_to_live(HARD_MAXIMUM).build();
+        let flights = Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(60)).build();
+        let calls = Mutex::default();
+        Self(Arc::new(Inner { systems, back, out, cache, flights, calls, counts: DashMap::new() }))
+    }
+
+    /// The card as the cache knows it, at once; what is missing is being asked for and comes through `out`. Asking again for a call
+    /// with another number starts anew.
+    #[must_use]
+    pub fn ask(&self, question: &Question) -> Arc<Card> {
+        let inner = &self.0;
+        let subject = Subject {
+            tenant: question.tenant.clone(),
+            number: question.number.key().map(str::to_owned),
+            offers: inner.offers(question.systems.as_deref()),
+            chosen: None,
+        };
+        let mut calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.len() >= CALLS && !calls.contains_key(&question.call) {
+            return Arc::new(subject.card(&HashMap::new()));
+        }
+        let version = calls.get(&question.call).map_or(0, |s| s.version);
+        calls.insert(question.call, Session { subject, known: HashMap::new(), asked: HashSet::new(), version });
+        let (card, _, start) = inner.advance(&mut calls, question.call).expect("the session was put in above");
+        drop(calls);
+        self.start(question.call, start);
+        card
+    }
+
+    /// An agent chose one of the candidates, or with `None` refused all of them. The new card comes through `out`.
+    pub fn choose(&self, call: CallId, candidate: Option<Arc<Candidate>>) {
+        let inner = &self.0;
+        let mut calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(session) = calls.get_mut(&call) else { return };
+        session.subject.chosen = Some(candidate);
+        let Some((card, version, start)) = inner.advance(&mut calls, call) else { return };
+        drop(calls);
+        self.start(call, start);
+        let out = inner.out.clone();
+        // The only failure is a core that has ended.
+        inner.back.spawn(async move { drop(out.send(Answered { call, version, card }).await) });
+    }
+
+    /// Customers by free text, at every system that can search.
+    pub async fn search(&self, tenant: &TenantId, text: &str) -> Vec<Arc<Candidate>> {
+        let inner = &self.0;
+        let searches = inner.systems.systems().into_iter().filter_map(|system| {
+            let shape = inner.systems.shape(&system, "customer.search")?;
+            let inputs = Map::from_iter([("text".to_owned(), Value::String(text.to_owned()))]);
+            Some(async move {
+                let ask = inner.ask_of(tenant, &system, "customer.search", inputs, &shape);
+                match inner.run(ask).await {
+                    Outcome::Ok(value) => candidates(&system, &value),
+                    _ => Vec::new(),
+                }
+            })
+        });
+        futures_util::future::join_all(searches).await.into_iter().flatten().collect()
+    }
+
+    /// The call is over and nobody looks at its card any more.
+    pub fn forget(&self, call: CallId) {
+        self.0.calls.lock().unwrap_or_else(PoisonError::into_inner).remove(&call);
+    }
+
+    /// How often each system gave each outcome.
+    #[must_use]
+    pub fn counts(&self) -> Vec<(SystemId, &'static str, u64)> {
+        self.0.counts.iter().map(|e| (e.key().0.clone(), e.key().1, e.value().load(Ordering::Relaxed))).collect()
+    }
+
+    fn start(&self, call: CallId, wanted: Vec<Wanted>) {
+        for wanted in wanted {
+            let this = self.clone();
+            self.0.back.spawn(async move { this.look_up(call, wanted).await });
+        }
+    }
+
+    /// One lookup to its end, and what follows from it for the call.
+    async fn look_up(self, call: CallId, wanted: Wanted) {
+        let inner = &self.0;
+        let key = wanted.key.clone();
+        let flight = inner.flights.get_with(key.clone(), inner.load(wanted));
+        let entry = flight.await;
+        inner.flights.invalidate(&key).await;
+        let told = {
+            let mut calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(session) = calls.get_mut(&call) else { return };
+            let away = matches!(entry.found, Found::Unavailable(_));
+            // A stale answer is worth more than none: it stays, and its age is shown.
+            if !(away && session.known.contains_key(&key)) {
+                session.known.insert(key, Known { entry, fresh: true });
+            }
+            inner.advance(&mut calls, call)
+        };
+        if let Some((card, version, start)) = told {
+            self.start(call, start);
+            let _ = inner.out.send(Answered { call, version, card }).await;
+        }
+    }
+}
+
+impl Inner {
+    fn offers(&self, systems: Option<&[SystemId]>) -> Vec<Offer> {
+        let all = || self.systems.systems();
+        let list = systems.map_or_else(all, <[SystemId]>::to_vec);
+        list.into_iter()
+            .filter_map(|system| {
+                let by_phone = self.systems.shape(&system, BY_PHONE);
+                let blocks: Vec<_> =
+                    BLOCKS.iter().filter_map(|op| Some((*op, self.systems.shape(&system, op)?.title))).collect();
+                (by_phone.is_some() || !blocks.is_empty()).then(|| Offer {
+                    by_phone: by_phone.is_some(),
+                    title: by_phone.and_then(|s| s.title),
+                    system,
+                    blocks,
+                })
+            })
+            .collect()
+    }
+
+    /// Takes from the cache what is there, says what has to be asked, and makes the card. An answer from the cache may open
+    /// further questions, so it goes round until none is new.
+    fn advance(&self, calls: &mut HashMap<CallId, Session>, call: CallId) -> Option<(Arc<Card>, u64, Vec<Wanted>)> {
+        let session = calls.get_mut(&call)?;
+        let mut start = Vec::new();
+        let at = now().wall;
+        loop {
+            let mut learned = false;
+            for wanted in session.subject.wanted(&session.known) {
+                if session.known.contains_key(&wanted.key) || session.asked.contains(&wanted.key) {
+                    continue;
+                }
+                match self.peek(&wanted.key, at) {
+                    Some(known) => {
+                        let fresh = known.fresh;
+                        session.known.insert(wanted.key.clone(), known);
+                        learned = true;
+                        if fresh {
+                            continue;
+                        }
+                    }
+                    None => {}
+                }
+                session.asked.insert(wanted.key.clone());
+                start.push(wanted);
+            }
+            if !learned {
+                break;
+            }
+        }
+        session.version += 1;
+        Some((Arc::new(session.subject.card(&session.known)), session.version, start))
+    }
+
+    fn peek(&self, key: &Key, at: Wall) -> Option<Known> {
+        // moka answers a get without waiting but for rare housekeeping; then it is a miss, and the lookup finds it a moment later.
+        let entry = self.cache.get(key).now_or_never().flatten()?;
+        let cache = self.systems.shape(&key.system, key.operation)?.cache;
+        let age = at.since(entry.asked_at);
+        match entry.found {
+            Found::Nothing => (age < cache.negative_ms).then_some(Known { entry, fresh: true }),
+            _ => (age < cache.stale_ms).then_some(Known { fresh: age < cache.fresh_ms, entry }),
+        }
+    }
+
+    async fn load(&self, wanted: Wanted) -> Arc<Entry> {
+        let Wanted { key, inputs } = wanted;
+        let asked_at = now().wall;
+        // Somebody else's lookup may have ended between our look at the cache and this flight.
+        if let Some(known) = self.peek(&key, asked_at).filter(|k| k.fresh) {
+            return known.entry;
+        }
+        let found = match self.systems.shape(&key.system, key.operation) {
+            Some(shape) => {
+                let ask = self.ask_of(&key.tenant, &key.system, key.operation, inputs, &shape);
+                judged(&key, self.run(ask).await)
+            }
+            None => Found::Unavailable(format!("{} was taken out of the settings", key.system)),
+        };
+        let entry = Arc::new(Entry { asked_at, found });
+        if !matches!(entry.found, Found::Unavailable(_)) {
+            self.cache.insert(key, entry.clone()).await;
+        }
+        entry
+    }
+
+    fn ask_of(
+        &self,
+        tenant: &TenantId,
+        system: &SystemId,
+        operation: &str,
+        inputs: Map<String, Value>,
+        shape: &Shape,
+    ) -> Ask {
+        Ask {
+            tenant: tenant.clone(),
+            system: system.clone(),
+            operation: operation.to_owned(),
+            inputs,
+            deadline: Duration::from_millis(shape.deadline_ms),
+            priority: Priority::Pop,
+        }
+    }
+
+    async fn run(&self, ask: Ask) -> Outcome {
+        let (system, operation, deadline) = (ask.system.clone(), ask.operation.clone(), ask.deadline);
+        let outcome = tokio::time::timeout(deadline, self.systems.run(ask)).await.unwrap_or_else(|_| Outcome::Busy {
+            reason: format!("{system} did not answer within {} ms", deadline.as_millis()),
+        });
+        self.counts.entry((system.clone(), outcome.word())).or_default().fetch_add(1, Ordering::Relaxed);
+        match &outcome {
+            Outcome::Ok(_) | Outcome::Empty | Outcome::NotFound => {}
+            other => {
+                tracing::warn!(%system, operation, outcome = other.word(), reason = other.reason(), "a lookup gave no answer")
+            }
+        }
+        outcome
+    }
+}
+
+/// An outcome as the card knows it. What is no clear answer is "could not be asked", never "nobody".
+fn judged(key: &Key, outcome: Outcome) -> Found {
+    match outcome {
+        Outcome::Ok(Value::Null) | Outcome::Empty | Outcome::NotFound => Found::Nothing,
+        Outcome::Ok(value) if key.operation == BY_PHONE => {
+            let list = candidates(&key.system, &value);
+            if list.is_empty() { Found::Nothing } else { Found::Customers(list) }
+        }
+        Outcome::Ok(Value::Array(list)) if list.is_empty() => Found::Nothing,
+        Outcome::Ok(value) => match serde_json::value::to_raw_value(&value) {
+            Ok(body) => Found::Facts(Arc::from(body)),
+            Err(_) => Found::Unavailable(format!("{} gave an answer that cannot be shown", key.system)),
+        },
+        other => Found::Unavailable(other.reason().unwrap_or("no answer").to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        customers::{Answer, BlockState},
+        numbers::Plan,
+    };
+    use std::sync::atomic::AtomicUsize;
+    use tokio::sync::Semaphore;
+
+    /// A business system with a ledger: it answers when it is let.
+    struct Desk {
+        asked: AtomicUsize,
+        gate: Semaphore,
+        cache: (u64, u64, u64),
+        answer: Mutex<Outcome>,
+        hang: bool,
+    }
+
+    impl Desk {
+        fn new(answer: Outcome, cache: (u64, u64, u64)) -> Self {
+            let gate = Semaphore::new(0);
+            Self { asked: AtomicUsize::new(0), gate, cache, answer: Mutex::new(answer), hang: false }
+        }
+    }
+
+    impl Systems for Desk {
+        fn systems(&self) -> Vec<SystemId> {
+            vec!["crm".into()]
+        }
+        fn shape(&self, _: &SystemId, operation: &str) -> Option<Shape> {
+            let (fresh_ms, stale_ms, negative_ms) = self.cache;
+            let cache = crate::connectors::file::Cache { fresh_ms, stale_ms, negative_ms };
+            ["customer.by_phone", "tickets.open"].contains(&operation).then_some(Shape {
+                title: None,
+                deadline_ms: 3_000,
+                cache,
+            })
+        }
+        fn run(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+            Box::pin(async move {
+                self.asked.fetch_add(1, Ordering::SeqCst);
+                if self.hang {
+                    std::future::pending::<()>().await;
+                }
+                self.gate.acquire().await.expect("the gate is never closed").forget();
+                match ask.operation.as_str() {
+                    "customer.by_phone" => self.answer.lock().unwrap().clone(),
+                    _ => Outcome::Ok(serde_json::json!([{"subject": "Washer leaks"}])),
+                }
+            })
+        }
+    }
+
+    fn customer() -> Outcome {
+        Outcome::Ok(serde_json::json!([{"id": "7", "name": "Zhang Wei", "mobile": "138 0013 8000"}]))
+    }
+
+    fn room(desk: Desk) -> (Arc<Desk>, Customers, mpsc::Receiver<Answered>) {
+        let desk = Arc::new(desk);
+        let (out, cards) = mpsc::channel(64);
+        (desk.clone(), Customers::new(desk, &Settings::default(), Handle::current(), out), cards)
+    }
+
+    fn question(call: u128, number: &str) -> Question {
+        let number = Plan::new("CN", Some("21")).read(number);
+        Question { tenant: TenantId::default(), call: CallId(ulid::Ulid(call)), number, systems: None }
+    }
+
+    async fn card_of(cards: &mut mpsc::Receiver<Answered>, call: u128) -> Arc<Card> {
+        loop {
+            let answered = cards.recv().await.unwrap();
+            if answered.call == CallId(ulid::Ulid(call)) {
+                return answered.card;
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hundred_calls_of_one_number_are_one_question() {
+        let (desk, customers, mut cards) = room(Desk::new(customer(), (60_000, 60_000, 60_000)));
+        for call in 0..100 {
+            let card = customers.ask(&question(call, if call % 2 == 0 { "13800138000" } else { "+86 138 0013 8000" }));
+            assert!(matches!(card.answer, Answer::Pending));
+        }
+        desk.gate.add_permits(2);
+        let mut filled = HashSet::new();
+        while filled.len() < 100 {
+            let answered = cards.recv().await.unwrap();
+            if answered.card.blocks.iter().all(|b| b.state == BlockState::Fresh) {
+                assert!(matches!(&answered.card.answer, Answer::Found(c) if c.link.id == "7"));
+                filled.insert(answered.call);
+            }
+        }
+        // One by phone, one for the tickets; and the next call has all of it at once.
+        assert_eq!(desk.asked.load(Ordering::SeqCst), 2);
+        let card = customers.ask(&question(1000, "13800138000"));
+        assert!(matches!(card.answer, Answer::Found(_)));
+        assert_eq!(card.blocks.len(), 2);
+        assert!(card.blocks.iter().all(|b| b.state == BlockState::Fresh));
+        assert_eq!(desk.asked.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_stale_answer_shows_at_once_and_is_asked_again() {
+        let (desk, customers, mut cards) = room(Desk::new(customer(), (0, 60_000, 60_000)));
+        desk.gate.add_permits(2);
+        drop(customers.ask(&question(1, "13800138000")));
+        while card_of(&mut cards, 1).await.blocks.iter().any(|b| b.state != BlockState::Fresh) {}
+        let card = customers.ask(&question(2, "13800138000"));
+        assert!(matches!(card.answer, Answer::Found(_)));
+        assert!(card.blocks.iter().all(|b| b.state == BlockState::Stale), "{:?}", card.blocks);
+        *desk.answer.lock().unwrap() = Outcome::Busy { reason: "crm is away".into() };
+        desk.gate.add_permits(2);
+        let card = card_of(&mut cards, 2).await;
+        assert!(matches!(card.answer, Answer::Found(_)), "what is known stays when the system goes away");
+    }
+
+    #[tokio::test]
+    async fn nobody_is_believed_for_a_while_and_away_never() {
+        let (desk, customers, mut cards) = room(Desk::new(Outcome::Empty, (60_000, 60_000, 60_000)));
+        desk.gate.add_permits(10);
+        drop(customers.ask(&question(1, "13900139000")));
+        assert!(matches!(card_of(&mut cards, 1).await.answer, Answer::Absent));
+        assert!(matches!(customers.ask(&question(2, "13900139000")).answer, Answer::Absent));
+        assert_eq!(desk.asked.load(Ordering::SeqCst), 1);
+        *desk.answer.lock().unwrap() = Outcome::Broken { reason: "an HTML page with status 200".into() };
+        drop(customers.ask(&question(3, "13700137000")));
+        assert!(
+            matches!(&card_of(&mut cards, 3).await.answer, Answer::Unavailable { reason } if reason.contains("HTML"))
+        );
+        assert!(matches!(customers.ask(&question(4, "13700137000")).answer, Answer::Pending));
+        card_of(&mut cards, 4).await;
+        assert_eq!(desk.asked.load(Ordering::SeqCst), 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_system_that_hangs_is_unavailable_after_its_deadline() {
+        let mut desk = Desk::new(customer(), (1, 1, 1));
+        desk.hang = true;
+        let (_, customers, mut cards) = room(desk);
+        drop(customers.ask(&question(1, "13800138000")));
+        let card = card_of(&mut cards, 1).await;
+        assert!(
+            matches!(&card.answer, Answer::Unavailable { reason } if reason == "crm did not answer within 3000 ms")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_withheld_number_is_not_looked_up() {
+        let (desk, customers, _cards) = room(Desk::new(customer(), (1, 1, 1)));
+        let card = customers.ask(&question(1, "sip:anonymous@anonymous.invalid"));
+        assert!(matches!(&card.answer, Answer::Unavailable { reason } if reason.contains("withheld")));
+        assert_eq!(desk.asked.load(Ordering::SeqCst), 0);
+    }
+
+    #[tokio::test]
+    async fn a_choice_among_several_brings_that_ones_blocks() {
+        let two = Outcome::Ok(serde_json::json!([{"id": "7"}, {"id": "8"}]));
+        let (desk, customers, mut cards) = room(Desk::new(two, (60_000, 60_000, 60_000)));
+        desk.gate.add_permits(2);
+        drop(customers.ask(&question(1, "13800138000")));
+        let Answer::Ambiguous(list) = card_of(&mut cards, 1).await.answer.clone() else { panic!("two are ambiguous") };
+        customers.choose(CallId(ulid::Ulid(1)), Some(list[1].clone()));
+        loop {
+            let card = card_of(&mut cards, 1).await;
+            assert!(matches!(&card.answer, Answer::Found(c) if c.link.id == "8"));
+            if card.blocks.iter().all(|b| b.state == BlockState::Fresh) {
+                break;
+            }
+        }
+        customers.forget(CallId(ulid::Ulid(1)));
+    }
+}

@@ -1,0 +1,436 @@
+//! The core: book, roster and records desk joined on one thread. It decides nothing about telephony; it hands each conclusion to those who
+//! need it, in one fixed order, and their outputs to the channels.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use tokio::sync::mpsc;
+
+use crate::{
+    agents::{Ask, Heard, LinkState, Output, Roster, Screens, Token, protocol::LinkKind},
+    calls::{self, Book, Change, Command, Directory, Face, What, call::Checkpoint, event::Feed},
+    customers::{Answered, Candidate, Card, Customers, Question},
+    private::Private,
+    records::{self, Desk, live::Answer as Kept},
+    store::CheckpointRow,
+    switches::{Heard as FromSwitch, LinkState as SwitchLink, Said},
+    watch::{self, Metrics},
+    words::{CallId, Mono, Now, SwitchId, TenantId},
+};
+
+/// How long a call's card is kept after its end: an agent's wrap-up still shows it.
+const CARD_MS: u64 = 600_000;
+
+/// A customer search an agent asked for; it runs on the back runtime.
+#[derive(Debug)]
+pub struct Search {
+    pub tenant: TenantId,
+    pub query: Private<String>,
+    pub token: Token,
+}
+
+/// Where the core's outputs go.
+pub struct Outs {
+    pub screens: Arc<Screens>,
+    pub commands: HashMap<SwitchId, mpsc::Sender<Command>>,
+    pub outputs: mpsc::Sender<records::Output>,
+    pub searches: mpsc::Sender<Search>,
+}
+
+pub struct Core {
+    pub book: Book,
+    pub roster: Roster,
+    pub desk: Desk,
+    pub customers: Customers,
+    pub directory: Arc<Directory>,
+    pub metrics: Metrics,
+    outs: Outs,
+    cards: HashMap<CallId, (u64, Arc<Card>)>,
+    asked: HashMap<CallId, String>,
+    forget: VecDeque<(Mono, CallId)>,
+    /// What the clerk's channel had no room for, in order.
+    unsent: VecDeque<records::Output>,
+    links: HashMap<(SwitchId, Feed), bool>,
+    switches: Vec<SwitchId>,
+}
+
+impl Core {
+    #[must_use]
+    pub fn new(
+        (book, roster, desk): (Book, Roster, Desk),
+        customers: Customers,
+        directory: Arc<Directory>,
+        switches: Vec<SwitchId>,
+        metrics: Metrics,
+        outs: Outs,
+    ) -> Self {
+        Self {
+            book,
+            roster,
+            desk,
+            customers,
+            directory,
+            metrics,
+            outs,
+            cards: HashMap::new(),
+            asked: HashMap::new(),
+            forget: VecDeque::new(),
+            unsent: VecDeque::new(),
+            links: HashMap::new(),
+            switches,
+        }
+    }
+
+    /// Calls that were up when the last run ended. The book goes on with them; screens that come back see what they saw, and the
+    /// first snapshot of each switch then says which of them are over.
+    pub fn restore(&mut self, now: Now, rows: Vec<CheckpointRow>) {
+        let open = self.desk.restore(rows);
+        let checkpoints: Vec<Checkpoint> = open
+            .iter()
+            .filter_map(|call| {
+                let text = call.book.as_ref()?;
+                serde_json::from_str(text.expose().get())
+                    .inspect_err(|error| tracing::error!(call = %call.key.call, %error, "a checkpoint cannot be read"))
+                    .ok()
+            })
+            .collect();
+        tracing::info!(calls = checkpoints.len(), "open calls were taken over from the last run");
+        self.book.restore(checkpoints);
+        let faces: Vec<_> = self.book.open_calls().cloned().collect();
+        for face in faces {
+            let mut tell = |what| {
+                let change = Change { call: face.call, at: now, what };
+                if let Some(question) = self.question(&change, &face) {
+                    self.ask(now, &question);
+                }
+                let card = self.cards.get(&face.call).map(|(_, card)| card);
+                self.roster.change(now, &change, &face, card, &self.directory);
+            };
+            tell(What::Appeared);
+            for on in &face.agents {
+                tell(What::Offered(on.offer.clone()));
+                if matches!(on.state, calls::face::AgentLeg::Talking | calls::face::AgentLeg::Holding) {
+                    tell(What::Established(on.offer.clone()));
+                }
+            }
+        }
+        self.settle(now, None);
+    }
+
+    /// What a switch link says: events, or that it came or went.
+    pub fn said(&mut self, now: Now, said: Said) {
+        match said.what {
+            FromSwitch::Events(events) => {
+                for event in events {
+                    self.book.take(said.at, &said.switch, said.feed, event);
+                }
+            }
+            FromSwitch::Link(state) => self.link(now, &said.switch, said.feed, state),
+            FromSwitch::Answered { request, result } => {
+                // Accepted is no news: the leg will come, and then the book says Launched.
+                if let Err(failure) = result {
+                    self.book.forget_expected(&request);
+                    self.roster.dialled(now, &request, Err(failure));
+                }
+            }
+        }
+        self.settle(now, Some(said.at));
+    }
+
+    fn link(&mut self, now: Now, switch: &SwitchId, feed: Feed, state: SwitchLink) {
+        let (up, reason) = match state {
+            SwitchLink::Up { version } => {
+                tracing::info!(%switch, feed = feed_word(feed), version, "a switch link is up");
+                (true, None)
+            }
+            SwitchLink::Down { reason } => {
+                tracing::warn!(%switch, feed = feed_word(feed), reason, "a switch link is down");
+                (false, Some(reason))
+            }
+        };
+        self.links.insert((switch.clone(), feed), up);
+        let label = watch::Link { switch: switch.to_string(), feed: feed_word(feed).to_owned() };
+        self.metrics.link_up.get_or_create(&label).set(i64::from(up));
+        // An agent is told of the switch, not of its feeds: it is there while one of them is.
+        let any = self.links.iter().any(|((s, _), up)| s == switch && *up);
+        self.roster.link(
+            now,
+            LinkState { kind: LinkKind::Switch, id: switch.to_string(), up: any, reason: reason.filter(|_| !any) },
+        );
+    }
+
+    /// A business system came or went, as lookups and deliveries see it.
+    pub fn system(&mut self, now: Now, id: String, up: bool, reason: Option<String>) {
+        self.roster.link(now, LinkState { kind: LinkKind::System, id, up, reason });
+        self.settle(now, None);
+    }
+
+    pub fn heard(&mut self, now: Now, heard: Heard) {
+        self.roster.heard(now, heard, &self.directory);
+        self.settle(now, None);
+    }
+
+    pub fn answered(&mut self, now: Now, answered: Answered) {
+        let newer = self.cards.get(&answered.call).is_none_or(|(version, _)| *version < answered.version);
+        if newer && self.asked.contains_key(&answered.call) {
+            self.cards.insert(answered.call, (answered.version, answered.card.clone()));
+            self.desk.card(now, answered.call, &answered.card);
+            self.roster.card(now, answered.call, &answered.card);
+            self.settle(now, None);
+        }
+    }
+
+    /// What the clerk says: durable, not durable now, or read back.
+    pub fn kept(&mut self, now: Now, answer: Kept) {
+        match answer {
+            Kept::Done(token) => self.roster.committed(now, Token(token), true),
+            Kept::Failed(token, error) => {
+                tracing::error!(%error, "what an agent said is not durable yet");
+                self.roster.committed(now, Token(token), false);
+            }
+            Kept::Loaded(key, history) => self.desk.loaded(now, &key, history),
+        }
+        self.settle(now, None);
+    }
+
+    pub fn found(&mut self, now: Now, token: Token, list: Vec<Arc<Candidate>>) {
+        self.roster.found(now, token, Ok(list));
+        self.settle(now, None);
+    }
+
+    /// Swaps what a reload may swap; calls that run keep what was concluded of them.
+    pub fn reload(
+        &mut self,
+        now: Now,
+        settings: calls::book::Settings,
+        rules: Arc<records::Rules>,
+        offers: Arc<records::Offers>,
+    ) {
+        self.directory = settings.directory.clone();
+        self.book.reload(settings);
+        self.desk.reload(rules, offers, self.directory.clone());
+        self.settle(now, None);
+    }
+
+    #[must_use]
+    pub fn deadline(&self) -> Option<Mono> {
+        let forget = self.forget.front().map(|(at, _)| *at);
+        [self.book.deadline(), self.roster.next_due(), forget].into_iter().flatten().min()
+    }
+
+    pub fn tick(&mut self, now: Now) {
+        self.book.tick(now);
+        self.roster.tick(now);
+        while let Some((at, call)) = self.forget.front().copied()
+            && at <= now.mono
+        {
+            self.forget.pop_front();
+            self.cards.remove(&call);
+            self.asked.remove(&call);
+            self.customers.forget(call);
+        }
+        self.settle(now, None);
+    }
+
+    /// A sign of life: counts what is cheap to count now and then, and says which switches have no link.
+    #[must_use]
+    pub fn beat(&self) -> Vec<String> {
+        self.metrics.calls_open.set(i64::try_from(self.book.open_calls().count()).unwrap_or(i64::MAX));
+        let (agents, _) = self.roster.figures();
+        self.metrics.agents.set(i64::try_from(agents).unwrap_or(i64::MAX));
+        self.waiting_for()
+    }
+
+    fn waiting_for(&self) -> Vec<String> {
+        let up = |switch: &SwitchId| self.links.iter().any(|((s, _), up)| s == switch && *up);
+        self.switches.iter().filter(|s| !up(s)).map(|s| format!("switch {s}")).collect()
+    }
+
+    /// Outputs that still wait for the clerk.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.unsent.len()
+    }
+
+    /// Drains everybody until all are quiet. `arrived` is when the bytes that started this came.
+    pub fn settle(&mut self, now: Now, arrived: Option<Now>) {
+        loop {
+            let mut busy = false;
+            while let Some(change) = self.book.next_change() {
+                busy = true;
+                self.change(now, &change, arrived);
+            }
+            while let Some(output) = self.roster.drain(now) {
+                busy = true;
+                match output {
+                    Output::Deliver(deliver) => self.outs.screens.deliver(deliver),
+                    Output::Ask(ask) => self.asked(now, ask),
+                }
+            }
+            while let Some(output) = self.desk.output() {
+                busy = true;
+                match output {
+                    records::Output::Refused { token, reason } => {
+                        tracing::warn!(reason, "what an agent said was refused");
+                        self.roster.committed(now, Token(token), false);
+                    }
+                    output => self.unsent.push_back(output),
+                }
+            }
+            if !busy {
+                break;
+            }
+        }
+        self.flush();
+    }
+
+    /// Hands what waits to the clerk, as much as he has room for.
+    pub fn flush(&mut self) {
+        while let Some(output) = self.unsent.pop_front() {
+            if let Err(mpsc::error::TrySendError::Full(output) | mpsc::error::TrySendError::Closed(output)) =
+                self.outs.outputs.try_send(output)
+            {
+                self.unsent.push_front(output);
+                return;
+            }
+        }
+    }
+
+    fn change(&mut self, now: Now, change: &Change, arrived: Option<Now>) {
+        let call = change.call;
+        let Some(face) = self.book.face(call) else {
+            if let What::Absorbed { .. } = &change.what {
+                self.desk.change(now, change, None, None, None);
+            }
+            return;
+        };
+        if let Some(question) = self.question(change, face) {
+            self.ask(now, &question);
+        }
+        let Some(face) = self.book.face(call) else { return };
+        let card = self.cards.get(&call).map(|(_, card)| card);
+        let pop = arrived.filter(|_| matches!(change.what, What::Offered(_)));
+        let observe = |metrics: &Metrics, stage| {
+            if let Some(arrived) = pop {
+                let seconds = crate::live::now().mono.0.saturating_sub(arrived.mono.0) as f64 / 1e6;
+                metrics.pop_seconds.get_or_create(&watch::Stage { stage }).observe(seconds);
+            }
+        };
+        observe(&self.metrics, "concluded");
+        self.roster.change(now, change, face, card, &self.directory);
+        // Frames leave in this same turn of the core.
+        observe(&self.metrics, "framed");
+        if pop.is_some() {
+            self.metrics.pops.inc();
+        }
+        let wants = records::wants_record(&change.what);
+        let record = wants.then(|| self.book.record(call)).flatten();
+        let checkpoint = wants.then(|| self.book.checkpoint(call)).flatten();
+        let checkpoint = checkpoint.and_then(|c| serde_json::value::to_raw_value(&c).ok()).map(Private::new);
+        self.desk.change(now, change, Some(face), record, checkpoint);
+        match &change.what {
+            What::Ended => {
+                self.metrics.records.inc();
+                self.forget.push_back((now.mono.plus_ms(CARD_MS), call));
+                tracing::debug!(%call, switch = %face.switch, "a call ended");
+            }
+            What::Absorbed { into } => {
+                self.customers.forget(call);
+                self.cards.remove(&call);
+                self.asked.remove(&call);
+                tracing::debug!(%call, %into, "a call proved to be part of another");
+            }
+            what => tracing::debug!(%call, switch = %face.switch, what = word(what), "a call changed"),
+        }
+    }
+
+    /// What is to be asked for a call now, if its number is new.
+    fn question(&self, change: &Change, face: &Face) -> Option<Question> {
+        let number = face.customer.as_ref()?;
+        let over = matches!(change.what, What::Ended | What::Amended | What::Absorbed { .. });
+        let key = number.key().unwrap_or_default();
+        if over || self.asked.get(&change.call).is_some_and(|asked| asked == key) {
+            return None;
+        }
+        if !self.asked.contains_key(&change.call) && unmapped(face) {
+            self.metrics.unmapped.inc();
+        }
+        Some(Question {
+            tenant: face.tenant.clone(),
+            call: change.call,
+            number: number.clone(),
+            systems: face.line.as_ref().and_then(|line| line.connectors.clone()),
+        })
+    }
+
+    /// Goes out before the frame is made: what the cache holds is in the first frame.
+    fn ask(&mut self, now: Now, question: &Question) {
+        let call = question.call;
+        let card = self.customers.ask(question);
+        self.asked.insert(call, question.number.key().unwrap_or_default().to_owned());
+        self.desk.card(now, call, &card);
+        self.roster.card(now, call, &card);
+        // Version 0: whatever comes through the channel is newer.
+        self.cards.insert(call, (0, card));
+    }
+
+    fn asked(&mut self, now: Now, ask: Ask) {
+        match ask {
+            Ask::Record(command, token) => self.desk.command(now, command, token.0),
+            Ask::Dial(Command::Dial(dial)) => {
+                let request = dial.request.clone();
+                self.book.expect(now, dial.clone());
+                let sent =
+                    self.outs.commands.get(&dial.switch).is_some_and(|c| c.try_send(Command::Dial(dial)).is_ok());
+                if !sent {
+                    self.book.forget_expected(&request);
+                    self.roster.dialled(now, &request, Err(calls::command::Failure::SwitchUnavailable));
+                }
+            }
+            Ask::Choose { call, candidate, .. } => self.customers.choose(call, candidate),
+            Ask::Search { tenant, query, token, .. } => {
+                if let Err(e) = self.outs.searches.try_send(Search { tenant, query, token }) {
+                    let (mpsc::error::TrySendError::Full(search) | mpsc::error::TrySendError::Closed(search)) = e;
+                    self.roster.found(now, search.token, Err("too many searches at once".to_owned()));
+                }
+            }
+        }
+    }
+}
+
+/// An inbound call to a number that no row of trunks.yaml takes.
+fn unmapped(face: &Face) -> bool {
+    face.direction == Some(calls::record::Direction::Inbound) && face.dialled.is_some() && face.line.is_none()
+}
+
+#[must_use]
+pub const fn feed_word(feed: Feed) -> &'static str {
+    match feed {
+        Feed::Ami => "ami",
+        Feed::Ari => "ari",
+        Feed::Esl => "esl",
+        Feed::Sip => "sip",
+        Feed::Hep => "hep",
+    }
+}
+
+const fn word(what: &What) -> &'static str {
+    match what {
+        What::Appeared => "appeared",
+        What::Launched { .. } => "launched",
+        What::Informed => "informed",
+        What::Queued { .. } => "queued",
+        What::Offered(_) => "offered",
+        What::Withdrawn { .. } => "withdrawn",
+        What::Established(_) => "established",
+        What::Held { .. } => "held",
+        What::Retrieved { .. } => "retrieved",
+        What::Transferred { .. } => "transferred",
+        What::Cleared { .. } => "cleared",
+        What::Ended => "ended",
+        What::Amended => "amended",
+        What::Absorbed { .. } => "absorbed",
+    }
+}

@@ -1,0 +1,238 @@
+//! The settings folder, read whole: every problem of every file in one go, or everything in hand.
+//!
+//! Files are read one by one, then held against each other (a trunk row that names a switch that is not there). Only when nothing is wrong
+//! does anybody get a value: there is no half-loaded state, at start or at reload.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use super::settings::Settings;
+use crate::{
+    calls::{AgentsFile, Directory, book, directory},
+    connectors,
+    files::{self, Problem, Read},
+    numbers::{Plan, TrunkMap, TrunksFile, trunks},
+    records::{Offers, Rules},
+    switches,
+    words::{SwitchId, SystemId},
+};
+
+impl Loaded {
+    /// What the book is told. `live`: an event without a stamp happened when it arrived.
+    #[must_use]
+    pub fn book_settings(&self, live: bool) -> book::Settings {
+        book::Settings {
+            directory: self.live.directory.clone(),
+            trunks: self.live.trunks.clone(),
+            switches: rules_of(&self.switches),
+            arrival_times: live,
+        }
+    }
+}
+
+/// How each switch's endpoints, numbers and variables are read.
+#[must_use]
+pub fn rules_of(switches: &[Arc<switches::Settings>]) -> HashMap<SwitchId, book::Rules> {
+    switches
+        .iter()
+        .map(|settings| match &**settings {
+            switches::Settings::Asterisk(s) => {
+                let rules = book::Rules {
+                    tenant: s.tenant.clone(),
+                    zone: Some(s.zone.clone()),
+                    plan: Plan::new(&s.country, s.area.as_deref()),
+                    trunks: s.trunks.clone(),
+                    internal: s.internal.clone(),
+                    variables: s.variables.clone(),
+                };
+                (s.id.clone(), rules)
+            }
+        })
+        .collect()
+}
+
+/// Which system offers what, as the records desk needs it.
+#[must_use]
+pub fn offers(set: &connectors::Set) -> Offers {
+    let mut offers = Offers::default();
+    for system in set.iter() {
+        offers.hashes.insert(system.id.clone(), system.hash.clone());
+        for operation in connectors::operation::OPERATIONS.iter().filter(|o| system.operation(o.name).is_some()) {
+            offers.systems.entry(operation.name.to_owned()).or_default().push(system.id.clone());
+        }
+    }
+    offers
+}
+
+/// Everything the folder says.
+pub struct Loaded {
+    pub folder: PathBuf,
+    pub settings: Settings,
+    pub switches: Vec<Arc<switches::Settings>>,
+    pub live: Reloadable,
+}
+
+const DEFAULT_RULES: &str = include_str!("../../config/rules.yaml");
+
+/// What SIGHUP reads again.
+pub struct Reloadable {
+    pub trunks: Arc<TrunkMap>,
+    pub directory: Arc<Directory>,
+    pub rules: Arc<Rules>,
+    pub connectors: connectors::Set,
+}
+
+/// Reads `folder`.
+///
+/// # Errors
+/// All problems found, in the order of the files; never empty.
+pub fn load(folder: &Path, flags: &[(&str, String)]) -> Result<Loaded, Vec<Problem>> {
+    let mut problems = Vec::new();
+    if !folder.is_dir() {
+        let found = format!("there is no folder {}", folder.display());
+        return Err(vec![problem(folder, &found, "name the settings folder with --config DIR, or LINECARD_CONFIG")]);
+    }
+    let settings = settings(folder, flags).map_err(|mut p| problems.append(&mut p)).ok();
+    let plan = settings.as_ref().map_or_else(|| Plan::new("CN", None), Settings::plan);
+
+    let mut switches = Vec::new();
+    let mut first: HashMap<SwitchId, String> = HashMap::new();
+    for (name, read) in each::<switches::Settings>(folder, "switches", &mut problems) {
+        problems.extend(read.value.problems(&read));
+        if let Some(other) = first.insert(read.value.id().clone(), name) {
+            let found = format!("switch \"{}\" is in {other} already", read.value.id());
+            problems.push(read.problem("", found, "each switch has one file and an id of its own"));
+        }
+        switches.push(Arc::new(read.value));
+    }
+    let switch_ids: Vec<SwitchId> = switches.iter().map(|s| s.id().clone()).collect();
+
+    let mut connector_files = Vec::new();
+    for (name, text) in texts(folder, "connectors", &mut problems) {
+        let id = name.trim_start_matches("connectors/").trim_end_matches(".yaml");
+        let none = BTreeMap::new();
+        let values = settings.as_ref().and_then(|s| s.connectors.get(id)).unwrap_or(&none);
+        match connectors::load_with(&name, &text, values) {
+            Ok(system) => connector_files.push(system),
+            Err(mut told) => problems.append(&mut told),
+        }
+    }
+    let system_ids: Vec<SystemId> = connector_files.iter().map(|s| s.id.clone()).collect();
+
+    let trunks = one::<TrunksFile>(folder, "trunks.yaml", &mut problems);
+    if let Some(read) = &trunks {
+        problems.extend(trunks::check(read, &switch_ids, &system_ids, &plan));
+    }
+    let agents = one::<AgentsFile>(folder, "agents.yaml", &mut problems);
+    if let Some(read) = &agents {
+        problems.extend(directory::check(read));
+    }
+    // Without a file of its own a site gets the rules that are compiled in: a call is never written nowhere by accident.
+    let rules = text(folder, "rules.yaml", &mut problems).unwrap_or_else(|| DEFAULT_RULES.to_owned());
+    let rules = Rules::read("rules.yaml", &rules).map_err(|mut p| problems.append(&mut p)).ok();
+
+    let set = connectors::Set::new(connector_files);
+    for (system, operation) in rules.iter().flat_map(Rules::named) {
+        if set.system(system).is_none_or(|s| s.operation(operation).is_none()) {
+            let known: Vec<&str> = set.iter().map(|s| s.id.as_str()).collect();
+            let found = format!("no connector \"{system}\" offers {operation}");
+            problems.push(problem(Path::new("rules.yaml"), &found, &format!("connectors are: {}", known.join(", "))));
+        }
+    }
+
+    match (settings, rules) {
+        (Some(settings), Some(rules)) if problems.is_empty() => Ok(Loaded {
+            folder: folder.to_owned(),
+            switches,
+            live: Reloadable {
+                trunks: Arc::new(TrunkMap::new(trunks.map(|r| r.value.rows).unwrap_or_default(), &plan)),
+                directory: Arc::new(Directory::new(agents.map(|r| r.value.agents).unwrap_or_default())),
+                rules: Arc::new(rules),
+                connectors: set,
+            },
+            settings,
+        }),
+        _ => Err(problems),
+    }
+}
+
+/// Only linecard.yaml in its layers; the store's verbs need no more.
+///
+/// # Errors
+/// All problems of the file, or of the sum with environment and flags.
+pub fn settings(folder: &Path, flags: &[(&str, String)]) -> Result<Settings, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let text = text(folder, "linecard.yaml", &mut problems);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let file = text.as_deref().map(|text| ("linecard.yaml", text));
+    let settings: Settings = super::layers::read(super::settings::DEFAULTS, file, None, flags)?;
+    let problems = settings.problems();
+    if problems.is_empty() { Ok(settings) } else { Err(problems) }
+}
+
+fn one<T: DeserializeOwned + JsonSchema>(folder: &Path, name: &str, problems: &mut Vec<Problem>) -> Option<Read<T>> {
+    let text = text(folder, name, problems)?;
+    files::read(name, &text).map_err(|mut p| problems.append(&mut p)).ok()
+}
+
+fn each<T: DeserializeOwned + JsonSchema>(
+    folder: &Path,
+    name: &str,
+    problems: &mut Vec<Problem>,
+) -> Vec<(String, Read<T>)> {
+    let mut all = Vec::new();
+    for (name, text) in texts(folder, name, problems) {
+        match files::read(&name, &text) {
+            Ok(read) => all.push((name, read)),
+            Err(mut told) => problems.append(&mut told),
+        }
+    }
+    all
+}
+
+/// A file that may be absent.
+fn text(folder: &Path, name: &str, problems: &mut Vec<Problem>) -> Option<String> {
+    match fs::read_to_string(folder.join(name)) {
+        Ok(text) => Some(text),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => None,
+        Err(e) => {
+            problems.push(problem(Path::new(name), &e.to_string(), "a readable text file in UTF-8"));
+            None
+        }
+    }
+}
+
+/// All `*.yaml` of a sub-folder in the order of their names.
+fn texts(folder: &Path, sub: &str, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
+    let Ok(entries) = fs::read_dir(folder.join(sub)) else { return Vec::new() };
+    let mut names: Vec<String> = entries
+        .filter_map(|e| e.ok()?.file_name().into_string().ok())
+        .filter(|n| n.ends_with(".yaml") && !n.starts_with('.'))
+        .collect();
+    names.sort();
+    names
+        .into_iter()
+        .map(|n| format!("{sub}/{n}"))
+        .filter_map(|name| text(folder, &name, problems).map(|text| (name, text)))
+        .collect()
+}
+
+fn problem(file: &Path, found: &str, wanted: &str) -> Problem {
+    Problem {
+        file: file.display().to_string(),
+        line: 0,
+        column: 0,
+        key: String::new(),
+        found: found.to_owned(),
+        wanted: wanted.to_owned(),
+    }
+}

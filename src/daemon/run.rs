@@ -1,0 +1,442 @@
+//! The daemon: threads up, signals heard, threads down. What runs beside what is in `wiring.rs`.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use prometheus_client::registry::Registry;
+use tokio::{
+    net::TcpListener,
+    runtime::{Builder, Handle},
+    signal::unix::{SignalKind, signal},
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    core::{Core, Outs},
+    load::{self, Loaded},
+    logs,
+    verbs::{Exit, wrong},
+    wiring::{self, Control, CoreEnds},
+};
+use crate::{
+    access,
+    admin::{self, Readiness, http::Figures},
+    agents::{self, Roster, Screens, shards::live as shards},
+    calls::Book,
+    connectors::Connectors,
+    customers::Customers,
+    live::{instant, now},
+    records::{self, Desk},
+    store::{CheckpointRow, State, Store},
+    switches::{self, live::Stats},
+    watch::{self, Metrics},
+    words::SwitchId,
+};
+
+/// How often the core is asked whether it lives; systemd's watchdog is fed only by its answers.
+const BEAT: Duration = Duration::from_secs(2);
+
+/// `linecard run`.
+pub fn run(folder: &Path) -> Exit {
+    let loaded = match load::load(folder, &[]) {
+        Ok(loaded) => loaded,
+        Err(problems) => return wrong(&problems),
+    };
+    if let Err(why) = logs::start(&loaded.settings.log) {
+        eprintln!("linecard: {why}");
+        return Exit::WrongSettings;
+    }
+    // ring is the one provider in the tree; a second install in a process is refused and means the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match start(loaded) {
+        Ok(()) => Exit::Good,
+        Err(why) => {
+            tracing::error!("{why}");
+            eprintln!("linecard: {why}");
+            Exit::Failed
+        }
+    }
+}
+
+fn start(loaded: Loaded) -> Result<(), String> {
+    let back = Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("back")
+        .enable_all()
+        .build()
+        .map_err(|e| format!("cannot start: {e}"))?;
+    let store = Store::open(&loaded.settings.store).map_err(|e| e.to_string())?;
+    if let Some(aside) = store.set_aside() {
+        tracing::error!(file = %aside.display(), "the store was damaged; it was set aside and a new one begun");
+    }
+    back.block_on(supervise(loaded, store, back.handle().clone()))
+}
+
+/// Everything that lives as long as the daemon, on the back runtime's main task.
+async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), String> {
+    let book_settings = loaded.book_settings(true);
+    let Loaded { folder, settings, switches: switch_settings, live: reloadable } = loaded;
+    let grace = Duration::from_millis(settings.shutdown.grace_ms);
+    let (metrics, registry) = Metrics::new();
+    let switches: Vec<SwitchId> = switch_settings.iter().map(|s| s.id().clone()).collect();
+    let (core_ends, mut ends) = wiring::channels(&switches);
+
+    let offers = Arc::new(load::offers(&reloadable.connectors));
+    let connectors = Connectors::new(reloadable.connectors);
+    let customers = Customers::new(Arc::new(connectors.clone()), &settings.customers, back.clone(), ends.cards.clone());
+
+    // Doors open only now: settings are whole and the store is ours.
+    let admin_listener = TcpListener::bind(settings.admin.listen)
+        .await
+        .map_err(|e| format!("cannot listen on {} (admin): {e}", settings.admin.listen))?;
+    let verifier =
+        Arc::new(access::live::verifier(&settings.agents.tokens).map_err(|e| format!("agents.tokens: {e}"))?);
+    let keys = back.spawn(access::live::keep(verifier.clone(), settings.agents.tokens.keys.clone()));
+    let screens = Arc::new(Screens::new(&settings.agents.limits));
+    let doors_stop = CancellationToken::new();
+    let shards = shards::open(shards::Door {
+        settings: Arc::new(settings.agents.clone()),
+        verifier,
+        screens: screens.clone(),
+        heard: ends.heard.clone(),
+        pages: |path| agents::pages::find(path).map(|page| (page.mime, page.body)),
+        back: back.clone(),
+        stop: doors_stop.clone(),
+    })
+    .map_err(|e| e.to_string())?;
+
+    // Open calls of the last run, before the first snapshot.
+    let open = store.open_calls().await.map_err(|e| e.to_string())?;
+    let stats: Vec<Stats> = switch_settings.iter().map(|s| Stats::new(s)).collect();
+    let beats = Arc::new(AtomicU64::new(0));
+
+    // The core, on a thread of its own.
+    let links_stop = CancellationToken::new();
+    let roster = Roster::new(
+        store.fence(),
+        settings.agents.limits.clone(),
+        settings.agents.full_numbers.clone(),
+        switches.clone(),
+    );
+    let core_seed = CoreSeed {
+        ends: core_ends,
+        said: ends.said.clone(),
+        commands: std::mem::take(&mut ends.commands),
+        switch_settings: switch_settings.clone(),
+        stats: stats.clone(),
+        book: Book::new(book_settings.clone()),
+        roster,
+        desk: Desk::new(reloadable.rules.clone(), offers, book_settings.directory.clone()),
+        customers: customers.clone(),
+        directory: book_settings.directory.clone(),
+        switches: switches.clone(),
+        metrics: metrics.clone(),
+        screens: screens.clone(),
+        stop: links_stop.clone(),
+        open,
+    };
+    let core = thread::Builder::new()
+        .name("core".to_owned())
+        .spawn(move || core_seed.live())
+        .map_err(|e| format!("cannot start the core: {e}"))?;
+
+    let mut tasks = JoinSet::new();
+    let clerk_stop = CancellationToken::new();
+    let clerk = back.spawn(records::live::clerk(store.clone(), ends.outputs, ends.kept, clerk_stop.clone()));
+    let outbox_stop = CancellationToken::new();
+    let outbox = back.spawn(records::live::deliver(
+        store.clone(),
+        connectors.clone(),
+        settings.outbox.clone(),
+        outbox_stop.clone(),
+    ));
+    tasks.spawn(searches(customers.clone(), ends.searches, ends.found.clone()));
+
+    let waiting = Arc::new(Mutex::new(switches.iter().map(|s| format!("switch {s}")).collect::<Vec<_>>()));
+    let figures = Arc::new(Page { registry, waiting: waiting.clone() });
+    let admin_stop = CancellationToken::new();
+    tasks.spawn({
+        let stop = admin_stop.clone();
+        async move {
+            if let Err(error) = admin::http::serve(admin_listener, figures, stop.cancelled_owned()).await {
+                tracing::error!(%error, "the admin's HTTP ended");
+            }
+        }
+    });
+    tasks.spawn(heartbeat(ends.control.clone(), waiting.clone(), beats.clone()));
+    tasks.spawn(count(store.clone(), customers.clone(), screens.clone(), stats, metrics.clone()));
+
+    notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("running")]);
+    tracing::info!(switches = switches.len(), agents = %settings.agents.listen, admin = %settings.admin.listen, "linecard is up");
+
+    let mut terminate = signal(SignalKind::terminate()).map_err(|e| e.to_string())?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| e.to_string())?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(|e| e.to_string())?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => reload(&folder, &switch_settings, &connectors, &ends.control, &metrics).await,
+        }
+    }
+
+    notify(&[sd_notify::NotifyState::Stopping, sd_notify::NotifyState::Status("draining")]);
+    tracing::info!(grace_ms = settings.shutdown.grace_ms, "stopping: what is in hand is finished first");
+    let drained = tokio::time::timeout(grace, async {
+        // Nothing more comes in; then the core hands over what it holds, the clerk makes it durable, the outbox settles.
+        links_stop.cancel();
+        doors_stop.cancel();
+        let _ = tokio::task::spawn_blocking(move || shards.join()).await;
+        let _ = ends.control.send(Control::Stop).await;
+        drop(ends.said);
+        let _ = tokio::task::spawn_blocking(move || core.join()).await;
+        let _ = clerk.await;
+        outbox_stop.cancel();
+        let _ = outbox.await;
+    })
+    .await;
+    admin_stop.cancel();
+    tasks.shutdown().await;
+    clerk_stop.cancel();
+    keys.abort();
+    // The last handle waits for the writer: what it has taken is on disk when this returns.
+    drop(store);
+    match drained {
+        Ok(()) => tracing::info!("stopped"),
+        Err(_) => tracing::warn!("the grace is over; what is left goes on at the next start"),
+    }
+    Ok(())
+}
+
+/// What the core thread is made of. All of it may cross to that thread; nothing of it comes back.
+struct CoreSeed {
+    ends: CoreEnds,
+    said: mpsc::Sender<switches::Said>,
+    commands: std::collections::HashMap<SwitchId, mpsc::Receiver<crate::calls::Command>>,
+    switch_settings: Vec<Arc<switches::Settings>>,
+    stats: Vec<Stats>,
+    book: Book,
+    roster: Roster,
+    desk: Desk,
+    customers: Customers,
+    directory: Arc<crate::calls::Directory>,
+    switches: Vec<SwitchId>,
+    metrics: Metrics,
+    screens: Arc<Screens>,
+    stop: CancellationToken,
+    open: Vec<CheckpointRow>,
+}
+
+impl CoreSeed {
+    fn live(self) {
+        let runtime =
+            Builder::new_current_thread().enable_all().build().expect("a thread and a timer are to be had at start");
+        let local = tokio::task::LocalSet::new();
+        local.block_on(&runtime, self.turn());
+    }
+
+    async fn turn(mut self) {
+        let mut links = JoinSet::new();
+        for (settings, stats) in self.switch_settings.iter().zip(&self.stats) {
+            let Some(commands) = self.commands.remove(settings.id()) else { continue };
+            links.spawn_local(switches::live::run(
+                settings.clone(),
+                stats.clone(),
+                self.said.clone(),
+                commands,
+                self.stop.clone(),
+            ));
+        }
+        drop(self.said);
+        let CoreEnds { mut said, mut heard, mut cards, mut kept, mut found, mut control, outputs, searches, commands } =
+            self.ends;
+        let outs = Outs { screens: self.screens, commands, outputs, searches };
+        let rooms = (self.book, self.roster, self.desk);
+        let mut core = Core::new(rooms, self.customers, self.directory, self.switches, self.metrics, outs);
+        core.restore(now(), self.open);
+        loop {
+            let deadline = core.deadline().map(instant);
+            let unsent = core.unsent() > 0;
+            // Switches first: a pop is what everybody waits for. The others are short, and none can starve them for long.
+            tokio::select! {
+                biased;
+                Some(said) = said.recv() => core.said(now(), said),
+                Some(heard) = heard.recv() => core.heard(now(), heard),
+                Some(answered) = cards.recv() => core.answered(now(), answered),
+                Some(answer) = kept.recv() => core.kept(now(), answer),
+                Some((token, list)) = found.recv() => core.found(now(), token, list),
+                order = control.recv() => match order {
+                    Some(Control::Reload { book, rules, offers }) => core.reload(now(), *book, rules, offers),
+                    Some(Control::System { id, up, reason }) => core.system(now(), id, up, reason),
+                    Some(Control::Beat(answer)) => {
+                        let _ = answer.send(core.beat());
+                    }
+                    Some(Control::Stop) | None => break,
+                },
+                () = at(deadline) => core.tick(now()),
+                () = tokio::time::sleep(Duration::from_millis(20)), if unsent => core.flush(),
+            }
+        }
+        // Links have been told to stop; what they said before is still in the channel.
+        while links.join_next().await.is_some() {}
+        while let Ok(last) = said.try_recv() {
+            core.said(now(), last);
+        }
+        core.settle(now(), None);
+        while core.unsent() > 0 {
+            // The clerk drains while we wait; his answers need no hearing any more.
+            while kept.try_recv().is_ok() {}
+            core.flush();
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn at(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Trunks, agents, connectors and rules again, all or nothing. Switches and linecard.yaml need a restart; a change there is said.
+async fn reload(
+    folder: &Path,
+    running: &[Arc<switches::Settings>],
+    connectors: &Connectors,
+    control: &mpsc::Sender<Control>,
+    metrics: &Metrics,
+) {
+    notify(&[
+        sd_notify::NotifyState::Reloading,
+        sd_notify::NotifyState::monotonic_usec_now().unwrap_or(sd_notify::NotifyState::Status("reloading")),
+    ]);
+    let path = folder.to_owned();
+    let loaded = tokio::task::spawn_blocking(move || load::load(&path, &[])).await;
+    let outcome = match loaded {
+        Ok(Ok(loaded)) => {
+            let same =
+                loaded.switches.len() == running.len() && loaded.switches.iter().zip(running).all(|(a, b)| a == b);
+            if !same {
+                tracing::warn!("a switch file changed: that takes a restart; the rest is reloaded");
+            }
+            let mut book = loaded.book_settings(true);
+            if !same {
+                // The book keeps the switches that run.
+                book.switches = load::rules_of(running);
+            }
+            let rules = loaded.live.rules.clone();
+            let offers = Arc::new(load::offers(&loaded.live.connectors));
+            connectors.swap(loaded.live.connectors);
+            let _ = control.send(Control::Reload { book: Box::new(book), rules, offers }).await;
+            tracing::info!("settings were reloaded");
+            "good"
+        }
+        Ok(Err(problems)) => {
+            for problem in &problems {
+                tracing::error!(%problem, "the settings are wrong");
+            }
+            tracing::error!(problems = problems.len(), "nothing was reloaded; what ran goes on");
+            "refused"
+        }
+        Err(error) => {
+            tracing::error!(%error, "the reload ended by itself; what ran goes on");
+            "failed"
+        }
+    };
+    metrics.reloads.get_or_create(&watch::Kind { kind: outcome.to_owned() }).inc();
+    notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("running")]);
+}
+
+async fn searches(
+    customers: Customers,
+    mut asked: mpsc::Receiver<super::core::Search>,
+    found: mpsc::Sender<(agents::Token, Vec<Arc<crate::customers::Candidate>>)>,
+) {
+    while let Some(search) = asked.recv().await {
+        let (customers, found) = (customers.clone(), found.clone());
+        tokio::spawn(async move {
+            let list = customers.search(&search.tenant, search.query.expose()).await;
+            let _ = found.send((search.token, list)).await;
+        });
+    }
+}
+
+/// Asks the core for a sign of life; feeds the watchdog and readiness with the answer.
+async fn heartbeat(control: mpsc::Sender<Control>, waiting: Arc<Mutex<Vec<String>>>, beats: Arc<AtomicU64>) {
+    let every = sd_notify::watchdog_enabled().map_or(BEAT, |limit| (limit / 3).min(BEAT));
+    let mut clock = tokio::time::interval(every);
+    loop {
+        clock.tick().await;
+        let (ask, answer) = oneshot::channel();
+        if control.send(Control::Beat(ask)).await.is_err() {
+            return;
+        }
+        let Ok(list) = answer.await else { return };
+        *waiting.lock().unwrap_or_else(PoisonError::into_inner) = list;
+        beats.fetch_add(1, Ordering::Relaxed);
+        notify(&[sd_notify::NotifyState::Watchdog]);
+    }
+}
+
+/// Rooms' own counters into the figures, once a second.
+async fn count(store: Store, customers: Customers, screens: Arc<Screens>, stats: Vec<Stats>, metrics: Metrics) {
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    loop {
+        clock.tick().await;
+        for (switch, feed, link) in stats.iter().flat_map(Stats::each) {
+            let label = watch::Link { switch: switch.to_string(), feed: super::core::feed_word(feed).to_owned() };
+            metrics.link_events.get_or_create(&label).set(whole(link.events));
+            metrics.link_dropped.get_or_create(&label).set(whole(link.dropped));
+            metrics.link_reconnects.get_or_create(&label).set(whole(link.connects));
+            metrics.link_resyncs.get_or_create(&label).set(whole(link.resyncs));
+        }
+        for (system, outcome, n) in customers.counts() {
+            let label = watch::Lookup { system: system.to_string(), outcome: outcome.to_owned() };
+            metrics.lookups.get_or_create(&label).set(whole(n));
+        }
+        metrics.screens.set(whole(screens.figures.screens.load(Ordering::Relaxed) as u64));
+        if let Ok(figures) = store.stats().await {
+            for state in State::ALL {
+                let n = figures.outbox.iter().find(|(s, _)| *s == state).map_or(0, |(_, n)| *n);
+                metrics.outbox.get_or_create(&watch::State { state: state.as_str().to_owned() }).set(whole(n));
+            }
+            let oldest = figures.oldest_due.map_or(0, |due| now().wall.since(due) / 1000);
+            metrics.outbox_oldest_seconds.set(whole(oldest));
+        }
+    }
+}
+
+struct Page {
+    registry: Registry,
+    waiting: Arc<Mutex<Vec<String>>>,
+}
+
+impl Figures for Page {
+    fn metrics(&self) -> String {
+        watch::render(&self.registry)
+    }
+    fn readiness(&self) -> Readiness {
+        Readiness { waiting_for: self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone() }
+    }
+}
+
+/// Tells systemd, where there is one.
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}

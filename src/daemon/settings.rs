@@ -1,0 +1,89 @@
+//! linecard.yaml: the sum of the rooms' settings.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::logs;
+use crate::{admin, agents, customers, files::Problem, numbers::Plan, records, store};
+
+/// Every key with its default and a sentence: the manual and the behaviour are the same text.
+pub const DEFAULTS: &str = include_str!("../../config/linecard.yaml");
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    #[serde(default)]
+    pub log: logs::Settings,
+    #[serde(default)]
+    pub numbers: Numbers,
+    pub agents: agents::Settings,
+    #[serde(default)]
+    pub admin: admin::Settings,
+    #[serde(default)]
+    pub store: store::Settings,
+    #[serde(default)]
+    pub customers: customers::Settings,
+    #[serde(default)]
+    pub outbox: records::Delivery,
+    /// Values of this site for the variables of connector files, by connector: `redmine: {mobile_field: "3"}`.
+    #[serde(default)]
+    pub connectors: BTreeMap<String, BTreeMap<String, String>>,
+    #[serde(default)]
+    pub shutdown: Shutdown,
+}
+
+/// How numbers in trunks.yaml and in dial requests are read; each switch's file says it for its own calls.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Numbers {
+    /// ISO 3166 alpha-2.
+    pub country: String,
+    /// Area code without the trunk zero, quoted.
+    pub area: Option<String>,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { country: "CN".to_owned(), area: None }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Shutdown {
+    /// How long a stop may take: what was accepted is committed and what is on its way to a business system is settled. The unit's
+    /// `TimeoutStopSec` must be longer.
+    pub grace_ms: u64,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self { grace_ms: 10_000 }
+    }
+}
+
+impl Settings {
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        Plan::new(&self.numbers.country, self.numbers.area.as_deref())
+    }
+
+    /// What a schema cannot see.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Problem> {
+        self.agents
+            .problems()
+            .into_iter()
+            .map(|(key, found, wanted)| Problem {
+                file: "linecard.yaml".to_owned(),
+                line: 0,
+                column: 0,
+                key: format!("agents.{key}"),
+                found: format!("found {found}"),
+                wanted: wanted.to_owned(),
+            })
+            .collect()
+    }
+}

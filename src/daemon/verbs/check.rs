@@ -1,0 +1,102 @@
+//! `check`: everything that is wrong with the settings; with `--probe` what switches and systems say of us.
+
+use super::{Exit, wrong};
+use crate::{
+    connectors::{self, Ask, Connectors, Outcome, Priority},
+    daemon::{
+        cli::Check,
+        load::{self, Loaded},
+    },
+    switches,
+    words::TenantId,
+};
+
+pub fn check(args: &Check) -> Exit {
+    let loaded = match load::load(&args.folder.config, &[]) {
+        Ok(loaded) => loaded,
+        Err(problems) if args.json => {
+            for problem in &problems {
+                println!("{}", serde_json::to_string(problem).unwrap_or_default());
+            }
+            return Exit::WrongSettings;
+        }
+        Err(problems) => return wrong(&problems),
+    };
+    let mut exit = Exit::Good;
+    // What an operator's machine must prove as well: the examples inside the connector files.
+    for system in loaded.live.connectors.iter() {
+        for result in connectors::examples::run(system) {
+            if let Err(why) = &result.result {
+                println!("connectors/{}.yaml: example \"{}\": {why}", system.id, result.name);
+                exit = Exit::WrongSettings;
+            }
+        }
+    }
+    if args.manager_conf {
+        for switch in &loaded.switches {
+            print!("{}", switches::live::conf_lines(switch));
+        }
+        return exit;
+    }
+    if exit == Exit::Good && !args.json {
+        println!(
+            "good: {} switch(es), {} trunk row(s), {} agent(s), {} connector(s)",
+            loaded.switches.len(),
+            loaded.live.trunks.rows().len(),
+            loaded.live.directory.agents().count(),
+            loaded.live.connectors.iter().count()
+        );
+    }
+    if args.probe && probe(loaded) == Exit::Failed {
+        return Exit::Failed;
+    }
+    exit
+}
+
+fn probe(loaded: Loaded) -> Exit {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return super::fail(&format!("cannot start: {error}")),
+    };
+    runtime.block_on(async {
+        let mut exit = Exit::Good;
+        for switch in &loaded.switches {
+            for told in switches::live::probe(switch).await {
+                match told {
+                    Ok(line) => println!("switch {}: {line}", switch.id()),
+                    Err(why) => {
+                        println!("switch {}: {why}", switch.id());
+                        exit = Exit::Failed;
+                    }
+                }
+            }
+        }
+        let connectors = Connectors::new(loaded.live.connectors);
+        for system in connectors.systems() {
+            if !connectors.offers(&system, "check") {
+                println!("connector {system}: its file has no check operation, so nothing was asked");
+                continue;
+            }
+            let ask = Ask {
+                tenant: TenantId::default(),
+                system: system.clone(),
+                operation: "check".to_owned(),
+                inputs: serde_json::Map::new(),
+                deadline: std::time::Duration::from_secs(30),
+                priority: Priority::Background,
+            };
+            match connectors.run(ask).await {
+                Outcome::Ok(who) => println!("connector {system}: {who}"),
+                other => {
+                    println!(
+                        "connector {system}: {}: {}",
+                        other.word(),
+                        other.reason().unwrap_or("no reason was given")
+                    );
+                    exit = Exit::Failed;
+                }
+            }
+        }
+        exit
+    })
+}

@@ -1,0 +1,136 @@
+//! `records` and `outbox`: what was written, what waits. They open the store's file beside a running daemon.
+
+use serde_json::Value;
+
+use super::{Exit, fail, settings_of};
+use crate::{
+    daemon::cli::{Outbox, Records, StoreFile},
+    records::list::{self, EffectLine},
+    store::{EffectFilter, Reader, RecordFilter, State, StoreError},
+    words::CallId,
+};
+
+pub fn records(verb: Records) -> Exit {
+    match verb {
+        Records::List { store, limit } => with(&store, |reader| {
+            let filter = RecordFilter { limit: limit as usize, ..RecordFilter::default() };
+            let rows = list::records_list(reader, &filter, store.full)?;
+            if !store.json {
+                println!(
+                    "{:<26} {:<24} {:<9} {:<15} {:>7}  {:<10} agents",
+                    "call", "started", "direction", "outcome", "talk", "queue"
+                );
+            }
+            for row in &rows {
+                if store.json { println!("{row}") } else { println!("{}", record(row)) }
+            }
+            Ok(())
+        }),
+        Records::Show { call, store } => {
+            let Ok(call) = call.parse::<CallId>() else {
+                return fail("this is no call id: 26 letters and digits, from `linecard records list`");
+            };
+            with(&store, |reader| {
+                let row = list::records_show(reader, call, store.full)?;
+                if store.json {
+                    println!("{row}");
+                    return Ok(());
+                }
+                println!("{}", serde_json::to_string_pretty(&row).unwrap_or_default());
+                let of_call = EffectFilter { call: Some(call), states: State::ALL.to_vec(), ..EffectFilter::default() };
+                for effect in list::outbox_list(reader, &of_call)? {
+                    println!("{}", line(&effect));
+                }
+                Ok(())
+            })
+        }
+    }
+}
+
+pub fn outbox(verb: Outbox) -> Exit {
+    let now = crate::live::now().wall;
+    match verb {
+        Outbox::List { store, all } => with(&store, |reader| {
+            let states = if all { State::ALL.to_vec() } else { Vec::new() };
+            let mut rows =
+                list::outbox_list(reader, &EffectFilter { states, limit: 100_000, ..EffectFilter::default() })?;
+            rows.reverse();
+            for row in &rows {
+                print(row, store.json);
+            }
+            if rows.is_empty() && !store.json {
+                println!("nothing waits");
+            }
+            Ok(())
+        }),
+        Outbox::Show { key, store } => with(&store, |reader| {
+            let row = list::outbox_show(reader, &key, store.full)?;
+            if store.json {
+                print(&row, true);
+            } else {
+                println!("{}", serde_json::to_string_pretty(&row).unwrap_or_default());
+            }
+            Ok(())
+        }),
+        Outbox::Retry { key, store } => with(&store, |reader| {
+            let key = reader.effect(&key)?.key;
+            print(&list::outbox_retry(reader, &key, now)?, store.json);
+            Ok(())
+        }),
+        Outbox::Drop { key, why, store } => with(&store, |reader| {
+            let key = reader.effect(&key)?.key;
+            print(&list::outbox_drop(reader, &key, &why, now)?, store.json);
+            Ok(())
+        }),
+    }
+}
+
+fn with(store: &StoreFile, work: impl FnOnce(&Reader) -> Result<(), StoreError>) -> Exit {
+    let settings = match settings_of(&store.folder) {
+        Ok(settings) => settings,
+        Err(exit) => return exit,
+    };
+    match Reader::open(&settings.store).and_then(|reader| work(&reader)) {
+        Ok(()) => Exit::Good,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+/// One record on a line for people.
+fn record(row: &Value) -> String {
+    let text = |key: &str| row[key].as_str().unwrap_or("-").to_owned();
+    let agents: Vec<&str> = row["agents"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let talk =
+        row["talk_ms"].as_u64().map_or_else(|| "-".to_owned(), |ms| format!("{}:{:02}", ms / 60_000, ms / 1000 % 60));
+    format!(
+        "{:<26} {:<24} {:<9} {:<15} {talk:>7}  {:<10} {}",
+        text("call"),
+        text("started_at"),
+        text("direction"),
+        text("outcome"),
+        text("queue"),
+        agents.join(",")
+    )
+}
+
+fn print(row: &EffectLine, json: bool) {
+    if json {
+        println!("{}", serde_json::to_string(row).unwrap_or_default());
+    } else {
+        println!("{}", line(row));
+    }
+}
+
+fn line(row: &EffectLine) -> String {
+    format!(
+        "{}  {:<9} {:<14} {:<20} call {}  tried {}  due {}  {}",
+        row.key.get(..12).unwrap_or(&row.key),
+        row.state.as_str(),
+        row.system.as_str(),
+        row.step,
+        row.call,
+        row.attempts,
+        row.due_at,
+        row.reason.as_deref().unwrap_or("")
+    )
+}

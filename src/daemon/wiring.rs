@@ -1,0 +1,114 @@
+//! Every channel of the process. Beside each: who fills it, who drains it, and what happens when it is full. This page is the best picture
+//! of what runs beside what.
+
+use std::collections::HashMap;
+
+use tokio::sync::mpsc;
+
+use super::core::Search;
+use crate::{
+    agents::{Heard, Token},
+    calls::{self, Command},
+    customers::{Answered, Candidate},
+    records::{self, live::Answer as Kept},
+    switches::Said,
+    words::SwitchId,
+};
+use std::sync::Arc;
+
+/// What the core is told from outside the flow of calls.
+pub enum Control {
+    Reload {
+        book: Box<calls::book::Settings>,
+        rules: Arc<records::Rules>,
+        offers: Arc<records::Offers>,
+    },
+    System {
+        id: String,
+        up: bool,
+        reason: Option<String>,
+    },
+    /// Say whether you are there: the answer feeds the watchdog.
+    Beat(tokio::sync::oneshot::Sender<Vec<String>>),
+    /// Take nothing more from switches and agents, hand over what is in hand, and end.
+    Stop,
+}
+
+/// Batches of events. Filled by each switch link after one read of its socket, drained by the core. A batch is what up to 64 KiB of
+/// bytes said; 256 of them are a second of the heaviest load measured (3,500 events/s in batches of about 15). Full: the link does not
+/// wait; it drops, counts, and takes a snapshot when there is room.
+pub const SAID: usize = 256;
+/// What screens did. Filled by the shards, drained by the core. Full: the shard closes the screen with 1013, and it comes back.
+pub const HEARD: usize = 8_192;
+/// Cards that became richer. Filled by lookups on the back runtime, drained by the core. Full: the lookup's task waits; calls do not.
+pub const CARDS: usize = 4_096;
+/// Batches to be made durable. Filled by the core, drained by the clerk. Full: they wait in the core, in order.
+pub const OUTPUTS: usize = 4_096;
+/// What became durable. Filled by the clerk, drained by the core. Full: the clerk waits, and batches gather into larger commits.
+pub const KEPT: usize = 4_096;
+/// Dials. Filled by the core, drained by the switch's link. Full: the agent is told that the switch is unavailable.
+pub const COMMANDS: usize = 64;
+/// Customer searches and their answers, between the core and a task on the back runtime. Full: an empty answer.
+pub const SEARCHES: usize = 256;
+/// Reload, stop, beats. Filled by the supervisor, drained by the core. Full: the supervisor waits.
+pub const CONTROL: usize = 16;
+
+/// The core's ends.
+pub struct CoreEnds {
+    pub said: mpsc::Receiver<Said>,
+    pub heard: mpsc::Receiver<Heard>,
+    pub cards: mpsc::Receiver<Answered>,
+    pub kept: mpsc::Receiver<Kept>,
+    pub found: mpsc::Receiver<(Token, Vec<Arc<Candidate>>)>,
+    pub control: mpsc::Receiver<Control>,
+    pub outputs: mpsc::Sender<records::Output>,
+    pub searches: mpsc::Sender<Search>,
+    pub commands: HashMap<SwitchId, mpsc::Sender<Command>>,
+}
+
+/// Everybody else's.
+pub struct OtherEnds {
+    pub said: mpsc::Sender<Said>,
+    pub heard: mpsc::Sender<Heard>,
+    pub cards: mpsc::Sender<Answered>,
+    pub kept: mpsc::Sender<Kept>,
+    pub found: mpsc::Sender<(Token, Vec<Arc<Candidate>>)>,
+    pub control: mpsc::Sender<Control>,
+    pub outputs: mpsc::Receiver<records::Output>,
+    pub searches: mpsc::Receiver<Search>,
+    pub commands: HashMap<SwitchId, mpsc::Receiver<Command>>,
+}
+
+/// Makes all of them.
+#[must_use]
+pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
+    let (said_in, said) = mpsc::channel(SAID);
+    let (heard_in, heard) = mpsc::channel(HEARD);
+    let (cards_in, cards) = mpsc::channel(CARDS);
+    let (kept_in, kept) = mpsc::channel(KEPT);
+    let (found_in, found) = mpsc::channel(SEARCHES);
+    let (control_in, control) = mpsc::channel(CONTROL);
+    let (outputs, outputs_out) = mpsc::channel(OUTPUTS);
+    let (searches, searches_out) = mpsc::channel(SEARCHES);
+    let (commands, commands_out): (HashMap<_, _>, HashMap<_, _>) = switches
+        .iter()
+        .map(|id| {
+            let (sender, receiver) = mpsc::channel(COMMANDS);
+            ((id.clone(), sender), (id.clone(), receiver))
+        })
+        .unzip();
+    (
+        CoreEnds { said, heard, cards, kept, found, control, outputs, searches, commands },
+        OtherEnds {
+            said: said_in,
+            heard: heard_in,
+            cards: cards_in,
+            kept: kept_in,
+            found: found_in,
+            control: control_in,
+            outputs: outputs_out,
+            searches: searches_out,
+            commands: commands_out,
+        },
+    )
+}
