@@ -1,6 +1,24 @@
-//! The agents' WebSocket: what is written down is what is sent.
+//! The agents' WebSocket: what is written down is what is sent. Real shards and sockets on loopback, the real roster, and a
+//! schema check of every frame that a client here receives.
 
-use linecard::agents::protocol;
+mod desk;
+
+use std::{sync::Arc, time::Duration};
+
+use desk::{Desk, Screen, closed, offer, status_of, token};
+use linecard::{
+    agents::{Ask, Limits, LinkState, protocol},
+    calls::record::Reference,
+    calls::{
+        What,
+        change::{Role, Withdrawal},
+        command::{Command, Failure},
+        face::AgentLeg,
+    },
+    customers::{Answer, Block, BlockState, Candidate, Card},
+    records::Said,
+    words::CallId,
+};
 
 /// `docs/protocol/schemas` is made from the Rust types. After a change of them: `UPDATE_SCHEMAS=1 cargo test schemas`.
 #[test]
@@ -43,4 +61,330 @@ fn asyncapi_names_every_frame() {
     let operations = page["operations"].as_object().unwrap();
     let referred: usize = operations.values().map(|o| o["messages"].as_array().unwrap().len()).sum();
     assert_eq!(referred, kinds.len());
+}
+
+const CALL: CallId = CallId(ulid::Ulid(7));
+
+fn candidate(id: &str) -> Arc<Candidate> {
+    Arc::new(Candidate {
+        id: id.into(),
+        link: Reference { system: "erp".into(), kind: "customer".into(), id: id.into() },
+        name: Some("Zhang Wei".into()),
+        reason: Some("mobile".into()),
+        url: None,
+        facts: Some(Arc::new(serde_json::json!({"tier":"gold"}))),
+    })
+}
+
+fn card(answer: Answer) -> Arc<Card> {
+    let body = serde_json::value::RawValue::from_string(r#"{"balance":"1286.00"}"#.into()).unwrap();
+    Arc::new(Card {
+        answer,
+        blocks: vec![Block {
+            system: "erp".into(),
+            kind: "finance".into(),
+            title: Some("Balance".into()),
+            state: BlockState::Fresh,
+            asked_at: None,
+            reason: None,
+            body: Some(body.into()),
+        }],
+    })
+}
+
+#[tokio::test]
+async fn who_gets_in() {
+    let desk = Desk::open(|settings| settings.limits.authenticate_ms = 300).await;
+    // The origin is exact: a table of those that are not it.
+    for origin in [
+        "http://desk.example.org",
+        "https://desk.example.org:443",
+        "https://desk.example.org.",
+        "https://desk.example.org/",
+        "https://DESK.example.org",
+        "https://evil.desk.example.org",
+        "https://desk.example.org.evil.example",
+        "null",
+        "",
+        "*",
+        "https://desk.example.org,https://evil.example",
+        "https://desk.example.org https://evil.example",
+        "file://",
+    ] {
+        assert_eq!(status_of(desk.connect("/v1/agent", Some(origin), "linecard.v1").await), 403, "{origin}");
+    }
+    assert_eq!(status_of(desk.connect("/v1/agent", None, "linecard.v1").await), 403);
+    let query = format!("/v1/agent?token={}", token("1001", 60));
+    assert_eq!(status_of(desk.connect(&query, Some(desk::ORIGIN), "linecard.v1").await), 400);
+    assert_eq!(status_of(desk.connect("/v1/agent", Some(desk::ORIGIN), "other.v1").await), 400);
+    assert_eq!(status_of(desk.connect("/v1/other", Some(desk::ORIGIN), "linecard.v1").await), 404);
+    // Both ways to show a token.
+    let mut by_frame = desk.screen("1001").await;
+    assert_eq!(by_frame.next().await["type"], "welcome");
+    let protocols = format!("linecard.v1, bearer.{}", token("1002", 60));
+    let mut by_protocol = Screen::over(desk.connect("/v1/agent", Some(desk::ORIGIN), &protocols).await);
+    let welcome = by_protocol.next().await;
+    assert_eq!((&welcome["type"], &welcome["agent"]["id"]), (&"welcome".into(), &"1002".into()));
+    assert_eq!((&welcome["agent"]["name"], &welcome["epoch"]), (&"Wang Fang".into(), &3.into()));
+    // Tokens that are none.
+    for bad in ["", "junk", &token("1001", -1), &token("1001", 60).replace('.', "!")] {
+        let mut screen = Screen::over(desk.connect("/v1/agent", Some(desk::ORIGIN), "linecard.v1").await);
+        screen.say(serde_json::json!({"type":"authenticate","token":bad})).await;
+        assert_eq!(closed(screen).await, 4401);
+    }
+    let mut hasty = Screen::over(desk.connect("/v1/agent", Some(desk::ORIGIN), "linecard.v1").await);
+    hasty.say(serde_json::json!({"type":"resume"})).await;
+    assert_eq!(closed(hasty).await, 4401);
+    let silent = Screen::over(desk.connect("/v1/agent", Some(desk::ORIGIN), "linecard.v1").await);
+    assert_eq!(closed(silent).await, 4408);
+    // A fresh token keeps one in; another agent's does not become one.
+    by_frame.say(serde_json::json!({"type":"authenticate","token":token("1001", 600),"id":"a"})).await;
+    assert_eq!(by_frame.next().await["type"], "done");
+    by_frame.say(serde_json::json!({"type":"authenticate","token":token("1002", 600),"id":"b"})).await;
+    assert_eq!(by_frame.next().await["code"], "unauthenticated");
+    // Going away is said.
+    desk.stop.cancel();
+    assert_eq!(closed(by_frame).await, 1001);
+}
+
+#[tokio::test]
+async fn the_page_is_served_with_a_strict_policy() {
+    let desk = Desk::open(|_| {}).await;
+    let page = desk.get("/").await;
+    assert!(page.starts_with("HTTP/1.1 200 OK") && page.ends_with("<!doctype html>"), "{page}");
+    assert!(page.contains("Content-Security-Policy: default-src 'none'"));
+    assert!(desk.get("/../etc/passwd").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn a_call_from_ring_to_wrap_up() {
+    let mut desk = Desk::open(|_| {}).await;
+    let mut screen = desk.screen("1001").await;
+    screen.begin().await;
+    let offer = offer("1001", 1, Role::Inbound);
+    desk.change(CALL, What::Appeared, &[]).await;
+    desk.change(CALL, What::Offered(offer.clone()), &[(&offer, AgentLeg::Ringing)]).await;
+    let pop = screen.next().await;
+    assert_eq!((&pop["type"], &pop["seq"], &pop["role"]), (&"pop".into(), &1.into(), &"inbound".into()));
+    assert_eq!(pop["number"]["display"], "13800138000");
+    assert_eq!((&pop["title"], &pop["queue"]["label"]), (&"After-sales".into(), &"Support".into()));
+    assert_eq!(pop["card"]["answer"]["state"], "pending");
+    assert_eq!(screen.next().await["state"], "busy");
+    // Found, then several.
+    desk.roster(|roster, now| roster.card(now, CALL, &card(Answer::Ambiguous(vec![candidate("1"), candidate("2")]))))
+        .await;
+    let updated = screen.next().await;
+    assert_eq!((&updated["type"], &updated["pop"]), (&"pop.updated".into(), &pop["pop"]));
+    assert_eq!(updated["card"]["blocks"][0]["body"]["balance"], "1286.00");
+    assert_eq!(updated["actions"][0], "candidate.choose");
+    screen.say(serde_json::json!({"type":"candidate.choose","id":"r1","call":CALL,"candidate":"3"})).await;
+    assert_eq!(screen.next().await["code"], "unknown-candidate");
+    screen.say(serde_json::json!({"type":"candidate.choose","id":"r2","call":CALL,"candidate":"2"})).await;
+    assert_eq!(screen.next().await["chosen"], "2");
+    let Ask::Choose { candidate: Some(chosen), .. } = desk.asked().await else { panic!("nothing chosen") };
+    assert_eq!(chosen.id, "2");
+    let Ask::Record(command, durable) = desk.asked().await else { panic!("nothing recorded") };
+    assert!(matches!(command.said, Said::Customer { candidate: Some(_) }));
+    // `done` only after it is durable: a ping sent meanwhile is answered first.
+    screen.say(serde_json::json!({"type":"ping","id":"p"})).await;
+    assert_eq!(screen.next().await["id"], "p");
+    desk.roster(move |roster, now| roster.committed(now, durable, true)).await;
+    let done = screen.next().await;
+    assert_eq!((&done["type"], &done["id"]), (&"done".into(), &"r2".into()));
+    // The same id again: the same answer, nothing asked twice.
+    screen.say(serde_json::json!({"type":"candidate.choose","id":"r2","call":CALL,"candidate":"1"})).await;
+    assert_eq!(screen.next().await, done);
+    // Talk, end, wrap up.
+    desk.change(CALL, What::Established(offer.clone()), &[(&offer, AgentLeg::Talking)]).await;
+    assert_eq!(screen.next().await["leg"], "talking");
+    desk.change(CALL, What::Cleared { offer: offer.clone() }, &[]).await;
+    let over = screen.next().await;
+    assert!(over["leg"].is_null() && over["wrapup"]["until"].is_string(), "{over}");
+    assert_eq!(screen.next().await["state"], "working-after-call");
+    desk.change(CALL, What::Ended, &[]).await;
+    assert_eq!(screen.next().await["state"], "ended");
+    screen.say(serde_json::json!({"type":"wrapup.submit","id":"r3","call":CALL,"disposition":["billing","refund"],"notes":"wrong bill","ticket":true})).await;
+    let Ask::Record(command, durable) = desk.asked().await else { panic!("nothing recorded") };
+    let Said::WrapUp { disposition, ticket: true, .. } = command.said else { panic!("no wrap-up") };
+    assert_eq!(disposition, ["billing", "refund"]);
+    desk.roster(move |roster, now| roster.committed(now, durable, true)).await;
+    assert_eq!(screen.next().await["id"], "r3");
+    let gone = screen.next().await;
+    assert!(gone["type"] == "call.changed" && gone["wrapup"].is_null() && gone["leg"].is_null(), "{gone}");
+    assert_eq!(screen.next().await["state"], "ready");
+    // What could not be written down is not done.
+    screen.say(serde_json::json!({"type":"notes.set","id":"r4","call":CALL,"text":"late"})).await;
+    let Ask::Record(_, durable) = desk.asked().await else { panic!("nothing recorded") };
+    desk.roster(move |roster, now| roster.committed(now, durable, false)).await;
+    assert_eq!(screen.next().await["code"], "unavailable");
+}
+
+#[tokio::test]
+async fn dial_is_done_when_the_agents_leg_exists() {
+    let mut desk = Desk::open(|_| {}).await;
+    let mut screen = desk.screen("1001").await;
+    screen.begin().await;
+    screen.say(serde_json::json!({"type":"dial","id":"d1","number":"138 0013 8000"})).await;
+    let Ask::Dial(Command::Dial(dial)) = desk.asked().await else { panic!("no dial") };
+    assert_eq!((dial.number.expose().as_str(), dial.device.as_str()), ("13800138000", "PJSIP/1001"));
+    screen.say(serde_json::json!({"type":"dial","id":"d2","number":"13800138000"})).await;
+    assert_eq!(screen.next().await["code"], "dial-pending");
+    desk.change(CALL, What::Appeared, &[]).await;
+    desk.change(CALL, What::Launched { request: dial.request.clone() }, &[]).await;
+    let done = screen.next().await;
+    assert_eq!((&done["id"], &done["call"]), (&"d1".into(), &CALL.to_string().into()));
+    screen.say(serde_json::json!({"type":"dial","id":"d3","number":"13800138000"})).await;
+    let Ask::Dial(Command::Dial(dial)) = desk.asked().await else { panic!("no dial") };
+    desk.roster(move |roster, now| roster.dialled(now, &dial.request, Err(Failure::NotRegistered))).await;
+    assert_eq!(screen.next().await["code"], "not-registered");
+    screen.say(serde_json::json!({"type":"dial","id":"d4","number":"138\r\nAction: Logoff"})).await;
+    assert_eq!(screen.next().await["code"], "unknown-target");
+    // Another agent's handle is nobody's.
+    let offer = offer("1002", 1, Role::Inbound);
+    desk.change(CALL, What::Offered(offer.clone()), &[(&offer, AgentLeg::Ringing)]).await;
+    screen.say(serde_json::json!({"type":"dial","id":"d5","handle":format!("customer@{CALL}")})).await;
+    assert_eq!(screen.next().await["code"], "unknown-target");
+    screen.say(serde_json::json!({"type":"notes.set","id":"n","call":CALL,"text":"x"})).await;
+    assert_eq!(screen.next().await["code"], "unknown-call");
+}
+
+#[tokio::test]
+async fn who_comes_back_gets_what_was_missed() {
+    let mut desk = Desk::open(|_| {}).await;
+    let mut screen = desk.screen("1001").await;
+    screen.begin().await;
+    let first = offer("1001", 1, Role::Inbound);
+    desk.change(CALL, What::Offered(first.clone()), &[(&first, AgentLeg::Ringing)]).await;
+    let pop = screen.next().await;
+    screen.next().await;
+    drop(screen);
+    desk.detached().await;
+    let withdrawn = What::Withdrawn { offer: first, reason: Withdrawal::AnsweredElsewhere };
+    desk.change(CALL, withdrawn, &[]).await;
+    let second = offer("1001", 2, Role::Inbound);
+    desk.change(CALL, What::Offered(second.clone()), &[(&second, AgentLeg::Ringing)]).await;
+    let mut back = desk.screen("1001").await;
+    assert_eq!(back.next().await["type"], "welcome");
+    back.say(serde_json::json!({"type":"resume","epoch":3,"seq":pop["seq"]})).await;
+    assert_eq!(back.next().await["type"], "resumed");
+    let (taken, again) = (back.next().await, back.next().await);
+    assert_eq!((&taken["type"], &taken["reason"]), (&"pop.withdrawn".into(), &"answered-elsewhere".into()));
+    assert_eq!((&again["type"], &again["seq"]), (&"pop".into(), &3.into()));
+    assert_ne!(again["pop"], pop["pop"]);
+    // Another epoch, or a seq from the future: everything, with what was shown marked.
+    for stale in [
+        serde_json::json!({"type":"resume","epoch":2,"seq":3}),
+        serde_json::json!({"type":"resume","epoch":3,"seq":99}),
+    ] {
+        back.say(stale).await;
+        let snapshot = back.next().await;
+        assert_eq!((&snapshot["type"], &snapshot["seq"]), (&"snapshot".into(), &3.into()));
+        assert_eq!(
+            (&snapshot["calls"][0]["pop"]["pop"], &snapshot["calls"][0]["shown"]),
+            (&again["pop"], &true.into())
+        );
+    }
+}
+
+#[tokio::test]
+async fn one_of_two_screens_gets_the_pops() {
+    let desk = Desk::open(|_| {}).await;
+    let mut first = desk.screen("1001").await;
+    first.begin().await;
+    let mut second = desk.screen("1001").await;
+    second.begin().await;
+    let changed = first.next().await;
+    assert_eq!(
+        (&changed["type"], &changed["active"], &changed["screens"]),
+        (&"agent.changed".into(), &false.into(), &2.into())
+    );
+    let offer = offer("1001", 1, Role::Inbound);
+    desk.change(CALL, What::Offered(offer.clone()), &[(&offer, AgentLeg::Ringing)]).await;
+    assert_eq!(second.next().await["type"], "pop");
+    // The other hears of the state and of no call, and may take over.
+    assert_eq!(first.next().await["state"], "busy");
+    first.say(serde_json::json!({"type":"screen.activate","id":"s"})).await;
+    let snapshot = first.next().await;
+    assert_eq!((&snapshot["calls"][0]["shown"], &snapshot["agent"]["active"]), (&true.into(), &true.into()));
+    assert_eq!(first.next().await["id"], "s");
+    assert_eq!(second.next().await["state"], "busy");
+    assert_eq!(second.next().await["active"], false);
+    // When the active one goes, the other gets everything.
+    drop(first);
+    assert_eq!(second.next().await["calls"][0]["pop"]["call"], CALL.to_string());
+    // A link that went is told to all.
+    let away = LinkState {
+        kind: protocol::LinkKind::Switch,
+        id: "pbx1".into(),
+        up: false,
+        reason: Some("connection refused".into()),
+    };
+    desk.roster(move |roster, now| roster.link(now, away)).await;
+    let mut link = second.next().await;
+    while link["type"] == "agent.changed" {
+        link = second.next().await;
+    }
+    assert_eq!((&link["type"], &link["up"]), (&"link.changed".into(), &false.into()));
+}
+
+#[tokio::test]
+async fn junk_is_answered_and_disturbs_nothing() {
+    let desk = Desk::open(|_| {}).await;
+    let mut screen = desk.screen("1001").await;
+    screen.begin().await;
+    for (text, code) in [
+        ("", "bad-frame"),
+        ("{", "bad-frame"),
+        ("[]", "bad-frame"),
+        (r#"{"type":"dance","id":"1"}"#, "unknown-type"),
+        (r#"{"type":"notes.set","id":"2"}"#, "bad-request"),
+    ] {
+        screen.say_text(text).await;
+        assert_eq!(screen.next().await["code"], code, "{text}");
+    }
+    screen.say_binary(b"\0\xff").await;
+    assert_eq!(screen.next().await["code"], "bad-frame");
+    screen.say_text(&" ".repeat(70_000)).await;
+    assert_eq!(closed(screen).await, 1009);
+    assert_eq!(desk.figures().bad_frames.load(std::sync::atomic::Ordering::Relaxed), 6);
+}
+
+#[tokio::test]
+async fn a_slow_screen_is_closed_and_delays_nobody() {
+    let limits = Limits { send_buffer_bytes: 4096, queued_frames: 8, ..Limits::default() };
+    let desk = Desk::open(|settings| settings.limits = limits).await;
+    let mut slow = desk.screen("1001").await;
+    slow.begin().await;
+    let mut quick = desk.screen("1002").await;
+    quick.begin().await;
+    // The slow one reads nothing from here on, until the kernel's buffers and its mailbox are full of pops.
+    let mut ordinal = 0;
+    while desk.figures().closed_slow.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+        ordinal += 1;
+        assert!(ordinal < 20_000, "never found to be slow");
+        let (a, b) = (offer("1001", ordinal, Role::Inbound), offer("1002", ordinal, Role::Inbound));
+        let call = CallId(ulid::Ulid(u128::from(ordinal)));
+        desk.change(call, What::Offered(a.clone()), &[(&a, AgentLeg::Ringing)]).await;
+        desk.change(call, What::Offered(b.clone()), &[(&b, AgentLeg::Ringing)]).await;
+        let pop = quick.next_of("pop").await;
+        assert_eq!(pop["call"], call.to_string(), "the quick one missed a pop");
+    }
+    assert_eq!(closed(slow).await, 1013);
+    assert!(!quick.is_closed());
+}
+
+#[tokio::test]
+async fn five_hundred_come_at_once() {
+    let desk = Arc::new(Desk::open(|_| {}).await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..500 {
+        let desk = desk.clone();
+        tasks.spawn(async move {
+            let mut screen = desk.screen("1001").await;
+            assert_eq!(screen.next().await["type"], "welcome");
+            screen
+        });
+    }
+    let screens = tokio::time::timeout(Duration::from_secs(60), tasks.join_all()).await.expect("in time");
+    assert_eq!(desk.figures().screens.load(std::sync::atomic::Ordering::Relaxed), screens.len());
 }

@@ -309,6 +309,10 @@ impl Roster {
                 let body = frames::resumed(&key.1, stream.condition(), active, count, &self.links);
                 self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &body)));
                 self.out.extend(missed.into_iter().map(|frame| deliver(screen, None, frame)));
+                // What was missed holds the pops that nobody was there to see.
+                if !stream.pops().is_empty() {
+                    stream.busy().pops.iter_mut().for_each(|pop| pop.shown = true);
+                }
             }
             None => self.snapshot(now, &key, screen, directory),
         }

@@ -366,7 +366,8 @@ fn digits(text: &str) -> Option<String> {
             _ => return None,
         }
     }
-    (2..=22).contains(&number.len()).then_some(number)
+    // `+` and nothing, or the two zeros alone, is no number.
+    ((2..=22).contains(&number.len()) && number != "00").then_some(number)
 }
 
 #[cfg(test)]

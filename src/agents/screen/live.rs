@@ -238,3 +238,32 @@ const MOST_BAD: u32 = 100;
 
 /// A slow reader may still take what the kernel holds for it.
 const LAST_WORDS: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each of 140,000 screens costs this; a careless local across an await shows here first. It was 1264 bytes when this was
+    /// written: the socket (344) counts twice, as argument and as local.
+    #[tokio::test]
+    async fn the_steady_task_is_small() {
+        let (socket, _other) = tokio::io::duplex(64);
+        let ws = WebSocketStream::from_raw_socket(socket, tokio_tungstenite::tungstenite::protocol::Role::Server, None)
+            .await;
+        let screens = Arc::new(Screens::new(&super::super::Limits::default()));
+        let mailbox = screens.open(ScreenId(1), crate::words::Wall(0));
+        let (heard, _hears) = mpsc::channel(1);
+        let verifier = Arc::new(Verifier::new("desk", "linecard", crate::access::Keys::default()));
+        let around = Arc::new(Around { screens, verifier, heard, back: Handle::current() });
+        let who = Arc::new(Who {
+            tenant: "default".into(),
+            agent: "1001".into(),
+            roles: [].into(),
+            teams: [].into(),
+            device: None,
+            expires: crate::words::Wall(0),
+        });
+        let size = size_of_val(&steady(ws, around, ScreenId(1), who, mailbox));
+        assert!(size <= 1280, "{size} bytes");
+    }
+}

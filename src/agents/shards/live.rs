@@ -190,37 +190,29 @@ async fn shard(number: u64, listener: StdListener, door: Arc<Inside>) {
 async fn serve(shard: Arc<Shard>, socket: TcpStream) {
     shard.handshakes.fetch_add(1, Ordering::Relaxed);
     prepare(&socket, &shard.door.settings.limits);
-    let accepted = match &shard.door.tls {
-        None => Box::pin(greet(&shard, socket)).await.map(Greeted::Plain),
+    match &shard.door.tls {
+        None => attend(&shard, socket).await,
         Some(tls) => {
             let wait = Duration::from_millis(shard.door.settings.limits.authenticate_ms);
-            let secured = Box::pin(tokio::time::timeout(wait, tls.accept(socket))).await;
-            match secured {
-                Ok(Ok(socket)) => Box::pin(greet(&shard, socket)).await.map(|g| Greeted::Tls(Box::new(g))),
-                _ => None,
+            if let Ok(Ok(socket)) = Box::pin(tokio::time::timeout(wait, tls.accept(socket))).await {
+                attend(&shard, socket).await;
             }
         }
-    };
+    }
     shard.handshakes.fetch_sub(1, Ordering::Relaxed);
-    // A task of its own, so that this one's frame goes.
-    match accepted {
-        None => {}
-        Some(Greeted::Plain((ws, screen, who, mailbox))) => {
-            shard.tasks.spawn(steady(ws, shard.door.around.clone(), screen, who, mailbox));
-        }
-        Some(Greeted::Tls(greeted)) => {
-            let (ws, screen, who, mailbox) = *greeted;
-            shard.tasks.spawn(steady(ws, shard.door.around.clone(), screen, who, mailbox));
-        }
+}
+
+/// Greets, and gives the steady phase a task of its own, so that this one's frame goes.
+async fn attend<S>(shard: &Shard, socket: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    if let Some((ws, screen, who, mailbox)) = Box::pin(greet(shard, socket)).await {
+        shard.tasks.spawn(steady(ws, shard.door.around.clone(), screen, who, mailbox));
     }
 }
 
 type Accepted<S> = (WebSocketStream<S>, ScreenId, Arc<Who>, Arc<Mailbox>);
-
-enum Greeted {
-    Plain(Accepted<TcpStream>),
-    Tls(Box<Accepted<tokio_rustls::server::TlsStream<TcpStream>>>),
-}
 
 /// Head, upgrade, token: all within one deadline.
 async fn greet<S>(shard: &Shard, mut socket: S) -> Option<Accepted<S>>
