@@ -1,5 +1,7 @@
 //! The expressions and templates of rules.yaml: minijinja with fuel, strict about nothing that a call may lack.
 
+use std::collections::BTreeMap;
+
 use minijinja::{Environment, UndefinedBehavior, syntax::SyntaxConfig, value::ValueKind};
 use serde_json::Value;
 
@@ -86,7 +88,10 @@ fn plain(value: &Value) -> minijinja::Value {
         },
         Value::String(text) => text.as_str().into(),
         Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().into(),
-        Value::Object(map) => map.iter().map(|(name, value)| (name.clone(), plain(value))).collect(),
+        // Through a map of its own: minijinja collects an iterator of pairs into a list of pairs.
+        Value::Object(map) => {
+            map.iter().map(|(name, value)| (name.clone(), plain(value))).collect::<BTreeMap<_, _>>().into()
+        }
     }
 }
 
@@ -129,5 +134,23 @@ fn told(error: &minijinja::Error) -> String {
     match (error.kind(), error.detail()) {
         (minijinja::ErrorKind::SyntaxError, Some(detail)) => format!("syntax error: {detail}"),
         (kind, _) => kind.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_template_sees_into_the_record_and_what_is_not_there_is_nothing() {
+        let context = json!({"record": {"outcome": "abandoned", "customer": {"e164": "+8613800138000"}}, "line": null});
+        assert_eq!(leaf("{{ record.outcome }}", &context), Ok(json!("abandoned")));
+        assert_eq!(leaf("{{ record.customer }}", &context), Ok(json!({"e164": "+8613800138000"})));
+        let text =
+            "{% if line %}{{ line }}: {% endif %}{{ record.outcome }} {{ customer.name or record.customer.e164 }}";
+        assert_eq!(leaf(text, &context), Ok(json!("abandoned +8613800138000")));
+        assert_eq!(value("ticket", &context), Ok(Value::Null));
     }
 }
