@@ -37,18 +37,23 @@ impl Stage {
         fs::create_dir_all(&logs).map_err(|e| format!("{}: {e}", logs.display()))?;
         let home = env::var("ASTERISK_HOME").map_or_else(|_| root.join(".cache/asterisk"), PathBuf::from);
         let redmine = redmine::Redmine::from_env()?;
-        let asterisk = switch::Asterisk::start(&home, &logs)?;
-        let mut stage = Self { asterisk, phones: phones::Phones::new(&logs)?, redmine, sites: Vec::new() };
+        let protocol = screen::Protocol::read()?;
+        let (mut sites, mut lines) = (Vec::new(), Vec::new());
         if !drivers_only {
-            let protocol = screen::Protocol::read()?;
             for feed in [Feed::Ami, Feed::Ari, Feed::Both] {
-                let mut site = Site::new(feed, &logs, &stage.redmine, &protocol)?;
+                let site = Site::new(feed, &logs, &redmine, &protocol)?;
                 site.say(&["check"])?;
-                site.start(&[])?;
-                stage.sites.push(site);
+                if feed == Feed::Both {
+                    lines = site.switch_lines()?;
+                }
+                sites.push(site);
             }
         }
-        Ok(stage)
+        let asterisk = switch::Asterisk::start(&home, &logs, &lines)?;
+        for site in &mut sites {
+            site.start(&[])?;
+        }
+        Ok(Self { asterisk, phones: phones::Phones::new(&logs)?, redmine, sites })
     }
 }
 

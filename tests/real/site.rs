@@ -89,10 +89,12 @@ impl Site {
              keys: {{hs256: {{file: {folder}/tokens.key}}}}\nadmin: {{listen: 127.0.0.1:{admin}}}\nstore: {{path: {folder}/linecard.db}}\n"
             ),
         )?;
+        // The third daemon comes as the user that `check --manager-conf` asks the administrator for.
+        let user = if feed == Feed::Both { id } else { "linecard" };
         let ami =
-            format!("  ami: {{host: 127.0.0.1, port: 5038, user: linecard, secret: {{file: {folder}/ami.secret}}}}\n");
+            format!("  ami: {{host: 127.0.0.1, port: 5038, user: {user}, secret: {{file: {folder}/ami.secret}}}}\n");
         let ari = format!(
-            "  ari: {{url: \"http://127.0.0.1:8088\", app: {id}, user: linecard, secret: {{file: {folder}/ari.secret}}}}\n"
+            "  ari: {{url: \"http://127.0.0.1:8088\", app: {id}, user: {user}, secret: {{file: {folder}/ari.secret}}}}\n"
         );
         put(
             "switches/asterisk.yaml",
@@ -141,6 +143,27 @@ impl Site {
         let rules = shipped("rules.yaml")?;
         put("rules.yaml", &rules.replace("wait_for_wrapup_ms: 60000", "wait_for_wrapup_ms: 3000"))?;
         Ok(site)
+    }
+
+    /// What `check --manager-conf` tells the administrator to write at the switch, with the blanks filled in: file, text.
+    pub fn switch_lines(&self) -> Result<Vec<(String, String)>, String> {
+        let said = self.say(&["check", "--manager-conf"])?;
+        let mut files: Vec<(String, String)> = Vec::new();
+        for line in said.lines() {
+            if let Some(name) = ["manager.conf", "ari.conf"].iter().find(|name| line.starts_with(&format!("; {name}")))
+            {
+                files.push(((*name).to_owned(), String::new()));
+            }
+            let Some((name, text)) = files.last_mut() else { continue };
+            let secret = if name == "manager.conf" { "linecard-ami" } else { "linecard-ari" };
+            text.push_str(
+                &line
+                    .replace("(the password that linecard's settings point at)", secret)
+                    .replace("(the address of linecard's machine)", "127.0.0.1"),
+            );
+            text.push('\n');
+        }
+        if files.len() == 2 { Ok(files) } else { Err(format!("no lines for manager.conf and ari.conf in: {said}")) }
     }
 
     /// Starts the daemon, waits until it says READY to whoever started it, and opens every agent's screen (again at `places`).

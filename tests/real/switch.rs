@@ -16,8 +16,8 @@ pub struct Asterisk {
 }
 
 impl Asterisk {
-    /// Starts it with a clean state and waits until it is fully booted.
-    pub fn start(home: &Path, logs: &Path) -> Result<Self, String> {
+    /// Starts it with a clean state and waits until it is fully booted. `more` is added to our configuration: file, text.
+    pub fn start(home: &Path, logs: &Path, more: &[(String, String)]) -> Result<Self, String> {
         let root = home.join("root");
         if !root.join(".version").exists() {
             return Err(format!("no Asterisk in {}: tests/servers/asterisk/setup.sh makes it", home.display()));
@@ -26,6 +26,14 @@ impl Asterisk {
             let folder = root.join(folder);
             fs::remove_dir_all(&folder).ok();
             fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
+        }
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servers/asterisk/etc");
+        for file in fs::read_dir(&ours).map_err(|e| format!("{}: {e}", ours.display()))?.flatten() {
+            let mut text = fs::read_to_string(file.path()).map_err(|e| e.to_string())?;
+            for (_, added) in more.iter().filter(|(name, _)| file.file_name() == name.as_str()) {
+                text.push_str(&format!("\n{added}\n"));
+            }
+            fs::write(root.join("etc/asterisk").join(file.file_name()), text).map_err(|e| e.to_string())?;
         }
         let out = fs::File::create(logs.join("asterisk.out")).map_err(|e| format!("{}: {e}", logs.display()))?;
         let err = out.try_clone().map_err(|e| e.to_string())?;
