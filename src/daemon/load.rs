@@ -199,6 +199,11 @@ fn each<T: DeserializeOwned + JsonSchema>(
     all
 }
 
+/// Names and texts of the connector files that can be read.
+pub(super) fn connector_texts(folder: &Path) -> Vec<(String, String)> {
+    texts(folder, "connectors", &mut Vec::new())
+}
+
 /// A file that may be absent.
 fn text(folder: &Path, name: &str, problems: &mut Vec<Problem>) -> Option<String> {
     match fs::read_to_string(folder.join(name)) {

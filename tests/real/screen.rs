@@ -142,8 +142,11 @@ impl Screen {
             let Some(left) = at_most.checked_sub(start.elapsed()).filter(|_| heard.closed.is_none()) else {
                 let last: Vec<_> =
                     heard.frames.iter().skip(mark).map(|f| f["type"].as_str().unwrap_or("?").to_owned()).collect();
+                let pop =
+                    heard.frames.iter().skip(mark).rfind(|f| f["type"].as_str().is_some_and(|t| t.starts_with("pop")));
+                let last = format!("{last:?}; the last pop: {}", pop.map(Value::to_string).unwrap_or_default());
                 let closed = heard.closed.clone().map(|why| format!("; closed: {why}")).unwrap_or_default();
-                return Err(format!("screen {} never saw {what}; since then came {last:?}{closed}", self.agent));
+                return Err(format!("screen {} never saw {what}; since then came {last}{closed}", self.agent));
             };
             heard = self.heard.1.wait_timeout(heard, left).map_err(|_| "the reader died")?.0;
         }

@@ -43,6 +43,8 @@ pub struct Site {
     pub feed: Feed,
     pub folder: PathBuf,
     port: u16,
+    /// For the connector, by the environment.
+    key: String,
     daemon: Option<Child>,
     protocol: Arc<Protocol>,
     /// In the order of [`AGENTS`]; empty while the daemon is down.
@@ -69,6 +71,7 @@ impl Site {
             feed,
             folder,
             port,
+            key: redmine.fact("KEY").to_owned(),
             daemon: None,
             protocol: protocol.clone(),
             screens: Vec::new(),
@@ -76,17 +79,32 @@ impl Site {
         };
         let put = |name: &str, text: &str| fs::write(site.folder.join(name), text).map_err(|e| format!("{name}: {e}"));
         put("tokens.key", "a key for the stories only, long enough for HS256\n")?;
-        put("redmine.key", redmine.fact("KEY"))?;
         put("ami.secret", "linecard-ami")?;
         put("ari.secret", "linecard-ari")?;
         let folder = site.folder.display();
         let admin = port + 100;
+        let mut values = format!("connectors:\n  redmine:\n    url: \"{}\"\n", redmine.fact("URL"));
+        for (ours, theirs) in [
+            ("cf_code", "CF_CODE"),
+            ("cf_mobile", "CF_MOBILE"),
+            ("cf_landline", "CF_PHONE"),
+            ("cf_company", "CF_COMPANY"),
+            ("cf_tier", "CF_TIER"),
+            ("cf_points", "CF_POINTS"),
+            ("cf_credit", "CF_CREDIT"),
+            ("cf_balance", "CF_BALANCE"),
+            ("cf_call", "CF_CALLID"),
+            ("cf_amount", "CF_AMOUNT"),
+            ("tracker_ticket", "TRACKER_TICKET"),
+        ] {
+            values.push_str(&format!("    {ours}: \"{}\"\n", redmine.fact(theirs)));
+        }
         put(
             "linecard.yaml",
             &format!(
                 "log: {{level: debug}}\nnumbers: {{country: CN, area: \"21\"}}\nagents:\n  listen: 127.0.0.1:{port}\n  \
              origins: [\"http://127.0.0.1:{port}\"]\n  allow_no_origin: true\n  tokens:\n    issuer: linecard-check\n    \
-             keys: {{hs256: {{file: {folder}/tokens.key}}}}\nadmin: {{listen: 127.0.0.1:{admin}}}\nstore: {{path: {folder}/linecard.db}}\n"
+             keys: {{hs256: {{file: {folder}/tokens.key}}}}\nadmin: {{listen: 127.0.0.1:{admin}}}\nstore: {{path: {folder}/linecard.db}}\n{values}"
             ),
         )?;
         // The third daemon comes as the user that `check --manager-conf` asks the administrator for.
@@ -109,36 +127,8 @@ impl Site {
         for name in ["agents.yaml", "trunks.yaml"] {
             put(name, &shipped(name)?)?;
         }
-        // The connector as it is shipped, with this Redmine's address, key and field ids.
-        let mut connector = shipped("connectors/redmine.yaml")?;
-        let key = format!("key: {{secret: {{file: {folder}/redmine.key}}}}");
-        for (from, to) in [("http://127.0.0.1:3000", redmine.fact("URL")), ("key: {secret: {env: REDMINE_KEY}}", &key)]
-        {
-            if !connector.contains(from) {
-                return Err(format!("config/connectors/redmine.yaml no longer says `{from}`"));
-            }
-            connector = connector.replace(from, to);
-        }
-        for (ours, theirs) in [
-            ("cf_code", "CF_CODE"),
-            ("cf_mobile", "CF_MOBILE"),
-            ("cf_landline", "CF_PHONE"),
-            ("cf_company", "CF_COMPANY"),
-            ("cf_tier", "CF_TIER"),
-            ("cf_points", "CF_POINTS"),
-            ("cf_credit", "CF_CREDIT"),
-            ("cf_balance", "CF_BALANCE"),
-            ("cf_call", "CF_CALLID"),
-            ("cf_amount", "CF_AMOUNT"),
-            ("tracker_ticket", "TRACKER_TICKET"),
-        ] {
-            let (before, after) = connector
-                .split_once(&format!("\n  {ours}: {{text: \""))
-                .ok_or(format!("redmine.yaml has no variable {ours}"))?;
-            let rest = after.split_once('"').map_or(after, |(_, rest)| rest);
-            connector = format!("{before}\n  {ours}: {{text: \"{}\"{rest}", redmine.fact(theirs));
-        }
-        put("connectors/redmine.yaml", &connector)?;
+        // The connector as it is shipped; this Redmine's address, field ids and key are the site's own.
+        put("connectors/redmine.yaml", &shipped("connectors/redmine.yaml")?)?;
         // The rules as they are shipped; a story's agent wraps up at once or never.
         let rules = shipped("rules.yaml")?;
         put("rules.yaml", &rules.replace("wait_for_wrapup_ms: 60000", "wait_for_wrapup_ms: 3000"))?;
@@ -179,6 +169,7 @@ impl Site {
             .args(["--pdeathsig", "KILL", env!("CARGO_BIN_EXE_linecard"), "run", "--config"])
             .arg(&self.folder)
             .env("NOTIFY_SOCKET", &path)
+            .env("REDMINE_KEY", &self.key)
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(log)
@@ -237,7 +228,12 @@ impl Site {
 
     /// A verb of the command line with this site's settings; what it prints.
     pub fn say(&self, words: &[&str]) -> Result<String, String> {
-        let out = Command::new(env!("CARGO_BIN_EXE_linecard")).args(words).arg("--config").arg(&self.folder).output();
+        let out = Command::new(env!("CARGO_BIN_EXE_linecard"))
+            .args(words)
+            .arg("--config")
+            .arg(&self.folder)
+            .env("REDMINE_KEY", &self.key)
+            .output();
         let out = out.map_err(|e| e.to_string())?;
         if !out.status.success() {
             let told = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
