@@ -25,7 +25,7 @@ use crate::{
 
 use super::{
     Command, Said,
-    papers::{Chosen, Noted, Paper, Wrapped, json_text, word},
+    papers::{Chosen, Noted, Paper, Wrapped, customer_of, json_text, word},
     rules::{Known, Offers, Rules},
 };
 
@@ -61,7 +61,7 @@ pub struct OpenCall {
 /// Ended calls stay in memory for a while, because most wrap-ups come in the first minutes; 20,000 are 40 s of 500 calls a second and
 /// about 100 MB at the very most. After that the store is asked.
 const KEEP_MS: u64 = 600_000;
-const KEEP: usize = 20_000;
+const KEEP: usize = if cfg!(test) { 500 } else { 20_000 };
 /// Outputs that the clerk has not taken: above the first, checkpoints are left out, above the second, words of agents are refused. The
 /// records of ended calls are never dropped.
 const CROWDED: usize = 2_000;
@@ -622,7 +622,7 @@ impl Entry {
             }
         }
         // The customer that an earlier run found stands in the effects it made; without it they would be withdrawn.
-        if let Some(customer) = history.effects.iter().rev().find_map(|row| super::papers::customer_of(row))
+        if let Some(customer) = history.effects.iter().rev().find_map(customer_of)
             && self.link.is_none()
         {
             self.link = Some(customer);

@@ -1,1 +1,186 @@
+use serde_json::json;
 
+use super::super::rules::tests::{DEFAULT, candidate, offers, record};
+use super::*;
+
+fn desk() -> Desk {
+    Desk::new(Arc::new(Rules::read("rules.yaml", DEFAULT).unwrap()), Arc::new(offers()), Arc::default())
+}
+fn at(ms: i64) -> Now {
+    Now { wall: Wall(1_795_347_900_000 + ms), mono: Mono(1_000 * ms.unsigned_abs()) }
+}
+fn call() -> CallId {
+    "01JD0000000000000000000001".parse().unwrap()
+}
+fn change(what: What) -> Change {
+    Change { call: call(), at: at(0), what }
+}
+fn said(said: Said) -> Command {
+    Command { tenant: "default".into(), call: call(), agent: "1001".into(), said }
+}
+fn notes(text: &str) -> Command {
+    said(Said::Notes { text: text.into() })
+}
+fn found() -> Card {
+    Card { answer: Answer::Found(Arc::new(candidate())), blocks: Vec::new() }
+}
+fn submits(desk: &mut Desk) -> Vec<(Batch, Vec<Token>)> {
+    let mut all = Vec::new();
+    while let Some(output) = desk.output() {
+        match output {
+            Output::Submit { batch, tokens } => all.push((*batch, tokens)),
+            other => panic!("{other:?}"),
+        }
+    }
+    all
+}
+fn stored(batch: &Batch) -> Record {
+    serde_json::from_str(batch.records[0].body.expose()).unwrap()
+}
+
+#[test]
+fn a_call_is_checkpointed_noted_and_written_in_one_batch_at_its_end() {
+    let mut desk = desk();
+    desk.change(at(0), &change(What::Appeared), None, Some(record(json!({"outcome": null, "ended_at": null}))), None);
+    let first = submits(&mut desk);
+    assert_eq!((first.len(), first[0].0.checkpoints.len()), (1, 1));
+    desk.card(at(1), call(), &found());
+    desk.card(at(1), call(), &found());
+    assert_eq!(submits(&mut desk).len(), 1, "the same card again costs nothing");
+    desk.command(at(2), notes("calls again"), 7);
+    let noted = submits(&mut desk);
+    assert_eq!((noted[0].0.notes.len(), noted[0].1.as_slice()), (1, &[7][..]));
+
+    desk.change(at(3), &change(What::Ended), None, Some(record(json!({}))), None);
+    let end = submits(&mut desk);
+    assert_eq!(end.len(), 1);
+    let batch = &end[0].0;
+    assert_eq!((batch.records.len(), batch.closed.len(), batch.effects[0].puts.len()), (1, 1, 1));
+    let written = stored(batch);
+    assert_eq!(written.customer.unwrap().links[0].id, "1");
+    assert_eq!(written.wrapups[0].notes, Some("calls again".into()));
+
+    let wrapup = Said::WrapUp { disposition: vec!["billing".to_owned()], notes: None, ticket: true };
+    desk.command(at(4), said(wrapup), 8);
+    let late = submits(&mut desk);
+    assert_eq!(late[0].1, [8]);
+    assert_eq!(stored(&late[0].0).revision, 2);
+    let steps: Vec<&str> = late[0].0.effects[0].puts.iter().map(|put| put.row.step.as_str()).collect();
+    assert_eq!(steps, ["call-note", "follow-up"]);
+    assert_eq!(late[0].0.effects[0].puts[0].row.due_at, at(4).wall, "it waits no longer");
+    assert_eq!(late[0].0.effects[0].puts[0].row.key, batch.effects[0].puts[0].row.key);
+
+    desk.change(at(5), &change(What::Amended), None, Some(record(json!({"revision": 2, "talk_ms": 5}))), None);
+    let amended = stored(&submits(&mut desk)[0].0);
+    assert_eq!((amended.revision, amended.wrapups.len()), (3, 1));
+}
+
+#[test]
+fn after_a_restart_what_was_said_is_asked_back_before_the_end_is_written() {
+    let mut old = desk();
+    old.change(at(0), &change(What::Appeared), None, Some(record(json!({"outcome": null, "ended_at": null}))), None);
+    old.card(at(1), call(), &found());
+    old.command(at(2), notes("before the restart"), 1);
+    let batches = submits(&mut old);
+    let row = batches[1].0.checkpoints[0].clone();
+    let note = batches[2].0.notes[0].clone();
+
+    let mut new = desk();
+    let open = new.restore(vec![row.clone()]);
+    assert_eq!((open.len(), open[0].switch.as_str()), (1, "pbx1"));
+    assert_eq!(new.unseen(&"pbx1".into()), [call()]);
+    let Some(Output::Load(key)) = new.output() else { panic!("it asks what the agents said") };
+    new.change(at(9), &change(What::Ended), None, Some(record(json!({}))), None);
+    assert!(new.output().is_none(), "the end waits");
+    let history = History { checkpoint: Some(row), notes: vec![note], ..History::default() };
+    new.loaded(at(9), &key, Ok(history));
+    let end = submits(&mut new);
+    let written = stored(&end[0].0);
+    assert_eq!(written.wrapups[0].notes, Some("before the restart".into()));
+    assert_eq!(written.customer.unwrap().links.len(), 1, "the customer is known from the checkpoint");
+    assert_eq!(new.unseen(&"pbx1".into()), []);
+}
+
+#[test]
+fn a_restored_call_that_its_switch_forgot_ends_as_lost() {
+    let mut old = desk();
+    let up = json!({"ended_at": null, "answered_at": "2026-11-22T11:44:30.000Z"});
+    old.change(at(0), &change(What::Appeared), None, Some(record(up)), None);
+    let row = submits(&mut old)[0].0.checkpoints[0].clone();
+    let mut new = desk();
+    new.restore(vec![row.clone()]);
+    let Some(Output::Load(key)) = new.output() else { panic!() };
+    new.loaded(at(8), &key, Ok(History { checkpoint: Some(row), ..History::default() }));
+    new.lost(at(9), call());
+    let end = submits(&mut new);
+    let written = stored(&end[0].0);
+    assert_eq!((written.end, written.quality), (End::Lost, Quality::Estimated));
+    assert_eq!(written.ended_at, written.answered_at);
+    assert_eq!(end[0].0.closed.len(), 1);
+}
+
+#[test]
+fn words_for_a_call_long_gone_wait_for_the_store_and_for_no_call_are_refused() {
+    let mut desk = desk();
+    desk.command(at(0), notes("late"), 1);
+    let Some(Output::Load(key)) = desk.output() else { panic!() };
+    let row = RecordRow {
+        tenant: "default".into(),
+        call: call(),
+        revision: 4,
+        schema: 1,
+        started_at: None,
+        ended_at: None,
+        direction: None,
+        outcome: None,
+        queue: None,
+        body: json_text(&record(json!({}))),
+    };
+    desk.loaded(at(1), &key, Ok(History { record: Some(row), ..History::default() }));
+    let written = submits(&mut desk);
+    assert_eq!((stored(&written[0].0).revision, written[0].1.as_slice()), (5, &[1][..]));
+
+    let mut desk = self::desk();
+    desk.command(at(0), notes("x"), 2);
+    desk.output();
+    desk.loaded(at(1), &key, Ok(History::default()));
+    assert!(matches!(desk.output(), Some(Output::Refused { token: 2, .. })));
+    assert_eq!(desk.counts(), (0, 0));
+    // Another tenant's call is no call.
+    desk.change(at(0), &change(What::Appeared), None, Some(record(json!({}))), None);
+    desk.output();
+    desk.command(at(2), Command { tenant: "other".into(), ..notes("x") }, 3);
+    assert!(matches!(desk.output(), Some(Output::Refused { token: 3, .. })));
+}
+
+#[test]
+fn what_was_said_of_a_consultation_is_said_of_the_call_it_became_part_of() {
+    let mut desk = desk();
+    let into: CallId = "01JD0000000000000000000002".parse().unwrap();
+    let other = record(json!({"call": into.to_string(), "ended_at": null}));
+    desk.change(at(0), &change(What::Appeared), None, Some(record(json!({"ended_at": null}))), None);
+    desk.change(at(0), &Change { call: into, ..change(What::Appeared) }, None, Some(other.clone()), None);
+    desk.command(at(1), notes("colleague asks"), 1);
+    submits(&mut desk);
+    desk.change(at(2), &change(What::Absorbed { into }), None, None, None);
+    let moved = submits(&mut desk);
+    assert_eq!(moved[0].0.closed[0].call, call());
+    assert_eq!(moved[1].0.notes[0].call, into);
+    desk.command(at(3), notes("late word"), 2);
+    assert_eq!(submits(&mut desk)[0].0.notes[0].call, into);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let mut desk = desk();
+    for n in 0..(KEEP + 500) {
+        let id = CallId(ulid::Ulid::from_parts(1, n as u128));
+        let record = record(json!({"call": id.to_string()}));
+        desk.change(at(0), &Change { call: id, ..change(What::Appeared) }, None, Some(record.clone()), None);
+        desk.change(at(0), &Change { call: id, ..change(What::Ended) }, None, Some(record), None);
+        while desk.output().is_some() {}
+    }
+    assert!(desk.counts().0 <= KEEP + 1, "{:?}", desk.counts());
+    desk.command(at(i64::try_from(KEEP_MS).unwrap() + 1), notes("x"), 1);
+    assert_eq!(desk.counts().0, 1, "only the one that is asked back");
+}

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     connectors::{Ask, Connectors, Idempotency, Outcome, Priority},
     live::{dice, now},
-    store::{Batch, Claim, EffectRow, History, Next, Settled, Store, StoreError},
+    store::{Batch, CallKey, Claim, EffectRow, History, Next, Settled, Store, StoreError},
     words::{SystemId, TenantId},
 };
 
@@ -26,6 +26,8 @@ use super::{
 };
 
 /// What the clerk brings back to the desk's thread.
+// A history is large and rare, the others small and at once consumed: a box would only move the bytes.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug)]
 pub enum Answer {
     /// What this request said is durable: `done`.
@@ -33,7 +35,7 @@ pub enum Answer {
     /// It is not durable now: `failed`. The batch itself is still tried until there is room; saying the same again is harmless.
     Failed(Token, StoreError),
     /// For [`super::Desk::loaded`].
-    Loaded(crate::store::CallKey, Result<History, StoreError>),
+    Loaded(CallKey, Result<History, StoreError>),
 }
 
 /// Carries the desk's outputs to the store in their order, several at a time, and the answers back. A full disk is waited out: the batch

@@ -378,4 +378,4 @@ fn json_text(map: Map<String, Value>) -> Private<String> {
 
 #[cfg(test)]
 #[path = "rules_tests.rs"]
-mod tests;
+pub(in crate::records) mod tests;

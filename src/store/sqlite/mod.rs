@@ -5,16 +5,14 @@
 //! number (10,000); when it is full, `submit` waits for room, and its caller's own bounded channel fills.
 
 mod outbox;
+mod queue;
 mod read;
 mod reader;
 mod schema;
 mod write;
 mod writer;
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, mpsc},
-};
+use std::{path::PathBuf, sync::Arc};
 
 use tokio::sync::{Notify, Semaphore, oneshot};
 
@@ -23,6 +21,7 @@ use super::{
     rows::{Batch, CallKey, CheckpointRow, Claim, EffectRow, History, Settled, Stats},
 };
 
+use queue::Queue;
 pub use reader::Reader;
 use writer::{Job, Sent, Writer};
 
@@ -37,7 +36,7 @@ pub struct Store {
 }
 
 struct Inner {
-    jobs: Option<mpsc::Sender<Sent>>,
+    jobs: Arc<Queue>,
     room: Arc<Semaphore>,
     fence: u64,
     path: PathBuf,
@@ -65,10 +64,9 @@ impl Store {
             other => other?,
         };
         let fence = schema::take_fence(&conn, &path)?;
-        // Not in wiring: it is the inside of this store, as its file is. Bounded by the permits of `room`, which weigh bytes: a
-        // channel's own bound would count batches.
-        #[allow(clippy::disallowed_methods)]
-        let (jobs, inbox) = mpsc::channel();
+        // Not in wiring: it is the inside of this store, as its file is. Bounded by the permits of `room`, which weigh bytes.
+        let jobs = Arc::new(Queue::default());
+        let inbox = jobs.clone();
         let effects = Arc::new(Notify::new());
         let writer = Writer::new(settings, conn, lock, fence, effects.clone());
         let writer = std::thread::Builder::new()
@@ -76,7 +74,7 @@ impl Store {
             .spawn(move || writer.run(&inbox))
             .map_err(|e| schema::disk(&path, &e.to_string()))?;
         let room = Arc::new(Semaphore::new(ROOM));
-        let inner = Inner { jobs: Some(jobs), room, fence, path, set_aside, effects, writer: Some(writer) };
+        let inner = Inner { jobs, room, fence, path, set_aside, effects, writer: Some(writer) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -159,8 +157,9 @@ impl Store {
         let units = u32::try_from((weight / UNIT + 1).min(ROOM)).unwrap_or(1);
         let room = self.inner.room.clone().acquire_many_owned(units).await.map_err(|_| StoreError::Closed)?;
         let (answer, answered) = oneshot::channel();
-        let jobs = self.inner.jobs.as_ref().ok_or(StoreError::Closed)?;
-        jobs.send(Sent { job: job(answer), room }).map_err(|_| StoreError::Closed)?;
+        if !self.inner.jobs.push(Sent { job: job(answer), room }) {
+            return Err(StoreError::Closed);
+        }
         answered.await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -171,15 +170,15 @@ impl Inner {
     async fn limit_pages(&self, pages: Option<u32>) {
         let room = self.room.clone().acquire_owned().await.unwrap();
         let (answer, answered) = oneshot::channel();
-        self.jobs.as_ref().unwrap().send(Sent { job: Job::LimitPages(pages, answer), room }).unwrap();
+        assert!(self.jobs.push(Sent { job: Job::LimitPages(pages, answer), room }));
         answered.await.unwrap().unwrap();
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // The writer ends when the channel is empty and closed; waiting for it is the sync of a clean shutdown.
-        self.jobs = None;
+        // The writer ends when the queue is empty and closed; waiting for it is the sync of a clean shutdown.
+        self.jobs.close();
         if let Some(writer) = self.writer.take() {
             let _ = writer.join();
         }

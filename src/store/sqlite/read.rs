@@ -159,7 +159,7 @@ pub(super) fn effects(conn: &Connection, filter: &EffectFilter) -> Result<Vec<Ef
 
 /// By key or the beginning of one; several if it begins several.
 pub(super) fn effects_by_key(conn: &Connection, key: &str) -> Result<Vec<EffectRow>> {
-    conn.prepare_cached(&format!("SELECT {EFFECT} FROM effects WHERE substr(key, 1, length(?1)) = ?1 LIMIT 2"))?
+    conn.prepare_cached(&format!("SELECT {EFFECT} FROM effects WHERE key >= ?1 AND key < ?1 || 'g' LIMIT 2"))?
         .query_map([key], effect)?
         .collect()
 }

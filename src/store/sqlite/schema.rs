@@ -22,7 +22,7 @@ const MIGRATIONS: &[&str] = &["
         tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
         owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
         started_at INTEGER, ended_at INTEGER, direction TEXT, outcome TEXT, queue TEXT, body TEXT NOT NULL,
-        PRIMARY KEY (tenant, key));
+        PRIMARY KEY (key, tenant));
     CREATE INDEX records_ended ON records (ended_at);
     CREATE TABLE open_calls (
         tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
@@ -43,7 +43,7 @@ const MIGRATIONS: &[&str] = &["
         digest TEXT NOT NULL, state TEXT NOT NULL, born_at INTEGER NOT NULL, attempts INTEGER NOT NULL,
         unsure INTEGER NOT NULL, reason TEXT, result TEXT,
         rules_hash TEXT NOT NULL, connector_hash TEXT NOT NULL, updated_at INTEGER NOT NULL,
-        PRIMARY KEY (tenant, key));
+        PRIMARY KEY (key, tenant));
     CREATE INDEX effects_open ON effects (system, due_at) WHERE state IN ('waiting', 'claimed', 'later');
     CREATE INDEX effects_person ON effects (state) WHERE state IN ('dead', 'person');
     CREATE INDEX effects_call ON effects (tenant, call, place);

@@ -326,7 +326,7 @@ async fn a_person_retries_and_drops_beside_the_running_daemon() {
     store.settle(vec![settled(&claimed[0], person), settled(&claimed[1], dead)]).await.unwrap();
     assert_eq!(desk.effects(&EffectFilter::default()).unwrap().len(), 2);
 
-    let again = desk.retry(&claimed[0].key[..12], "cli", Wall(4_000)).unwrap();
+    let again = desk.retry(claimed[0].key.get(..12).unwrap(), "cli", Wall(4_000)).unwrap();
     assert_eq!((again.state, again.unsure, again.attempts), (State::Waiting, false, 0));
     desk.drop(&claimed[1].key, "sent by hand", "cli", Wall(4_000)).unwrap();
     let now = store.claim(claim_at(4_000)).await.unwrap();
@@ -434,6 +434,32 @@ async fn records_are_listed_newest_first_and_audit_is_kept() {
     assert_eq!(listed.iter().map(|row| row.call).collect::<Vec<_>>(), [call(2), call(1)]);
     assert_eq!(desk_count(&desk, "audit"), 1);
     assert!(matches!(desk.record(call(77)), Err(StoreError::Missing { .. })));
+}
+
+/// A full outbox stays quick only if each question of the hot path has an index: an earlier shape scanned every effect ever made.
+#[tokio::test]
+async fn the_outbox_never_scans_what_is_done() {
+    let folder = Folder::new();
+    drop(Store::open(&folder.settings()).unwrap());
+    let conn = schema::open_beside(&folder.settings().path).unwrap();
+    let plan = |sql: &str| {
+        let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let lines: Vec<String> = plan.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+        lines.join("; ")
+    };
+    for (sql, index) in [
+        (
+            "SELECT key FROM effects WHERE system = 'a' AND state IN ('waiting', 'claimed', 'later') AND (
+                 (state IN ('waiting', 'later') AND due_at <= 2) OR (state = 'claimed' AND lease <= 2)) ORDER BY due_at",
+            "effects_open",
+        ),
+        ("UPDATE effects SET lease = NULL WHERE key = 'a' AND state = 'claimed' AND fence = 2", "sqlite_autoindex_effects_1"),
+        ("SELECT key FROM effects WHERE tenant = 'a' AND call = 'b' AND state IN ('waiting', 'later')", "effects_call"),
+        ("SELECT body FROM records WHERE key = 'a'", "sqlite_autoindex_records_1"),
+    ] {
+        let plan = plan(sql);
+        assert!(plan.contains(index) && !plan.contains("SCAN"), "{sql}: {plan}");
+    }
 }
 
 /// Not a test of right or wrong: run it by name with `--release -- --ignored --nocapture` for the figure.

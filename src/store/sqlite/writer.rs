@@ -5,10 +5,9 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rusqlite::Connection;
@@ -19,7 +18,7 @@ use crate::store::{
     rows::{Batch, CallKey, CheckpointRow, Claim, EffectRow, History, Settled, Stats},
 };
 
-use super::{outbox, read, schema, write};
+use super::{outbox, queue::Queue, read, schema, write};
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -80,17 +79,12 @@ impl Writer {
         }
     }
 
-    pub(super) fn run(mut self, inbox: &mpsc::Receiver<Sent>) {
+    pub(super) fn run(mut self, inbox: &Queue) {
         let checkpointer = Checkpointer::start(&self.path, self.commits.clone());
-        while let Ok(first) = inbox.recv() {
-            let until = Instant::now() + self.window;
-            let mut group = vec![first];
-            while group.len() < self.most {
-                let left = until.saturating_duration_since(Instant::now());
-                match inbox.recv_timeout(left) {
-                    Ok(next) => group.push(next),
-                    Err(_) => break,
-                }
+        loop {
+            let group = inbox.gather(self.most, self.window);
+            if group.is_empty() {
+                break;
             }
             self.group(group);
         }
@@ -233,18 +227,19 @@ fn hold<T: 'static>(answer: Answer<T>, done: Result<T, StoreError>) -> Held {
 
 /// Folds the log into the file on a connection of its own, so that no commit has to.
 struct Checkpointer {
-    stop: Option<mpsc::SyncSender<()>>,
+    stop: Arc<AtomicBool>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Checkpointer {
     fn start(path: &Path, commits: Arc<AtomicU64>) -> Self {
         let path = path.to_owned();
-        // Not in wiring: nothing goes through it; its end tells the thread to leave.
-        let (stop, stopped) = mpsc::sync_channel::<()>(1);
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
         let thread = std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
             let mut seen = 0;
-            while stopped.recv_timeout(Duration::from_secs(1)) == Err(mpsc::RecvTimeoutError::Timeout) {
+            while !stopped.load(Ordering::Acquire) {
+                std::thread::park_timeout(Duration::from_secs(1));
                 let now = commits.load(Ordering::Relaxed);
                 if now != seen {
                     seen = now;
@@ -252,14 +247,15 @@ impl Checkpointer {
                 }
             }
         });
-        Self { stop: Some(stop), thread: thread.ok() }
+        Self { stop, thread: thread.ok() }
     }
 }
 
 impl Drop for Checkpointer {
     fn drop(&mut self) {
-        self.stop = None;
+        self.stop.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
             let _ = thread.join();
         }
     }
