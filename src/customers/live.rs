@@ -217,16 +217,13 @@ impl Inner {
                 if session.known.contains_key(&wanted.key) || session.asked.contains(&wanted.key) {
                     continue;
                 }
-                match self.peek(&wanted.key, at) {
-                    Some(known) => {
-                        let fresh = known.fresh;
-                        session.known.insert(wanted.key.clone(), known);
-                        learned = true;
-                        if fresh {
-                            continue;
-                        }
+                if let Some(known) = self.peek(&wanted.key, at) {
+                    let fresh = known.fresh;
+                    session.known.insert(wanted.key.clone(), known);
+                    learned = true;
+                    if fresh {
+                        continue;
                     }
-                    None => {}
                 }
                 session.asked.insert(wanted.key.clone());
                 start.push(wanted);
