@@ -328,6 +328,22 @@ async fn one_of_two_screens_gets_the_pops() {
 }
 
 #[tokio::test]
+async fn one_screen_too_many_closes_the_oldest_that_is_not_active() {
+    let desk = Desk::open(|settings| settings.limits.screens_per_agent = 2).await;
+    let mut active = desk.screen("1001").await;
+    active.begin().await;
+    // Attached, but it has not asked for the calls: the first stays active.
+    let idle = desk.screen("1001").await;
+    let mut newest = desk.screen("1001").await;
+    assert_eq!(closed(idle).await, 4429);
+    newest.begin().await;
+    let mut changed = active.next().await;
+    while changed["screens"] != 2 {
+        changed = active.next().await;
+    }
+}
+
+#[tokio::test]
 async fn junk_is_answered_and_disturbs_nothing() {
     let desk = Desk::open(|_| {}).await;
     let mut screen = desk.screen("1001").await;
@@ -377,10 +393,10 @@ async fn a_slow_screen_is_closed_and_delays_nobody() {
 async fn five_hundred_come_at_once() {
     let desk = Arc::new(Desk::open(|_| {}).await);
     let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..500 {
+    for n in 0..500 {
         let desk = desk.clone();
         tasks.spawn(async move {
-            let mut screen = desk.screen("1001").await;
+            let mut screen = desk.screen(&format!("{}", 1000 + n)).await;
             assert_eq!(screen.next().await["type"], "welcome");
             screen
         });

@@ -82,8 +82,9 @@ export class Link {
     if (!this.#token) return;
     if (code === 4401) { this.#token = undefined; this.on.refused(); return; }
     this.on.down();
-    // Full jitter: anywhere between nothing and the bound, so that a thousand desks do not come back as one. 1013 asks for a minute.
-    const bound = code === 1013 ? 60_000 : Math.min(30_000, 500 * 2 ** this.#tries++);
+    // Full jitter: anywhere between nothing and the bound, so that a thousand desks do not come back as one. 1013 asks for a minute;
+    // 4429 is one window too many of this agent, and coming back at once would only push out the next.
+    const bound = code === 1013 || code === 4429 ? 60_000 : Math.min(30_000, 500 * 2 ** this.#tries++);
     this.#timer = setTimeout(() => this.#connect(), Math.random() * bound);
   }
 }

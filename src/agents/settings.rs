@@ -48,6 +48,8 @@ pub struct Tls {
 pub struct Limits {
     /// Sockets at most, of all shards together. Above it: 503.
     pub screens: u32,
+    /// Screens of one agent at most; one more closes the oldest that is not active. Each of them is told of the others.
+    pub screens_per_agent: usize,
     /// From accept to an accepted token: an idle stranger costs a descriptor.
     pub authenticate_ms: u64,
     /// New connections a second on each shard; the rest wait in the kernel's backlog. Two cores can do about 8,000 TLS handshakes
@@ -77,6 +79,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             screens: 150_000,
+            screens_per_agent: 8,
             authenticate_ms: 5_000,
             handshakes_per_s: 2_000,
             ping_ms: 55_000,

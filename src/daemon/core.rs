@@ -123,8 +123,18 @@ impl Core {
     pub fn said(&mut self, now: Now, said: Said) {
         match said.what {
             FromSwitch::Events(events) => {
+                let snapshot = events.iter().any(|e| matches!(e.said, calls::event::Said::Snapshot(_)));
                 for event in events {
                     self.book.take(said.at, &said.switch, said.feed, event);
+                }
+                if snapshot {
+                    // What a checkpoint told us of and the book could not take over is over: written as lost, not forgotten.
+                    self.settle(now, Some(said.at));
+                    for call in self.desk.unseen(&said.switch) {
+                        if self.book.face(call).is_none() {
+                            self.desk.lost(now, call);
+                        }
+                    }
                 }
             }
             FromSwitch::Link(state) => self.link(now, &said.switch, said.feed, state),
@@ -266,6 +276,7 @@ impl Core {
                 busy = true;
                 match output {
                     Output::Deliver(deliver) => self.outs.screens.deliver(deliver),
+                    Output::Close(screen) => self.outs.screens.too_many(screen),
                     Output::Ask(ask) => self.asked(now, ask),
                 }
             }

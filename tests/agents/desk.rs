@@ -94,6 +94,7 @@ impl Desk {
                 while let Some(output) = roster.drain(live::now()) {
                     match output {
                         Output::Deliver(deliver) => deliverer.deliver(deliver),
+                        Output::Close(screen) => deliverer.too_many(screen),
                         Output::Ask(asked) => ask.send(asked).await.unwrap(),
                     }
                 }

@@ -45,6 +45,8 @@ pub struct Token(pub u64);
 #[derive(Clone, Debug)]
 pub enum Output {
     Deliver(Deliver),
+    /// One screen too many of one agent: it is closed, and its `Detached` follows.
+    Close(ScreenId),
     Ask(Ask),
 }
 
@@ -284,6 +286,11 @@ impl Roster {
         let masked = self.full_numbers.as_ref().is_some_and(|full| !who.roles.iter().any(|role| full.contains(role)));
         stream.view(masked);
         stream.screens.push(screen);
+        if stream.screens.len() > self.limits.screens_per_agent.max(1)
+            && let Some(oldest) = stream.screens.iter().find(|id| Some(**id) != stream.active).copied()
+        {
+            self.out.push_back(Output::Close(oldest));
+        }
         let welcome = frames::welcome(self.epoch, &who, directory, self.limits.ping_ms);
         self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &welcome)));
         self.screens.insert(screen, Screen { who, resumed: false });

@@ -39,6 +39,8 @@ pub enum Closing {
     TooLarge,
     /// The core is full: come back.
     Full,
+    /// The agent opened more screens than one person looks at.
+    TooMany,
 }
 
 impl Closing {
@@ -49,6 +51,7 @@ impl Closing {
             Self::TooLarge => 1009,
             Self::Slow | Self::Full | Self::Dead => 1013,
             Self::Unreadable => 4400,
+            Self::TooMany => 4429,
             Self::Expired => 4401,
         }
     }
@@ -62,6 +65,7 @@ impl Closing {
             Self::Full => "the daemon is full",
             Self::Dead => "no answer to pings",
             Self::Unreadable => "too many bad frames",
+            Self::TooMany => "too many screens of one agent",
             Self::Expired => "token expired",
         }
     }
@@ -169,6 +173,13 @@ impl Screens {
         self.open.insert(screen, mailbox.clone());
         self.figures.screens.fetch_add(1, Ordering::Relaxed);
         mailbox
+    }
+
+    /// Closes a screen of an agent who has too many, with its own code.
+    pub fn too_many(&self, screen: ScreenId) {
+        if let Some(mailbox) = self.open.get(&screen) {
+            mailbox.close(Closing::TooMany);
+        }
     }
 
     pub(super) fn close(&self, screen: ScreenId) {
