@@ -12,6 +12,7 @@ use crate::wait::until;
 
 pub struct Asterisk {
     root: PathBuf,
+    log: PathBuf,
     child: Child,
 }
 
@@ -35,21 +36,19 @@ impl Asterisk {
             }
             fs::write(root.join("etc/asterisk").join(file.file_name()), text).map_err(|e| e.to_string())?;
         }
-        let out = fs::File::create(logs.join("asterisk.out")).map_err(|e| format!("{}: {e}", logs.display()))?;
-        let err = out.try_clone().map_err(|e| e.to_string())?;
-        // If this program dies, so does the switch.
-        let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "chroot"])
-            .arg(&root)
-            .args(["/usr/sbin/asterisk", "-f", "-n"])
-            .stdin(Stdio::null())
-            .stdout(out)
-            .stderr(err)
-            .spawn()
-            .map_err(|e| format!("asterisk cannot be started: {e}"))?;
-        let mut asterisk = Self { root, child };
+        let log = logs.join("asterisk.out");
+        let child = spawn(&root, &log)?;
+        let mut asterisk = Self { root, log, child };
         asterisk.booted()?;
         Ok(asterisk)
+    }
+
+    /// SIGKILL with whatever is up, and a new start.
+    pub fn crash(&mut self) -> Result<(), String> {
+        self.child.kill().map_err(|e| e.to_string())?;
+        self.child.wait().map_err(|e| e.to_string())?;
+        self.child = spawn(&self.root, &self.log)?;
+        self.booted()
     }
 
     /// One line of its command line, and what it prints.
@@ -81,6 +80,21 @@ impl Asterisk {
             (up && ports).then_some(Ok(()))
         })?
     }
+}
+
+/// If this program dies, so does the switch.
+fn spawn(root: &Path, log: &Path) -> Result<Child, String> {
+    let out = fs::File::options().create(true).append(true).open(log).map_err(|e| format!("{}: {e}", log.display()))?;
+    let err = out.try_clone().map_err(|e| e.to_string())?;
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "chroot"])
+        .arg(root)
+        .args(["/usr/sbin/asterisk", "-f", "-n"])
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(err)
+        .spawn()
+        .map_err(|e| format!("asterisk cannot be started: {e}"))
 }
 
 /// `System uptime: 12` and the like: the first number.

@@ -21,11 +21,3 @@ pub fn until<T>(what: &str, at_most: Duration, mut look: impl FnMut() -> Option<
         park_timeout(Duration::from_millis(100));
     }
 }
-
-/// The story's own clock: people take their time.
-pub fn pause(how_long: Duration) {
-    let start = Instant::now();
-    while let Some(left) = how_long.checked_sub(start.elapsed()) {
-        park_timeout(left);
-    }
-}
