@@ -1,6 +1,7 @@
 //! The daemon: threads up, signals heard, threads down. What runs beside what is in `wiring.rs`.
 
 use std::{
+    collections::{HashMap, HashSet},
     io,
     path::Path,
     sync::{
@@ -40,7 +41,7 @@ use crate::{
     store::{CheckpointRow, State, Store},
     switches::{self, live::Stats},
     watch::{self, Metrics},
-    words::SwitchId,
+    words::{SwitchId, SystemId},
 };
 
 /// How often the core is asked whether it lives; systemd's watchdog is fed only by its answers.
@@ -173,6 +174,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
             }
         }
     });
+    tasks.spawn(systems(connectors.clone(), ends.control.clone()));
     tasks.spawn(heartbeat(ends.control.clone(), waiting.clone(), beats.clone()));
     tasks.spawn(count(store.clone(), customers.clone(), screens.clone(), stats, metrics.clone()));
 
@@ -369,6 +371,41 @@ async fn searches(
             let list = customers.search(&search.tenant, search.query.expose()).await;
             let _ = found.send((search.token, list)).await;
         });
+    }
+}
+
+/// Judges each business system by what its operations came to in the last second, and tells the core (and so every screen) when one
+/// went or came back. A system that nobody asked stays as it was.
+async fn systems(connectors: Connectors, control: mpsc::Sender<Control>) {
+    let mut clock = tokio::time::interval(Duration::from_secs(1));
+    let mut last: HashMap<(SystemId, &'static str, &'static str), u64> = HashMap::new();
+    let mut down: HashSet<SystemId> = HashSet::new();
+    loop {
+        clock.tick().await;
+        let mut seen: HashMap<SystemId, (bool, Option<&'static str>)> = HashMap::new();
+        for (system, operation, outcome, n) in connectors.counts() {
+            if last.insert((system.clone(), operation, outcome), n).unwrap_or(0) >= n {
+                continue;
+            }
+            let (good, bad) = seen.entry(system).or_default();
+            match outcome {
+                "busy" | "broken" | "unknown" | "denied" | "auth-expired" | "rate-limited" => *bad = Some(outcome),
+                _ => *good = true,
+            }
+        }
+        for (system, (good, bad)) in seen {
+            let told = match bad {
+                _ if good && down.remove(&system) => Control::System { id: system.to_string(), up: true, reason: None },
+                Some(outcome) if !good && down.insert(system.clone()) => {
+                    tracing::warn!(%system, outcome, "a business system gives no answers");
+                    Control::System { id: system.to_string(), up: false, reason: Some(outcome.to_owned()) }
+                }
+                _ => continue,
+            };
+            if control.send(told).await.is_err() {
+                return;
+            }
+        }
     }
 }
 
