@@ -736,6 +736,11 @@ impl Board {
         for leg in &mut facts.legs {
             leg.adopted |= leg.ended.is_none();
         }
+        // Over when it was last written, and killed before its record was: the book has nothing left to conclude of it. Who
+        // restores finds it unknown here and writes its end.
+        if facts.legs.iter().all(|leg| leg.ended.is_some()) {
+            return;
+        }
         if desk.ids.contains_key(&id) || facts.legs.iter().any(|l| self.legs.contains_key(&l.id)) {
             return;
         }
