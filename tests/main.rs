@@ -7,6 +7,7 @@ mod browser;
 mod connectors;
 mod fixtures;
 mod house;
+mod kill;
 mod outbox;
 #[cfg(feature = "real-servers")]
 mod real_redmine;
