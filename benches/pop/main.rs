@@ -9,7 +9,7 @@
 //! 4. instructions of an AMI event from bytes to the book (callgrind, where valgrind is installed; else said as not measured).
 //!
 //! The first line tells how noisy the machine is: by how much a sleep of 500 µs oversleeps.
-//! `POP_ROUNDS`, `POP_CALLS` and `POP_CONNECTIONS` change the sizes.
+//! `POP_ROUNDS`, `POP_CALLS` and `POP_CONNECTIONS` change the sizes; `POP_PROGRAM` names another build to measure.
 
 #![allow(
     clippy::disallowed_methods,
@@ -86,7 +86,8 @@ fn measure() -> io::Result<()> {
     stage.write("agents.yaml", &agents::file(SEATS, idle))?;
     // What a business system costs is not what is measured here: records are written, tickets are not.
     stage.write("rules.yaml", "rules: []\n")?;
-    let daemon = Reaped(stage.start(Path::new(env!("CARGO_BIN_EXE_linecard")))?);
+    let program = std::env::var("POP_PROGRAM").unwrap_or_else(|_| env!("CARGO_BIN_EXE_linecard").to_owned());
+    let daemon = Reaped(stage.start(Path::new(&program))?);
     ours.greet()?;
     let patience = Instant::now() + Duration::from_secs(30);
     while !stage.ready() {
