@@ -24,6 +24,12 @@ pub fn instant(deadline: Mono) -> tokio::time::Instant {
     tokio::time::Instant::from_std(*START + Duration::from_micros(deadline.0))
 }
 
+/// Puts the calling thread behind the core and the shards when all want the processor: on two busy cores a commit or a lookup would
+/// otherwise run in front of a pop. Linux keeps niceness by thread (setpriority(2), notes); where a sandbox forbids it nothing is lost.
+pub fn behind() {
+    let _ = rustix::process::setpriority_process(None, 5);
+}
+
 /// Dice for jitter: a number in `0.0..1.0`, handed to still code that spreads retries.
 #[must_use]
 pub fn dice() -> f64 {

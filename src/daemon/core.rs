@@ -272,14 +272,7 @@ impl Core {
                 busy = true;
                 self.change(now, &change, arrived);
             }
-            while let Some(output) = self.roster.drain(now) {
-                busy = true;
-                match output {
-                    Output::Deliver(deliver) => self.outs.screens.deliver(deliver),
-                    Output::Close(screen) => self.outs.screens.too_many(screen),
-                    Output::Ask(ask) => self.asked(now, ask),
-                }
-            }
+            busy |= self.deliver(now);
             while let Some(output) = self.desk.output() {
                 busy = true;
                 match output {
@@ -309,6 +302,20 @@ impl Core {
         }
     }
 
+    /// Gives the roster's outputs away; says whether there were any.
+    fn deliver(&mut self, now: Now) -> bool {
+        let mut busy = false;
+        while let Some(output) = self.roster.drain(now) {
+            busy = true;
+            match output {
+                Output::Deliver(deliver) => self.outs.screens.deliver(deliver),
+                Output::Close(screen) => self.outs.screens.too_many(screen),
+                Output::Ask(ask) => self.asked(now, ask),
+            }
+        }
+        busy
+    }
+
     fn change(&mut self, now: Now, change: &Change, arrived: Option<Now>) {
         let call = change.call;
         let Some(face) = self.book.face(call) else {
@@ -331,11 +338,13 @@ impl Core {
         };
         observe(&self.metrics, "concluded");
         self.roster.change(now, change, face, card, &self.directory);
-        // Frames leave in this same turn of the core.
+        // The frame is on its way before anything is written down: a record's making is not the pop's business.
+        self.deliver(now);
         observe(&self.metrics, "framed");
         if pop.is_some() {
             self.metrics.pops.inc();
         }
+        let Some(face) = self.book.face(call) else { return };
         let wants = records::wants_record(&change.what);
         let record = wants.then(|| self.book.record(call)).flatten();
         let checkpoint = wants.then(|| self.book.checkpoint(call)).flatten();

@@ -73,6 +73,7 @@ fn start(loaded: Loaded) -> Result<(), String> {
     let back = Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("back")
+        .on_thread_start(crate::live::behind)
         .enable_all()
         .build()
         .map_err(|e| format!("cannot start: {e}"))?;

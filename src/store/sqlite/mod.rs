@@ -71,7 +71,10 @@ impl Store {
         let writer = Writer::new(settings, conn, lock, fence, effects.clone());
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || writer.run(&inbox))
+            .spawn(move || {
+                crate::live::behind();
+                writer.run(&inbox)
+            })
             .map_err(|e| schema::disk(&path, &e.to_string()))?;
         let room = Arc::new(Semaphore::new(ROOM));
         let inner = Inner { jobs, room, fence, path, set_aside, effects, writer: Some(writer) };

@@ -237,6 +237,7 @@ impl Checkpointer {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let thread = std::thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || {
+            crate::live::behind();
             let mut seen = 0;
             while !stopped.load(Ordering::Acquire) {
                 std::thread::park_timeout(Duration::from_secs(1));
