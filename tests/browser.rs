@@ -194,8 +194,8 @@ impl Browser {
 /// Serves the embedded page and one screen at a time; hands the frames of the page to the test, and the test's to the page.
 struct Daemon {
     address: String,
-    heard: mpsc::UnboundedReceiver<Value>,
-    say: mpsc::UnboundedSender<Value>,
+    heard: mpsc::Receiver<Value>,
+    say: mpsc::Sender<Value>,
     seq: u64,
 }
 
@@ -203,8 +203,8 @@ impl Daemon {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/", listener.local_addr().unwrap());
-        let (hear, heard) = mpsc::unbounded_channel();
-        let (say, mut said) = mpsc::unbounded_channel::<Value>();
+        let (hear, heard) = mpsc::channel(256);
+        let (say, mut said) = mpsc::channel::<Value>(256);
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -236,7 +236,7 @@ impl Daemon {
                             Some(frame) => socket.send(Message::text(frame.to_string())).await.unwrap(),
                         },
                         frame = socket.next() => match frame {
-                            Some(Ok(Message::Text(text))) => { let _ = hear.send(serde_json::from_str(&text).unwrap()); }
+                            Some(Ok(Message::Text(text))) => { let _ = hear.try_send(serde_json::from_str(&text).unwrap()); }
                             Some(Ok(_)) => {}
                             _ => break,
                         },
@@ -269,7 +269,7 @@ impl Daemon {
         frame["seq"] = json!(if streams { self.seq } else { 0 });
         frame["at"] = json!(in_seconds(0));
         accepted(&frame);
-        self.say.send(frame).unwrap();
+        self.say.try_send(frame).unwrap();
     }
 
     fn done(&mut self, request: &Value) {
@@ -411,7 +411,7 @@ async fn page_against_recorded_frames() {
     // Our own connection breaks: words are kept, and the same request goes out again with its id.
     browser.type_text("!").await;
     let lost = daemon.hear("notes.set").await;
-    daemon.say.send(Value::Null).unwrap();
+    daemon.say.try_send(Value::Null).unwrap();
     browser.until("desk.dataset.away==='yes' && saved.textContent==='Kept here, sent when back'").await;
     assert_eq!(daemon.welcome().await["seq"], daemon.seq);
     daemon.say("resumed", json!({"agent": agent("busy"), "links": links(true)}));
