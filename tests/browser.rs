@@ -145,6 +145,21 @@ impl Browser {
         }
     }
 
+    /// As `until`, for what comes when callers come: looks again until `seconds` are over.
+    async fn within(&mut self, seconds: u64, condition: &str) {
+        let end = std::time::Instant::now() + Duration::from_secs(seconds);
+        while std::time::Instant::now() < end {
+            let look = format!(
+                "new Promise(d=>{{const end=performance.now()+5000,look=()=>{{let ok=false;try{{ok=!!({condition})}}catch{{}}\
+                 if(ok||performance.now()>end)d(ok);else requestAnimationFrame(look)}};look()}})"
+            );
+            if self.eval(&look).await == json!(true) {
+                return;
+            }
+        }
+        self.until(condition).await;
+    }
+
     async fn click(&mut self, id: &str) {
         let script = format!(
             "(()=>{{const r=document.getElementById('{id}').getBoundingClientRect();return [r.x+r.width/2,r.y+r.height/2]}})()"
@@ -203,8 +218,8 @@ impl Daemon {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/", listener.local_addr().unwrap());
-        let (hear, heard) = mpsc::channel(256);
-        let (say, mut said) = mpsc::channel::<Value>(256);
+        let (hear, heard) = mpsc::channel(1024);
+        let (say, mut said) = mpsc::channel::<Value>(1024);
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
@@ -486,5 +501,131 @@ async fn page_against_recorded_frames() {
     assert_eq!(browser.eval("desk.scrollWidth<=innerWidth").await, json!(true));
     browser.size(320, 640).await;
     assert_eq!(browser.eval("desk.scrollWidth<=innerWidth").await, json!(true), "320 px scrolls sideways");
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+/// `linecard demo` as a newcomer starts it, on a folder of its own.
+struct Demo {
+    child: Child,
+    folder: PathBuf,
+    page: String,
+    tickets: String,
+    token: String,
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        // The demo ends its daemon when it is told to stop.
+        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(pid) = pid {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
+        }
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Demo {
+    fn start() -> Self {
+        let folder =
+            std::env::temp_dir().join(format!("linecard-demo-{}-{}", std::process::id(), rand::random::<u32>()));
+        let mut child = Command::new(env!("CARGO_BIN_EXE_linecard"))
+            .arg("demo")
+            .arg("--data")
+            .arg(&folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut demo = Self {
+            folder,
+            page: String::new(),
+            tickets: String::new(),
+            token: String::new(),
+            child: Command::new("true").spawn().unwrap(),
+        };
+        let out = child.stdout.take().unwrap();
+        let _ = std::mem::replace(&mut demo.child, child).wait();
+        for line in BufReader::new(out).lines() {
+            let line = line.unwrap();
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                [.., "page", url] => demo.page = (*url).to_owned(),
+                [.., "made", url] => demo.tickets = (*url).to_owned(),
+                // 1001 gets the most calls: an own call has room at 1003.
+                ["1003", token] => demo.token = (*token).to_owned(),
+                [start, ..] if start.starts_with("Ctrl-C") => break,
+                _ => {}
+            }
+        }
+        assert!(!demo.token.is_empty() && !demo.page.is_empty(), "the demo printed no page or no token");
+        demo
+    }
+
+    async fn ticket_page(&self) -> String {
+        let host = self.tickets.trim_start_matches("http://").trim_end_matches('/');
+        let mut socket = TcpStream::connect(host).await.unwrap();
+        socket
+            .write_all(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        let mut page = String::new();
+        socket.read_to_string(&mut page).await.unwrap();
+        page
+    }
+}
+
+/// The first half hour of a newcomer, in a minute: the token from the demo's lines, a call with its facts, notes, a ticket, a dial.
+#[tokio::test]
+async fn page_on_the_demo() {
+    let demo = Demo::start();
+    let mut browser = Browser::start().await;
+    browser.size(1440, 820).await;
+    browser.go(demo.page.trim_end_matches('/')).await;
+    browser.eval("document.getElementById('token').focus()").await;
+    browser.type_text(&demo.token).await;
+    browser.click("enter").await;
+    browser.until("desk.checkVisibility()").await;
+
+    // An own call first: it waits for nobody, and it is there from ring to wrap-up.
+    browser.within(90, "['idle','wrapup'].includes(desk.dataset.is)").await;
+    if browser.eval("desk.dataset.is").await == json!("wrapup") {
+        browser.click("done").await;
+        browser.until("desk.dataset.is!=='wrapup'").await;
+    }
+    browser.within(90, "desk.dataset.is==='idle'").await;
+    browser.eval("shifts.length=0").await;
+    browser.click("find").await;
+    browser.until("panel.open && document.activeElement.id==='query'").await;
+    browser.type_text("13800138000").await;
+    browser.click("dial").await;
+    browser.within(60, "desk.dataset.is==='talking' && number.textContent.includes('13800138000')").await;
+    browser.shots("d1-talking").await;
+    browser.until("!facts.querySelector('.block.pending') && facts.querySelector('.block.fresh')").await;
+    browser.eval("document.getElementById('notes').focus()").await;
+    browser.type_text("Asked for the invoice of June.").await;
+    browser.until("saved.textContent==='Saved'").await;
+
+    // The far end hangs up; the outcome and a ticket, said at once: the next caller may ring any moment.
+    browser.within(60, "desk.dataset.is==='wrapup'").await;
+    let say = "outcome.value='billing › invoice'; outcome.dispatchEvent(new Event('input',{bubbles:true}));\
+               if(!ticket.checked)ticket.click(); document.getElementById('done').click(); desk.dataset.is";
+    assert_eq!(browser.eval(say).await, "wrapup");
+    browser.until("desk.dataset.is!=='wrapup'").await;
+    // Written to the business system once, with what was said.
+    let mut page = demo.ticket_page().await;
+    let end = std::time::Instant::now() + PATIENCE;
+    while !page.contains("invoice of June") && std::time::Instant::now() < end {
+        browser.eval("new Promise(d=>setTimeout(d,200))").await;
+        page = demo.ticket_page().await;
+    }
+    assert!(page.contains("invoice of June"), "no ticket or note says what the agent wrote: {page}");
+
+    // A caller by the queue, as they come.
+    browser.within(120, "desk.dataset.is==='ringing' || desk.dataset.is==='talking'").await;
+    browser.until("number.textContent.length>0 && line.textContent.length>0").await;
+    browser.shots("d2-caller").await;
+    browser.click("lang").await;
+    browser.until("document.documentElement.lang==='zh-CN'").await;
     assert_eq!(browser.complaints, Vec::<String>::new());
 }

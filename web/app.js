@@ -320,7 +320,7 @@ function panel() {
 }
 async function dial(body) {
   put($("panel-says"), t("sending"));
-  try { await link.ask("dial", body); put($("panel-says"), t("dialled")); } catch (failed) { put($("panel-says"), because(failed)); }
+  try { await link.ask("dial", body); put($("panel-says"), t("dialled")); $("panel").close(); } catch (failed) { put($("panel-says"), because(failed)); }
 }
 async function search() {
   const query = $("query").value.trim(), call = desk.call?.pop.call;

@@ -111,7 +111,6 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         verifier,
         screens: screens.clone(),
         heard: ends.heard.clone(),
-        pages: |path| agents::pages::find(path).map(|page| (page.mime, page.body)),
         back: back.clone(),
         stop: doors_stop.clone(),
     })

@@ -71,7 +71,6 @@ impl Desk {
             verifier: Arc::new(Verifier::new("desk", "linecard", Keys::hs256(&Secret::new(SECRET.into())).unwrap())),
             screens: screens.clone(),
             heard,
-            pages: |path| (path == "/").then_some(("text/html; charset=utf-8", b"<!doctype html>".as_slice())),
             back: tokio::runtime::Handle::current(),
             stop: stop.clone(),
         })

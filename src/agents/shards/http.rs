@@ -4,13 +4,10 @@
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::super::{
-    Settings,
+    Settings, pages,
     protocol::{BEARER, SUBPROTOCOL},
 };
 use crate::private::Private;
-
-/// The files of the page: path to media type and content.
-pub type Pages = fn(&str) -> Option<(&'static str, &'static [u8])>;
 
 /// What a head asks for.
 pub enum Asked {
@@ -29,7 +26,7 @@ pub const LARGEST_HEAD: usize = 12 * 1024;
 
 /// Reads a head.
 #[must_use]
-pub fn judge(bytes: &[u8], settings: &Settings, pages: Pages) -> Asked {
+pub fn judge(bytes: &[u8], settings: &Settings) -> Asked {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
     let head = match request.parse(bytes) {
@@ -43,13 +40,7 @@ pub fn judge(bytes: &[u8], settings: &Settings, pages: Pages) -> Asked {
         return Asked::Answer(plain("405 Method Not Allowed", "Allow: GET\r\n"));
     }
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-    if path != "/v1/agent" {
-        return Asked::Answer(match pages(path) {
-            Some((media, content)) => page(media, content),
-            None => plain("404 Not Found", ""),
-        });
-    }
-    if query.is_some() {
+    if path == "/v1/agent" && query.is_some() {
         // Addresses end up in logs, histories and Referer: no token is read from there, and who puts one there learns it at once.
         return Asked::Answer(plain("400 Bad Request", ""));
     }
@@ -59,6 +50,12 @@ pub fn judge(bytes: &[u8], settings: &Settings, pages: Pages) -> Asked {
         // Twice is not once: which one a proxy looked at is anybody's guess.
         if found.next().is_some() { Some("\0") } else { first }
     };
+    if path != "/v1/agent" {
+        return Asked::Answer(match pages::find(path) {
+            Some(page) => page.answer(header("if-none-match"), false),
+            None => plain("404 Not Found", ""),
+        });
+    }
     let lists = |name: &str, word: &str| {
         request
             .headers
@@ -109,20 +106,3 @@ pub fn full() -> Vec<u8> {
 fn plain(status: &str, headers: &str) -> Vec<u8> {
     format!("HTTP/1.1 {status}\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n").into_bytes()
 }
-
-fn page(media: &str, content: &[u8]) -> Vec<u8> {
-    let mut answer = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: {media}\r\nContent-Length: {}\r\nCache-Control: no-cache\r\n\
-         Content-Security-Policy: {POLICY}\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n\
-         Cross-Origin-Opener-Policy: same-origin\r\nConnection: close\r\n\r\n",
-        content.len()
-    )
-    .into_bytes();
-    answer.extend_from_slice(content);
-    answer
-}
-
-/// Scripts and styles only from files of ours, sockets only to us, in nobody's frame: what a caller's name or an ERP's text
-/// says is never run.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-                      manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

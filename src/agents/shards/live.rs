@@ -31,7 +31,7 @@ use tokio_tungstenite::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::http::{self, Asked, Pages};
+use super::http::{self, Asked};
 use crate::{
     access::{Verifier, Who},
     agents::{
@@ -51,7 +51,6 @@ pub struct Door {
     pub screens: Arc<Screens>,
     /// To the core; made in `daemon/wiring.rs`. When it is full, the screen that speaks waits, nobody else.
     pub heard: mpsc::Sender<Heard>,
-    pub pages: Pages,
     /// The back runtime, for public-key arithmetic.
     pub back: Handle,
     /// Stop taking, say farewell (1001), leave.
@@ -108,7 +107,6 @@ pub fn open(door: Door) -> Result<Shards, Shut> {
     let door = Arc::new(Inside {
         around: Arc::new(Around { screens: door.screens, verifier: door.verifier, heard: door.heard, back: door.back }),
         settings: door.settings,
-        pages: door.pages,
         tls,
         stop: door.stop,
     });
@@ -128,7 +126,6 @@ pub fn open(door: Door) -> Result<Shards, Shut> {
 struct Inside {
     around: Arc<Around>,
     settings: Arc<Settings>,
-    pages: Pages,
     tls: Option<TlsAcceptor>,
     stop: CancellationToken,
 }
@@ -233,7 +230,7 @@ where
                 return None;
             }
         }
-        match http::judge(&buffer, &door.settings, door.pages) {
+        match http::judge(&buffer, &door.settings) {
             Asked::More => {}
             Asked::Upgrade { answer, token, head } => break (answer, token, head),
             Asked::Answer(answer) => {

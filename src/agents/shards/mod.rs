@@ -3,5 +3,4 @@
 pub mod http;
 pub mod live;
 
-pub use http::Pages;
 pub use live::{Door, Shards, open};
