@@ -4,6 +4,7 @@
 mod agents;
 #[cfg(feature = "real-servers")]
 mod browser;
+mod check;
 mod connectors;
 mod fixtures;
 mod house;

@@ -1,0 +1,146 @@
+//! `linecard check`: every mistake of every file in one go, with its place, and nothing started on a wrong folder.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Folder {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let path =
+            std::env::temp_dir().join(format!("linecard-check-{}-{:x}", std::process::id(), rand::random::<u64>()));
+        let folder = Self(path);
+        for (name, text) in files {
+            let file = folder.0.join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        folder
+    }
+
+    fn linecard(&self, words: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_linecard"));
+        command
+            .args(words)
+            .arg("--config")
+            .arg(&self.0)
+            .env_clear()
+            .env("CREDENTIALS_DIRECTORY", self.0.join("secrets"));
+        command.env("REDMINE_KEY", "k");
+        command.output().unwrap()
+    }
+}
+
+const GOOD: &str = "agents:\n  listen: 127.0.0.1:PORT\n  tokens: {issuer: desk, keys: {hs256: {env: NOWHERE}}}\nadmin: {listen: '127.0.0.1:0'}\nstore: {path: /nonexistent/x.db}\n";
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn mistakes_of_all_files_are_told_together_and_nothing_is_started() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    let trunks = "rows:\n  - dialled: 4008001234\n    title: Sales\n  - titel: Support\n  - switch: pbx9\n";
+    let agents = "agents:\n  - id: '1001'\n    devices: [PJSIP/1001]\n  - id: '1002'\n    devices: [PJSIP/1001]\n";
+    let switch = "asterisk:\n  id: pbx1\n  trunks: [PJSIP/trunk]\n  ami: {host: 127.0.0.1, user: linecard, secret: {env: A}, prot: 5038}\n";
+    let rules = "rules:\n  - name: x\n    do:\n      - {step: s, operation: note.add, inputs: {text: '{{ record.'}}\n";
+    let folder = Folder::new(&[
+        ("linecard.yaml", &GOOD.replace("PORT", &port.to_string())),
+        ("trunks.yaml", trunks),
+        ("agents.yaml", agents),
+        ("switches/pbx1.yaml", switch),
+        ("rules.yaml", rules),
+    ]);
+    for verb in [&["check"][..], &["run"][..]] {
+        let output = folder.linecard(verb);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{told}");
+        for place in [
+            "trunks.yaml:2:14: rows[0].dialled: found the number 4008001234; a string is wanted (put it in quotes",
+            "trunks.yaml:4:5: rows[1].titel: this key is not known here",
+            "agents.yaml:5:15: agents[1].devices[0]: device \"PJSIP/1001\" is agent \"1001\"'s already",
+            "switches/pbx1.yaml:4:",
+            "rules.yaml:",
+            "problems in the settings; nothing was started",
+        ] {
+            assert!(told.contains(place), "{place:?} is not told:\n{told}");
+        }
+    }
+    // The port was ours all the time: a daemon that had tried to open it would have said so.
+    drop(free);
+    let json = folder.linecard(&["check", "--json"]);
+    let first: serde_json::Value = serde_json::from_str(text(&json.stdout).lines().next().unwrap()).unwrap();
+    assert!(first["line"].as_u64().is_some() && first["found"].is_string(), "{first}");
+}
+
+#[test]
+fn the_example_folder_passes_and_its_defaults_are_the_programs() {
+    let folder = Folder::new(&[]);
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("config"), &folder.0);
+    fs::remove_dir_all(folder.0.join("demo")).unwrap();
+    for (name, secret) in [("ami", "x"), ("ari", "x"), ("token", "0123456789abcdef0123456789abcdef")] {
+        fs::create_dir_all(folder.0.join("secrets")).unwrap();
+        fs::write(folder.0.join("secrets").join(name), secret).unwrap();
+    }
+    let main = folder.0.join("linecard.yaml");
+    let defaults = fs::read_to_string(&main).unwrap();
+    let tokens = "agents:\n  tokens: {issuer: desk, keys: {hs256: {credential: token}}}";
+    fs::write(&main, defaults.replacen("agents:", tokens, 1)).unwrap();
+    let output = folder.linecard(&["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(
+        text(&output.stdout).starts_with("good: 1 switch(es), 3 trunk row(s), 3 agent(s)"),
+        "{}",
+        text(&output.stdout)
+    );
+    // What the file says is what the program does without it.
+    let whole = linecard::daemon::load::settings(&folder.0, &[]).unwrap();
+    fs::write(&main, tokens).unwrap();
+    let bare = linecard::daemon::load::settings(&folder.0, &[]).unwrap();
+    assert_eq!(format!("{whole:?}"), format!("{bare:?}"));
+    let built: linecard::daemon::settings::Settings = linecard::files::read("linecard.yaml", tokens).unwrap().value;
+    assert_eq!(format!("{built:?}"), format!("{bare:?}"), "config/linecard.yaml and the program's own defaults differ");
+    // The lines for the switch name the mapped variable and no password.
+    let lines = text(&folder.linecard(&["check", "--manager-conf"]).stdout);
+    assert!(lines.contains("CTI_ACCOUNT") && lines.contains("eventfilter"), "{lines}");
+}
+
+#[test]
+fn a_wrong_variable_and_a_missing_folder_are_told() {
+    let folder = Folder::new(&[("linecard.yaml", &GOOD.replace("PORT", "0"))]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_linecard"));
+    let output =
+        command.arg("check").arg("--config").arg(&folder.0).env("LINECARD__ADMIN__LISTNE", "x").output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("listne"), "{}", text(&output.stderr));
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_linecard")).args(["check", "--config", "/nonexistent"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(text(&output.stderr).contains("there is no folder /nonexistent"));
+    // Wrong usage is 2.
+    assert_eq!(Command::new(env!("CARGO_BIN_EXE_linecard")).arg("fly").output().unwrap().status.code(), Some(2));
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target)
+        } else {
+            drop(fs::copy(entry.path(), target).unwrap())
+        }
+    }
+}
