@@ -6,6 +6,7 @@ mod agents;
 mod browser;
 mod check;
 mod connectors;
+mod daemon;
 mod fixtures;
 mod house;
 mod kill;

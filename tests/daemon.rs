@@ -1,0 +1,181 @@
+//! The daemon as its admin lives with it: ready and watchdog told to systemd, reload whole or not at all, figures, a stop that drains.
+
+use std::{
+    net::SocketAddr,
+    os::unix::net::UnixDatagram,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use linecard::daemon::demo::{
+    hosts::Hosts,
+    live::Pbx,
+    people::CALLERS,
+    stage::{Places, Stage, free},
+    story::Story,
+    switch::Settings,
+};
+use rustix::process::{Pid, Signal, kill_process};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
+/// Longer than anything here may take on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Desk {
+    stage: Stage,
+    pbx: Pbx,
+    folder: PathBuf,
+    child: Option<Child>,
+    _hosts: Hosts,
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Desk {
+    async fn set() -> Self {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let folder =
+            std::env::temp_dir().join(format!("linecard-daemon-{}-{:x}", std::process::id(), rand::random::<u64>()));
+        let pbx = Pbx::start(Settings { pace: 0.3, ..Settings::default() }, 7, any).await.unwrap();
+        let hosts = Hosts::start(Places::preferred()).await.unwrap();
+        let places = Places {
+            agents: free(any).unwrap(),
+            admin: free(any).unwrap(),
+            ami: pbx.address(),
+            erp: hosts.erp.address(),
+            loyalty: hosts.loyalty.address(),
+            orders: hosts.orders.address(),
+            desk: hosts.tickets.address(),
+        };
+        let stage = Stage::set(&folder, places).unwrap();
+        Self { stage, pbx, folder, child: None, _hosts: hosts }
+    }
+
+    async fn start(&mut self, notify: Option<&Path>) {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(self.stage.log()).unwrap();
+        let mut command = Command::new(PROGRAM);
+        command.args(["run", "--config"]).arg(self.stage.settings()).stdout(Stdio::null()).stderr(log);
+        if let Some(socket) = notify {
+            command.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", "3000000");
+        }
+        self.child = Some(command.spawn().unwrap());
+        self.until("it is ready", |desk| desk.stage.ready()).await;
+    }
+
+    /// Asks again until it is so; what the daemon said stands in the panic.
+    async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        while !so(self) {
+            let log = || std::fs::read_to_string(self.stage.log()).unwrap_or_default();
+            assert!(Instant::now() < end, "it never came true that {what}; the daemon says:\n{}", log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    fn metrics(&self) -> String {
+        self.stage.get("/metrics").unwrap_or_default()
+    }
+
+    fn records(&self) -> Vec<serde_json::Value> {
+        let lines = self.stage.verb(Path::new(PROGRAM), &["records", "list", "--json"]).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn systemd_hears_ready_watchdog_and_stopping_and_a_reload_is_whole_or_nothing() {
+    let mut desk = Desk::set().await;
+    let socket = desk.folder.join("notify");
+    let systemd = UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hear = |word: &str| {
+        let mut bytes = [0; 512];
+        loop {
+            let n = systemd.recv(&mut bytes).unwrap_or_else(|e| panic!("{word} never came: {e}"));
+            if String::from_utf8_lossy(&bytes[..n]).contains(word) {
+                return;
+            }
+        }
+    };
+    desk.start(Some(&socket)).await;
+    hear("READY=1");
+    hear("WATCHDOG=1");
+
+    // A wrong file changes nothing.
+    let trunks = std::fs::read_to_string(desk.stage.settings().join("trunks.yaml")).unwrap();
+    desk.stage.write("trunks.yaml", "rows:\n  - titel: x\n").unwrap();
+    desk.signal(Signal::HUP);
+    hear("RELOADING=1");
+    hear("READY=1");
+    desk.until("the reload was refused", |d| d.metrics().contains("linecard_reloads_total{kind=\"refused\"} 1")).await;
+    assert!(std::fs::read_to_string(desk.stage.log()).unwrap().contains("trunks.yaml:2:5: rows[0].titel"));
+    // A good one is taken.
+    desk.stage.write("trunks.yaml", &trunks).unwrap();
+    desk.signal(Signal::HUP);
+    desk.until("the reload was taken", |d| d.metrics().contains("linecard_reloads_total{kind=\"good\"} 1")).await;
+
+    for name in [
+        "linecard_link_up{switch=\"pbx1\",feed=\"ami\"} 1",
+        "linecard_link_resyncs",
+        "linecard_outbox{state=\"waiting\"}",
+        "linecard_outbox_oldest_seconds",
+        "linecard_agents 0",
+        "linecard_pops_total",
+    ] {
+        desk.until(name, |d| d.metrics().contains(name)).await;
+    }
+    desk.signal(Signal::TERM);
+    hear("STOPPING=1");
+    assert!(desk.child.take().unwrap().wait().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_with_a_call_up_drains_and_the_next_run_goes_on_with_the_same_call() {
+    let mut desk = Desk::set().await;
+    desk.start(None).await;
+    desk.pbx.play(Story::Answered, CALLERS[0], Some(0)).unwrap();
+    let open = |n: &str| format!("linecard_calls_open {n}\n");
+    desk.until("a call is up and was offered", |d| {
+        d.metrics().contains(&open("1")) && !d.metrics().contains("linecard_pops_total 0\n")
+    })
+    .await;
+    desk.signal(Signal::TERM);
+    assert!(desk.child.take().unwrap().wait().unwrap().success());
+    assert_eq!(desk.records(), Vec::<serde_json::Value>::new(), "the call is not over");
+    desk.start(None).await;
+    assert!(std::fs::read_to_string(desk.stage.log()).unwrap().contains("calls=1"), "the open call was not taken over");
+    desk.until("the call is written", |d| d.records().len() == 1).await;
+    let record = desk.records().remove(0);
+    assert_eq!((&record["end"], &record["direction"]), (&"seen".into(), &"inbound".into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_that_is_away_is_named_and_a_taken_port_is_told() {
+    let mut desk = Desk::set().await;
+    desk.start(None).await;
+    desk.pbx.restart(Duration::from_secs(3));
+    desk.until("readiness names the switch", |d| {
+        d.stage.get("/readyz").is_ok_and(|a| a.starts_with("HTTP/1.1 503") && a.contains("switch pbx1"))
+    })
+    .await;
+    assert!(desk.stage.get("/healthz").unwrap().starts_with("HTTP/1.1 200"));
+    desk.until("it comes back by itself", |d| d.stage.ready()).await;
+    // A second daemon on the same folder: the store is taken, and it says so.
+    let second = Command::new(PROGRAM).args(["run", "--config"]).arg(desk.stage.settings()).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("in use"), "{}", String::from_utf8_lossy(&second.stderr));
+}
