@@ -230,7 +230,7 @@ fn is_mobile(d: &str) -> bool {
 /// How many digits of `d` are the area code: 2 for 10 and 2x, 3 for the others; `None` where no area begins like this.
 fn area_cut(d: &str) -> Option<usize> {
     match d.as_bytes() {
-        [b'1', b'0', ..] | [b'2', ..] => Some(2),
+        [b'1', b'0', ..] | [b'2', _, ..] => Some(2),
         [b'3'..=b'9', _, _, ..] => Some(3),
         _ => None,
     }
@@ -437,6 +437,17 @@ mod tests {
             let number = Plan::new("CN", Some("10")).read(input);
             assert_eq!(number.ext.as_ref().map(|e| e.expose().as_str()), Some("8012"), "{input}");
             assert_eq!(number.e164.as_ref().map(|e| e.expose().as_str()), Some("+861085551001"), "{input}");
+        }
+    }
+
+    /// Found by the random test below: a caller known as "02" ended the daemon.
+    #[test]
+    fn a_piece_of_an_area_code_is_no_number() {
+        for piece in ["0", "02", "010", "03", "031", "2", "86", "+86", "+8602"] {
+            for area in [None, Some("1"), Some("21")] {
+                let class = Plan::new("CN", area).read(piece).class;
+                assert!(matches!(class, Class::Invalid | Class::Extension | Class::Unknown), "{piece}: {class:?}");
+            }
         }
     }
 
