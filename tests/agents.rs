@@ -1,7 +1,7 @@
 //! The agents' WebSocket: what is written down is what is sent. Real shards and sockets on loopback, the real roster, and a
 //! schema check of every frame that a client here receives.
 
-mod desk;
+pub mod desk;
 
 use std::{sync::Arc, time::Duration};
 

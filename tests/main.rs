@@ -15,3 +15,5 @@ mod outbox;
 mod real_redmine;
 #[cfg(feature = "real-servers")]
 mod systemd;
+#[cfg(feature = "real-servers")]
+mod tls;

@@ -40,7 +40,7 @@ pub type Connected = Result<WebSocketStream<TcpStream>, Error>;
 type Job = Box<dyn FnOnce(&mut Roster, Now) + Send>;
 
 pub struct Desk {
-    address: std::net::SocketAddr,
+    pub address: std::net::SocketAddr,
     pub stop: CancellationToken,
     screens: Arc<Screens>,
     jobs: mpsc::Sender<(Job, oneshot::Sender<()>)>,

@@ -1,0 +1,145 @@
+//! TLS for real: a certificate authority of the test's own, an AMI behind TLS, and the agents' door with a certificate.
+
+use std::{fs, net::SocketAddr, path::Path, path::PathBuf, process::Command, sync::Arc, time::Duration};
+
+use linecard::{
+    daemon::demo::{live::Pbx, switch::Settings as PbxSettings},
+    files,
+    switches::{self, Heard, LinkState, Said, live::Stats},
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, rustls};
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// `ca.pem`, and `cert.pem` with `key.pem` for pbx.example.com, signed by it; `other.pem` is an authority that signed nothing.
+fn authority() -> Folder {
+    let folder =
+        Folder(std::env::temp_dir().join(format!("linecard-tls-{}-{:x}", std::process::id(), rand::random::<u64>())));
+    fs::create_dir_all(&folder.0).unwrap();
+    let openssl = |words: &str| {
+        let output =
+            Command::new("openssl").args(words.split(' ')).current_dir(&folder.0).output().expect("openssl is there");
+        assert!(output.status.success(), "openssl {words}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
+    openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"));
+    openssl(&format!("req -x509 {key} -keyout other.key -out other.pem -days 2 -subj /CN=other"));
+    openssl(&format!(
+        "req {key} -keyout key.pem -out csr.pem -subj /CN=pbx -addext subjectAltName=DNS:pbx.example.com"
+    ));
+    openssl(
+        "x509 -req -in csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -copy_extensions copy",
+    );
+    folder
+}
+
+/// TLS in front of the simulated Asterisk.
+async fn behind_tls(folder: &Path, pbx: SocketAddr) -> SocketAddr {
+    let chain = CertificateDer::pem_file_iter(folder.join("cert.pem")).unwrap().map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(folder.join("key.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (socket, _) = listener.accept().await.unwrap();
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut tls) = acceptor.accept(socket).await else { return };
+                let mut plain = TcpStream::connect(pbx).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut tls, &mut plain).await;
+            });
+        }
+    });
+    address
+}
+
+/// What a link with these TLS settings comes to first.
+async fn first_state(folder: &Path, port: u16, tls: &str) -> LinkState {
+    let secret = folder.join("secret");
+    fs::write(&secret, "demo").unwrap();
+    let text = format!(
+        "asterisk:\n  id: pbx1\n  trunks: ['PJSIP/trunk*']\n  ami: {{host: 127.0.0.1, port: {port}, user: linecard, secret: {{file: {}}}, tls: {{{tls}}}}}\n",
+        secret.display()
+    );
+    let settings: switches::Settings = files::read("pbx1.yaml", &text).unwrap().value;
+    let (out, mut said) = mpsc::channel::<Said>(64);
+    let (_commands, receiver) = mpsc::channel(1);
+    let stop = CancellationToken::new();
+    let link = switches::live::run(Arc::new(settings.clone()), Stats::new(&settings), out, receiver, stop.clone());
+    let heard = async {
+        loop {
+            if let Heard::Link(state) = said.recv().await.expect("the link lives").what {
+                return state;
+            }
+        }
+    };
+    tokio::select! {
+        state = tokio::time::timeout(PATIENCE, heard) => state.expect("the link says something"),
+        () = link => panic!("the link ended by itself"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ami_over_tls_comes_up_with_the_right_authority_and_name_and_not_otherwise() {
+    let folder = authority();
+    let pbx = Pbx::start(PbxSettings::default(), 1, SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let port = behind_tls(&folder.0, pbx.address()).await.port();
+    let file = |name: &str| folder.0.join(name).display().to_string();
+    let good = format!("ca_file: {}, server_name: pbx.example.com", file("ca.pem"));
+    assert!(matches!(first_state(&folder.0, port, &good).await, LinkState::Up { .. }));
+    for wrong in [
+        format!("ca_file: {}, server_name: pbx.example.com", file("other.pem")),
+        format!("ca_file: {}, server_name: other.example.com", file("ca.pem")),
+    ] {
+        let state = first_state(&folder.0, port, &wrong).await;
+        assert!(matches!(&state, LinkState::Down { reason } if reason.contains("TLS")), "{wrong}: {state:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agents_door_speaks_tls() {
+    let folder = authority();
+    let door = crate::agents::desk::Desk::open(|settings| {
+        settings.tls =
+            Some(linecard::agents::Tls { certificate: folder.0.join("cert.pem"), key: folder.0.join("key.pem") });
+    })
+    .await;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(folder.0.join("ca.pem")).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let socket = TcpStream::connect(door.address).await.unwrap();
+    let name = ServerName::try_from("pbx.example.com").unwrap();
+    let mut tls = TlsConnector::from(Arc::new(config)).connect(name, socket).await.unwrap();
+    tls.write_all(b"GET / HTTP/1.1\r\nHost: pbx.example.com\r\n\r\n").await.unwrap();
+    let mut page = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, tls.read_to_end(&mut page)).await.expect("an answer comes");
+    assert!(page.starts_with(b"HTTP/1.1 200 OK"), "{}", String::from_utf8_lossy(&page));
+}
