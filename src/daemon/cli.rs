@@ -119,7 +119,7 @@ pub enum Connector {
     Test { file: PathBuf },
     /// One live operation.
     #[command(
-        after_help = "Example:\n  linecard connector try /etc/linecard/connectors/redmine.yaml customer.by_phone phone=13800138000"
+        after_help = "Example:\n  linecard connector try /etc/linecard/connectors/redmine.yaml customer.by_phone number=13800138000"
     )]
     Try {
         file: PathBuf,
