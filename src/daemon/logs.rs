@@ -4,7 +4,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -35,7 +35,9 @@ pub enum Format {
 /// When `level` cannot be read.
 pub fn start(settings: &Settings) -> Result<(), String> {
     let filter = EnvFilter::try_new(&settings.level).map_err(|e| format!("log.level: {e}"))?;
-    let registry = tracing_subscriber::registry().with(filter);
+    // Libraries print whole messages at debug and trace (bodies, headers, tokens): below info only our own rooms are heard.
+    let ours = filter_fn(|m| *m.level() <= tracing::Level::INFO || m.target().starts_with("linecard"));
+    let registry = tracing_subscriber::registry().with(filter).with(ours);
     let started = match settings.format {
         Format::Text => registry.with(fmt::layer().with_writer(std::io::stderr).with_ansi(false)).try_init(),
         Format::Json => registry.with(fmt::layer().with_writer(std::io::stderr).json().flatten_event(true)).try_init(),

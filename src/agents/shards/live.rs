@@ -234,7 +234,7 @@ where
             Asked::More => {}
             Asked::Upgrade { answer, token, head } => break (answer, token, head),
             Asked::Answer(answer) => {
-                if !answer.starts_with(b"HTTP/1.1 200") {
+                if !answer.starts_with(b"HTTP/1.1 200") && !answer.starts_with(b"HTTP/1.1 304") {
                     figures.refused_request.fetch_add(1, Ordering::Relaxed);
                 }
                 return refuse(socket, &answer).await;
