@@ -33,6 +33,8 @@ pub(super) struct Board {
     pub holding: HashMap<AgentId, u32>,
     /// Calls that are over, with the moment to forget them, oldest first.
     over: VecDeque<(Mono, u32)>,
+    /// Feeds that have spoken since they were last lost, as bits.
+    pub feeds: u8,
 }
 
 /// Where a leg is.
@@ -49,12 +51,16 @@ impl Board {
             locals: HashMap::new(),
             holding: HashMap::new(),
             over: VecDeque::new(),
+            feeds: 0,
         }
     }
 
     /// One event, as facts. An event that adds nothing ends early.
     pub fn join(&mut self, desk: &mut Desk, now: Now, at: Moment, feed: Feed, said: Said) {
         let bit = feed.bit();
+        if !matches!(said, Said::LinkLost { .. }) {
+            self.feeds |= bit;
+        }
         let touched = match said {
             Said::NewLeg { leg, state, caller, dialled, created } => {
                 self.new_leg(desk, now, at, leg, state, caller, dialled, created)
@@ -67,7 +73,7 @@ impl Board {
                 self.dial_begin(desk, now, at, by, to, dialled, presented)
             }
             Said::DialEnd { by, to, status } => {
-                self.tie_all(desk, now, &[by.as_ref(), Some(&to)]);
+                self.dial_of(desk, now, at, by.as_ref(), &to);
                 self.with(desk, now, &to, |l| {
                     let answered = status == DialStatus::Answer && l.reach(LegState::Up, at);
                     if l.status.is_some() || l.up.is_some() && status != DialStatus::Answer {
@@ -87,7 +93,7 @@ impl Board {
             // A REFER brings an Unhold without a Hold (trace d): there is nothing to close then.
             Said::Unhold { leg } => self.with(desk, now, &leg, |l| facts::close(&mut l.holds, &(), at, bit)),
             Said::QueueJoin { leg, queue } => {
-                self.adopt(desk, now, at, &leg);
+                self.adopt_caller(desk, now, at, &leg);
                 self.queue_join(desk, now, at, bit, &leg, queue)
             }
             // At a timeout too (trace c2): whether the caller gave up shows in the caller's own end.
@@ -144,16 +150,27 @@ impl Board {
                 new
             }),
             Said::Gap { .. } => {
-                for call in self.calls.values_mut().filter(|c| c.over.is_none()) {
-                    call.facts.gap = true;
+                self.unwatched();
+                None
+            }
+            // What lives goes on unseen, unless another feed watches it; the next snapshot tells, or `lose_all`.
+            Said::LinkLost { .. } => {
+                self.feeds &= !bit;
+                if self.feeds == 0 {
+                    self.unwatched();
                 }
                 None
             }
-            // What lives goes on unseen; the next snapshot tells, or `lose_all`.
-            Said::LinkLost { .. } | Said::Snapshot(_) => None,
+            Said::Snapshot(_) => None,
         };
         if let Some(key) = touched {
             self.settle(desk, now, at, key);
+        }
+    }
+
+    fn unwatched(&mut self) {
+        for call in self.calls.values_mut().filter(|c| c.over.is_none()) {
+            call.facts.unwatched();
         }
     }
 
@@ -196,8 +213,37 @@ impl Board {
         }
         let place = self.insert(desk, named, at)?;
         self.leg_mut(place)?.adopted = true;
+        self.calls.get_mut(&place.0)?.facts.blind = true;
         self.tie_linked(desk, now, named);
         self.legs.get(&named.id).copied()
+    }
+
+    /// As [`Board::adopt`], of a leg that dials or waits in a queue: a party's leg that does came in.
+    fn adopt_caller(&mut self, desk: &mut Desk, now: Now, at: Moment, named: &event::Leg) -> Option<Place> {
+        let known = self.legs.contains_key(&named.id);
+        let place = self.adopt(desk, now, at, named)?;
+        let leg = self.leg_mut(place)?;
+        leg.incoming |= !known && leg.real();
+        Some(place)
+    }
+
+    /// A dial whose end is told: where its beginning was missed, its legs are taken in now.
+    fn dial_of(&mut self, desk: &mut Desk, now: Now, at: Moment, by: Option<&event::Leg>, to: &event::Leg) {
+        if let Some(by) = by.filter(|_| !self.legs.contains_key(&to.id)) {
+            self.adopt_caller(desk, now, at, by);
+            self.adopt(desk, now, at, to);
+        }
+        self.tie_all(desk, now, &[by, Some(to)]);
+        let place = |leg: &event::Leg| self.legs.get(&leg.id).copied();
+        if let (Some((there, by)), Some((key, index))) = (by.and_then(place), place(to))
+            && there == key
+            && let Some(leg) = self.leg_mut((key, index))
+            && leg.dial.is_none()
+            && leg.ended.is_none()
+        {
+            leg.dial =
+                Some(Dial { at: leg.ringing.unwrap_or(leg.created), by: Some(by), number: None, presented: None });
+        }
     }
 
     /// A leg in a call of its own, until something ties it to another.
@@ -259,7 +305,7 @@ impl Board {
         presented: Option<crate::private::Private<String>>,
     ) -> Option<u32> {
         if let Some(by) = &by {
-            self.adopt(desk, now, at, by)?;
+            self.adopt_caller(desk, now, at, by)?;
         }
         self.adopt(desk, now, at, &to)?;
         self.tie_all(desk, now, &[by.as_ref(), Some(&to)]);
@@ -732,7 +778,7 @@ impl Board {
         let (key, id) = (self.next, checkpoint.call);
         let mut facts = checkpoint.facts;
         // Whatever happened while we were away was not seen.
-        facts.gap = false;
+        facts.unwatched();
         for leg in &mut facts.legs {
             leg.adopted |= leg.ended.is_none();
         }

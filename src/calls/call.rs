@@ -39,8 +39,10 @@ pub struct Facts {
     pub attributes: BTreeMap<String, Private<String>>,
     /// The last that was heard of it.
     pub last: Moment,
-    /// Events may be missing in it.
-    pub gap: bool,
+    /// Part of it was not seen: no link, or events were dropped. Said in the record for ever.
+    pub hole: bool,
+    /// Where it stands is not known: a hole, and no snapshot since. A record that ends like this claims no outcome but an answer that was seen.
+    pub blind: bool,
 }
 
 /// A call in the book.
@@ -84,8 +86,14 @@ impl Facts {
             offers: Vec::new(),
             attributes: BTreeMap::new(),
             last: at,
-            gap: false,
+            hole: false,
+            blind: false,
         }
+    }
+
+    /// Nobody watches it any more.
+    pub(super) fn unwatched(&mut self) {
+        (self.hole, self.blind) = (true, true);
     }
 
     /// The oldest leg: its id makes the call's.
@@ -240,7 +248,8 @@ impl Facts {
         if self.origin == Origin::Phone {
             self.origin = other.origin;
         }
-        self.gap |= other.gap;
+        self.hole |= other.hole;
+        self.blind |= other.blind;
         self.last = self.last.later(other.last);
         shift
     }

@@ -28,7 +28,8 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
     let lost = facts.legs.iter().any(|l| l.real() && l.released.is_none() && l.ended.as_ref().is_none_or(|e| e.lost));
     let adopted = facts.legs.iter().any(|l| l.real() && l.adopted);
     let internal = case.direction == Some(Direction::Internal);
-    let outcome = case.outcome(lost);
+    // Who was not watched to the end may have been answered, or not, unseen; only what was seen is said.
+    let outcome = case.outcome(lost || facts.blind).filter(|o| !facts.blind || *o == Outcome::Answered);
     let agents = case.agents();
     let withheld = face.customer.as_ref().is_some_and(|n| n.class == crate::numbers::Class::Anonymous).then_some(true);
     let line = face.line.as_ref();
@@ -80,13 +81,7 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
         attributes: facts.attributes.clone(),
         ids: ids(switch, facts),
         related: Vec::new(),
-        quality: if facts.gap {
-            Quality::Gap
-        } else if lost || adopted {
-            Quality::Estimated
-        } else {
-            Quality::Exact
-        },
+        quality: if lost || adopted || facts.hole { Quality::Estimated } else { Quality::Exact },
     }
 }
 

@@ -17,6 +17,7 @@ impl Board {
         let bit = snapshot.feed.bit();
         let listed: HashMap<&str, &SnapshotLeg> = snapshot.legs.iter().map(|l| (l.leg.id.as_str(), l)).collect();
         let waits: HashSet<&str> = snapshot.waiting.iter().map(|w| w.leg.as_str()).collect();
+        self.feeds |= bit;
         self.lose_missing(desk, now, &listed, snapshot.asked);
         for found in &snapshot.legs {
             self.find(desk, now, at, found);
@@ -56,6 +57,10 @@ impl Board {
         keys.sort_unstable();
         keys.dedup();
         for key in keys {
+            // Listed, so where it stands is known again.
+            if let Some(call) = self.calls.get_mut(&key).filter(|c| c.over.is_none()) {
+                call.facts.blind = false;
+            }
             self.settle(desk, now, at, key);
         }
     }
@@ -93,30 +98,25 @@ impl Board {
 
     /// One listed leg: known, or adopted as it stands.
     fn find(&mut self, desk: &mut Desk, now: Now, at: Moment, found: &SnapshotLeg) {
-        if let Some(&place) = self.legs.get(&found.leg.id) {
-            self.tie_linked(desk, now, &found.leg);
-            if let Some(leg) = self.leg_mut(place)
-                && leg.ended.is_none()
-                && leg.reach(found.state, at)
-            {
-                // When it came up is not told.
-                leg.adopted = true;
-            }
-            return;
-        }
+        let known = self.legs.get(&found.leg.id).copied();
         let created = Moment { wall: found.created.or(at.wall), ..at };
-        let Some(place) = self.insert(desk, &found.leg, created) else { return };
+        let Some(place) = known.or_else(|| self.insert(desk, &found.leg, created)) else { return };
         // Who runs `AppDial` or `AppQueue` was called; who runs anything else came in.
         let called = found.application.starts_with("AppDial")
             || found.application == "AppQueue"
             || matches!(found.state, LegState::Down | LegState::Ringing);
-        if let Some(leg) = self.leg_mut(place) {
-            leg.adopted = true;
-            leg.incoming = leg.real() && !called;
-            leg.number.clone_from(&found.caller.number);
-            leg.shown_name.clone_from(&found.caller.name);
-            leg.dialled.clone_from(&found.dialled);
-            leg.reach(found.state, at);
+        if let Some(leg) = self.leg_mut(place).filter(|l| l.ended.is_none()) {
+            leg.adopted |= known.is_none();
+            // Also one that an event told of in passing: an event has neither who came in nor what was dialled.
+            if leg.adopted {
+                leg.incoming |= leg.real() && !called && leg.dial.is_none();
+                leg.created = leg.created.earlier(created);
+                leg.number = leg.number.take().or_else(|| found.caller.number.clone());
+                leg.shown_name = leg.shown_name.take().or_else(|| found.caller.name.clone());
+                leg.dialled = leg.dialled.take().or_else(|| found.dialled.clone());
+            }
+            // When it came to this state is not told.
+            leg.adopted |= leg.reach(found.state, at);
         }
         self.tie_linked(desk, now, &found.leg);
     }
@@ -146,17 +146,17 @@ impl Board {
     /// A call's listed legs that were called, by a leg of the same group: the list does not say by whom, but only one can be.
     fn dialled_by_caller(&mut self, key: u32, listed: &HashMap<&str, &SnapshotLeg>) {
         let Some(call) = self.calls.get_mut(&key) else { return };
-        let caller = call
-            .facts
-            .legs
-            .iter()
-            .position(|l| l.real() && l.incoming && l.ended.is_none())
-            .and_then(|i| u16::try_from(i).ok());
-        let Some(by) = caller else { return };
+        let callers: Vec<(u16, String)> = (0..)
+            .zip(&call.facts.legs)
+            .filter(|(_, l)| l.real() && l.incoming && l.ended.is_none())
+            .map(|(index, l)| (index, l.id.clone()))
+            .collect();
         for leg in &mut call.facts.legs {
-            let listed = listed.contains_key(leg.id.as_str());
-            if listed && leg.adopted && leg.dial.is_none() && !leg.incoming && leg.real() {
-                leg.dial = Some(Dial { at: leg.created, by: Some(by), number: None, presented: None });
+            let called = listed.contains_key(leg.id.as_str()) && leg.dial.is_none() && !leg.incoming && leg.real();
+            // The group is named after who called; a colleague who is asked is in the asking agent's group.
+            let own = callers.iter().find(|(_, id)| Some(id) == leg.linked.as_ref());
+            if called && let Some((by, _)) = own.or(callers.first()) {
+                leg.dial = Some(Dial { at: leg.created, by: Some(*by), number: None, presented: None });
             }
         }
     }

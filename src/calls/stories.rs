@@ -385,11 +385,11 @@ fn a_reload_gives_later_calls_the_new_directory() {
 }
 
 #[test]
-fn a_gap_is_said_in_the_record() {
+fn a_hole_is_said_in_the_record() {
     let mut desk = Desk::new();
     let id = desk.talking().only();
     desk.take(5, Said::Gap { feed: Feed::Ami }).hang_up(9);
-    assert_eq!(desk.book.record(id).unwrap().quality, Quality::Gap);
+    assert_eq!(desk.book.record(id).unwrap().quality, Quality::Estimated);
 }
 
 const NAMES: [&str; 7] = [

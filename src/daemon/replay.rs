@@ -187,16 +187,27 @@ impl Kept {
     }
 }
 
-/// Several streams as one, by stamp; an event without one stays behind the one before it. Each stream ends with its lost link.
+/// Several streams as one, by stamp; an event without one stays behind the one before it. Each stream ends with its lost link, unless
+/// another watcher of the same kind goes on.
 fn merged(streams: Vec<(Feed, Vec<Event>)>) -> Vec<(Feed, Event)> {
     let mut all: Vec<(Wall, usize, Feed, Event)> = Vec::new();
+    let mut lives: Vec<(Feed, Wall, Wall)> = Vec::new();
     for (place, (feed, events)) in streams.into_iter().enumerate() {
-        let mut last = events.iter().find_map(|e| e.at).unwrap_or(Wall(0));
+        let first = events.iter().find_map(|e| e.at).unwrap_or(Wall(0));
+        let mut last = first;
         for event in events {
             last = last.max(event.at.unwrap_or(last));
             all.push((last, place, feed, event));
         }
-        all.push((last, place, feed, Event { at: None, said: Said::LinkLost { feed } }));
+        lives.push((feed, first, last));
+    }
+    for (place, &(feed, _, last)) in lives.iter().enumerate() {
+        let other = |&(n, &(f, from, to)): &(usize, &(Feed, Wall, Wall))| {
+            f == feed && n != place && from <= last && (last < to || last == to && place < n)
+        };
+        if !lives.iter().enumerate().any(|life| other(&life)) {
+            all.push((last, place, feed, Event { at: None, said: Said::LinkLost { feed } }));
+        }
     }
     // Stable: within one stream the order stays.
     all.sort_by_key(|(at, place, ..)| (*at, *place));

@@ -246,9 +246,12 @@ fn serve(stream: TcpStream, session: SessionId, tell: mpsc::Sender<Heard>) -> mp
             };
             let bytes = Bytes::copy_from_slice(buffer.get(..got).unwrap_or_default());
             if tell.send((session, bytes)).await.is_err() || got == 0 {
-                return;
+                break;
             }
         }
+        // Closing with unread bytes would reset the connection, and take back what the ledger says was told.
+        let rest = async { while read.read(&mut buffer).await.is_ok_and(|n| n > 0) {} };
+        let _ = tokio::time::timeout(Duration::from_secs(1), rest).await;
     });
     hand
 }

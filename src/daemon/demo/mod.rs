@@ -23,3 +23,5 @@ mod answers;
 mod asked;
 #[cfg(test)]
 mod plays;
+#[cfg(test)]
+mod torn;

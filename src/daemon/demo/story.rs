@@ -174,6 +174,8 @@ pub struct Truth {
     pub cut: bool,
     /// The first moment at which a logged-in client was told of it, by event or in a list.
     pub shown: Option<Wall>,
+    /// Something happened to it, after a client had been told of it, while nobody was logged in.
+    pub missed: bool,
     /// A client that had been told of it was logged in when it ended.
     pub end_shown: bool,
 }

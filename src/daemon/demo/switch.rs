@@ -311,6 +311,7 @@ impl Switch {
             ended: None,
             cut: false,
             shown: None,
+            missed: false,
             end_shown: false,
         });
         self.truths.len() - 1
@@ -460,6 +461,11 @@ impl Switch {
         let wanted: Vec<SessionId> =
             self.sessions.iter().filter(|(_, s)| s.wants(&message)).map(|(id, _)| *id).collect();
         if wanted.is_empty() {
+            if self.logged_in() == 0
+                && let Some(truth) = call.and_then(|call| self.truths.get_mut(call))
+            {
+                truth.missed |= truth.shown.is_some();
+            }
             return;
         }
         if let Some(truth) = call.and_then(|call| self.truths.get_mut(call)) {

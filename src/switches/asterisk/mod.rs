@@ -11,7 +11,7 @@ mod link;
 mod live;
 mod narrow;
 mod originate;
-mod session_ami;
+pub(crate) mod session_ami;
 mod session_ari;
 mod settings;
 mod snapshot;
