@@ -212,6 +212,8 @@ impl Roster {
         let call = self.calls.entry(id).or_insert_with(OnDesk::new);
         if let Some(card) = card {
             call.learn(card);
+            // While the caller still waits, so that a ring finds it made.
+            call.render();
         }
         // Only calls on a screen are copied: of 18 events of a call most come before or concern nobody.
         if !call.agents.is_empty() {

@@ -2,6 +2,7 @@
 //! asks. 140,000 of them lie still most of the time, so it holds no buffer of its own.
 
 use std::{
+    io,
     pin::Pin,
     sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
@@ -11,7 +12,8 @@ use std::{
 use bytes::Bytes;
 use futures_util::{Sink, Stream, StreamExt};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     runtime::Handle,
     sync::mpsc,
 };
@@ -23,7 +25,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Closing, Mailbox, Next, Screens};
+use super::{Closing, Line, Mailbox, Next, Screens};
 use crate::{
     access::{Refused, Verifier, Who},
     agents::{
@@ -117,6 +119,14 @@ where
     if ping && *pings >= MOST_PINGS {
         return Poll::Ready(Event::Close(Closing::Dead));
     }
+    match mailbox.begin(|bytes| Pin::new(ws.get_mut()).poll_write(cx, bytes)) {
+        Poll::Ready(Ok(())) => {}
+        Poll::Ready(Err(_)) => return Poll::Ready(Event::Gone),
+        Poll::Pending => {
+            *pings += u8::from(ping);
+            return mailbox.closing().map_or(Poll::Pending, |why| Poll::Ready(Event::Close(why)));
+        }
+    }
     loop {
         match Pin::new(&mut *ws).poll_ready(cx) {
             Poll::Ready(Ok(())) => {}
@@ -154,12 +164,19 @@ where
             return Poll::Ready(Event::Gone);
         }
     }
-    if let Poll::Ready(Err(_)) = Pin::new(&mut *ws).poll_flush(cx) {
-        return Poll::Ready(Event::Gone);
-    }
+    let mut flushed = match Pin::new(&mut *ws).poll_flush(cx) {
+        Poll::Ready(Err(_)) => return Poll::Ready(Event::Gone),
+        flushed => flushed.is_ready(),
+    };
     loop {
         match Pin::new(&mut *ws).poll_next(cx) {
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => {
+                if flushed && !mailbox.rest() {
+                    // Something came while we read.
+                    cx.waker().wake_by_ref();
+                }
+                return Poll::Pending;
+            }
             Poll::Ready(Some(Ok(message))) => {
                 // Whatever comes shows that somebody is there.
                 *pings = 0;
@@ -167,14 +184,59 @@ where
                     Message::Text(text) => return Poll::Ready(Event::Text(text)),
                     // Read as a frame that is no JSON object, and answered as such.
                     Message::Binary(_) => return Poll::Ready(Event::Text(Utf8Bytes::from_static("binary"))),
-                    Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                    Message::Pong(_) | Message::Frame(_) => {}
+                    // The library answers, and what it has to say must be out before anybody else writes.
+                    Message::Ping(_) => flushed = matches!(Pin::new(&mut *ws).poll_flush(cx), Poll::Ready(Ok(()))),
                     // The library answers; the next read ends the stream.
-                    Message::Close(_) => {}
+                    Message::Close(_) => flushed = false,
                 }
             }
             Poll::Ready(Some(Err(Error::Capacity(_)))) => return Poll::Ready(Event::Close(Closing::TooLarge)),
             Poll::Ready(Some(Err(_)) | None) => return Poll::Ready(Event::Gone),
         }
+    }
+}
+
+/// A socket that whoever delivers a pop may write to as well: reads and the task's own writes are as ever.
+pub(in crate::agents) struct Shared(pub Arc<TcpStream>);
+
+impl Line for TcpStream {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        TcpStream::try_write(self, bytes)
+    }
+}
+
+impl AsyncRead for Shared {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        loop {
+            std::task::ready!(self.0.poll_read_ready(cx))?;
+            match self.0.try_read(buf.initialize_unfilled()) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                Err(e) => return Poll::Ready(Err(e)),
+                Ok(n) => {
+                    buf.advance(n);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Shared {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        loop {
+            std::task::ready!(self.0.poll_write_ready(cx))?;
+            match self.0.try_write(bytes) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(socket2::SockRef::from(&*self.0).shutdown(std::net::Shutdown::Write))
     }
 }
 
@@ -251,7 +313,7 @@ mod tests {
         let ws = WebSocketStream::from_raw_socket(socket, tokio_tungstenite::tungstenite::protocol::Role::Server, None)
             .await;
         let screens = Arc::new(Screens::new(&super::super::Limits::default()));
-        let mailbox = screens.open(ScreenId(1), crate::words::Wall(0));
+        let mailbox = screens.open(ScreenId(1), crate::words::Wall(0), None);
         let (heard, _hears) = mpsc::channel(1);
         let verifier = Arc::new(Verifier::new("desk", "linecard", crate::access::Keys::default()));
         let around = Arc::new(Around { screens, verifier, heard, back: Handle::current() });

@@ -1,21 +1,22 @@
 //! What waits for a screen, and the book of all screens.
 //!
-//! The core pushes and never waits; the screen's task takes and sends. A mailbox is bounded in frames and bytes, all together
-//! have a budget. When one is full, newer states take the place of older ones; when that does not help, the screen is slow: it is
+//! The core pushes and never waits; the screen's task takes and sends. Where nothing waits and the screen's task is at rest, a frame is
+//! written to the socket by who delivers it: waking the task's thread took three times as long as the write (2 cores, `benches/pop`). A mailbox is bounded in frames and bytes, all together have a budget. When one is full, newer states take the place of older ones; when that does not help, the screen is slow: it is
 //! closed with 1013 and comes back by `resume`. A slow screen costs nobody else anything.
 
 pub mod live;
 
 use std::{
     collections::VecDeque,
+    io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
-    task::Waker,
+    task::{Poll, Waker, ready},
 };
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use dashmap::DashMap;
 use futures_util::task::AtomicWaker;
 
@@ -127,6 +128,24 @@ impl Screens {
             return;
         }
         let before = queue.bytes;
+        // Not a link's news: that goes to every screen at once, and would keep the core from the next pop.
+        if queue.at_rest && queue.items.is_empty() && !matches!(key, Some(CoalesceKey::Link(_))) {
+            match mailbox.write(&frame) {
+                Some(rest) if rest.is_empty() => {
+                    drop(queue);
+                    self.figures.frames_sent.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                Some(rest) => {
+                    queue.at_rest = false;
+                    queue.begun = rest;
+                    drop(queue);
+                    self.figures.frames_sent.fetch_add(1, Ordering::Relaxed);
+                    return mailbox.waker.wake();
+                }
+                None => {}
+            }
+        }
         if let Some(key) = &key
             && let Some(at) = queue.items.iter().position(|item| item.0.as_ref() == Some(key))
         {
@@ -163,9 +182,11 @@ impl Screens {
         }
     }
 
-    pub(super) fn open(&self, screen: ScreenId, expires: Wall) -> Arc<Mailbox> {
+    /// `socket`: the screen's own, where frames are written to it as they are (no TLS).
+    pub(super) fn open(&self, screen: ScreenId, expires: Wall, socket: Option<Arc<dyn Line>>) -> Arc<Mailbox> {
         let mailbox = Arc::new(Mailbox {
             queue: Mutex::default(),
+            socket,
             waker: AtomicWaker::new(),
             ping: AtomicBool::new(false),
             expires: AtomicI64::new(expires.0),
@@ -212,6 +233,52 @@ impl Screens {
 }
 
 impl Mailbox {
+    /// The screen's task begins to write: until it rests again, nobody else does.
+    /// What another began is brought to its end first.
+    fn begin(&self, mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>) -> Poll<io::Result<()>> {
+        let mut queue = self.lock();
+        queue.at_rest = false;
+        while !queue.begun.is_empty() {
+            match ready!(write(&queue.begun))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => queue.begun.advance(n),
+            }
+        }
+        queue.begun = Bytes::new();
+        Poll::Ready(Ok(()))
+    }
+
+    /// The task has written everything it had, to the last byte. `false`: there is more.
+    fn rest(&self) -> bool {
+        let mut queue = self.lock();
+        queue.at_rest = queue.items.is_empty() && queue.closing.is_none();
+        queue.at_rest
+    }
+
+    /// Writes a text frame (RFC 6455, 5.2: whole, unmasked) as far as the socket takes it at once. `None`: not a byte went.
+    fn write(&self, frame: &Bytes) -> Option<Bytes> {
+        let socket = self.socket.as_ref()?;
+        let mut whole = Vec::with_capacity(frame.len() + 10);
+        whole.push(0x81);
+        match (u8::try_from(frame.len()), u16::try_from(frame.len())) {
+            (Ok(length @ 0..=125), _) => whole.push(length),
+            (_, Ok(length)) => {
+                whole.push(126);
+                whole.extend_from_slice(&length.to_be_bytes());
+            }
+            _ => {
+                whole.push(127);
+                whole.extend_from_slice(&(frame.len() as u64).to_be_bytes());
+            }
+        }
+        whole.extend_from_slice(frame);
+        // An error is the task's to find: it ends the screen.
+        let written = socket.try_write(&whole).ok().filter(|n| *n > 0)?;
+        let mut rest = Bytes::from(whole);
+        rest.advance(written);
+        Some(rest)
+    }
+
     /// For a task that cannot send at the moment.
     fn closing(&self) -> Option<Closing> {
         self.lock().closing
@@ -224,9 +291,15 @@ enum Next {
     Close(Closing),
 }
 
+/// A screen's socket, for one write that never waits.
+pub(super) trait Line: Send + Sync {
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize>;
+}
+
 /// What waits for one screen, and what its shard's wheel wants of it.
 pub(super) struct Mailbox {
     queue: Mutex<Queue>,
+    socket: Option<Arc<dyn Line>>,
     waker: AtomicWaker,
     ping: AtomicBool,
     /// Milliseconds since 1970; set again when the token is renewed.
@@ -238,6 +311,10 @@ struct Queue {
     items: VecDeque<(Option<CoalesceKey>, Bytes)>,
     bytes: usize,
     closing: Option<Closing>,
+    /// The task has nothing of its own on the way to the socket: whoever delivers may write.
+    at_rest: bool,
+    /// Of a frame that was begun by who delivered it, the bytes that the socket did not take; the task writes them first.
+    begun: Bytes,
 }
 
 impl Mailbox {
@@ -307,7 +384,7 @@ mod tests {
     #[test]
     fn newer_state_replaces_older_and_goes_to_the_end() {
         let screens = Screens::new(&Limits::default());
-        let mailbox = screens.open(SCREEN, Wall(0));
+        let mailbox = screens.open(SCREEN, Wall(0), None);
         for (key, text) in
             [(call(1), "talking"), (None, "pop"), (call(2), "other"), (call(1), "held"), (None, "withdrawn")]
         {
@@ -322,7 +399,7 @@ mod tests {
     #[test]
     fn a_full_mailbox_closes_and_pops_are_never_coalesced_away() {
         let screens = Screens::new(&Limits { queued_frames: 3, ..Limits::default() });
-        let mailbox = screens.open(SCREEN, Wall(0));
+        let mailbox = screens.open(SCREEN, Wall(0), None);
         for _ in 0..3 {
             screens.deliver(Deliver { screen: SCREEN, key: None, frame: frame("pop") });
         }
@@ -335,10 +412,83 @@ mod tests {
         assert_eq!(screens.figures.queued_bytes.load(Ordering::Relaxed), 0);
     }
 
+    /// A socket that takes so many bytes and no more.
+    struct Narrow(AtomicUsize);
+
+    impl Line for Narrow {
+        fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+            let room = self.0.load(Ordering::Relaxed).min(bytes.len());
+            self.0.fetch_sub(room, Ordering::Relaxed);
+            if room == 0 { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(room) }
+        }
+    }
+
+    #[test]
+    fn who_delivers_writes_while_the_task_rests_and_what_is_begun_is_finished_first() {
+        let screens = Screens::new(&Limits::default());
+        let line = Arc::new(Narrow(AtomicUsize::new(9)));
+        let mailbox = screens.open(SCREEN, Wall(0), Some(line.clone()));
+        let put = |text| screens.deliver(Deliver { screen: SCREEN, key: None, frame: frame(text) });
+        let finish = |all: &mut Vec<u8>| {
+            mailbox.begin(|bytes| {
+                all.extend_from_slice(bytes);
+                Poll::Ready(Ok(bytes.len()))
+            })
+        };
+        // A task that was never at rest has the socket to itself.
+        put("greeting");
+        assert_eq!(drained(&screens, &mailbox), ["greeting"]);
+        assert!(mailbox.rest());
+        put("pop");
+        assert!(mailbox.lock().items.is_empty(), "it went at once: 2 bytes of head, 3 of text");
+        // The next has room for four of its bytes; the one after waits, because it may not come between.
+        put("second");
+        put("third");
+        assert_eq!(drained(&screens, &mailbox), ["third"]);
+        let mut rest = Vec::new();
+        assert!(finish(&mut rest).is_ready());
+        assert_eq!(rest, b"cond");
+        // No room at all, or news for everybody: the task's work.
+        assert!(mailbox.rest());
+        put("fourth");
+        line.0.store(100, Ordering::Relaxed);
+        assert_eq!(drained(&screens, &mailbox), ["fourth"]);
+        assert!(mailbox.rest());
+        let key = Some(CoalesceKey::Link("switch/pbx1".into()));
+        screens.deliver(Deliver { screen: SCREEN, key, frame: frame("link") });
+        assert!(!mailbox.rest(), "something waits");
+        assert_eq!(drained(&screens, &mailbox), ["link"]);
+        assert_eq!(screens.figures.queued_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_long_frame_has_the_head_of_its_length() {
+        struct Keeps(Mutex<Vec<u8>>);
+        impl Line for Keeps {
+            fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+        }
+        let head = |length: usize| {
+            let line = Arc::new(Keeps(Mutex::default()));
+            let screens = Screens::new(&Limits::default());
+            let mailbox = screens.open(SCREEN, Wall(0), Some(line.clone()));
+            mailbox.rest();
+            screens.deliver(Deliver { screen: SCREEN, key: None, frame: vec![b'x'; length].into() });
+            let all = line.0.lock().unwrap().clone();
+            all[..all.len() - length].to_vec()
+        };
+        assert_eq!(head(125), [0x81, 125]);
+        assert_eq!(head(126), [0x81, 126, 0, 126]);
+        assert_eq!(head(65_535), [0x81, 126, 0xff, 0xff]);
+        assert_eq!(head(65_536), [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
     #[test]
     fn all_mailboxes_share_a_budget() {
         let screens = Screens::new(&Limits { queued_bytes_total: 10, ..Limits::default() });
-        let (slow, quick) = (screens.open(ScreenId(1), Wall(0)), screens.open(ScreenId(2), Wall(0)));
+        let (slow, quick) = (screens.open(ScreenId(1), Wall(0), None), screens.open(ScreenId(2), Wall(0), None));
         for _ in 0..4 {
             screens.deliver(Deliver { screen: ScreenId(1), key: None, frame: frame("0123456") });
         }

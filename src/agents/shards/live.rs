@@ -37,8 +37,8 @@ use crate::{
     agents::{
         Heard, Limits, ScreenId, Screens, Settings, Told,
         screen::{
-            Closing, Mailbox,
-            live::{Around, farewell, steady, verify},
+            Closing, Line, Mailbox,
+            live::{Around, Shared, farewell, steady, verify},
         },
         wire::{self, Incoming},
     },
@@ -188,11 +188,14 @@ async fn serve(shard: Arc<Shard>, socket: TcpStream) {
     shard.handshakes.fetch_add(1, Ordering::Relaxed);
     prepare(&socket, &shard.door.settings.limits);
     match &shard.door.tls {
-        None => attend(&shard, socket).await,
+        None => {
+            let socket = Arc::new(socket);
+            attend(&shard, Shared(socket.clone()), Some(socket)).await;
+        }
         Some(tls) => {
             let wait = Duration::from_millis(shard.door.settings.limits.authenticate_ms);
             if let Ok(Ok(socket)) = Box::pin(tokio::time::timeout(wait, tls.accept(socket))).await {
-                attend(&shard, socket).await;
+                attend(&shard, socket, None).await;
             }
         }
     }
@@ -200,11 +203,11 @@ async fn serve(shard: Arc<Shard>, socket: TcpStream) {
 }
 
 /// Greets, and gives the steady phase a task of its own, so that this one's frame goes.
-async fn attend<S>(shard: &Shard, socket: S)
+async fn attend<S>(shard: &Shard, socket: S, plain: Option<Arc<TcpStream>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    if let Some((ws, screen, who, mailbox)) = Box::pin(greet(shard, socket)).await {
+    if let Some((ws, screen, who, mailbox)) = Box::pin(greet(shard, socket, plain)).await {
         shard.tasks.spawn(steady(ws, shard.door.around.clone(), screen, who, mailbox));
     }
 }
@@ -212,7 +215,7 @@ where
 type Accepted<S> = (WebSocketStream<S>, ScreenId, Arc<Who>, Arc<Mailbox>);
 
 /// Head, upgrade, token: all within one deadline.
-async fn greet<S>(shard: &Shard, mut socket: S) -> Option<Accepted<S>>
+async fn greet<S>(shard: &Shard, mut socket: S, plain: Option<Arc<TcpStream>>) -> Option<Accepted<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -285,7 +288,7 @@ where
     match verify(&door.around, token.expose()).await {
         Ok(who) => {
             let screen = ScreenId(shard.next.fetch_add(1, Ordering::Relaxed));
-            let mailbox = door.around.screens.open(screen, who.expires);
+            let mailbox = door.around.screens.open(screen, who.expires, plain.map(|socket| socket as Arc<dyn Line>));
             let attached = Heard { screen, what: Told::Attached { who: who.clone() } };
             if tokio::time::timeout_at(deadline, door.around.heard.send(attached)).await.is_ok_and(|sent| sent.is_ok())
             {
