@@ -179,3 +179,17 @@ async fn a_switch_that_is_away_is_named_and_a_taken_port_is_told() {
     assert_eq!(second.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&second.stderr).contains("in use"), "{}", String::from_utf8_lossy(&second.stderr));
 }
+
+/// The second call of a customer is answered from the cache before anything of it is written: its record knows who it was all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_names_the_customer_also_when_the_answer_was_in_the_cache() {
+    let mut desk = Desk::set().await;
+    desk.start(None).await;
+    for n in 1..=2 {
+        desk.pbx.play(Story::DirectMissed, CALLERS[0], Some(0)).unwrap();
+        desk.until("the call is written", |d| d.records().len() == n).await;
+        for record in desk.records() {
+            assert_eq!(record["customer"]["links"][0]["type"], "customer", "call {n}: {record:#}");
+        }
+    }
+}

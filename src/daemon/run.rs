@@ -286,6 +286,8 @@ impl CoreSeed {
                     Some(Control::Stop) | None => break,
                 },
                 () = at(deadline) => core.tick(now()),
+                // One change after the other, and between two the links may read.
+                () = tokio::task::yield_now(), if core.has_work() => core.work(now()),
                 () = tokio::time::sleep(Duration::from_millis(20)), if unsent => core.flush(),
             }
         }
@@ -295,6 +297,9 @@ impl CoreSeed {
             core.said(now(), last);
         }
         core.settle(now(), None);
+        while core.has_work() {
+            core.work(now());
+        }
         while core.unsent() > 0 {
             // The clerk drains while we wait; his answers need no hearing any more.
             while kept.try_recv().is_ok() {}

@@ -418,6 +418,8 @@ impl Desk {
         entry.end_waits = false;
         if !entry.ended {
             entry.ended = true;
+            // What the book would go on with is of no use to a call that is over, and the largest part of it.
+            entry.book = None;
             self.ended.push_back((now.mono.plus_ms(KEEP_MS), entry.key.call));
         }
         let mut batch = Batch { closed: vec![entry.key.clone()], ..Batch::default() };
