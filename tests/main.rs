@@ -11,6 +11,7 @@ mod fixtures;
 mod house;
 mod kill;
 mod outbox;
+mod privacy;
 #[cfg(feature = "real-servers")]
 mod real_redmine;
 #[cfg(feature = "real-servers")]

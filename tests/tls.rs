@@ -77,11 +77,11 @@ async fn behind_tls(folder: &Path, pbx: SocketAddr) -> SocketAddr {
 }
 
 /// What a link with these TLS settings comes to first.
-async fn first_state(folder: &Path, port: u16, tls: &str) -> LinkState {
+async fn first_state(folder: &Path, to: &str, tls: &str) -> LinkState {
     let secret = folder.join("secret");
     fs::write(&secret, "demo").unwrap();
     let text = format!(
-        "asterisk:\n  id: pbx1\n  trunks: ['PJSIP/trunk*']\n  ami: {{host: 127.0.0.1, port: {port}, user: linecard, secret: {{file: {}}}, tls: {{{tls}}}}}\n",
+        "asterisk:\n  id: pbx1\n  trunks: ['PJSIP/trunk*']\n  {to}, user: linecard, secret: {{file: {}}}, tls: {{{tls}}}}}\n",
         secret.display()
     );
     let settings: switches::Settings = files::read("pbx1.yaml", &text).unwrap().value;
@@ -106,15 +106,58 @@ async fn first_state(folder: &Path, port: u16, tls: &str) -> LinkState {
 async fn ami_over_tls_comes_up_with_the_right_authority_and_name_and_not_otherwise() {
     let folder = authority();
     let pbx = Pbx::start(PbxSettings::default(), 1, SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
-    let port = behind_tls(&folder.0, pbx.address()).await.port();
-    let file = |name: &str| folder.0.join(name).display().to_string();
+    let to = format!("ami: {{host: 127.0.0.1, port: {}", behind_tls(&folder.0, pbx.address()).await.port());
+    comes_up_only_with_the_right_authority_and_name(&folder.0, &to).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ari_over_tls_comes_up_with_the_right_authority_and_name_and_not_otherwise() {
+    let folder = authority();
+    let to = format!("ari: {{url: 'https://127.0.0.1:{}'", behind_tls(&folder.0, ari().await).await.port());
+    comes_up_only_with_the_right_authority_and_name(&folder.0, &to).await;
+}
+
+/// As much of ARI as a link asks for on a switch where nothing happens: events by WebSocket, who it is, and empty lists.
+async fn ari() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut head = [0; 64];
+                let n = socket.peek(&mut head).await.unwrap_or(0);
+                if head[..n].starts_with(b"GET /ari/events?") {
+                    let mut events = tokio_tungstenite::accept_async(socket).await.unwrap();
+                    while let Some(Ok(_)) = futures_util::StreamExt::next(&mut events).await {}
+                    return;
+                }
+                let mut asked = Vec::new();
+                while socket.read_buf(&mut asked).await.is_ok_and(|n| n > 0) {
+                    if !asked.windows(4).any(|w| w == b"\r\n\r\n") {
+                        continue;
+                    }
+                    let info = asked.starts_with(b"GET /ari/asterisk/info");
+                    let body = if info { r#"{"system":{"version":"22.10.1"}}"# } else { "[]" };
+                    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                    socket.write_all(answer.as_bytes()).await.unwrap();
+                    asked.clear();
+                }
+            });
+        }
+    });
+    address
+}
+
+async fn comes_up_only_with_the_right_authority_and_name(folder: &Path, to: &str) {
+    let file = |name: &str| folder.join(name).display().to_string();
     let good = format!("ca_file: {}, server_name: pbx.example.com", file("ca.pem"));
-    assert!(matches!(first_state(&folder.0, port, &good).await, LinkState::Up { .. }));
+    assert!(matches!(first_state(folder, to, &good).await, LinkState::Up { .. }));
     for wrong in [
         format!("ca_file: {}, server_name: pbx.example.com", file("other.pem")),
         format!("ca_file: {}, server_name: other.example.com", file("ca.pem")),
     ] {
-        let state = first_state(&folder.0, port, &wrong).await;
+        let state = first_state(folder, to, &wrong).await;
         assert!(matches!(&state, LinkState::Down { reason } if reason.contains("TLS")), "{wrong}: {state:?}");
     }
 }

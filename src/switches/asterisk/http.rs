@@ -64,7 +64,7 @@ type Answer = (What, Option<(u16, Vec<u8>)>);
 type Socket = WebSocketStream<Box<dyn Stream>>;
 
 async fn open(ari: &Ari) -> Result<(Socket, Rest), Reason> {
-    let rest = Rest::new(ari)?;
+    let rest = Rest::new(ari).await?;
     let bad = || Reason::Settings("the url of ari is no address".to_owned());
     let (secure, base) = reqwest_url(&ari.url).ok_or_else(bad)?;
     let ws = base.replacen("http", "ws", 1);
@@ -174,15 +174,16 @@ struct Rest {
 }
 
 impl Rest {
-    fn new(ari: &Ari) -> Result<Self, Reason> {
+    async fn new(ari: &Ari) -> Result<Self, Reason> {
         let secret = ari.secret.resolve().map_err(Reason::Settings)?;
-        let (secure, base) =
-            reqwest_url(&ari.url).ok_or_else(|| Reason::Settings("the url of ari is no address".to_owned()))?;
+        let bad = || Reason::Settings("the url of ari is no address".to_owned());
+        let (secure, mut base) = reqwest_url(&ari.url).ok_or_else(bad)?;
         // reqwest wants a provider even where it has no TLS to do; a second installation is refused, and that is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let own = default_tls();
         let tls = ari.tls.as_ref().unwrap_or(&own);
-        let failed = |why: String| Reason::Tls { at: base.clone(), why };
+        let at = base.clone();
+        let failed = |why: String| Reason::Tls { at, why };
         let mut client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
@@ -190,6 +191,18 @@ impl Rest {
             .timeout(Duration::from_millis(link::LIST_MS));
         if secure {
             client = client.tls_backend_preconfigured(trust(tls).map_err(failed)?);
+        }
+        if let Some(name) = tls.server_name.as_ref().filter(|_| secure) {
+            // The certificate is another name's than the address: the request goes by that name, to this address.
+            let mut url = reqwest::Url::parse(&base).map_err(|_| bad())?;
+            let host = url.host_str().ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
+            let at = (host.as_str(), url.port_or_known_default().unwrap_or(443));
+            let found = tokio::net::lookup_host(at).await;
+            let unreachable = |why: String| Reason::Unreachable { at: ari.url.clone(), why };
+            let found: Vec<_> = found.map_err(|e| unreachable(e.to_string()))?.collect();
+            client = client.resolve_to_addrs(name, &found);
+            url.set_host(Some(name)).map_err(|_| Reason::Settings("the server_name of ari is no name".to_owned()))?;
+            base = url.as_str().trim_end_matches('/').to_owned();
         }
         let client = client.build().map_err(|e| Reason::Settings(e.to_string()))?;
         Ok(Self { client, base, authorization: authorization(&ari.user, &secret) })
@@ -253,7 +266,7 @@ fn default_tls() -> Tls {
 
 /// Who answers, and what the account may do there.
 pub(super) async fn probe(ari: &Ari) -> Result<Vec<String>, Reason> {
-    let rest = Rest::new(ari)?;
+    let rest = Rest::new(ari).await?;
     let request =
         |what, method, path: &str| Request { what, method, path: path.to_owned(), query: Vec::new(), body: None };
     let info = rest.ask(request(What::Info, Method::Get, "/asterisk/info")).await.1;

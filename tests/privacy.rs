@@ -1,0 +1,154 @@
+//! Callers are people. A whole story is played with everything logged that can be logged, and nothing of a person stands in it: no
+//! number, no name, no note, no token, no secret.
+
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use linecard::daemon::demo::{
+    hosts::Hosts,
+    live::Pbx,
+    stage::{Places, Stage, free},
+    story::Story,
+    switch::Settings,
+};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, client::IntoClientRequest},
+};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Screen(WebSocketStream<TcpStream>);
+
+impl Screen {
+    async fn open(at: SocketAddr) -> Self {
+        let mut request = format!("ws://{at}/v1/agent").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "linecard.v1".parse().unwrap());
+        let socket = TcpStream::connect(at).await.unwrap();
+        Self(tokio_tungstenite::client_async(request, socket).await.unwrap().0)
+    }
+
+    async fn say(&mut self, frame: Value) {
+        self.0.send(Message::text(frame.to_string())).await.unwrap();
+    }
+
+    /// The next frame of this type.
+    async fn hear(&mut self, kind: &str) -> Value {
+        let next = async {
+            loop {
+                let Some(Ok(message)) = self.0.next().await else { panic!("closed before {kind}") };
+                let Message::Text(text) = message else { continue };
+                let frame: Value = serde_json::from_str(&text).unwrap();
+                if frame["type"] == kind {
+                    return frame;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, next).await.unwrap_or_else(|_| panic!("{kind} never came"))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_person_is_in_the_logs_at_trace_or_in_the_figures() {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let folder = std::env::temp_dir().join(format!("linecard-privacy-{}", std::process::id()));
+    let pbx = Pbx::start(Settings { pace: 0.1, ..Settings::default() }, 7, any).await.unwrap();
+    let hosts = Hosts::start(Places::preferred()).await.unwrap();
+    let places = Places {
+        agents: free(any).unwrap(),
+        admin: free(any).unwrap(),
+        ami: pbx.address(),
+        erp: hosts.erp.address(),
+        loyalty: hosts.loyalty.address(),
+        orders: hosts.orders.address(),
+        desk: hosts.tickets.address(),
+    };
+    let stage = Stage::set(&folder, places).unwrap();
+    let settings = stage.settings().join("linecard.yaml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    let text = text.replace("level: info", "level: trace");
+    assert!(text.contains("level: trace"));
+    std::fs::write(&settings, text).unwrap();
+    let mut daemon = stage.start(Path::new(PROGRAM)).unwrap();
+    let end = tokio::time::Instant::now() + PATIENCE;
+    while !stage.ready() {
+        assert!(tokio::time::Instant::now() < end, "{}", std::fs::read_to_string(stage.log()).unwrap_or_default());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+
+    let token = stage.verb(Path::new(PROGRAM), &["token", "--agent", "1001"]).unwrap().trim().to_owned();
+    let mut screen = Screen::open(places.agents).await;
+    screen.say(json!({"type": "authenticate", "token": token})).await;
+    screen.hear("welcome").await;
+    screen.say(json!({"type": "resume"})).await;
+    screen.hear("snapshot").await;
+
+    pbx.play(Story::Answered, "13800138000", Some(0)).unwrap();
+    let pop = screen.hear("pop").await;
+    let call = pop["call"].clone();
+    screen.say(json!({"type": "customer.search", "id": "1", "call": call, "query": "李伟 secretquery"})).await;
+    screen.hear("done").await;
+    screen.say(json!({"type": "notes.set", "id": "2", "call": call, "text": "secretnote about 陈静"})).await;
+    screen.hear("done").await;
+    let wrapup = json!({"type": "wrapup.submit", "id": "3", "call": call, "disposition": ["billing"], "notes": "secretwrapup", "ticket": true});
+    while screen.hear("call.changed").await["wrapup"].is_null() {}
+    screen.say(wrapup).await;
+    screen.hear("done").await;
+    screen.say(json!({"type": "dial", "id": "4", "number": "13712345678"})).await;
+    screen.hear("done").await;
+    // Bad input, with something of a person in it.
+    screen.say(json!({"type": "notes.set", "id": "5", "call": "secretcall", "text": 13_900_139_000_u64})).await;
+    screen.hear("failed").await;
+    screen.say(json!({"type": "dial", "id": "6", "number": "secretnumber"})).await;
+    screen.hear("failed").await;
+    let wrong = format!("{token}x");
+    let mut stranger = Screen::open(places.agents).await;
+    stranger.say(json!({"type": "authenticate", "token": wrong})).await;
+    while let Some(Ok(_)) = stranger.0.next().await {}
+    // A connector that fails says why, and not about whom.
+    hosts.tickets.set(linecard::daemon::demo::hosts::Mode::Babbles);
+    hosts.erp.set(linecard::daemon::demo::hosts::Mode::Babbles);
+    // Another agent's: the first one is in the call that was dialled.
+    pbx.play(Story::DirectMissed, "13900139000", Some(1)).unwrap();
+    let written = || stage.verb(Path::new(PROGRAM), &["records", "list", "--json"]).unwrap().lines().count();
+    while written() < 3 {
+        assert!(tokio::time::Instant::now() < end + PATIENCE, "the records never came");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    let figures = stage.get("/metrics").unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(daemon.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    daemon.wait().unwrap();
+    let log = std::fs::read_to_string(stage.log()).unwrap();
+    assert!(
+        log.lines().filter(|l| l.contains("DEBUG") || l.contains("TRACE")).count() > 10,
+        "hardly anything was said: {log}"
+    );
+    let secrets = std::fs::read_dir(folder.join("secrets")).unwrap();
+    let secrets: Vec<String> =
+        secrets.map(|f| std::fs::read_to_string(f.unwrap().path()).unwrap()).filter(|s| s.len() > 4).collect();
+    let personal = [
+        "13800138000",
+        "13900139000",
+        "13712345678",
+        "138****8000",
+        "陈静",
+        "李伟",
+        "secret",
+        "12860.50",
+        "eyJ",
+        &token,
+    ];
+    for (name, text) in [("the log", &log), ("the figures", &figures)] {
+        for line in text.lines() {
+            let line = line.replace("/secrets/", "/");
+            let found = personal.into_iter().chain(secrets.iter().map(String::as_str)).find(|p| line.contains(p));
+            assert_eq!(found, None, "in {name}: {line}");
+        }
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+}
