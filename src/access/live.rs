@@ -112,3 +112,73 @@ const RETRY: Duration = Duration::from_secs(20);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes; real key sets are below 10 KiB.
 const LARGEST: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    use super::*;
+    use crate::access::token::tests::{JWKS, NOW, signed_by_the_set};
+
+    /// A web server that gives one answer, and the first line it was asked with.
+    async fn answers(body: &'static str, status: &'static str) -> (String, tokio::task::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/jwks", listener.local_addr().unwrap());
+        let asked = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.windows(4).any(|w| w == b"\r\n\r\n") {
+                assert!(socket.read_buf(&mut head).await.unwrap() > 0);
+            }
+            let answer =
+                format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            socket.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&head).lines().next().unwrap_or_default().to_owned()
+        });
+        (url, asked)
+    }
+
+    fn by(source: KeySource) -> (Arc<Verifier>, KeySource) {
+        let tokens = Tokens { issuer: "desk".into(), audience: "linecard".into(), keys: source.clone() };
+        (Arc::new(verifier(&tokens).unwrap()), source)
+    }
+
+    #[tokio::test]
+    async fn keys_behind_a_url_are_fetched_in_the_background_and_then_count() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let (url, asked) = answers(JWKS, "200 OK").await;
+        let (verifier, source) = by(KeySource::JwksUrl(url));
+        let token = signed_by_the_set();
+        assert!(verifier.verify(&token, NOW).is_err(), "no key yet");
+        let keeper = tokio::spawn(keep(verifier.clone(), source));
+        assert_eq!(asked.await.unwrap(), "GET /jwks HTTP/1.1");
+        while verifier.verify(&token, NOW).is_err() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(verifier.verify(&token, NOW).unwrap().agent.as_str(), "1001");
+        keeper.abort();
+    }
+
+    #[tokio::test]
+    async fn an_issuer_that_answers_badly_says_why_and_where() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        for (body, status, why) in [
+            ("busy", "503 Service Unavailable", "status 503"),
+            ("", "302 Found\r\nLocation: http://127.0.0.1:1/", "status 302"),
+        ] {
+            let (url, _asked) = answers(body, status).await;
+            let error = fetch(&url).await.unwrap_err().to_string();
+            assert!(error.contains(&url) && error.contains(why), "{error}");
+        }
+        let (verifier, _) = by(KeySource::JwksUrl("http://127.0.0.1:1/".into()));
+        assert!(verifier.verify(&signed_by_the_set(), NOW).is_err());
+        let missing = KeySource::JwksFile(PathBuf::from("/nowhere/keys.json"));
+        let tokens = Tokens { issuer: "desk".into(), audience: "linecard".into(), keys: missing };
+        assert!(super::verifier(&tokens).err().unwrap().to_string().contains("/nowhere/keys.json"));
+    }
+}

@@ -271,11 +271,11 @@ const LEEWAY_MS: i64 = 30_000;
 const FAR_FUTURE_S: f64 = 1e11;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use serde_json::json;
 
-    const NOW: Wall = Wall(1_795_347_846_000);
+    pub(in crate::access) const NOW: Wall = Wall(1_795_347_846_000);
     const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
     fn verifier() -> Verifier {
@@ -288,6 +288,11 @@ mod tests {
 
     fn good() -> serde_json::Value {
         json!({"iss":"desk","aud":"linecard","sub":"1001","exp":NOW.0 / 1000 + 60,"roles":["agent"],"teams":["support"],"device":"PJSIP/1001"})
+    }
+
+    /// A token of 1001, signed by the private half of the key in [`JWKS`].
+    pub(in crate::access) fn signed_by_the_set() -> String {
+        signed(Algorithm::ES256, &EncodingKey::from_ec_pem(EC_PRIVATE.as_bytes()).unwrap(), &good())
     }
 
     fn verdict(change: &serde_json::Value) -> Result<Arc<Who>, Refused> {
@@ -421,7 +426,7 @@ mod tests {
     }
 
     // Key pairs made for these tests and used nowhere else.
-    const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"k1","use":"sig","x":"MXWMjcoVB9bb_gHc6Et-gADGIiZGz_KlH7h1RN64CCU","y":"2rihPJxTbQYxtW7_sfheUra7_iedjqLpPeh0CHFUU3k"}]}"#;
+    pub(in crate::access) const JWKS: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"k1","use":"sig","x":"MXWMjcoVB9bb_gHc6Et-gADGIiZGz_KlH7h1RN64CCU","y":"2rihPJxTbQYxtW7_sfheUra7_iedjqLpPeh0CHFUU3k"}]}"#;
     const EC_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgkhHuKbQLgmxBLL3i\nVSEoN4DVCl9sB3I7pgRj0IFY+qyhRANCAAQxdYyNyhUH1tv+AdzoS36AAMYiJkbP\n8qUfuHVE3rgIJdq4oTycU20GMbVu/7H4XlK2u/4nnY6i6T3odAhxVFN5\n-----END PRIVATE KEY-----";
     const RSA_JWKS: &str = r#"{"keys":[{"kty":"RSA","kid":"r1","alg":"RS256","n":"tb_WGLhNfBrun4HQyhIFvnKmnTNzehDGGT0FZpssY9KLlkz3NEsOzFNDXDUe0U9jq5y0t_aM-Vu07R32UGnA42mX7Bl41kOd9Qtpdb18nTMnTF5q7kOAxJnpuEO2MafGdaXhxoWtu3veCqbv327Btr6r1gGfWea1pJb6ERNRpDIC70NgOzwBhPbpPprdbGsiZezgbxpx1Z9QnygMn4Pq5kLfiRMhGguPUhujQoMvnMqOyJTpE972o9dzcsiiGKWcJJmt3RnKS7KT4q0IjWt4rpa4df95OUBuX49CMnya3j5Um3RNGAxTndqTtC1PhnOg64NXDoqaYAMvIy_5ZZ1U8w","e":"AQAB"}]}"#;
     const RSA_PRIVATE: &str = "-----BEGIN PRIVATE KEY-----\nMIIEvgIBADANBgkqhkiG9w0BAQEFAASCBKgwggSkAgEAAoIBAQC1v9YYuE18Gu6f\ngdDKEgW+cqadM3N6EMYZPQVmmyxj0ouWTPc0Sw7MU0NcNR7RT2OrnLS39oz5W7Tt\nHfZQacDjaZfsGXjWQ531C2l1vXydMydMXmruQ4DEmem4Q7Yxp8Z1peHGha27e94K\npu/fbsG2vqvWAZ9Z5rWklvoRE1GkMgLvQ2A7PAGE9uk+mt1sayJl7OBvGnHVn1Cf\nKAyfg+rmQt+JEyEaC49SG6NCgy+cyo7IlOkT3vaj13NyyKIYpZwkma3dGcpLspPi\nrQiNa3iulrh1/3k5QG5fj0IyfJrePlSbdE0YDFOd2pO0LU+Gc6Drg1cOippgAy8j\nL/llnVTzAgMBAAECggEAUrGSnZO5uZZdbRi5IT+6+lCbC1p+F5NrNs+DVhCTTWXe\nGggxz8q41HGr69fFilGXVV1LAoq80LYPp3Vi/Wpol3ATbhqW1tJUG8rR9H6/JJ1C\nK6an+3meLJWk+DBixMwD6cKMa/GlvvCYcftLl7sCi33MnGYHlXV5vwXsiHlkQ5Kz\nWjL73YwDgZbmFw+BYYDNO0hSLCCRk0oqDEXLFJ3Qp0UAEbxQyedlFJLQ13PhKRxi\n2eYw0n1suTAPox6cbNnZMzniZazXAJkTpgCdX/0h+BsnxkeZW9TxbCI9HBlRhbNa\n1tkk70zZE2NGD/fgkP/trDf5bVHcL2e4TBtytHmltQKBgQDcioca4J/6uH8tall4\nB+JU5Dk1TILd9eFXCbGhgfxRm50j1GRiZlyo/dTuBbtSps0wbgoIMHFzo6mY3hCc\nxu6B54BsjALjZwDIFLdt0vj/NjtszD/T2VxqHzRcIXdNKiIuVVsRtaP6hJkG3zEG\n1+JU9L9XyIgRpxDYAPVjIR+jbwKBgQDS+KPANX35LWImFuOlNy92XqOdSrRo123y\n3cyV9f/rSfATEmId6jybv8t2ePP4EI+M5FpbXUbF7AS5KUSIAkThGC1M+rYC4/Sb\n4GX3GcYQvIBMktyCLPBUeujYdLfDu9Z3f1LnySh1HnSq0pLTjvCAbEisOKctmbFZ\nHTVqfNMUvQKBgQC8E99YSovkM4cx4epe9MpN/zvSemd4hwIfSgMUa1gU+JKwRac+\nS3FmJOJ8AqNXvyxpys3/YeC+76no1ihwqy4n1pes+lJUQDloaFJt9GeorkVLaXxd\nXJb1YZszns6xHed8gApkNfWb5YzjUV/sKBu6u+aaJEf2VfWFYHvkiBEFPQKBgQCv\nkG5k458Dn3rQC7hBox0COluZ57MelDhRJba9DMx99zesB15TWrw5OHCPFLSiONXc\n/6MZ6ROeXXzIwcjgDlNXppD8QJ765MyIc0MnUPF8uAFkt8p9IfyVsPrYNrk+T7B4\nHSLW9JWQcVnRVg8NsyP9Gx+XAkZNMltdt2reRSY7WQKBgCI5kHAggxNr63eEaJ+T\nOTzo+/zlSNro7Ah8KH6uedsRZYhY5LCZeiOxMq+zUyDZCGuJIRZotXNux+sprYUH\nQn8S9tEtXtlIqhscVF9wJRRYiPyGxtbMUljLWJDKnBDRpF1ilFgxkdc31XTx9i6B\n0pxo5FtPCps2dzEeo1b0Icem\n-----END PRIVATE KEY-----";
