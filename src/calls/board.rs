@@ -132,6 +132,7 @@ impl Board {
                 l.asked_end = l.asked_end.or(Some(at));
                 first
             }),
+            Said::Stopped { leg } => self.with(desk, now, &leg, |l| !std::mem::replace(&mut l.stopped, true)),
             Said::Hangup { leg, cause, text } => self.with(desk, now, &leg, |l| {
                 l.close_all(at, bit);
                 match &mut l.ended {
@@ -369,6 +370,12 @@ impl Board {
             self.tie(desk, Some(now), there, key);
         } else if !occupied {
             self.bridges.insert(bridge.clone(), key);
+        }
+        if kind == BridgeKind::Conference
+            && let Some((key, _)) = self.legs.get(&leg.id)
+            && let Some(call) = self.calls.get_mut(key)
+        {
+            call.facts.conference(bridge.clone());
         }
         self.with(desk, now, &leg, |l| {
             let new = l.ended.is_none() && facts::open(&mut l.bridges, bridge.clone(), at, bit);

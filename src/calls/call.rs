@@ -37,6 +37,9 @@ pub struct Facts {
     pub transfers: Vec<Transfer>,
     pub offers: Vec<OfferFacts>,
     pub attributes: BTreeMap<String, Private<String>>,
+    /// Bridges that are conference rooms.
+    #[serde(default)]
+    pub conferences: Vec<String>,
     /// The last that was heard of it.
     pub last: Moment,
     /// Part of it was not seen: no link, or events were dropped. Said in the record for ever.
@@ -85,9 +88,17 @@ impl Facts {
             transfers: Vec::new(),
             offers: Vec::new(),
             attributes: BTreeMap::new(),
+            conferences: Vec::new(),
             last: at,
             hole: false,
             blind: false,
+        }
+    }
+
+    /// A bridge is a conference room. A call that goes to more rooms than it has legs is no call.
+    pub(super) fn conference(&mut self, room: String) {
+        if !self.conferences.contains(&room) && self.conferences.len() < LEGS {
+            self.conferences.push(room);
         }
     }
 
@@ -242,6 +253,9 @@ impl Facts {
         }
         for (name, value) in other.attributes {
             self.attributes.entry(name).or_insert(value);
+        }
+        for room in other.conferences {
+            self.conference(room);
         }
         self.wanted = self.wanted.take().or(other.wanted);
         self.reference = self.reference.take().or(other.reference);

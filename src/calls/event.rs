@@ -88,6 +88,8 @@ pub enum DialStatus {
 pub enum BridgeKind {
     /// Those in it hear each other.
     Mixing,
+    /// The same, and a room that people go to (ConfBridge): who is alone in it waits for company (22.10.1, scenario n).
+    Conference,
     /// A parking lot or a waiting room: those in it have nothing to do with each other.
     Holding,
 }
@@ -217,6 +219,10 @@ pub enum Said {
         leg: Leg,
         number: Option<Private<String>>,
         success: bool,
+    },
+    /// The switch ends this leg because it stops itself (`core restart now` tells it on ARI alone; 22.10.1, scenario p).
+    Stopped {
+        leg: Leg,
     },
     /// Everything that exists now; what the book knows of this switch and is not in it is gone.
     Snapshot(Snapshot),

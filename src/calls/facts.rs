@@ -178,6 +178,9 @@ pub struct Leg {
     pub applications: Vec<Step>,
     /// The far end asked for the end, or refused.
     pub asked_end: Option<Moment>,
+    /// The switch ended it because it stopped.
+    #[serde(default)]
+    pub stopped: bool,
     pub ended: Option<Ended>,
     /// It handed its partner over: free, although its own dialog may live on for a minute (trace e, facts 7).
     pub released: Option<Moment>,
@@ -268,6 +271,7 @@ impl Leg {
             queues: Vec::new(),
             applications: Vec::new(),
             asked_end: None,
+            stopped: false,
             ended: None,
             released: None,
             adopted: false,

@@ -21,6 +21,9 @@ use super::{
 
 type Stretch = (Moment, Moment);
 
+/// The shortest talk with an application that is told.
+const IVR_MS: u64 = 1_000;
+
 /// The record as far as the facts go.
 pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, shown: &Shown, revision: u32) -> Record {
     let case = Case::of(facts);
@@ -127,7 +130,14 @@ impl<'a> Case<'a> {
             if Some(index) == far || !leg.real() {
                 continue;
             }
-            let together = far.and_then(|f| facts.legs.get(f)).map_or_else(Vec::new, |f| rooms.together(leg, f, end));
+            let together = match far.and_then(|f| facts.legs.get(f)) {
+                Some(far) => rooms.together(leg, far, end),
+                // A conference of our own people: everybody who is not alone in it talks.
+                None => {
+                    let others = facts.legs.iter().enumerate().filter(|(n, other)| *n != index && other.real());
+                    union(others.flat_map(|(_, other)| rooms.together(leg, other, end)).collect())
+                }
+            };
             let holds: Vec<Stretch> =
                 leg.holds.iter().map(|(_, s)| (s.from, s.end(leg.released.unwrap_or(end)))).collect();
             others.push(Other { index, talk: without(&together, &holds), hold: both(&together, &holds) });
@@ -165,7 +175,10 @@ impl<'a> Case<'a> {
             let at = if leg.adopted { None } else { leg.up.or_else(|| self.talkers().first().and_then(|o| began(o))) };
             return (at, Some(first));
         }
-        let Some(far) = self.far_leg() else { return (None, None) };
+        let Some(far) = self.far_leg() else {
+            // Of a conference: its second member's coming.
+            return (self.talkers().first().and_then(|o| began(o)), None);
+        };
         match far.up {
             Some(up) if !far.adopted && (self.unreached().is_none()) => (Some(up), self.far),
             _ => (None, self.far),
@@ -368,7 +381,9 @@ impl<'a> Case<'a> {
                 }
             }
             let first = asked.into_iter().reduce(|a, b| if a.0.until(b.0) { a } else { b });
-            return Some(first.map_or(EndedBy::Application, |(_, by)| by));
+            let stopped = self.facts.legs.iter().any(|l| l.real() && l.stopped);
+            let nobody = if stopped { EndedBy::Switch } else { EndedBy::Application };
+            return Some(first.map_or(nobody, |(_, by)| by));
         }
         if self.inbound() {
             if far.is_some_and(|l| l.asked_end.is_some()) {
@@ -389,6 +404,47 @@ impl<'a> Case<'a> {
             true => EndedBy::Agent,
             false => EndedBy::Other,
         }
+    }
+
+    /// When this leg was in a conference: in a room made for one, or as one of three who heard each other.
+    fn conferences(&self, index: usize) -> Vec<Stretch> {
+        let Some(leg) = self.leg(index) else { return Vec::new() };
+        let stretch = |leg: &Leg, room: &str| -> Vec<Stretch> {
+            leg.bridges.iter().filter(|(r, _)| r == room).map(|(_, span)| (span.from, span.end(self.end))).collect()
+        };
+        let mut all = Vec::new();
+        for (room, span) in &leg.bridges {
+            if self.facts.conferences.contains(room) {
+                all.push((span.from, span.end(self.end)));
+                continue;
+            }
+            let mine = [(span.from, span.end(self.end))];
+            let with: Vec<Vec<Stretch>> = self
+                .facts
+                .legs
+                .iter()
+                .enumerate()
+                .filter(|(n, l)| *n != index && l.real())
+                .map(|(_, l)| both(&mine, &stretch(l, room)))
+                .filter(|with| !with.is_empty())
+                .collect();
+            for (n, one) in with.iter().enumerate() {
+                all.extend(with.iter().skip(n + 1).flat_map(|two| both(one, two)));
+            }
+        }
+        union(all)
+    }
+
+    /// The caller with the switch's own voice: from its answer to whatever comes first of a queue, a dial, a bridge and the end. Shorter than
+    /// [`IVR_MS`] it is nothing: Answer() alone takes half a second (facts/asterisk.md, order, 1).
+    fn ivr(&self) -> Option<(usize, Stretch)> {
+        let far = self.far_leg().filter(|l| self.inbound() && !l.adopted)?;
+        let from = far.up?;
+        let queue = self.queues().first().map(|(_, at, _)| *at);
+        let dial = self.offered().filter_map(|l| l.dial.as_ref().map(|d| d.at)).reduce(Moment::earlier);
+        let bridge = far.bridges.iter().map(|(_, span)| span.from).reduce(Moment::earlier);
+        let to = [queue, dial, bridge].into_iter().flatten().reduce(Moment::earlier).unwrap_or(self.end);
+        (from.until(to) && to.since(from)? >= IVR_MS).then_some((self.far?, (from, to)))
     }
 
     /// Whether a talk that ended then was the call's last.
@@ -543,12 +599,26 @@ impl<'a> Case<'a> {
             let agent = self.leg(other.index).and_then(|l| l.agent.clone());
             // Between the retrieve and the transfer of a REFER lies a talk of no length (trace e).
             let brief = |s: &&Stretch| other.talk.len() == 1 || s.1.since(s.0) != Some(0);
+            let rooms = self.conferences(other.index);
             for talk in other.talk.iter().filter(brief) {
-                add(SegmentKind::Talk, Some(other.index), agent.clone(), None, *talk, None);
+                let parts = if rooms.is_empty() { vec![*talk] } else { without(&[*talk], &rooms) };
+                for part in parts {
+                    add(SegmentKind::Talk, Some(other.index), agent.clone(), None, part, None);
+                }
             }
             for hold in &other.hold {
                 add(SegmentKind::Hold, Some(other.index), agent.clone(), None, *hold, None);
             }
+        }
+        for (index, leg) in self.facts.legs.iter().enumerate().filter(|(_, l)| l.real()) {
+            let agent =
+                leg.agent.as_ref().filter(|_| self.far != Some(index) || self.direction == Some(Direction::Internal));
+            for stretch in self.conferences(index) {
+                add(SegmentKind::Conference, Some(index), agent.cloned(), None, stretch, None);
+            }
+        }
+        if let Some((far, stretch)) = self.ivr() {
+            add(SegmentKind::Ivr, Some(far), None, None, stretch, None);
         }
         for (index, leg) in self.facts.legs.iter().enumerate() {
             let Some(asker) = self.facts.dialler(index).filter(|d| leg.real() && self.facts.consults(*d)) else {

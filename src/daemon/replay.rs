@@ -15,7 +15,9 @@ use crate::{
     numbers::{Plan, TrunkMap},
     switches::asterisk::{
         ami::{self, Framer},
-        ari, translate_ami, translate_ari,
+        ari,
+        snapshot::AmiLists,
+        translate_ami, translate_ari,
     },
     words::{CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
@@ -112,17 +114,67 @@ pub fn events(capture: &Capture) -> Result<Vec<Event>, ReplayError> {
 pub fn ami_events(capture: &Capture, step: usize) -> Result<Vec<Event>, ReplayError> {
     let mut framer = Framer::new();
     let mut events = Vec::new();
+    let mut lists = Lists::of(&capture.bytes);
+    let mut last = Wall(0);
     for piece in capture.bytes.chunks(step.clamp(1, 64 * 1024)) {
         framer.push(piece);
         loop {
             match framer.take() {
-                Ok(Some(message)) => events.extend(translate_ami::translate(&message)),
+                Ok(Some(message)) => {
+                    let event = translate_ami::translate(&message);
+                    last = event.as_ref().and_then(|e| e.at).unwrap_or(last);
+                    let snapshot = lists.take(&message, last);
+                    events.extend(event.or(snapshot));
+                }
                 Ok(None) => break,
                 Err(error) => return Err(ReplayError::Ami { name: capture.name.clone(), error }),
             }
         }
     }
     Ok(events)
+}
+
+/// Answers to lists that a capture holds: what a client asked the switch when it came in the middle of calls.
+struct Lists {
+    /// Which of the session's lists are in the capture to their end.
+    there: [bool; 4],
+    now: Option<AmiLists>,
+}
+
+impl Lists {
+    fn of(capture: &[u8]) -> Self {
+        let there = ["CoreShowChannelsComplete", "StatusComplete", "BridgeListComplete", "QueueStatusComplete"]
+            .map(|end| memchr::memmem::find(capture, end.as_bytes()).is_some());
+        Self { there, now: None }
+    }
+
+    /// A message of a list, or one that came meanwhile; the snapshot when all lists are in hand.
+    fn take(&mut self, m: &ami::Message<'_>, last: Wall) -> Option<Event> {
+        let list = match m.event() {
+            Some("CoreShowChannel" | "CoreShowChannelsComplete") => 0,
+            Some("Status" | "StatusComplete") => 1,
+            Some("BridgeListItem" | "BridgeListComplete") => 2,
+            Some("QueueParams" | "QueueMember" | "QueueEntry" | "QueueStatusComplete") => 3,
+            _ => {
+                if let Some(lists) = &mut self.now {
+                    lists.meanwhile(m);
+                }
+                return None;
+            }
+        };
+        // Without the channels the rest says nothing.
+        if !self.there[0] {
+            return None;
+        }
+        let asked = Now { wall: last, mono: Mono(u64::try_from(last.0).unwrap_or(0).saturating_mul(1000)) };
+        let there = self.there;
+        let lists = self.now.get_or_insert_with(|| AmiLists::new(asked).only(there));
+        match lists.item(list, m) {
+            Ok(true) => self.now.take().map(|lists| Event { at: None, said: Said::Snapshot(lists.finish()) }),
+            // More channels than any switch has: no list.
+            Ok(false) | Err(_) => None,
+        }
+    }
 }
 
 fn ari_events(capture: &Capture) -> Result<Vec<Event>, ReplayError> {

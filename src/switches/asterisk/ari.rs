@@ -125,6 +125,9 @@ pub struct Bridge<'a> {
     /// `mixing` or `holding`.
     #[serde(borrow)]
     pub bridge_type: Text<'a>,
+    /// `ConfBridge`, or nothing.
+    #[serde(borrow)]
+    pub creator: Text<'a>,
     #[serde(borrow)]
     pub channels: Vec<Text<'a>>,
 }

@@ -14,7 +14,7 @@ mod originate;
 pub(crate) mod session_ami;
 mod session_ari;
 mod settings;
-mod snapshot;
+pub(crate) mod snapshot;
 pub mod translate_ami;
 pub mod translate_ari;
 

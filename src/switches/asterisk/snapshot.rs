@@ -57,6 +57,13 @@ impl AmiLists {
         }
     }
 
+    /// Of a capture: only these lists were asked for.
+    #[must_use]
+    pub fn only(mut self, lists: [bool; 4]) -> Self {
+        self.open = lists;
+        self
+    }
+
     #[must_use]
     pub const fn asked(&self) -> Now {
         self.asked
@@ -238,7 +245,7 @@ impl AriLists {
             serde_json::from_slice(body).map_err(|_| Reason::Junk("no list of bridges"))?;
         let bridge = |b: &ari::Bridge<'_>| SnapshotBridge {
             id: b.id.to_string(),
-            kind: translate_ari::bridge_kind(&b.bridge_type),
+            kind: translate_ari::bridge_kind(b),
             legs: b.channels.iter().map(|c| c.to_string()).collect(),
         };
         self.bridges = Some(list.iter().map(bridge).collect());

@@ -149,8 +149,9 @@ pub fn channel_state(number: &[u8]) -> Option<LegState> {
 }
 
 fn bridge_kind(m: &Message<'_>) -> BridgeKind {
-    match m.bytes_of("BridgeTechnology") {
-        Some(b"holding_bridge") => BridgeKind::Holding,
+    match (m.bytes_of("BridgeTechnology"), m.bytes_of("BridgeCreator")) {
+        (Some(b"holding_bridge"), _) => BridgeKind::Holding,
+        (_, Some(b"ConfBridge")) => BridgeKind::Conference,
         _ => BridgeKind::Mixing,
     }
 }

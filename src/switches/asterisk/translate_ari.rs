@@ -71,13 +71,15 @@ fn said(kind: &str, h: &Happening<'_>) -> Option<Said> {
         "ChannelEnteredBridge" => Said::BridgeEnter {
             leg: leg(channel?)?,
             bridge: filled(&h.bridge.as_ref()?.id)?,
-            kind: bridge_kind(&h.bridge.as_ref()?.bridge_type),
+            kind: bridge_kind(h.bridge.as_ref()?),
         },
         "ChannelLeftBridge" => Said::BridgeLeave { leg: leg(channel?)?, bridge: filled(&h.bridge.as_ref()?.id)? },
         "ChannelHold" => Said::Hold { leg: leg(channel?)? },
         "ChannelUnhold" => Said::Unhold { leg: leg(channel?)? },
         // `soft` is the switch's own wish; the far end's comes without.
         // A channel in state Busy is refused by the switch (trace o2): no wish of the far end either.
+        // AST_SOFTHANGUP_SHUTDOWN (channel.h); without it the end of every call at a restart would look like an application's.
+        "ChannelHangupRequest" if h.soft && h.cause == Some(4) => Said::Stopped { leg: leg(channel?)? },
         "ChannelHangupRequest" if h.soft || channel.is_some_and(|c| &*c.state == "Busy") => return None,
         "ChannelHangupRequest" => Said::HangupRequest { leg: leg(channel?)?, cause: h.cause },
         "ChannelDestroyed" => Said::Hangup { leg: leg(channel?)?, cause: h.cause, text: filled(&h.cause_txt) },
@@ -139,9 +141,10 @@ pub fn state(text: &str) -> Option<LegState> {
 }
 
 #[must_use]
-pub fn bridge_kind(text: &str) -> BridgeKind {
-    match text {
-        "holding" => BridgeKind::Holding,
+pub fn bridge_kind(bridge: &ari::Bridge<'_>) -> BridgeKind {
+    match (&*bridge.bridge_type, &*bridge.creator) {
+        ("holding", _) => BridgeKind::Holding,
+        (_, "ConfBridge") => BridgeKind::Conference,
         _ => BridgeKind::Mixing,
     }
 }
