@@ -119,7 +119,7 @@ impl Browser {
 
     async fn go(&mut self, url: &str) {
         // Shifts are counted from the first frame on, the page's own hands are not needed for it.
-        let count = "window.shifts=[];new PerformanceObserver(l=>{for(const e of l.getEntries())shifts.push(e.value)}).observe({type:'layout-shift',buffered:true});\
+        let count = "window.shifts=[];new PerformanceObserver(l=>{for(const e of l.getEntries())shifts.push([e.value,...e.sources.map(s=>(s.node?.parentElement?.outerHTML??'').slice(0,120)+' '+[s.previousRect.x,s.previousRect.y,s.currentRect.x,s.currentRect.y])])}).observe({type:'layout-shift',buffered:true});\
                      document.addEventListener('securitypolicyviolation',e=>console.error('CSP '+e.violatedDirective+' '+e.blockedURI))";
         self.send("Page.addScriptToEvaluateOnNewDocument", json!({"source": count})).await;
         self.send("Page.navigate", json!({"url": url})).await;

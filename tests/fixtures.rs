@@ -10,9 +10,14 @@ use std::{
 };
 
 use linecard::{
-    calls::{Event, Record, event::Feed},
+    calls::{
+        Event, Record,
+        event::{Feed, Said, Snapshot},
+        record::Quality,
+    },
     daemon::replay::{self, Capture, ReplaySettings},
     switches::asterisk::ami::Framer,
+    words::Mono,
 };
 use serde_json::Value;
 
@@ -33,7 +38,7 @@ fn every_recorded_scenario_gives_the_right_record() {
         wrong.extend(misses(run, &records).into_iter().map(|miss| format!("{}: {miss}", run.name)));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(runs.len() >= 72, "only {} runs found", runs.len());
+    assert!(runs.len() >= 98, "only {} runs found", runs.len());
 }
 
 #[test]
@@ -104,10 +109,10 @@ fn the_same_records_when_two_watchers_tell_the_same() {
 fn ids_are_the_same_at_every_run_and_over_every_feed() {
     let ids = |records: &[Record]| records.iter().map(|r| r.call.to_string()).collect::<BTreeSet<_>>();
     let mut by_folder: std::collections::BTreeMap<String, BTreeSet<String>> = std::collections::BTreeMap::new();
-    for run in runs() {
+    // A client that came in the middle adopts calls by the whole second, and may begin with another leg.
+    for run in runs().into_iter().filter(|r| !r.name.starts_with("resync-midcall ami-2")) {
         let found = ids(&replay::run(run.settings.clone(), &run.captures).unwrap());
         let folder = run.name.split(' ').next().unwrap().to_owned();
-        // Where the recordings begin while calls run, feeds differ; none of these folders is such a one.
         let known = by_folder.entry(folder).or_insert_with(|| found.clone());
         assert_eq!(*known, found, "{}", run.name);
     }
@@ -117,7 +122,7 @@ fn ids_are_the_same_at_every_run_and_over_every_feed() {
 #[test]
 fn a_capture_without_times_gives_a_record_without_times() {
     let mut count = 0;
-    for run in runs().into_iter().filter(|r| r.name.ends_with(" ami") && !r.name.starts_with("crash")) {
+    for run in runs().into_iter().filter(|r| r.name.ends_with(" ami") && !is_cut(&r.name)) {
         let timed = replay::run(run.settings.clone(), &run.captures).unwrap();
         let bare = streams(&run, |events| events.into_iter().map(|e| Event { at: None, ..e }).collect());
         let bare = replay::play(run.settings.clone(), bare);
@@ -134,7 +139,111 @@ fn a_capture_without_times_gives_a_record_without_times() {
     assert!(count >= 22, "only {count} records");
 }
 
-fn streams(run: &Run, change: impl Fn(Vec<Event>) -> Vec<Event>) -> Vec<(Feed, Vec<Event>)> {
+/// Whether the switch went away in it: without times nothing says which of two captures came first.
+fn is_cut(name: &str) -> bool {
+    name.starts_with("crash") || name.starts_with("restart")
+}
+
+/// What the switch promises no order for: who leaves a bridge first, which hangup comes first, who enters first (facts of the
+/// recordings: both orders occur).
+#[test]
+fn the_same_records_when_neighbours_without_an_order_change_places() {
+    let mut swapped = 0;
+    for run in runs() {
+        let once = replay::run(run.settings.clone(), &run.captures).unwrap();
+        let turned = streams(&run, |mut events| {
+            let mut at = 0;
+            while at + 1 < events.len() {
+                if free(&events[at], &events[at + 1]) {
+                    events.swap(at, at + 1);
+                    swapped += 1;
+                    at += 1;
+                }
+                at += 1;
+            }
+            events
+        });
+        assert_same(&run.name, &once, &replay::play(run.settings.clone(), turned));
+    }
+    assert!(swapped > 100, "only {swapped} pairs");
+}
+
+fn free(a: &Event, b: &Event) -> bool {
+    match (&a.said, &b.said) {
+        (Said::BridgeEnter { leg: x, bridge: a, .. }, Said::BridgeEnter { leg: y, bridge: b, .. })
+        | (Said::BridgeLeave { leg: x, bridge: a }, Said::BridgeLeave { leg: y, bridge: b }) => x.id != y.id && a == b,
+        (Said::Hangup { leg: x, .. }, Said::Hangup { leg: y, .. }) => x.id != y.id,
+        _ => false,
+    }
+}
+
+/// One event in twenty is lost, as where a reader could not keep up; then the hole is told and a list of what is there taken. No call is
+/// told twice, and nothing that is told is wrong.
+#[test]
+fn with_events_lost_and_a_snapshot_behind_nothing_is_told_that_was_not() {
+    let mut wrong = Vec::new();
+    let mut told = (0, 0);
+    for run in runs().iter().filter(|r| r.captures.len() == 1) {
+        let whole = replay::run(run.settings.clone(), &run.captures).unwrap();
+        for seed in 0..20_u64 {
+            let holed = streams(run, |events| {
+                let mut dice = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+                let mut kept = Vec::new();
+                let mut hole = false;
+                for event in events {
+                    dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    if (dice >> 33).is_multiple_of(20) && !matches!(event.said, Said::Snapshot(_)) {
+                        hole = true;
+                        continue;
+                    }
+                    let at = event.at;
+                    kept.push(event);
+                    if std::mem::take(&mut hole) {
+                        kept.push(Event { at, said: Said::Gap { feed: run.captures[0].feed } });
+                    }
+                }
+                let feed = run.captures[0].feed;
+                let nothing = Snapshot {
+                    feed,
+                    legs: Vec::new(),
+                    bridges: Vec::new(),
+                    asked: Some(Mono(u64::MAX)),
+                    waiting: Vec::new(),
+                };
+                kept.push(Event { at: None, said: Said::Snapshot(nothing) });
+                kept
+            });
+            for record in replay::play(run.settings.clone(), holed) {
+                let linked = |r: &Record| {
+                    r.ids
+                        .iter()
+                        .filter(|id| id.kind == "linkedid" || id.kind == "uniqueid")
+                        .map(|id| id.value.clone())
+                        .collect::<BTreeSet<_>>()
+                };
+                let mine = linked(&record);
+                let Some(truth) = whole.iter().find(|r| !linked(r).is_disjoint(&mine)) else { continue };
+                told.0 += 1;
+                told.1 += usize::from(record.outcome.is_some());
+                let agents = record.agents.clone().unwrap_or_default();
+                let known = truth.agents.clone().unwrap_or_default();
+                if record.outcome.is_some() && record.outcome != truth.outcome
+                    || agents.iter().any(|agent| !known.contains(agent))
+                    || record.quality == Quality::Exact && record.outcome != truth.outcome
+                {
+                    wrong.push(format!(
+                        "{} seed {seed}: {:?} {agents:?} {:?}, not {:?} {known:?}",
+                        run.name, record.outcome, record.quality, truth.outcome
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {} wrong:\n{}", wrong.len(), told.0, wrong[..wrong.len().min(20)].join("\n"));
+    assert!(told.1 * 2 > told.0, "{told:?}: too little is told");
+}
+
+fn streams(run: &Run, mut change: impl FnMut(Vec<Event>) -> Vec<Event>) -> Vec<(Feed, Vec<Event>)> {
     run.captures.iter().map(|c| (c.feed, change(replay::events(c).unwrap()))).collect()
 }
 

@@ -10,6 +10,7 @@ mod daemon;
 mod fixtures;
 mod house;
 mod kill;
+mod numbers;
 mod outbox;
 mod privacy;
 #[cfg(feature = "real-servers")]

@@ -1,7 +1,5 @@
 //! Rooms joined as in life, with no threads: what a real switch said goes in at one end.
 
-use std::collections::HashMap;
-
 use super::*;
 use crate::{
     access::Who,
@@ -29,13 +27,11 @@ async fn a_consultation_that_proves_to_be_the_customers_call_leaves_no_pop_behin
     let roster = Roster::new(1, limits.clone(), None, vec![switch.clone()]);
     let rules = Arc::new(records::Rules::read("rules.yaml", "rules: []\n").unwrap());
     let desk = Desk::new(rules, Arc::default(), directory.clone());
-    let (cards, _cards) = mpsc::channel(64);
+    let (core_ends, ends) = super::super::wiring::channels(std::slice::from_ref(&switch));
     let systems = Arc::new(Connectors::default());
     let back = tokio::runtime::Handle::current();
-    let customers = Customers::new(systems, &crate::customers::Settings::default(), back, cards);
-    let (outputs, _outputs) = mpsc::channel(4_096);
-    let (searches, _searches) = mpsc::channel(1);
-    let outs = Outs { screens, commands: HashMap::new(), outputs, searches };
+    let customers = Customers::new(systems, &crate::customers::Settings::default(), back, ends.cards.clone());
+    let outs = Outs { screens, commands: core_ends.commands, outputs: core_ends.outputs, searches: core_ends.searches };
     let rooms = (Book::new(settings), roster, desk);
     let mut core = Core::new(rooms, customers, directory, vec![switch.clone()], Metrics::new().0, outs);
 

@@ -5,6 +5,7 @@
 
 pub mod number;
 pub mod trunks;
+mod world;
 
 pub use number::{Class, Number, Plan};
 pub use trunks::{TrunkMap, TrunkRow, TrunksFile};

@@ -2,13 +2,14 @@
 //!
 //! What is decided here: what the digits that a switch shows or an agent types stand for, at a place with a country and an area.
 //! China's national forms are read in full where calls need them (mobiles, area codes, 400/800, 95xxx, 96xxx, 1010xxxx, 10648, +86, 0086 and
-//! bare 86); elsewhere only international forms are. Nothing is ever dropped: what is not understood keeps its raw text and says so
+//! bare 86); elsewhere by Google's metadata (`world.rs`). Nothing is ever dropped: what is not understood keeps its raw text and says so
 //! in its class. Source: the national numbering plan of 2017 and RFC 3966 for `tel:`.
 
 #![allow(clippy::string_slice, reason = "only digits are sliced, and Spelled lets through nothing but ASCII digits")]
 
 use serde::{Deserialize, Serialize};
 
+use super::world;
 use crate::private::Private;
 
 /// What kind of number it is.
@@ -17,6 +18,8 @@ use crate::private::Private;
 pub enum Class {
     Mobile,
     Geographic,
+    /// Countries that do not tell the two apart (+1).
+    GeographicOrMobile,
     /// 400: the caller pays part.
     SharedCost,
     /// 800.
@@ -30,7 +33,7 @@ pub enum Class {
     /// 10648 and 140-144: a machine.
     M2m,
     Extension,
-    /// In E.164 form, of another country; its kind is not told apart here.
+    /// In E.164 form, of another country; of a kind of its own (VoIP, premium rate), or not valid there.
     International,
     /// Withheld: there is no number.
     Anonymous,
@@ -128,15 +131,21 @@ impl Plan {
                         _ => number(e164, short, class),
                     }
                 }
-                None if (7..=15).contains(&digits.len()) => {
-                    number(Some(format!("+{digits}")), None, Class::International)
-                }
-                None => number(None, None, Class::Invalid),
+                None => match world::international(digits) {
+                    Some((e164, class)) => number(Some(e164), None, class),
+                    None if (7..=15).contains(&digits.len()) => {
+                        number(Some(format!("+{digits}")), None, Class::International)
+                    }
+                    None => number(None, None, Class::Invalid),
+                },
             };
         }
         if self.country != "CN" {
-            let class = if digits.len() <= 6 { Class::Extension } else { Class::Unknown };
-            return number(None, None, class);
+            return match world::national(&self.country, digits) {
+                Some((e164, class)) => number(Some(e164), None, class),
+                None if digits.len() <= 6 => number(None, None, Class::Extension),
+                None => number(None, None, Class::Unknown),
+            };
         }
         let area = spelled.area.as_deref().or(self.area.as_deref());
         let (e164, short, class) = self.chinese(digits, area);
@@ -163,6 +172,10 @@ impl Plan {
         }
         if n == 13 && digits.starts_with("86") && is_mobile(&digits[2..]) {
             return e164(&digits[2..], Class::Mobile);
+        }
+        // A carrier's prefix alone is that carrier's service.
+        if CARRIERS.contains(&digits) {
+            return (None, Some(digits.to_owned()), Class::Service);
         }
         if n == 13 && (digits.starts_with("1064") || ("140".."145").contains(&&digits[..3])) {
             return (None, None, Class::M2m);
@@ -407,8 +420,8 @@ mod tests {
         ("110", "10", "", Class::Emergency),
         ("106575550012345", "10", "", Class::SmsPort),
         ("1064812345678", "10", "", Class::M2m),
-        ("+85261234567", "10", "+85261234567", Class::International),
-        ("0012125550123", "10", "+12125550123", Class::International),
+        ("17909", "10", "17909", Class::Service),
+        ("+882161234567", "10", "+882161234567", Class::International),
         ("sip:anonymous@anonymous.invalid", "10", "", Class::Anonymous),
         ("unavailable", "10", "", Class::Unknown),
         ("<unknown>", "10", "", Class::Unknown),

@@ -1,0 +1,32 @@
+//! Numbers of other countries, by Google's metadata (rlibphonenumber). China's own rules are in [`super::number`]: Google's data know no
+//! carrier prefix, no short code and no area of a trunk.
+
+use rlibphonenumber::{PhoneNumber, PhoneNumberType, Region};
+
+use super::Class;
+
+/// A number in international form, digits only, without plus: its E.164 form and kind; `None` where it is no valid number of any country.
+pub(super) fn international(digits: &str) -> Option<(String, Class)> {
+    known(PhoneNumber::parse(format!("+{digits}"), None).ok()?)
+}
+
+/// A number as it is dialled inside a country (ISO 3166 alpha-2); `None` where it is no valid number of that country, or the country is not
+/// known.
+pub(super) fn national(country: &str, digits: &str) -> Option<(String, Class)> {
+    known(PhoneNumber::parse(digits, Some(Region::from_code(country).ok()?)).ok()?)
+}
+
+fn known(number: PhoneNumber) -> Option<(String, Class)> {
+    number.is_valid().then(|| (number.to_string(), class(number.get_type())))
+}
+
+const fn class(kind: PhoneNumberType) -> Class {
+    match kind {
+        PhoneNumberType::FixedLine => Class::Geographic,
+        PhoneNumberType::Mobile => Class::Mobile,
+        PhoneNumberType::FixedLineOrMobile => Class::GeographicOrMobile,
+        PhoneNumberType::TollFree => Class::TollFree,
+        PhoneNumberType::SharedCost => Class::SharedCost,
+        _ => Class::International,
+    }
+}
