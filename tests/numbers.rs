@@ -63,7 +63,7 @@ fn googles_examples_of_every_region() {
         if region == "CN" {
             continue;
         }
-        let from_abroad = format!("00{}", &e164[1..]);
+        let from_abroad = e164.replace('+', "00");
         let own = Plan::new(region, None).read(national);
         let abroad = Plan::new("CN", Some("10")).read(&from_abroad);
         for (how, number) in [("inside", own), ("from abroad", abroad)] {
