@@ -43,8 +43,10 @@ pub struct Facts {
     /// The last that was heard of it.
     pub last: Moment,
     /// Part of it was not seen: no link, or events were dropped. Said in the record for ever.
+    #[serde(default)]
     pub hole: bool,
     /// Where it stands is not known: a hole, and no snapshot since. A record that ends like this claims no outcome but an answer that was seen.
+    #[serde(default)]
     pub blind: bool,
 }
 
