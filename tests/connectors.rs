@@ -38,6 +38,21 @@ fn every_ready_made_connector_proves_its_examples() {
     assert!(files > 0);
 }
 
+/// The file that integrators copy works as it stands, in both languages.
+#[test]
+fn the_guides_file_proves_its_examples() {
+    for guide in ["connectors.md", "connectors.zh-CN.md"] {
+        let text = std::fs::read_to_string(format!("{}/docs/{guide}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let file = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let system = connectors::load_offline(guide, file).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let results = examples::run(&system);
+        assert_eq!(results.len(), 3);
+        for result in results {
+            assert_eq!(result.result, Ok(()), "{guide}: {}", result.name);
+        }
+    }
+}
+
 #[test]
 fn an_example_that_is_wrong_is_told() {
     let text = REDMINE.replace("    outcome: denied", "    outcome: ok");
