@@ -30,9 +30,10 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
     let face = &shown.face;
     let lost = facts.legs.iter().any(|l| l.real() && l.released.is_none() && l.ended.as_ref().is_none_or(|e| e.lost));
     let adopted = facts.legs.iter().any(|l| l.real() && l.adopted);
-    let internal = case.direction == Some(Direction::Internal);
     // Who was not watched to the end may have been answered, or not, unseen; only what was seen is said.
     let outcome = case.outcome(lost || facts.blind).filter(|o| !facts.blind || *o == Outcome::Answered);
+    let unknown = lost || (facts.blind && outcome.is_none());
+    let internal = case.direction == Some(Direction::Internal);
     let agents = case.agents();
     let withheld = face.customer.as_ref().is_some_and(|n| n.class == crate::numbers::Class::Anonymous).then_some(true);
     let line = face.line.as_ref();
@@ -63,14 +64,14 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
             .or_else(|| settings.switches.get(switch).and_then(|rules| rules.zone.clone())),
         outcome,
         end: if lost { End::Lost } else { End::Seen },
-        ended_by: if lost { None } else { case.ended_by(outcome) },
-        cause: if lost { None } else { case.cause(outcome) },
+        ended_by: if unknown { None } else { case.ended_by(outcome) },
+        cause: if unknown { None } else { case.cause(outcome) },
         queue: case.queue().map(str::to_owned),
         started_at: facts.oldest().and_then(|l| l.created.wall),
         answered_at: case.answered.and_then(|a| a.wall),
         ended_at: case.end.wall,
-        wait_ms: case.wait(adopted),
-        ring_ms: case.ring(adopted),
+        wait_ms: case.wait(adopted || unknown && !lost),
+        ring_ms: case.ring(adopted || unknown && !lost),
         talk_ms: if adopted { None } else { length(&case.talk_union()) },
         hold_ms: if adopted { None } else { case.hold_length() },
         wrap_ms: None,
@@ -419,6 +420,7 @@ impl<'a> Case<'a> {
                 continue;
             }
             let mine = [(span.from, span.end(self.end))];
+            // In a bridge that is no conference room there are rarely more than three; of a crowd the first tell enough.
             let with: Vec<Vec<Stretch>> = self
                 .facts
                 .legs
@@ -427,6 +429,7 @@ impl<'a> Case<'a> {
                 .filter(|(n, l)| *n != index && l.real())
                 .map(|(_, l)| both(&mine, &stretch(l, room)))
                 .filter(|with| !with.is_empty())
+                .take(16)
                 .collect();
             for (n, one) in with.iter().enumerate() {
                 all.extend(with.iter().skip(n + 1).flat_map(|two| both(one, two)));

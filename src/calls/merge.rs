@@ -110,7 +110,10 @@ impl Board {
             // Also one that an event told of in passing: an event has neither who came in nor what was dialled.
             if leg.adopted {
                 leg.incoming |= leg.real() && !called && leg.dial.is_none();
-                leg.created = leg.created.earlier(created);
+                // One that is known from its first event has a better time than the list's whole second.
+                if leg.number.is_none() {
+                    leg.created = leg.created.earlier(created);
+                }
                 leg.number = leg.number.take().or_else(|| found.caller.number.clone());
                 leg.shown_name = leg.shown_name.take().or_else(|| found.caller.name.clone());
                 leg.dialled = leg.dialled.take().or_else(|| found.dialled.clone());

@@ -136,6 +136,8 @@ impl Core {
                 let snapshot = events.iter().any(|e| matches!(e.said, calls::event::Said::Snapshot(_)));
                 for event in events {
                     self.book.take(said.at, &said.switch, said.feed, event);
+                    // Screens see each conclusion while the book still knows the calls it is about: the next event may make two of them one.
+                    self.conclude(now, Some(said.at));
                 }
                 if snapshot {
                     // What a checkpoint told us of and the book could not take over is over: written as lost, not forgotten.
@@ -196,9 +198,13 @@ impl Core {
     pub fn answered(&mut self, now: Now, answered: Answered) {
         let newer = self.cards.get(&answered.call).is_none_or(|(version, _)| *version < answered.version);
         if newer && self.asked.contains_key(&answered.call) {
-            self.catch_up(now);
             self.cards.insert(answered.call, (answered.version, answered.card.clone()));
-            self.desk.card(now, answered.call, &answered.card);
+            if self.later.iter().any(|change| change.call == answered.call) {
+                // The desk is told behind what is still to be written of the call.
+                self.carded.insert(answered.call);
+            } else {
+                self.desk.card(now, answered.call, &answered.card);
+            }
             self.roster.card(now, answered.call, &answered.card);
             self.settle(now, None);
         }
@@ -280,12 +286,7 @@ impl Core {
     /// Drains everybody until all are quiet. `arrived` is when the bytes that started this came.
     pub fn settle(&mut self, now: Now, arrived: Option<Now>) {
         loop {
-            let mut busy = false;
-            while let Some(change) = self.book.next_change() {
-                busy = true;
-                self.change(now, &change, arrived);
-                self.later.push_back(change);
-            }
+            let mut busy = self.conclude(now, arrived);
             busy |= self.deliver(now);
             busy |= self.papers(now);
             if !busy {
@@ -300,6 +301,30 @@ impl Core {
         }
         self.papers(now);
         self.flush();
+    }
+
+    /// Shows what the book concluded; says whether there was anything.
+    fn conclude(&mut self, now: Now, arrived: Option<Now>) -> bool {
+        let mut changes: Vec<Change> = std::iter::from_fn(|| self.book.next_change()).collect();
+        let merged: Vec<(CallId, CallId)> = changes
+            .iter()
+            .filter_map(|c| if let What::Absorbed { into } = c.what { Some((c.call, into)) } else { None })
+            .collect();
+        for change in &mut changes {
+            if let What::Absorbed { into } = &mut change.what {
+                // Of several that became one at once, the one that is left.
+                for _ in 0..merged.len() {
+                    let Some((_, next)) = merged.iter().find(|(gone, _)| gone == into) else { break };
+                    *into = *next;
+                }
+            }
+        }
+        let any = !changes.is_empty();
+        for change in changes {
+            self.change(now, &change, arrived);
+            self.later.push_back(change);
+        }
+        any
     }
 
     /// Whether [`Core::work`] has something to do.

@@ -144,7 +144,7 @@ struct Lists {
 impl Lists {
     fn of(capture: &[u8]) -> Self {
         let there = ["CoreShowChannelsComplete", "StatusComplete", "BridgeListComplete", "QueueStatusComplete"]
-            .map(|end| memchr::memmem::find(capture, end.as_bytes()).is_some());
+            .map(|end| memchr::memmem::find(capture, format!("Event: {end}\r").as_bytes()).is_some());
         Self { there, now: None }
     }
 

@@ -688,8 +688,11 @@ impl Words {
         let wrapped = self.wrapup.as_ref();
         let at = wrapped.map(|(at, _)| *at).max(notes.map(|(at, _)| *at))?;
         let talk = record.into_iter().flat_map(|record| &record.segments);
-        let talked =
-            talk.filter(|s| s.kind == SegmentKind::Talk && s.agent.as_ref() == Some(agent)).filter_map(|s| s.to);
+        // A conference is a talk of several.
+        let with_others = |s: &&crate::calls::record::Segment| {
+            matches!(s.kind, SegmentKind::Talk | SegmentKind::Conference) && s.agent.as_ref() == Some(agent)
+        };
+        let talked = talk.filter(with_others).filter_map(|s| s.to);
         let until = talked.max();
         let wrap = WrapUp {
             agent: agent.clone(),

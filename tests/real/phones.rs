@@ -45,7 +45,9 @@ impl Phones {
 
     /// The agent's phone waits for `calls` calls.
     pub fn phone(&mut self, agent: &str, scenario: &str, calls: u32, facts: Facts) -> Result<Party, String> {
-        self.sipp(scenario, &phone(agent), 5060, agent, calls, facts)
+        let party = self.sipp(scenario, &phone(agent), 5060, agent, calls, facts)?;
+        listens(&party.name, &phone(agent), 5060)?;
+        Ok(party)
     }
 
     /// The agent dials `target` by hand.
@@ -63,7 +65,9 @@ impl Phones {
 
     /// The carrier takes an outbound call.
     pub fn carrier(&mut self, scenario: &str, facts: Facts) -> Result<Party, String> {
-        self.sipp(scenario, TRUNK, 5060, "trunk", 1, facts)
+        let party = self.sipp(scenario, TRUNK, 5060, "trunk", 1, facts)?;
+        listens(&party.name, TRUNK, 5060)?;
+        Ok(party)
     }
 
     fn sipp(&mut self, name: &str, ip: &str, port: u16, user: &str, calls: u32, facts: Facts) -> Result<Party, String> {
@@ -144,6 +148,17 @@ impl Drop for Party {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// Waits until somebody has this address: a call that comes before its phone is refused by the switch (603), which is another story.
+fn listens(name: &str, ip: &str, port: u16) -> Result<(), String> {
+    let ip: std::net::Ipv4Addr = ip.parse().map_err(|_| format!("{ip} is no address"))?;
+    // proc(5), /proc/net/udp: the address as the machine keeps it, in hexadecimal.
+    let wanted = format!(" {:08X}:{port:04X} ", u32::from_ne_bytes(ip.octets()));
+    until(&format!("the phone {name} to listen"), Duration::from_secs(20), || {
+        fs::read_to_string("/proc/net/udp").ok().filter(|table| table.contains(&wanted))
+    })
+    .map(drop)
 }
 
 fn phone(agent: &str) -> String {

@@ -94,7 +94,18 @@ pub(in crate::agents) async fn steady<S>(
         if why == Closing::Dead {
             around.screens.figures.closed_dead.fetch_add(1, Ordering::Relaxed);
         }
-        Box::pin(farewell(ws, why.code(), why.reason())).await;
+        Box::pin(last_words(ws, &mailbox, why)).await;
+    }
+}
+
+/// The farewell, behind what another began to write; none where that cannot be brought to its end.
+async fn last_words<S>(mut ws: WebSocketStream<S>, mailbox: &Mailbox, why: Closing)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let begun = std::future::poll_fn(|cx| mailbox.begin(|bytes| Pin::new(ws.get_mut()).poll_write(cx, bytes)));
+    if matches!(tokio::time::timeout(LAST_WORDS, begun).await, Ok(Ok(()))) {
+        farewell(ws, why.code(), why.reason()).await;
     }
 }
 

@@ -207,7 +207,10 @@ impl Screens {
         if let Some((_, mailbox)) = self.open.remove(&screen) {
             self.figures.screens.fetch_sub(1, Ordering::Relaxed);
             let mut queue = mailbox.lock();
-            let before = std::mem::take(&mut *queue).bytes;
+            let old = std::mem::take(&mut *queue);
+            let before = old.bytes;
+            // The rest of a frame goes out before the farewell: a close frame inside it would be read as its text.
+            queue.begun = old.begun;
             queue.closing = Some(Closing::Away);
             drop(queue);
             self.account(before, 0);
@@ -458,6 +461,14 @@ mod tests {
         screens.deliver(Deliver { screen: SCREEN, key, frame: frame("link") });
         assert!(!mailbox.rest(), "something waits");
         assert_eq!(drained(&screens, &mailbox), ["link"]);
+        // A screen that is closed with a frame half out: its rest still comes before the farewell.
+        assert!(mailbox.rest());
+        line.0.store(3, Ordering::Relaxed);
+        put("last");
+        screens.close(SCREEN);
+        let mut rest = Vec::new();
+        assert!(finish(&mut rest).is_ready());
+        assert_eq!(rest, b"ast");
         assert_eq!(screens.figures.queued_bytes.load(Ordering::Relaxed), 0);
     }
 

@@ -201,7 +201,11 @@ impl Rest {
             let unreachable = |why: String| Reason::Unreachable { at: ari.url.clone(), why };
             let found: Vec<_> = found.map_err(|e| unreachable(e.to_string()))?.collect();
             client = client.resolve_to_addrs(name, &found);
-            url.set_host(Some(name)).map_err(|_| Reason::Settings("the server_name of ari is no name".to_owned()))?;
+            let no_name = || Reason::Settings("the server_name of ari is a host's name, and no address".to_owned());
+            if name.parse::<std::net::IpAddr>().is_ok() {
+                return Err(no_name());
+            }
+            url.set_host(Some(name)).map_err(|_| no_name())?;
             base = url.as_str().trim_end_matches('/').to_owned();
         }
         let client = client.build().map_err(|e| Reason::Settings(e.to_string()))?;

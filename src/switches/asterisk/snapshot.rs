@@ -34,6 +34,7 @@ pub struct AmiLists {
     dialled: HashMap<String, Private<String>>,
     members: BTreeMap<String, Vec<String>>,
     holding: HashSet<String>,
+    conferences: HashSet<String>,
     waiting: Vec<SnapshotWaiting>,
     ended: HashSet<String>,
     left: HashSet<String>,
@@ -51,6 +52,7 @@ impl AmiLists {
             dialled: HashMap::new(),
             members: BTreeMap::new(),
             holding: HashSet::new(),
+            conferences: HashSet::new(),
             waiting: Vec::new(),
             ended: HashSet::new(),
             left: HashSet::new(),
@@ -101,6 +103,9 @@ impl AmiLists {
                 if m.bytes_of("BridgeTechnology") == Some(b"holding_bridge") {
                     self.holding.extend(owned(m, "BridgeUniqueid"));
                 }
+                if m.bytes_of("BridgeCreator") == Some(b"ConfBridge") {
+                    self.conferences.extend(owned(m, "BridgeUniqueid"));
+                }
                 false
             }
             Some("QueueEntry") => {
@@ -141,7 +146,11 @@ impl AmiLists {
             .into_iter()
             .map(|(id, mut legs)| {
                 legs.retain(|leg| !self.ended.contains(leg));
-                let kind = if self.holding.contains(&id) { BridgeKind::Holding } else { BridgeKind::Mixing };
+                let kind = match () {
+                    () if self.holding.contains(&id) => BridgeKind::Holding,
+                    () if self.conferences.contains(&id) => BridgeKind::Conference,
+                    () => BridgeKind::Mixing,
+                };
                 SnapshotBridge { id, kind, legs }
             })
             .collect();
