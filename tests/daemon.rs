@@ -22,12 +22,13 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
 /// Longer than anything here may take on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Desk {
-    stage: Stage,
-    pbx: Pbx,
-    folder: PathBuf,
-    child: Option<Child>,
-    _hosts: Hosts,
+/// A daemon with its fakes, in a folder of its own.
+pub struct Desk {
+    pub stage: Stage,
+    pub pbx: Pbx,
+    pub hosts: Hosts,
+    pub folder: PathBuf,
+    pub child: Option<Child>,
 }
 
 impl Drop for Desk {
@@ -41,11 +42,12 @@ impl Drop for Desk {
 }
 
 impl Desk {
-    async fn set() -> Self {
+    /// All but the daemon; the stories' times are multiplied with `pace`.
+    pub async fn set(pace: f64) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let folder =
             std::env::temp_dir().join(format!("linecard-daemon-{}-{:x}", std::process::id(), rand::random::<u64>()));
-        let pbx = Pbx::start(Settings { pace: 0.3, ..Settings::default() }, 7, any).await.unwrap();
+        let pbx = Pbx::start(Settings { pace, ..Settings::default() }, 7, any).await.unwrap();
         let hosts = Hosts::start(Places::preferred()).await.unwrap();
         let places = Places {
             agents: free(any).unwrap(),
@@ -57,10 +59,10 @@ impl Desk {
             desk: hosts.tickets.address(),
         };
         let stage = Stage::set(&folder, places).unwrap();
-        Self { stage, pbx, folder, child: None, _hosts: hosts }
+        Self { stage, pbx, hosts, folder, child: None }
     }
 
-    async fn start(&mut self, notify: Option<&Path>) {
+    pub async fn start(&mut self, notify: Option<&Path>) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.stage.log()).unwrap();
         let mut command = Command::new(PROGRAM);
         command.args(["run", "--config"]).arg(self.stage.settings()).stdout(Stdio::null()).stderr(log);
@@ -72,7 +74,7 @@ impl Desk {
     }
 
     /// Asks again until it is so; what the daemon said stands in the panic.
-    async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
+    pub async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
         let end = Instant::now() + PATIENCE;
         while !so(self) {
             let log = || std::fs::read_to_string(self.stage.log()).unwrap_or_default();
@@ -81,16 +83,16 @@ impl Desk {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    pub fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.as_ref().unwrap().id()).unwrap();
         kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
-    fn metrics(&self) -> String {
+    pub fn metrics(&self) -> String {
         self.stage.get("/metrics").unwrap_or_default()
     }
 
-    fn records(&self) -> Vec<serde_json::Value> {
+    pub fn records(&self) -> Vec<serde_json::Value> {
         let lines = self.stage.verb(Path::new(PROGRAM), &["records", "list", "--json"]).unwrap();
         lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
@@ -98,7 +100,7 @@ impl Desk {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn systemd_hears_ready_watchdog_and_stopping_and_a_reload_is_whole_or_nothing() {
-    let mut desk = Desk::set().await;
+    let mut desk = Desk::set(0.3).await;
     let socket = desk.folder.join("notify");
     let systemd = UnixDatagram::bind(&socket).unwrap();
     systemd.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -145,7 +147,7 @@ async fn systemd_hears_ready_watchdog_and_stopping_and_a_reload_is_whole_or_noth
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_with_a_call_up_drains_and_the_next_run_goes_on_with_the_same_call() {
-    let mut desk = Desk::set().await;
+    let mut desk = Desk::set(0.3).await;
     desk.start(None).await;
     desk.pbx.play(Story::Answered, CALLERS[0], Some(0)).unwrap();
     let open = |n: &str| format!("linecard_calls_open {n}\n");
@@ -165,7 +167,7 @@ async fn a_stop_with_a_call_up_drains_and_the_next_run_goes_on_with_the_same_cal
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_switch_that_is_away_is_named_and_a_taken_port_is_told() {
-    let mut desk = Desk::set().await;
+    let mut desk = Desk::set(0.3).await;
     desk.start(None).await;
     desk.pbx.restart(Duration::from_secs(3));
     desk.until("readiness names the switch", |d| {
@@ -183,7 +185,7 @@ async fn a_switch_that_is_away_is_named_and_a_taken_port_is_told() {
 /// The second call of a customer is answered from the cache before anything of it is written: its record knows who it was all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_names_the_customer_also_when_the_answer_was_in_the_cache() {
-    let mut desk = Desk::set().await;
+    let mut desk = Desk::set(0.3).await;
     desk.start(None).await;
     for n in 1..=2 {
         desk.pbx.play(Story::DirectMissed, CALLERS[0], Some(0)).unwrap();

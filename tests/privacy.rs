@@ -4,19 +4,15 @@
 use std::{net::SocketAddr, path::Path, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
-use linecard::daemon::demo::{
-    hosts::Hosts,
-    live::Pbx,
-    stage::{Places, Stage, free},
-    story::Story,
-    switch::Settings,
-};
+use linecard::daemon::demo::{hosts::Mode, story::Story};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream,
     tungstenite::{Message, client::IntoClientRequest},
 };
+
+use crate::daemon::Desk;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -53,40 +49,21 @@ impl Screen {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_of_a_person_is_in_the_logs_at_trace_or_in_the_figures() {
-    let any = SocketAddr::from(([127, 0, 0, 1], 0));
-    let folder = std::env::temp_dir().join(format!("linecard-privacy-{}", std::process::id()));
-    let pbx = Pbx::start(Settings { pace: 0.1, ..Settings::default() }, 7, any).await.unwrap();
-    let hosts = Hosts::start(Places::preferred()).await.unwrap();
-    let places = Places {
-        agents: free(any).unwrap(),
-        admin: free(any).unwrap(),
-        ami: pbx.address(),
-        erp: hosts.erp.address(),
-        loyalty: hosts.loyalty.address(),
-        orders: hosts.orders.address(),
-        desk: hosts.tickets.address(),
-    };
-    let stage = Stage::set(&folder, places).unwrap();
-    let settings = stage.settings().join("linecard.yaml");
-    let text = std::fs::read_to_string(&settings).unwrap();
-    let text = text.replace("level: info", "level: trace");
+    let mut desk = Desk::set(0.1).await;
+    let settings = desk.stage.settings().join("linecard.yaml");
+    let text = std::fs::read_to_string(&settings).unwrap().replace("level: info", "level: trace");
     assert!(text.contains("level: trace"));
     std::fs::write(&settings, text).unwrap();
-    let mut daemon = stage.start(Path::new(PROGRAM)).unwrap();
-    let end = tokio::time::Instant::now() + PATIENCE;
-    while !stage.ready() {
-        assert!(tokio::time::Instant::now() < end, "{}", std::fs::read_to_string(stage.log()).unwrap_or_default());
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    desk.start(None).await;
 
-    let token = stage.verb(Path::new(PROGRAM), &["token", "--agent", "1001"]).unwrap().trim().to_owned();
-    let mut screen = Screen::open(places.agents).await;
+    let token = desk.stage.verb(Path::new(PROGRAM), &["token", "--agent", "1001"]).unwrap().trim().to_owned();
+    let mut screen = Screen::open(desk.stage.places.agents).await;
     screen.say(json!({"type": "authenticate", "token": token})).await;
     screen.hear("welcome").await;
     screen.say(json!({"type": "resume"})).await;
     screen.hear("snapshot").await;
 
-    pbx.play(Story::Answered, "13800138000", Some(0)).unwrap();
+    desk.pbx.play(Story::Answered, "13800138000", Some(0)).unwrap();
     let pop = screen.hear("pop").await;
     let call = pop["call"].clone();
     screen.say(json!({"type": "customer.search", "id": "1", "call": call, "query": "李伟 secretquery"})).await;
@@ -105,30 +82,25 @@ async fn nothing_of_a_person_is_in_the_logs_at_trace_or_in_the_figures() {
     screen.say(json!({"type": "dial", "id": "6", "number": "secretnumber"})).await;
     screen.hear("failed").await;
     let wrong = format!("{token}x");
-    let mut stranger = Screen::open(places.agents).await;
+    let mut stranger = Screen::open(desk.stage.places.agents).await;
     stranger.say(json!({"type": "authenticate", "token": wrong})).await;
     while let Some(Ok(_)) = stranger.0.next().await {}
     // A connector that fails says why, and not about whom.
-    hosts.tickets.set(linecard::daemon::demo::hosts::Mode::Babbles);
-    hosts.erp.set(linecard::daemon::demo::hosts::Mode::Babbles);
+    desk.hosts.tickets.set(Mode::Babbles);
+    desk.hosts.erp.set(Mode::Babbles);
     // Another agent's: the first one is in the call that was dialled.
-    pbx.play(Story::DirectMissed, "13900139000", Some(1)).unwrap();
-    let written = || stage.verb(Path::new(PROGRAM), &["records", "list", "--json"]).unwrap().lines().count();
-    while written() < 3 {
-        assert!(tokio::time::Instant::now() < end + PATIENCE, "the records never came");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    desk.pbx.play(Story::DirectMissed, "13900139000", Some(1)).unwrap();
+    desk.until("the calls are written", |d| d.records().len() == 3).await;
 
-    let figures = stage.get("/metrics").unwrap();
-    let pid = rustix::process::Pid::from_raw(i32::try_from(daemon.id()).unwrap()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-    daemon.wait().unwrap();
-    let log = std::fs::read_to_string(stage.log()).unwrap();
+    let figures = desk.metrics();
+    desk.signal(rustix::process::Signal::TERM);
+    desk.child.take().unwrap().wait().unwrap();
+    let log = std::fs::read_to_string(desk.stage.log()).unwrap();
     assert!(
         log.lines().filter(|l| l.contains("DEBUG") || l.contains("TRACE")).count() > 10,
         "hardly anything was said: {log}"
     );
-    let secrets = std::fs::read_dir(folder.join("secrets")).unwrap();
+    let secrets = std::fs::read_dir(desk.folder.join("secrets")).unwrap();
     let secrets: Vec<String> =
         secrets.map(|f| std::fs::read_to_string(f.unwrap().path()).unwrap()).filter(|s| s.len() > 4).collect();
     let personal = [
@@ -150,5 +122,4 @@ async fn nothing_of_a_person_is_in_the_logs_at_trace_or_in_the_figures() {
             assert_eq!(found, None, "in {name}: {line}");
         }
     }
-    std::fs::remove_dir_all(&folder).unwrap();
 }

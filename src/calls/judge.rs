@@ -32,7 +32,8 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
     let adopted = facts.legs.iter().any(|l| l.real() && l.adopted);
     // Who was not watched to the end may have been answered, or not, unseen; only what was seen is said.
     let outcome = case.outcome(lost || facts.blind).filter(|o| !facts.blind || *o == Outcome::Answered);
-    let unknown = lost || (facts.blind && outcome.is_none());
+    // Nor when it ended for the caller, or who ended it.
+    let unseen = !lost && facts.blind && outcome.is_none();
     let internal = case.direction == Some(Direction::Internal);
     let agents = case.agents();
     let withheld = face.customer.as_ref().is_some_and(|n| n.class == crate::numbers::Class::Anonymous).then_some(true);
@@ -64,14 +65,14 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
             .or_else(|| settings.switches.get(switch).and_then(|rules| rules.zone.clone())),
         outcome,
         end: if lost { End::Lost } else { End::Seen },
-        ended_by: if unknown { None } else { case.ended_by(outcome) },
-        cause: if unknown { None } else { case.cause(outcome) },
+        ended_by: if lost || unseen { None } else { case.ended_by(outcome) },
+        cause: if lost || unseen { None } else { case.cause(outcome) },
         queue: case.queue().map(str::to_owned),
         started_at: facts.oldest().and_then(|l| l.created.wall),
         answered_at: case.answered.and_then(|a| a.wall),
         ended_at: case.end.wall,
-        wait_ms: case.wait(adopted || unknown && !lost),
-        ring_ms: case.ring(adopted || unknown && !lost),
+        wait_ms: case.wait(adopted || unseen),
+        ring_ms: case.ring(adopted || unseen),
         talk_ms: if adopted { None } else { length(&case.talk_union()) },
         hold_ms: if adopted { None } else { case.hold_length() },
         wrap_ms: None,
