@@ -8,4 +8,4 @@ pub mod trunks;
 mod world;
 
 pub use number::{Class, Number, Plan};
-pub use trunks::{TrunkMap, TrunkRow, TrunksFile};
+pub use trunks::{NoMatch, TrunkMap, TrunkRow, TrunksFile};

@@ -43,7 +43,26 @@ pub struct TrunkRow {
     pub queue_label: Option<String>,
     /// Which systems are asked who calls, in the order of their blocks. Absent: all.
     pub connectors: Option<Vec<SystemId>>,
+    /// What is done about a caller whom no system knows: `none`, `offer`, or `{create_after_s: 30}`. Absent: `offer`.
+    #[serde(default)]
+    pub no_match: NoMatch,
 }
+
+/// What is done about a caller whom no system knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoMatch {
+    /// Nothing, and the page offers nothing.
+    None,
+    /// The agent is offered to attach the number to a customer, or to make a new one.
+    #[default]
+    Offer,
+    /// As `offer`, and a customer is made by itself once the call was talked for so many seconds and nobody attached one.
+    CreateAfterS(u32),
+}
+
+/// A call that is talked for longer is nobody's quick hang-up any more.
+const CREATE_AFTER_MAX_S: u32 = 3600;
 
 /// All rows in the order of the file, each with its number read once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -203,6 +222,12 @@ pub fn check(file: &Read<TrunksFile>, switches: &[SwitchId], systems: &[SystemId
             let key = format!("rows[{i}].dialled");
             problems.push(file.problem(&key, "this is not a number that can be dialled", *right));
         }
+        if let NoMatch::CreateAfterS(s) = row.no_match
+            && s > CREATE_AFTER_MAX_S
+        {
+            let key = format!("rows[{i}].no_match.create_after_s");
+            problems.push(file.problem(&key, format!("found {s}"), "0 to 3600 seconds of talk"));
+        }
         if let Some(zone) = row.zone.as_deref().filter(|z| !known_zone(z)) {
             problems.push(file.problem(
                 &format!("rows[{i}].zone"),
@@ -318,6 +343,21 @@ rows:
             let found = told(&format!("  - dialled: '{wrong}'\n"));
             assert!(matches!(&found[..], [one] if one.contains("rows[0].dialled")), "{wrong}: {found:?}");
         }
+    }
+
+    #[test]
+    fn an_unknown_caller_is_offered_unless_the_row_says_otherwise() {
+        let text = "rows:\n  - {title: A}\n  - {dialled: '400*', no_match: none}\n  - {dialled: '401*', no_match: offer}\n  - {dialled: '402*', no_match: {create_after_s: 30}}\n  - {dialled: '403*', no_match: {create_after_s: 3601}}\n";
+        let file = files::read::<TrunksFile>("trunks.yaml", text).unwrap();
+        let policies: Vec<NoMatch> = file.value.rows.iter().map(|r| r.no_match).collect();
+        let after = NoMatch::CreateAfterS;
+        assert_eq!(policies, [NoMatch::Offer, NoMatch::None, NoMatch::Offer, after(30), after(3601)]);
+        let told: Vec<String> = check(&file, &[], &[], &plan()).iter().map(ToString::to_string).collect();
+        assert!(
+            told.iter().any(|t| t.starts_with("trunks.yaml:6:") && t.contains("create_after_s: found 3601")),
+            "{told:?}"
+        );
+        assert!(files::read::<TrunksFile>("trunks.yaml", "rows:\n  - {no_match: ask}\n").is_err());
     }
 
     #[test]
