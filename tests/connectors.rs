@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use linecard::connectors::{self, Ask, Connectors, Idempotency, Outcome, Priority, Set, examples};
+use linecard::connectors::{self, Ask, Connectors, Idempotency, Outcome, Priority, Saw, Seen, Set, examples};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -302,7 +302,11 @@ async fn a_filter_that_is_ignored_finds_nobody_and_too_many_are_a_mistake_of_the
         )
     })
     .await;
-    assert_eq!(desk(system.address).run(by_phone()).await, Outcome::Empty);
+    let seen = Seen::default();
+    assert_eq!(desk(system.address).run_seen(by_phone(), Some(&seen)).await, Outcome::Empty);
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    let refused: Vec<_> = seen.iter().filter(|saw| matches!(saw, Saw::Refused { id: Some(_), .. })).collect();
+    assert_eq!((seen.len(), refused.len()), (4, 3), "one answer, and each record that was refused: {seen:?}");
     let system = fake(|_| answer(200, "application/json", r#"[{"id":1,"phone":"+86 138-0013-8000"},{"id":2,"phone":"１３８００１３８０００"},{"id":1,"phone":"13800138000"}]"#)).await;
     let outcome = desk(system.address).run(by_phone()).await;
     let Outcome::Ok(Value::Array(found)) = &outcome else { panic!("{outcome:?}") };

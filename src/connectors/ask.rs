@@ -1,10 +1,17 @@
 //! What is asked of a business system, and how it ends.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::words::{SystemId, TenantId};
+use crate::{
+    private::Private,
+    words::{SystemId, TenantId},
+};
 
 /// One operation at one system.
 #[derive(Clone, Debug)]
@@ -89,6 +96,35 @@ pub enum Outcome {
         reason: String,
     },
 }
+
+/// Something seen on the way to an outcome, for whoever has to explain it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "saw", rename_all = "kebab-case")]
+pub enum Saw {
+    /// A request of this step was answered; without a status nothing usable came.
+    Answered {
+        step: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        status: Option<u16>,
+    },
+    /// A record of the answer was taken.
+    Matched {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<Private<String>>,
+        /// In the file's words: which of its numbers it was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
+    },
+    /// The system gave a record that is not what was asked for.
+    Refused {
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<Private<String>>,
+        why: String,
+    },
+}
+
+/// Takes what is seen; see [`super::Connectors::run_seen`].
+pub type Seen = Arc<Mutex<Vec<Saw>>>;
 
 impl Outcome {
     /// One word for counters and logs.

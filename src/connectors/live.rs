@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -21,7 +21,7 @@ use crate::{
 };
 
 use super::{
-    Ask, Given, Idempotency, Outcome, Priority, Set, System, compile, file,
+    Ask, Given, Idempotency, Outcome, Priority, Seen, Set, System, compile, file,
     http::Http,
     run::{Next, Run, Trouble},
 };
@@ -182,6 +182,11 @@ impl Connectors {
     /// Runs one operation to its end, never longer than the ask's deadline or the file's. A write with a lookup looks first, so
     /// after [`Outcome::Unknown`] it may be run again; without lookup or key it must not be.
     pub async fn run(&self, ask: Ask) -> Outcome {
+        self.run_seen(ask, None).await
+    }
+
+    /// The same, and what was seen on the way goes into `seen`.
+    pub async fn run_seen(&self, ask: Ask, seen: Option<&Seen>) -> Outcome {
         let Some(ready) = self.inner.ready.load().get(&ask.system).cloned() else {
             return Outcome::Invalid { reason: format!("there is no system {}", ask.system) };
         };
@@ -190,7 +195,7 @@ impl Connectors {
         };
         let name = operation.spec.name;
         let deadline = Instant::now() + ask.deadline.min(Duration::from_millis(operation.deadline_ms));
-        let outcome = ready.run(&ask, name, deadline).await;
+        let outcome = ready.run(&ask, name, deadline, seen).await;
         if outcome.reason().is_some() {
             tracing::debug!(system = %ask.system, operation = name, outcome = outcome.word(), reason = outcome.reason(), "a business system did not do it");
         }
@@ -200,7 +205,7 @@ impl Connectors {
 }
 
 impl Ready {
-    async fn run(&self, ask: &Ask, name: &'static str, deadline: Instant) -> Outcome {
+    async fn run(&self, ask: &Ask, name: &'static str, deadline: Instant, seen: Option<&Seen>) -> Outcome {
         let at = now().mono.0;
         let away_until = self.away_until.load(Ordering::Relaxed);
         if at < away_until {
@@ -217,7 +222,7 @@ impl Ready {
         let Ok(_place) = place.await else {
             return Outcome::Busy { reason: format!("no place was free in time to ask {}", ask.system) };
         };
-        let outcome = self.exchange(name, &ask.inputs, deadline).await;
+        let outcome = self.exchange(name, &ask.inputs, deadline, seen).await;
         let outcome = match outcome {
             // A system may serve a wrong key as a stranger who sees nothing: before "nobody" is believed, it says who we are.
             Outcome::Empty | Outcome::NotFound | Outcome::Denied { .. } if name != "check" && !self.known(at) => {
@@ -247,7 +252,7 @@ impl Ready {
 
     async fn check(&self, deadline: Instant) -> Option<Outcome> {
         self.system.operation("check")?;
-        let outcome = self.exchange("check", &serde_json::Map::new(), deadline).await;
+        let outcome = self.exchange("check", &serde_json::Map::new(), deadline, None).await;
         if matches!(outcome, Outcome::Ok(_)) {
             self.checked_at.store(now().mono.0.max(1), Ordering::Relaxed);
         }
@@ -259,6 +264,7 @@ impl Ready {
         name: &str,
         inputs: &serde_json::Map<String, serde_json::Value>,
         deadline: Instant,
+        seen: Option<&Seen>,
     ) -> Outcome {
         let http = match &self.http {
             Ok(http) => http,
@@ -270,7 +276,12 @@ impl Ready {
         };
         loop {
             match run.next() {
-                Next::Done(outcome) => return outcome,
+                Next::Done(outcome) => {
+                    if let Some(seen) = seen {
+                        seen.lock().unwrap_or_else(PoisonError::into_inner).extend(run.seen());
+                    }
+                    return outcome;
+                }
                 Next::Send(requests) => {
                     let sent = requests.into_iter().map(|request| http.send(request, deadline));
                     let answers: Vec<Result<_, Trouble>> = futures_util::future::join_all(sent).await;

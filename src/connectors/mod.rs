@@ -20,7 +20,7 @@ mod value;
 mod wire;
 mod words;
 
-pub use ask::{Ask, Idempotency, Outcome, Priority};
+pub use ask::{Ask, Idempotency, Outcome, Priority, Saw, Seen};
 pub use compile::{Given, compile};
 pub use live::{Connectors, Shape, load, load_offline, load_with};
 pub use set::{Set, System};

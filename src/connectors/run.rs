@@ -9,8 +9,10 @@ use std::collections::BTreeMap;
 use minijinja::value::Value;
 use serde_json::{Map, Value as Json};
 
+use crate::private::Private;
+
 use super::{
-    Idempotency, Outcome,
+    Idempotency, Outcome, Saw,
     file::{Is, Method},
     set::{Auth, Body, Leaf, Operation, Step, System, Tree},
     value::{from_json, to_json},
@@ -20,6 +22,8 @@ use super::{
 
 /// At most so many requests of one `for_each`.
 const FAN_OUT: usize = 16;
+/// What is kept for an explanation. A system that ignores its filter gives thousands of records; these tell what is wrong.
+const SEEN: usize = 32;
 
 /// What to send. It may hold a secret in a header or in the query, so it does not print.
 pub struct Request {
@@ -72,6 +76,8 @@ pub struct Run<'a> {
     /// A step that may write was answered well: from here on "nothing was done" would be a lie.
     wrote: bool,
     done: Option<Outcome>,
+    /// What an explanation needs; at most [`SEEN`].
+    seen: Vec<Saw>,
 }
 
 impl<'a> Run<'a> {
@@ -135,7 +141,21 @@ impl<'a> Run<'a> {
             asked,
             wrote: false,
             done: None,
+            seen: Vec::new(),
         })
+    }
+
+    /// What was seen so far; the lookup before a write comes first.
+    pub fn seen(&mut self) -> Vec<Saw> {
+        let mut seen = self.look.as_mut().map(|look| look.seen()).unwrap_or_default();
+        seen.append(&mut self.seen);
+        seen
+    }
+
+    fn saw(&mut self, saw: Saw) {
+        if self.seen.len() < SEEN {
+            self.seen.push(saw);
+        }
     }
 
     /// What to send now, all at once; or the end.
@@ -143,7 +163,10 @@ impl<'a> Run<'a> {
         if let Some(look) = &mut self.look {
             match look.next() {
                 Next::Send(requests) => return Next::Send(requests),
-                Next::Done(Outcome::Empty | Outcome::NotFound) => self.look = None,
+                Next::Done(Outcome::Empty | Outcome::NotFound) => {
+                    self.seen = look.seen();
+                    self.look = None;
+                }
                 Next::Done(outcome) => return Next::Done(outcome),
             }
         }
@@ -177,6 +200,8 @@ impl<'a> Run<'a> {
         let Some(step) = op.steps.get(self.step) else { return };
         let items = std::mem::take(&mut self.items);
         for (item, answer) in items.into_iter().zip(answers) {
+            let status = answer.as_ref().ok().map(|response| response.status);
+            self.saw(Saw::Answered { step: step.name.clone(), status });
             let outcome = match answer {
                 Ok(response) => self.judge(op, step, item, &response),
                 Err(trouble) => Some(self.trouble(op, step, trouble)),
@@ -410,7 +435,7 @@ impl<'a> Run<'a> {
         Outcome::Broken { reason: format!("{}'s answer does not fit its file: {what}: {why}", self.system.id) }
     }
 
-    fn finish(&self, op: &Operation) -> Result<Outcome, Outcome> {
+    fn finish(&mut self, op: &Operation) -> Result<Outcome, Outcome> {
         if let Some(output) = &op.output {
             let context = self.with(&self.last);
             return Ok(Outcome::Ok(Json::Object(self.mapped(output, &context)?)));
@@ -426,24 +451,31 @@ impl<'a> Run<'a> {
             });
         }
         let mut kept: Vec<Map<String, Json>> = Vec::new();
-        for record in &self.records {
-            let context = self.with(&[("record", record.clone())]);
+        for record in std::mem::take(&mut self.records) {
+            let context = self.with(&[("record", record)]);
             if let Some(keep) = &op.keep
                 && !keep.eval(&context).map_err(|why| self.misfit("\"keep\"", &why))?.is_true()
             {
+                self.saw(Saw::Refused { id: None, why: "\"keep\" of its file leaves it out".to_owned() });
                 continue;
             }
             let mut mapped = self.mapped(fields, &context)?;
+            let id = mapped.get("id").map(|id| Private::new(wire::plain(id)));
             if let Some(asked) = &self.asked {
                 let same = |name: &str| {
                     let text = mapped.get(name).map(wire::plain).unwrap_or_default();
                     !text.is_empty() && self.system.numbers.read(&text).same_line(asked)
                 };
-                let Some((_, why)) = op.phones.iter().find(|(name, _)| same(name)) else { continue };
+                let Some((_, why)) = op.phones.iter().find(|(name, _)| same(name)) else {
+                    self.saw(Saw::Refused { id, why: "none of its numbers is the one that was asked for".to_owned() });
+                    continue;
+                };
                 mapped.entry("reason").or_insert_with(|| why.clone().into());
             }
             let known = mapped.get("id").is_some_and(|id| kept.iter().any(|k| k.get("id") == Some(id)));
             if !known {
+                let why = mapped.get("reason").and_then(Json::as_str).map(str::to_owned);
+                self.saw(Saw::Matched { id, why });
                 kept.push(mapped);
             }
         }

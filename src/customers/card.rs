@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     calls::record::Reference,
+    connectors::Saw,
     numbers::Number,
     private::Private,
     words::{CallId, SystemId, TenantId, Wall},
@@ -20,6 +21,34 @@ pub struct Question {
     pub number: Number,
     /// Which systems, in the order of their blocks. `None`: all that offer `customer.by_phone`.
     pub systems: Option<Vec<SystemId>>,
+}
+
+/// One question of a call and what came of it, for whoever has to explain the card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looked {
+    pub system: SystemId,
+    /// For example `customer.by_phone`.
+    pub operation: String,
+    pub way: Way,
+    /// The outcome's word (`ok`, `empty`, `denied`); see [`crate::connectors::Outcome::word`]. From the cache: `ok` or `empty`.
+    pub outcome: String,
+    /// Why there was no answer, without personal data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub saw: Vec<Saw>,
+}
+
+/// How an answer was come by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// The system was asked, and took so long.
+    Asked { ms: u64 },
+    /// Another call had asked the same already and both got the answer.
+    Shared { ms: u64 },
+    /// Known so long.
+    Cached { age_ms: u64, fresh: bool },
 }
 
 /// A card became richer. `card` is whole each time, so a lost one does no harm.

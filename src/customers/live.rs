@@ -22,15 +22,16 @@ use serde_json::{Map, Value};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use crate::{
-    connectors::{Ask, Connectors, Outcome, Priority, Shape},
+    connectors::{Ask, Connectors, Outcome, Priority, Saw, Seen, Shape},
     live::now,
+    private::Private,
     words::{CallId, SystemId, TenantId, Wall},
 };
 
 use super::{
     Settings,
     asking::{BLOCKS, BY_PHONE, Entry, Found, Key, Known, Offer, Subject, Wanted, candidates},
-    card::{Answered, Candidate, Card, Question},
+    card::{Answered, Candidate, Card, Looked, Question, Way},
 };
 
 /// What this room needs of the business systems; [`Connectors`], or a fake with a ledger in tests.
@@ -38,6 +39,11 @@ pub trait Systems: Send + Sync + 'static {
     fn systems(&self) -> Vec<SystemId>;
     fn shape(&self, system: &SystemId, operation: &str) -> Option<Shape>;
     fn run(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>>;
+    /// The same; what was seen on the way goes into `seen`, where a system can tell it.
+    fn run_seen(&self, ask: Ask, seen: Seen) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        drop(seen);
+        self.run(ask)
+    }
 }
 
 impl Systems for Connectors {
@@ -49,6 +55,9 @@ impl Systems for Connectors {
     }
     fn run(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         Box::pin(Connectors::run(self, ask))
+    }
+    fn run_seen(&self, ask: Ask, seen: Seen) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(async move { Connectors::run_seen(self, ask, Some(&seen)).await })
     }
 }
 
@@ -78,7 +87,12 @@ struct Session {
     asked: HashSet<Key>,
     /// Counts cards, so that one that was overtaken is told from its successor.
     version: u64,
+    /// What was asked and answered so far; see [`Customers::looked`].
+    looked: Vec<Looked>,
 }
+
+/// Questions of one call that are explained; more than its systems have operations come only from choosing again and again.
+const LOOKED: usize = 64;
 
 impl Customers {
     /// `out` is drained by the core; a full one delays lookups, never calls.
@@ -105,8 +119,10 @@ impl Customers {
         if calls.len() >= CALLS && !calls.contains_key(&question.call) {
             return Arc::new(subject.card(&HashMap::new()));
         }
-        let version = calls.get(&question.call).map_or(0, |s| s.version);
-        calls.insert(question.call, Session { subject, known: HashMap::new(), asked: HashSet::new(), version });
+        let (version, looked) =
+            calls.get_mut(&question.call).map_or_else(Default::default, |s| (s.version, std::mem::take(&mut s.looked)));
+        let session = Session { subject, known: HashMap::new(), asked: HashSet::new(), version, looked };
+        calls.insert(question.call, session);
         let (card, _, start) = inner.advance(&mut calls, question.call).expect("the session was put in above");
         drop(calls);
         self.start(question.call, start);
@@ -135,13 +151,20 @@ impl Customers {
             let inputs = Map::from_iter([("text".to_owned(), Value::String(text.to_owned()))]);
             Some(async move {
                 let ask = inner.ask_of(tenant, &system, "customer.search", inputs, &shape);
-                match inner.run(ask).await {
+                match inner.run(ask, None).await {
                     Outcome::Ok(value) => candidates(&system, &value),
                     _ => Vec::new(),
                 }
             })
         });
         futures_util::future::join_all(searches).await.into_iter().flatten().collect()
+    }
+
+    /// What was asked for this call since the last time, and what came of it.
+    #[must_use]
+    pub fn looked(&self, call: CallId) -> Vec<Looked> {
+        let mut calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.get_mut(&call).map(|session| std::mem::take(&mut session.looked)).unwrap_or_default()
     }
 
     /// The call is over and nobody looks at its card any more.
@@ -166,12 +189,18 @@ impl Customers {
     async fn look_up(self, call: CallId, wanted: Wanted) {
         let inner = &self.0;
         let key = wanted.key.clone();
-        let flight = inner.flights.get_with(key.clone(), inner.load(wanted));
+        let began = now().mono;
+        // Empty where another call's question was on its way already.
+        let story: Arc<Mutex<Option<Looked>>> = Arc::default();
+        let flight = inner.flights.get_with(key.clone(), inner.load(wanted, story.clone()));
         let entry = flight.await;
         inner.flights.invalidate(&key).await;
+        let own = story.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let looked = own.unwrap_or_else(|| told(&key, &entry, Way::Shared { ms: now().mono.since_ms(began) }));
         let told = {
             let mut calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(session) = calls.get_mut(&call) else { return };
+            session.explain(looked);
             let away = matches!(entry.found, Found::Unavailable(_));
             // A stale answer is worth more than none: it stays, and its age is shown.
             if !(away && session.known.contains_key(&key)) {
@@ -219,6 +248,8 @@ impl Inner {
                 }
                 if let Some(known) = self.peek(&wanted.key, at) {
                     let fresh = known.fresh;
+                    let way = Way::Cached { age_ms: at.since(known.entry.asked_at), fresh };
+                    session.explain(told(&wanted.key, &known.entry, way));
                     session.known.insert(wanted.key.clone(), known);
                     learned = true;
                     if fresh {
@@ -247,7 +278,7 @@ impl Inner {
         }
     }
 
-    async fn load(&self, wanted: Wanted) -> Arc<Entry> {
+    async fn load(&self, wanted: Wanted, story: Arc<Mutex<Option<Looked>>>) -> Arc<Entry> {
         let Wanted { key, inputs } = wanted;
         let asked_at = now().wall;
         // Somebody else's lookup may have ended between our look at the cache and this flight.
@@ -257,7 +288,19 @@ impl Inner {
         let found = match self.systems.shape(&key.system, key.operation) {
             Some(shape) => {
                 let ask = self.ask_of(&key.tenant, &key.system, key.operation, inputs, &shape);
-                judged(&key, self.run(ask).await)
+                let (began, seen) = (now().mono, Seen::default());
+                let outcome = self.run(ask, Some(seen.clone())).await;
+                let saw = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
+                let looked = Looked {
+                    system: key.system.clone(),
+                    operation: key.operation.to_owned(),
+                    way: Way::Asked { ms: now().mono.since_ms(began) },
+                    outcome: outcome.word().to_owned(),
+                    reason: outcome.reason().map(str::to_owned),
+                    saw,
+                };
+                *story.lock().unwrap_or_else(PoisonError::into_inner) = Some(looked);
+                judged(&key, outcome)
             }
             None => Found::Unavailable(format!("{} was taken out of the settings", key.system)),
         };
@@ -286,9 +329,13 @@ impl Inner {
         }
     }
 
-    async fn run(&self, ask: Ask) -> Outcome {
+    async fn run(&self, ask: Ask, seen: Option<Seen>) -> Outcome {
         let (system, operation, deadline) = (ask.system.clone(), ask.operation.clone(), ask.deadline);
-        let outcome = tokio::time::timeout(deadline, self.systems.run(ask)).await.unwrap_or_else(|_| Outcome::Busy {
+        let asked = match seen {
+            Some(seen) => self.systems.run_seen(ask, seen),
+            None => self.systems.run(ask),
+        };
+        let outcome = tokio::time::timeout(deadline, asked).await.unwrap_or_else(|_| Outcome::Busy {
             reason: format!("{system} did not answer within {} ms", deadline.as_millis()),
         });
         self.counts.entry((system.clone(), outcome.word())).or_default().fetch_add(1, Ordering::Relaxed);
@@ -299,6 +346,39 @@ impl Inner {
             }
         }
         outcome
+    }
+}
+
+impl Session {
+    fn explain(&mut self, looked: Looked) {
+        if self.looked.len() < LOOKED {
+            self.looked.push(looked);
+        }
+    }
+}
+
+/// What an entry that was not asked for by this call says.
+fn told(key: &Key, entry: &Entry, way: Way) -> Looked {
+    let (outcome, reason) = match &entry.found {
+        Found::Customers(_) | Found::Facts(_) => ("ok", None),
+        Found::Nothing => ("empty", None),
+        Found::Unavailable(reason) => ("unavailable", Some(reason.clone())),
+    };
+    let saw = match &entry.found {
+        Found::Customers(list) => {
+            let matched =
+                |c: &Arc<Candidate>| Saw::Matched { id: Some(Private::new(c.link.id.clone())), why: c.reason.clone() };
+            list.iter().map(matched).collect()
+        }
+        _ => Vec::new(),
+    };
+    Looked {
+        system: key.system.clone(),
+        operation: key.operation.to_owned(),
+        way,
+        outcome: outcome.to_owned(),
+        reason,
+        saw,
     }
 }
 
@@ -415,11 +495,18 @@ mod tests {
         }
         // One by phone, one for the tickets; and the next call has all of it at once.
         assert_eq!(desk.asked.load(Ordering::SeqCst), 2);
+        let ways: Vec<Way> =
+            (0..100).flat_map(|call| customers.looked(CallId(ulid::Ulid(call)))).map(|looked| looked.way).collect();
+        assert_eq!(ways.iter().filter(|way| matches!(way, Way::Asked { .. })).count(), 2, "{ways:?}");
+        assert_eq!(ways.len(), 200, "each call can tell of both its questions");
         let card = customers.ask(&question(1000, "13800138000"));
         assert!(matches!(card.answer, Answer::Found(_)));
         assert_eq!(card.blocks.len(), 2);
         assert!(card.blocks.iter().all(|b| b.state == BlockState::Fresh));
         assert_eq!(desk.asked.load(Ordering::SeqCst), 2);
+        let looked = customers.looked(CallId(ulid::Ulid(1000)));
+        assert!(looked.iter().all(|l| matches!(l.way, Way::Cached { fresh: true, .. }) && l.outcome == "ok"));
+        assert_eq!((looked.len(), customers.looked(CallId(ulid::Ulid(1000))).len()), (2, 0), "told once");
     }
 
     #[tokio::test]

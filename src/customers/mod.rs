@@ -11,7 +11,7 @@ pub mod live;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use card::{Answer, Answered, Block, BlockState, Candidate, Card, Question};
+pub use card::{Answer, Answered, Block, BlockState, Candidate, Card, Looked, Question, Way};
 pub use live::{Customers, Systems};
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
