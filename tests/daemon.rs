@@ -195,3 +195,59 @@ async fn a_record_names_the_customer_also_when_the_answer_was_in_the_cache() {
         }
     }
 }
+
+/// "Why did nothing pop": of a call that was, of one that is up, and of one that is made up.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_explained_before_during_and_after() {
+    let mut desk = Desk::set(0.3).await;
+    let explain = |desk: &Desk, args: &[&str]| {
+        let whole = [&["explain"], args].concat();
+        desk.stage.verb(Path::new(PROGRAM), &whole).unwrap_or_else(|why| panic!("{args:?}: {why}"))
+    };
+    // Made up, with nobody to ask but the business systems: 1007's number is one digit off, 1001 is the caller.
+    let told = explain(&desk, &["--from", "13800138000", "--to", "400 800 1234"]);
+    for line in [
+        "number    13800138000  mobile  +8613800138000",
+        "row       1: \"4008001234\" of trunks.yaml: After-sales",
+        "asked     erp customer.by_phone: ok in ",
+        "matched 1001: phone",
+        "refused 1007: none of its numbers is the one that was asked for",
+        "offered ",
+        "1001 at PJSIP/1001 (inbound): pop to 1 screen",
+        "pop       After-sales",
+    ] {
+        assert!(told.contains(line), "no \"{line}\" in\n{told}");
+    }
+    let told = explain(&desk, &["--from", "anonymous", "--to", "95588", "--agent", "1002"]);
+    assert!(told.contains("withheld: nobody is looked up") && !told.contains("asked "), "{told}");
+    let json: serde_json::Value =
+        serde_json::from_str(&explain(&desk, &["--json", "--from", "13800138000", "--to", "4008001234"])).unwrap();
+    assert_eq!((&json["line"]["row"], &json["pop"]["type"]), (&1.into(), &"pop.updated".into()), "{json:#}");
+
+    // During: nobody has a page open.
+    desk.start(None).await;
+    desk.pbx.play(Story::Answered, CALLERS[0], Some(0)).unwrap();
+    desk.until("the call is up and was offered", |d| !d.metrics().contains("linecard_pops_total 0\n")).await;
+    let open = desk.stage.verb(Path::new(PROGRAM), &["records", "list", "--open", "--json"]).unwrap();
+    let open: serde_json::Value = serde_json::from_str(open.lines().next().expect("one call is up")).unwrap();
+    let call = open["call"].as_str().unwrap().to_owned();
+    let live = explain(&desk, &["--call", &call]);
+    assert!(live.contains("had no page open when the phone rang"), "{live}");
+    assert!(!live.contains("outcome"), "it is up: {live}");
+    // After: the store tells it, and only with --full the number.
+    desk.until("the call is written", |d| d.records().len() == 1).await;
+    let end = Instant::now() + PATIENCE;
+    let mut past = String::new();
+    while !past.contains("outcome   answered") {
+        assert!(Instant::now() < end, "the story never came to the store: {past}");
+        past = explain(&desk, &["--call", &call]);
+    }
+    assert!(past.contains("talks ") && past.contains("matched "), "{past}");
+    let number = CALLERS[0];
+    assert!(!past.contains(number), "{past}");
+    assert!(explain(&desk, &["--call", &call, "--full"]).contains(number));
+    let http = desk.stage.get(&format!("/v1/calls/{call}/trace")).unwrap();
+    assert!(http.starts_with("HTTP/1.1 200") && !http.contains(number), "{http}");
+    let none = desk.stage.get("/v1/calls/01JD0000000000000000000001/trace").unwrap();
+    assert!(none.starts_with("HTTP/1.1 404"), "{none}");
+}

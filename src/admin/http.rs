@@ -1,10 +1,11 @@
-//! `/healthz` (this process answers), `/readyz` (switches attached, store open), `/metrics`.
+//! `/healthz` (this process answers), `/readyz` (switches attached, store open), `/metrics`, and `/v1/calls/{call}/trace`: why a call popped or
+//! did not, with numbers masked.
 
-use std::sync::Arc;
+use std::{pin::Pin, sync::Arc};
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Path, State},
     http::{StatusCode, header},
     response::{IntoResponse, Json, Response},
     routing::get,
@@ -12,11 +13,14 @@ use axum::{
 use tokio::net::TcpListener;
 
 use super::Readiness;
+use crate::{watch::Trace, words::CallId};
 
 /// What the pages are made from; asked at each request.
 pub trait Figures: Send + Sync + 'static {
     fn metrics(&self) -> String;
     fn readiness(&self) -> Readiness;
+    /// The story of a call, up or ended; `None` where none is kept.
+    fn trace(&self, call: CallId) -> Pin<Box<dyn Future<Output = Option<Trace>> + Send + '_>>;
 }
 
 /// Serves until `stop` completes.
@@ -32,6 +36,7 @@ pub async fn serve(
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route("/v1/calls/{call}/trace", get(trace))
         .with_state(figures);
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
@@ -45,4 +50,15 @@ async fn ready(State(figures): State<Arc<dyn Figures>>) -> Response {
 async fn metrics(State(figures): State<Arc<dyn Figures>>) -> Response {
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], figures.metrics()).into_response()
+}
+
+async fn trace(State(figures): State<Arc<dyn Figures>>, Path(call): Path<String>) -> Response {
+    let wrong = |status: StatusCode, why: &str| (status, Json(serde_json::json!({"error": why}))).into_response();
+    let Ok(call) = call.parse::<CallId>() else {
+        return wrong(StatusCode::BAD_REQUEST, "this is no call id: 26 letters and digits, from linecard records list");
+    };
+    match figures.trace(call).await {
+        Some(trace) => Json(trace.json(false)).into_response(),
+        None => wrong(StatusCode::NOT_FOUND, "no story of this call is kept"),
+    }
 }

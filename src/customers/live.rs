@@ -160,9 +160,16 @@ impl Customers {
         futures_util::future::join_all(searches).await.into_iter().flatten().collect()
     }
 
-    /// What was asked for this call since the last time, and what came of it.
+    /// What was asked for this call so far, and what came of it.
     #[must_use]
     pub fn looked(&self, call: CallId) -> Vec<Looked> {
+        let calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.get(&call).map(|session| session.looked.clone()).unwrap_or_default()
+    }
+
+    /// The same, and forgets it: the card of a call that is over is kept longer than its story.
+    #[must_use]
+    pub fn take_looked(&self, call: CallId) -> Vec<Looked> {
         let mut calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
         calls.get_mut(&call).map(|session| std::mem::take(&mut session.looked)).unwrap_or_default()
     }
@@ -506,7 +513,8 @@ mod tests {
         assert_eq!(desk.asked.load(Ordering::SeqCst), 2);
         let looked = customers.looked(CallId(ulid::Ulid(1000)));
         assert!(looked.iter().all(|l| matches!(l.way, Way::Cached { fresh: true, .. }) && l.outcome == "ok"));
-        assert_eq!((looked.len(), customers.looked(CallId(ulid::Ulid(1000))).len()), (2, 0), "told once");
+        assert_eq!((looked.len(), customers.take_looked(CallId(ulid::Ulid(1000))).len()), (2, 2));
+        assert_eq!(customers.looked(CallId(ulid::Ulid(1000))), []);
     }
 
     #[tokio::test]

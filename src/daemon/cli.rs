@@ -33,6 +33,11 @@ pub enum Verb {
     /// What a number is.
     #[command(after_help = "Example:\n  linecard number --json --country CN --area 10 01085551001转8012")]
     Number(NumberArgs),
+    /// Why a call would pop, or why one did or did not: number, trunk row, each question and its answer, the pop.
+    #[command(
+        after_help = "Examples:\n  linecard explain --from 13800138000 --to 4008001234   (a made-up call; the business systems are asked)\n  linecard explain --call 01KAXS2V7R8Q4H0N5T3M1B6C9D   (one that was; `linecard records list` names them)"
+    )]
+    Explain(Explain),
     /// Connector files: what is there, their own examples, one live operation.
     #[command(subcommand)]
     Connector(Connector),
@@ -103,6 +108,38 @@ pub struct NumberArgs {
     pub area: Option<String>,
     #[arg(required = true)]
     pub input: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Explain {
+    #[command(flatten)]
+    pub folder: Folder,
+    /// Who calls, as the switch would show it; `anonymous` is a withheld number.
+    #[arg(long, value_name = "NUMBER", required_unless_present = "call", conflicts_with = "call")]
+    pub from: Option<String>,
+    /// The number that was dialled.
+    #[arg(long, value_name = "NUMBER", requires = "from")]
+    pub to: Option<String>,
+    /// At which switch; the first one of the settings folder where nothing is said.
+    #[arg(long, value_name = "ID", requires = "from")]
+    pub switch: Option<String>,
+    /// Over which endpoint, for example PJSIP/trunk; the first one of the switch's file where nothing is said.
+    #[arg(long, value_name = "ENDPOINT", requires = "from")]
+    pub trunk: Option<String>,
+    /// Whose phone rings; the first agent of agents.yaml where nothing is said.
+    #[arg(long, value_name = "AGENT", requires = "from")]
+    pub agent: Option<String>,
+    /// Ask no business system.
+    #[arg(long, requires = "from")]
+    pub offline: bool,
+    /// A call that was, or is.
+    #[arg(long, value_name = "CALL")]
+    pub call: Option<String>,
+    #[arg(long)]
+    pub json: bool,
+    /// Show numbers of a past call in full (they are masked otherwise).
+    #[arg(long)]
+    pub full: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -182,6 +219,9 @@ pub enum Records {
         store: StoreFile,
         #[arg(long, default_value_t = 50)]
         limit: u32,
+        /// The calls that are up, instead: their ids, for `linecard explain --call`.
+        #[arg(long)]
+        open: bool,
     },
     /// One record by its call id.
     Show {

@@ -14,9 +14,9 @@ use crate::{
     customers::{Answered, Candidate, Card, Customers, Question},
     private::Private,
     records::{self, Desk, live::Answer as Kept},
-    store::CheckpointRow,
+    store::{Batch, CheckpointRow, TraceRow},
     switches::{Heard as FromSwitch, LinkState as SwitchLink, Said},
-    watch::{self, Metrics},
+    watch::{self, Metrics, Trace, Traces},
     words::{CallId, Mono, Now, SwitchId, TenantId},
 };
 
@@ -26,6 +26,9 @@ const CARD_MS: u64 = 600_000;
 /// Changes that wait to be written down while pops go first. 4,096 are the changes of about a second at the heaviest load measured; above
 /// that the desk works in step with the switch again.
 const LATER: usize = 4_096;
+
+/// Above so many outputs that wait for the clerk no story is written: records go first.
+const STORIES: usize = 1_000;
 
 /// A customer search an agent asked for; it runs on the back runtime.
 #[derive(Debug)]
@@ -62,6 +65,8 @@ pub struct Core {
     unsent: VecDeque<records::Output>,
     links: HashMap<(SwitchId, Feed), bool>,
     switches: Vec<SwitchId>,
+    /// The stories of calls; the default tells none.
+    pub traces: Traces,
 }
 
 impl Core {
@@ -90,6 +95,7 @@ impl Core {
             unsent: VecDeque::new(),
             links: HashMap::new(),
             switches,
+            traces: Traces::default(),
         }
     }
 
@@ -400,6 +406,7 @@ impl Core {
                 self.roster.change(now, change, face, None, &self.directory);
                 self.deliver(now);
             }
+            self.traces.change(now, change, |_| 0);
             return;
         }
         let Some(face) = self.book.face(call) else { return };
@@ -421,6 +428,9 @@ impl Core {
         observe(&self.metrics, "framed");
         if pop.is_some() {
             self.metrics.pops.inc();
+        }
+        if let Some(face) = self.book.face(call) {
+            self.traces.change(now, change, |agent| self.roster.screens_of(&face.tenant, agent));
         }
     }
 
@@ -445,7 +455,22 @@ impl Core {
         let record = wants.then(|| self.book.record(call)).flatten();
         let checkpoint = (wants && !over).then(|| self.book.checkpoint(call)).flatten();
         let checkpoint = checkpoint.and_then(|c| serde_json::value::to_raw_value(&c).ok()).map(Private::new);
+        let story = (matches!(change.what, What::Ended) && self.unsent.len() < STORIES)
+            .then(|| self.traces.keep_ms())
+            .flatten()
+            .map(|keep| {
+                let card = self.cards.get(&call).map(|(_, card)| &**card);
+                let asked = self.customers.take_looked(call);
+                let trace = self.traces.finish(face, record.as_ref(), card, asked);
+                let body = Private::new(serde_json::to_string(&trace).unwrap_or_default());
+                let (at, until) = (now.wall, now.wall.plus_ms(keep));
+                TraceRow { tenant: trace.tenant, call, at, until, body }
+            });
         self.desk.change(now, change, Some(face), record, checkpoint);
+        if let Some(row) = story {
+            let batch = Box::new(Batch { traces: vec![row], ..Batch::default() });
+            self.unsent.push_back(records::Output::Submit { batch, tokens: Vec::new() });
+        }
         if self.carded.remove(&call)
             && let Some((_, card)) = self.cards.get(&call)
         {
@@ -472,12 +497,16 @@ impl Core {
         if !self.asked.contains_key(&change.call) && unmapped(face) {
             self.metrics.unmapped.inc();
         }
-        Some(Question {
-            tenant: face.tenant.clone(),
-            call: change.call,
-            number: number.clone(),
-            systems: face.line.as_ref().and_then(|line| line.connectors.clone()),
-        })
+        question(face)
+    }
+
+    /// The story so far of a call that is up.
+    #[must_use]
+    pub fn trace(&self, call: CallId) -> Option<Trace> {
+        let face = self.book.face(call)?;
+        let card = self.cards.get(&call).map(|(_, card)| &**card);
+        let record = self.book.record(call);
+        Some(self.traces.so_far(face, record.as_ref(), card, self.customers.looked(call)))
     }
 
     /// Goes out before the frame is made: what the cache holds is in the first frame.
@@ -516,6 +545,17 @@ impl Core {
             }
         }
     }
+}
+
+/// What is asked of the business systems for a call as it stands; nothing before there is a number (or the word that it is withheld).
+#[must_use]
+pub fn question(face: &Face) -> Option<Question> {
+    Some(Question {
+        tenant: face.tenant.clone(),
+        call: face.call,
+        number: face.customer.clone()?,
+        systems: face.line.as_ref().and_then(|line| line.connectors.clone()),
+    })
 }
 
 /// An inbound call to a number that no row of trunks.yaml takes.

@@ -4,6 +4,7 @@ use std::{
     collections::{HashMap, HashSet},
     io,
     path::Path,
+    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -38,10 +39,10 @@ use crate::{
     customers::Customers,
     live::{instant, now},
     records::{self, Desk},
-    store::{CheckpointRow, State, Store},
+    store::{CheckpointRow, Reader, State, Store},
     switches::{self, live::Stats},
-    watch::{self, Metrics},
-    words::{SwitchId, SystemId},
+    watch::{self, Metrics, Trace},
+    words::{CallId, SwitchId, SystemId},
 };
 
 /// How often the core is asked whether it lives; systemd's watchdog is fed only by its answers.
@@ -143,6 +144,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         switches: switches.clone(),
         metrics: metrics.clone(),
         screens: screens.clone(),
+        traces: watch::Traces::new(&settings.traces),
         stop: links_stop.clone(),
         open,
     };
@@ -164,7 +166,12 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     tasks.spawn(searches(customers.clone(), ends.searches, ends.found.clone()));
 
     let waiting = Arc::new(Mutex::new(switches.iter().map(|s| format!("switch {s}")).collect::<Vec<_>>()));
-    let figures = Arc::new(Page { registry, waiting: waiting.clone() });
+    let figures = Arc::new(Page {
+        registry,
+        waiting: waiting.clone(),
+        control: ends.control.clone(),
+        store: settings.store.clone(),
+    });
     let admin_stop = CancellationToken::new();
     tasks.spawn({
         let stop = admin_stop.clone();
@@ -235,6 +242,7 @@ struct CoreSeed {
     switches: Vec<SwitchId>,
     metrics: Metrics,
     screens: Arc<Screens>,
+    traces: watch::Traces,
     stop: CancellationToken,
     open: Vec<CheckpointRow>,
 }
@@ -265,6 +273,7 @@ impl CoreSeed {
         let outs = Outs { screens: self.screens, commands, outputs, searches };
         let rooms = (self.book, self.roster, self.desk);
         let mut core = Core::new(rooms, self.customers, self.directory, self.switches, self.metrics, outs);
+        core.traces = self.traces;
         core.restore(now(), self.open);
         loop {
             let deadline = core.deadline().map(instant);
@@ -280,6 +289,9 @@ impl CoreSeed {
                 order = control.recv() => match order {
                     Some(Control::Reload { book, rules, offers }) => core.reload(now(), *book, rules, offers),
                     Some(Control::System { id, up, reason }) => core.system(now(), id, up, reason),
+                    Some(Control::Trace(call, answer)) => {
+                        let _ = answer.send(core.trace(call));
+                    }
                     Some(Control::Beat(answer)) => {
                         let _ = answer.send(core.beat());
                     }
@@ -463,6 +475,8 @@ async fn count(store: Store, customers: Customers, screens: Arc<Screens>, stats:
 struct Page {
     registry: Registry,
     waiting: Arc<Mutex<Vec<String>>>,
+    control: mpsc::Sender<Control>,
+    store: crate::store::Settings,
 }
 
 impl Figures for Page {
@@ -471,6 +485,23 @@ impl Figures for Page {
     }
     fn readiness(&self) -> Readiness {
         Readiness { waiting_for: self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone() }
+    }
+    fn trace(&self, call: CallId) -> Pin<Box<dyn Future<Output = Option<Trace>> + Send + '_>> {
+        Box::pin(async move {
+            let (ask, answer) = oneshot::channel();
+            if self.control.send(Control::Trace(call, ask)).await.is_ok()
+                && let Ok(Some(trace)) = answer.await
+                && trace.outcome.is_none()
+            {
+                return Some(trace);
+            }
+            let store = self.store.clone();
+            let read = tokio::task::spawn_blocking(move || {
+                let body = Reader::open(&store).and_then(|reader| reader.trace(call)).ok()?;
+                serde_json::from_str(body.expose()).ok()
+            });
+            read.await.ok().flatten()
+        })
     }
 }
 

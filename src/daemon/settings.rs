@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::logs;
-use crate::{admin, agents, customers, files::Problem, numbers::Plan, records, store};
+use crate::{admin, agents, customers, files::Problem, numbers::Plan, records, store, watch};
 
 /// Every key with its default and a sentence: the manual and the behaviour are the same text.
 pub const DEFAULTS: &str = include_str!("../../config/linecard.yaml");
@@ -27,6 +27,8 @@ pub struct Settings {
     pub customers: customers::Settings,
     #[serde(default)]
     pub outbox: records::Delivery,
+    #[serde(default)]
+    pub traces: watch::Settings,
     /// Values of this site for the variables of connector files, by connector: `redmine: {mobile_field: "3"}`.
     #[serde(default)]
     pub connectors: BTreeMap<String, BTreeMap<String, String>>,

@@ -28,6 +28,8 @@ pub enum Control {
         up: bool,
         reason: Option<String>,
     },
+    /// Tell the story so far of a call that is up.
+    Trace(crate::words::CallId, tokio::sync::oneshot::Sender<Option<crate::watch::Trace>>),
     /// Say whether you are there: the answer feeds the watchdog.
     Beat(tokio::sync::oneshot::Sender<Vec<String>>),
     /// Take nothing more from switches and agents, hand over what is in hand, and end.

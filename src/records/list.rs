@@ -121,7 +121,7 @@ fn record(body: &str, unmasked: bool) -> Value {
 }
 
 /// Masks what is personal in a record: numbers keep their first three and last four digits, other texts only their length.
-fn mask(value: &mut Value) {
+pub fn mask(value: &mut Value) {
     match value {
         Value::Object(map) => {
             for (name, value) in map.iter_mut() {
@@ -146,25 +146,28 @@ fn mask_all(value: &mut Value) {
     }
 }
 
-/// A number in its middle; what is no number of a person (a short extension, a time, an id with letters) stays.
 fn mask_text(value: &mut Value) {
     let Value::String(text) = value else { return mask(value) };
+    *text = masked(text);
+}
+
+/// A number without its middle; what is no number of a person (a short extension, a time, an id with letters) stays.
+#[must_use]
+pub fn masked(text: &str) -> String {
     let digits = text.chars().filter(char::is_ascii_digit).count();
     let number = text.chars().all(|c| c.is_ascii_digit() || "+-() ".contains(c));
     if digits < 7 || !number {
-        return;
+        return text.to_owned();
     }
     let mut seen = 0;
-    *text = text
-        .chars()
-        .map(|c| {
-            if !c.is_ascii_digit() {
-                return c;
-            }
-            seen += 1;
-            if seen <= 3 || seen + 4 > digits { c } else { '*' }
-        })
-        .collect();
+    let mask = |c: char| {
+        if !c.is_ascii_digit() {
+            return c;
+        }
+        seen += 1;
+        if seen <= 3 || seen + 4 > digits { c } else { '*' }
+    };
+    text.chars().map(mask).collect()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub struct Batch {
     pub notes: Vec<NoteRow>,
     pub effects: Vec<EffectSet>,
     pub audit: Vec<AuditRow>,
+    pub traces: Vec<TraceRow>,
 }
 
 impl Batch {
@@ -29,6 +30,7 @@ impl Batch {
             && self.notes.is_empty()
             && self.effects.is_empty()
             && self.audit.is_empty()
+            && self.traces.is_empty()
     }
 
     /// Adds `next` behind this one; the order within each kind is kept.
@@ -42,6 +44,7 @@ impl Batch {
         self.notes.append(&mut next.notes);
         self.effects.append(&mut next.effects);
         self.audit.append(&mut next.audit);
+        self.traces.append(&mut next.traces);
     }
 
     /// About how many bytes it holds, for the bound of the writer's queue.
@@ -52,7 +55,8 @@ impl Batch {
         let notes: usize = self.notes.iter().map(|row| row.body.expose().len()).sum();
         let effects: usize =
             self.effects.iter().flat_map(|set| &set.puts).map(|put| put.row.inputs.expose().len()).sum();
-        256 + records + open + notes + effects
+        let traces: usize = self.traces.iter().map(|row| row.body.expose().len()).sum();
+        256 + records + open + notes + effects + traces
     }
 }
 
@@ -298,6 +302,18 @@ pub struct AuditRow {
     pub about: String,
     /// Free of personal data.
     pub reason: Option<String>,
+}
+
+/// How a call came to be shown as it was; for explanations, and gone after a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceRow {
+    pub tenant: TenantId,
+    pub call: CallId,
+    pub at: Wall,
+    /// After this it may be forgotten.
+    pub until: Wall,
+    /// JSON of the room that wrote it.
+    pub body: Private<String>,
 }
 
 /// All that is stored of one call.

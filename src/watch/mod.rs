@@ -3,6 +3,13 @@
 //! Rooms keep their own counters where things happen; this room names them for Prometheus in one place, so that a dashboard
 //! survives a refactoring. No label ever holds personal data; tenant, switch, system, outcome and stage are all there is.
 
+pub mod trace;
+
+pub use trace::{Trace, Traces};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
     metrics::{
@@ -13,6 +20,20 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+
+/// How long the stories of calls are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Days for which `linecard explain --call` can tell of a call; 0: none is kept. A call takes about 2 kB.
+    pub keep_days: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { keep_days: 14 }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Stage {

@@ -203,6 +203,12 @@ impl Roster {
         (open, self.calls.values().map(|call| call.agents.len()).sum())
     }
 
+    /// How many pages an agent has open.
+    #[must_use]
+    pub fn screens_of(&self, tenant: &TenantId, agent: &AgentId) -> usize {
+        self.streams.get(&(tenant.clone(), agent.clone())).map_or(0, |stream| stream.screens.len())
+    }
+
     /// What the book concluded; `face` is the call after it, `card` what is known of the customer, if anything.
     pub fn change(&mut self, now: Now, change: &Change, face: &Face, card: Option<&Arc<Card>>, directory: &Directory) {
         let id = change.call;

@@ -12,7 +12,19 @@ use crate::{
 
 pub fn records(verb: Records) -> Exit {
     match verb {
-        Records::List { store, limit } => with(&store, |reader| {
+        Records::List { store, open: true, .. } => with(&store, |reader| {
+            for row in reader.open_calls()? {
+                match store.json {
+                    true => println!(
+                        "{}",
+                        serde_json::json!({"call": row.call, "switch": row.switch, "opened_at": row.opened_at})
+                    ),
+                    false => println!("{}  {}  {}", row.call, row.opened_at, row.switch),
+                }
+            }
+            Ok(())
+        }),
+        Records::List { store, limit, .. } => with(&store, |reader| {
             let filter = RecordFilter { limit: limit as usize, ..RecordFilter::default() };
             let rows = list::records_list(reader, &filter, store.full)?;
             if !store.json {

@@ -3,6 +3,7 @@
 mod check;
 mod connector;
 mod data;
+mod explain;
 
 use std::{fs, process::ExitCode};
 
@@ -50,6 +51,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Check(args) => check::check(&args),
         Verb::Replay(args) => replayed(&args),
         Verb::Number(args) => number(&args),
+        Verb::Explain(args) => explain::explain(&args),
         Verb::Connector(verb) => connector::connector(verb),
         Verb::Outbox(verb) => data::outbox(verb),
         Verb::Records(verb) => data::records(verb),

@@ -132,6 +132,12 @@ pub(super) fn record_by_call(conn: &Connection, id: CallId) -> Result<Option<Rec
     conn.prepare_cached("SELECT * FROM records WHERE key = ?1")?.query_row([id.to_string()], record).optional()
 }
 
+pub(super) fn trace(conn: &Connection, id: CallId) -> Result<Option<Private<String>>> {
+    conn.prepare_cached("SELECT body FROM traces WHERE key = ?1")?
+        .query_row([id.to_string()], |row| Ok(row.get::<_, String>("body")?.into()))
+        .optional()
+}
+
 pub(super) fn effects(conn: &Connection, filter: &EffectFilter) -> Result<Vec<EffectRow>> {
     let states: Vec<State> = if filter.states.is_empty() {
         vec![State::Waiting, State::Claimed, State::Later, State::Dead, State::Person]

@@ -5,9 +5,12 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use crate::{
+    private::Private,
     store::{
         Settings, StoreError,
-        rows::{AuditRow, CallKey, EffectFilter, EffectRow, History, RecordFilter, RecordRow, State, Stats},
+        rows::{
+            AuditRow, CallKey, CheckpointRow, EffectFilter, EffectRow, History, RecordFilter, RecordRow, State, Stats,
+        },
     },
     words::{CallId, TenantId, Wall},
 };
@@ -46,6 +49,24 @@ impl Reader {
         read::record_by_call(&self.conn, call)
             .map_err(|e| self.told(&e))?
             .ok_or_else(|| StoreError::Missing { what: format!("record of call {call}") })
+    }
+
+    /// Calls that are up, as last written, oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn open_calls(&self) -> Result<Vec<CheckpointRow>, StoreError> {
+        read::open_calls(&self.conn).map_err(|e| self.told(&e))
+    }
+
+    /// The body of a call's trace, whatever its tenant.
+    ///
+    /// # Errors
+    /// None is kept, or the file cannot be read.
+    pub fn trace(&self, call: CallId) -> Result<Private<String>, StoreError> {
+        read::trace(&self.conn, call)
+            .map_err(|e| self.told(&e))?
+            .ok_or_else(|| StoreError::Missing { what: format!("trace of call {call}") })
     }
 
     /// # Errors

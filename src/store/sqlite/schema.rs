@@ -52,6 +52,13 @@ const MIGRATIONS: &[&str] = &["
         id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
         owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
         at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, reason TEXT);
+    ", "
+    CREATE TABLE traces (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER NOT NULL,
+        at INTEGER NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (key, tenant));
+    CREATE INDEX traces_due ON traces (due_at);
     "];
 
 /// Files up to this size are checked whole at each start (about 1 s on a slow disk); of larger ones the first pages are, for a start

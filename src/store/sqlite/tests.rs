@@ -1,7 +1,8 @@
 use crate::{
     private::Private,
     store::{
-        Amend, AuditRow, EffectFilter, EffectPut, EffectSet, Next, NoteRow, RecordFilter, RecordRow, State, effect_key,
+        Amend, AuditRow, EffectFilter, EffectPut, EffectSet, Next, NoteRow, RecordFilter, RecordRow, State, TraceRow,
+        effect_key,
     },
     words::{CallId, TenantId, Wall},
 };
@@ -492,4 +493,35 @@ async fn measure_commits() {
     let stats = store.stats().await.unwrap();
     let batches = stats.batches;
     println!("{:.0} batches/s, {:.0} commits/s, {batches} batches", batches as f64 / took, stats.commits as f64 / took);
+}
+
+/// The newest story of a call is told, and what is past its time goes while others are written.
+#[tokio::test]
+async fn stories_are_told_until_their_time_is_over() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    let tell = |n: u64, at: i64, body: &str| Batch {
+        traces: vec![TraceRow {
+            tenant: TenantId::default(),
+            call: call(n),
+            at: Wall(at),
+            until: Wall(at + 1_000),
+            body: body.into(),
+        }],
+        ..Batch::default()
+    };
+    for n in 0..10 {
+        store.submit(tell(n, 0, "{\"first\":1}")).await.unwrap();
+    }
+    store.submit(tell(0, 500, "{\"second\":2}")).await.unwrap();
+    let reader = Reader::open(&folder.settings()).unwrap();
+    assert_eq!(reader.trace(call(0)).unwrap().expose(), "{\"second\":2}");
+    assert_eq!(reader.trace(call(9)).unwrap().expose(), "{\"first\":1}");
+    // At 1,200 nine are over and the second telling of the first is not.
+    for n in 20..23 {
+        store.submit(tell(n, 1_200, "{}")).await.unwrap();
+    }
+    let left: Vec<u64> = (0..10).filter(|n| reader.trace(call(*n)).is_ok()).collect();
+    assert_eq!(left, [0]);
+    assert!(matches!(reader.trace(call(5)), Err(StoreError::Missing { .. })));
 }

@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     store::rows::{
-        AuditRow, Batch, CallKey, CheckpointRow, EffectPut, EffectRow, EffectSet, NoteRow, RecordRow, State, effect_key,
+        AuditRow, Batch, CallKey, CheckpointRow, EffectPut, EffectRow, EffectSet, NoteRow, RecordRow, State, TraceRow,
+        effect_key,
     },
     words::Wall,
 };
@@ -41,6 +42,9 @@ pub(super) fn batch(conn: &Connection, who: &Who<'_>, batch: &Batch) -> Result<(
     }
     for row in &batch.audit {
         audit(conn, who, row)?;
+    }
+    for row in &batch.traces {
+        trace(conn, who, row)?;
     }
     Ok(())
 }
@@ -133,6 +137,30 @@ pub(super) fn audit(conn: &Connection, who: &Who<'_>, row: &AuditRow) -> Result<
         row.what,
         row.reason,
     ])?;
+    Ok(())
+}
+
+fn trace(conn: &Connection, who: &Who<'_>, row: &TraceRow) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO traces (tenant, key, revision, schema, owner, fence, due_at, at, body)
+         VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (tenant, key) DO UPDATE SET revision = revision + 1, owner = excluded.owner, fence = excluded.fence,
+             due_at = excluded.due_at, at = excluded.at, body = excluded.body",
+    )?
+    .execute(params![
+        row.tenant.as_str(),
+        row.call.to_string(),
+        who.owner,
+        who.fence(),
+        row.until.0,
+        row.at.0,
+        row.body.expose(),
+    ])?;
+    // Whoever adds one takes out those whose time is over, a few at a time: no sweep that would hold up a commit.
+    conn.prepare_cached(
+        "DELETE FROM traces WHERE rowid IN (SELECT rowid FROM traces WHERE due_at < ?1 ORDER BY due_at LIMIT 4)",
+    )?
+    .execute(params![row.at.0])?;
     Ok(())
 }
 
