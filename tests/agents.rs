@@ -222,6 +222,97 @@ async fn a_call_from_ring_to_wrap_up() {
     assert_eq!(screen.next().await["code"], "unavailable");
 }
 
+/// Nothing that a viewer without whole numbers is sent has the customer's number in it, in any spelling, and everything still works.
+#[tokio::test]
+async fn who_may_not_read_whole_numbers_reads_none_anywhere() {
+    let mut desk = Desk::open(|settings| settings.full_numbers = Some(vec!["supervisor".into()])).await;
+    let mut screen = desk.screen("1001").await;
+    screen.begin().await;
+    // Wang's token has the role agent, as Li's has; the directory makes Wang a supervisor.
+    let mut other = desk.screen("1002").await;
+    assert_eq!(other.next().await["agent"]["roles"], serde_json::json!(["agent", "supervisor"]));
+    other.say(serde_json::json!({"type":"resume"})).await;
+    assert_eq!(other.next().await["type"], "snapshot");
+
+    let person = |id: &str| {
+        let mut one = (*candidate(id)).clone();
+        one.reason = Some("main number 138-0013-8000".into());
+        one.url = Some("https://crm.example.org/?q=13800138000".into());
+        one.facts = Some(Arc::new(
+            serde_json::json!({"mobile": "+86 138 0013 8000", "second": 13800138000u64, "fax": "02161230000"}),
+        ));
+        Arc::new(one)
+    };
+    let mut known = (*card(Answer::Ambiguous(vec![person("p-13800138000"), person("p-2")]))).clone();
+    let body = r#"{"calls":[{"from":"008613800138000","total":"1286.00"}],"contact":{"phone":"13900139000"}}"#;
+    known.blocks[0].body = Some(serde_json::value::RawValue::from_string(body.into()).unwrap().into());
+    let known = Arc::new(known);
+    let (li, wang) = (offer("1001", 1, Role::Inbound), offer("1002", 2, Role::Inbound));
+    let on = [(&li, AgentLeg::Ringing), (&wang, AgentLeg::Ringing)];
+    let mut face = desk::face(CALL, &on);
+    face.name = Some("ZW 13800138000".into());
+    face.attributes.insert("ivr.callback".into(), "13800138000".into());
+    face.attributes.insert("ivr.phone".into(), "61230000".into());
+    for what in [What::Appeared, What::Offered(li.clone()), What::Offered(wang.clone())] {
+        desk.change_of(face.clone(), what).await;
+    }
+    desk.roster(move |roster, now| {
+        roster.recall_notes(CALL, &"1003".into(), "call back at 138 0013 8000".into());
+        roster.card(now, CALL, &known);
+    })
+    .await;
+
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        let kind = if seen.is_empty() { "pop" } else { "pop.updated" };
+        seen.push(screen.next_of(kind).await);
+    }
+    let pop = seen[1].clone();
+    assert_eq!((&pop["number"]["display"], &pop["number"]["masked"]), (&"138****8000".into(), &true.into()));
+    assert_eq!(pop["attributes"]["ivr.account"], "88001234", "what is no number stays");
+    assert_eq!(pop["attributes"]["ivr.phone"], "*******0");
+    assert_eq!(pop["card"]["blocks"][0]["body"]["calls"][0]["total"], "1286.00");
+    assert_eq!(pop["notes"][0]["text"], "call back at 138 **** 8000");
+    // The other viewer has it all.
+    let whole = other.next_of("pop.updated").await.to_string();
+    for part in ["13800138000", "+86 138 0013 8000", "13900139000", "p-13800138000", "61230000"] {
+        assert!(whole.contains(part), "{part} is not in {whole}");
+    }
+
+    // A search, a choice by the id as it was shown, a new screen, and a dial.
+    screen.say(serde_json::json!({"type":"customer.search","id":"s1","call":CALL,"query":"Zhang"})).await;
+    let Ask::Search { token, .. } = desk.asked().await else { panic!("no search") };
+    desk.roster(move |roster, now| roster.found(now, token, Ok(vec![person("p-13800138000")]))).await;
+    seen.push(screen.next_of("done").await);
+    let id = pop["card"]["candidates"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(id, "p-138****8000");
+    screen.say(serde_json::json!({"type":"candidate.choose","id":"c1","call":CALL,"candidate":id})).await;
+    let Ask::Choose { candidate: Some(chosen), .. } = desk.asked().await else { panic!("nothing chosen") };
+    assert_eq!(chosen.id, "p-13800138000");
+    let chosen = screen.next_of("pop.updated").await;
+    assert_eq!(chosen["chosen"], "p-138****8000");
+    seen.push(chosen);
+    let Ask::Record(..) = desk.asked().await else { panic!("nothing recorded") };
+    let mut second = desk.screen("1001").await;
+    assert_eq!(second.next().await["type"], "welcome");
+    second.say(serde_json::json!({"type":"resume","active":true})).await;
+    seen.push(second.next().await);
+    assert_eq!(seen.last().unwrap()["calls"][0]["pop"]["number"]["display"], "138****8000");
+    for frame in &seen {
+        let text = frame.to_string();
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        assert!(!text.contains("13900139000") && !text.contains("61230000"), "{text}");
+        assert!(!digits.contains("13800138000"), "{text}");
+    }
+    let handle = seen[1]["number"]["handle"].clone();
+    desk.change_of(face.clone(), What::Established(li.clone())).await;
+    face.agents.clear();
+    desk.change_of(face, What::Cleared { offer: li }).await;
+    second.say(serde_json::json!({"type":"dial","id":"d1","handle":handle})).await;
+    let Ask::Dial(Command::Dial(dial)) = desk.asked().await else { panic!("no dial") };
+    assert_eq!(dial.number.expose(), "13800138000");
+}
+
 #[tokio::test]
 async fn dial_is_done_when_the_agents_leg_exists() {
     let mut desk = Desk::open(|_| {}).await;

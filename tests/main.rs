@@ -12,6 +12,7 @@ mod house;
 mod kill;
 mod numbers;
 mod outbox;
+mod people;
 mod privacy;
 #[cfg(feature = "real-servers")]
 mod real_redmine;

@@ -7,7 +7,7 @@
 //! Frames from the daemon borrow what they show: a pop is written straight from the call's face, with the customer's card
 //! copied as the bytes that were made once when it came.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
@@ -69,7 +69,8 @@ pub struct Me<'a> {
     pub tenant: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<&'a str>,
-    pub roles: &'a [String],
+    /// The token's, and those that the directory adds.
+    pub roles: Vec<&'a str>,
 }
 
 /// Answer to a `resume` whose place in the stream is still known: the frames that were missed follow.
@@ -128,7 +129,7 @@ pub struct Pop<'a> {
     pub number: Option<Dialable<'a>>,
     /// The name that the switch showed. A name that a business system knows is in the card.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<&'a str>,
+    pub name: Option<Cow<'a, str>>,
     /// The line that was called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub line: Option<Dialable<'a>>,
@@ -140,9 +141,9 @@ pub struct Pop<'a> {
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     pub reference: Option<&'a Reference>,
     /// What the switch told of the call by mapping, for example what was keyed in the IVR.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(skip_serializing_if = "no_attributes")]
     #[schemars(with = "BTreeMap<String, String>")]
-    pub attributes: &'a BTreeMap<String, Private<String>>,
+    pub attributes: Cow<'a, BTreeMap<String, Private<String>>>,
     /// What colleagues wrote on this call so far (consultation and transfer).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note<'a>>,
@@ -151,7 +152,7 @@ pub struct Pop<'a> {
     pub card: &'a RawValue,
     /// The candidate an agent chose; null when an agent said that it is none of them; absent while nobody chose.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub chosen: Option<Option<&'a str>>,
+    pub chosen: Option<Option<Cow<'a, str>>>,
     /// The requests that make sense for this pop now.
     pub actions: &'a [&'a str],
 }
@@ -168,7 +169,7 @@ pub struct Queue<'a> {
 #[derive(Serialize, JsonSchema)]
 pub struct Dialable<'a> {
     /// What to show; digits in the middle are `*` when masked. Empty when the number was withheld.
-    pub display: std::borrow::Cow<'a, str>,
+    pub display: Cow<'a, str>,
     /// Absent when masked or when the number is no such number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub e164: Option<&'a str>,
@@ -182,7 +183,11 @@ pub struct Dialable<'a> {
 #[derive(Serialize, JsonSchema)]
 pub struct Note<'a> {
     pub agent: &'a str,
-    pub text: &'a str,
+    pub text: Cow<'a, str>,
+}
+
+fn no_attributes(attributes: &Cow<'_, BTreeMap<String, Private<String>>>) -> bool {
+    attributes.is_empty()
 }
 
 /// Who calls, and one block per source.
@@ -379,7 +384,8 @@ pub struct Done<'a> {
     pub call: Option<CallId>,
     /// For `customer.search`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub candidates: Option<Vec<CardCandidate<'a>>>,
+    #[schemars(with = "Option<Vec<CardCandidate>>")]
+    pub candidates: Option<&'a RawValue>,
 }
 
 /// A request was refused, or came to nothing.

@@ -193,6 +193,13 @@ pub fn pending() -> Box<RawValue> {
     card(&customers::Card { answer: Answer::Pending, blocks: Vec::new() })
 }
 
+/// What a search found, as the bytes that `done` copies.
+#[must_use]
+pub fn candidates(found: &[std::sync::Arc<customers::Candidate>]) -> Box<RawValue> {
+    let list: Vec<CardCandidate<'_>> = found.iter().map(|c| candidate(c)).collect();
+    serde_json::value::to_raw_value(&list).expect("all keys are text")
+}
+
 #[must_use]
 pub fn candidate(candidate: &customers::Candidate) -> CardCandidate<'_> {
     CardCandidate {

@@ -17,6 +17,7 @@ use super::{
     facts::{self, Dial, Ended, Kind, Leg, Moment, OfferState, Transfer},
     judge,
     record::{Origin, Record},
+    standing,
 };
 
 pub(super) struct Board {
@@ -330,9 +331,28 @@ impl Board {
             }
             None => leg.dial = Some(Dial { at, by, number, presented }),
         }
+        self.outside(desk, (key, index));
         match by.and_then(|by| self.held_customer(key, by)) {
             Some(held) => self.tie(desk, Some(now), held, key),
             None => Some(key),
+        }
+    }
+
+    /// A leg that goes out over a trunk to a person's phone outside is that person's device, as a desk phone is. It is known with the dial, and
+    /// never for a leg that a list told of: no list has the number.
+    fn outside(&mut self, desk: &Desk, place: Place) {
+        if !desk.settings.directory.any_outside() {
+            return;
+        }
+        let Some(plan) = desk.rules(&self.switch).map(|rules| &rules.plan) else { return };
+        let Some(leg) = self.leg_mut(place).filter(|l| l.kind == Kind::Trunk && !l.incoming && l.agent.is_none())
+        else {
+            return;
+        };
+        let Some(number) = leg.dial.as_ref().and_then(|dial| dial.number.as_ref()) else { return };
+        let Some(e164) = plan.read(standing::bare(number.expose())).e164 else { return };
+        if let Some(agent) = desk.settings.directory.outside(e164.expose()) {
+            (leg.kind, leg.agent) = (Kind::Device, Some(agent.id.clone()));
         }
     }
 

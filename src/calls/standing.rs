@@ -144,7 +144,7 @@ fn read(plan: &Plan, place: &mut Option<Number>, raw: Option<&Private<String>>) 
 }
 
 /// The number in a dial string: `13800138000@trunk`, `trunk/13800138000`, `PJSIP/trunk/sip:13800138000@carrier.example`.
-fn bare(text: &str) -> &str {
+pub(super) fn bare(text: &str) -> &str {
     let text = text.split('@').next().unwrap_or(text);
     let text = text.rsplit('/').next().unwrap_or(text);
     text.trim_start_matches("sip:").trim()

@@ -23,15 +23,7 @@ use crate::{
 };
 
 fn settings() -> Settings {
-    let agent = |id: &str, devices: &[&str]| Agent {
-        id: id.into(),
-        name: None,
-        tenant: "default".into(),
-        teams: Vec::new(),
-        roles: Vec::new(),
-        devices: devices.iter().map(|d| (*d).to_owned()).collect(),
-        ids: HashMap::new(),
-    };
+    let agent = |id: &str, devices: &[&str]| Agent::new(id).at(devices);
     let rules = Rules {
         tenant: "default".into(),
         zone: None,

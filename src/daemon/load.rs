@@ -132,7 +132,7 @@ pub fn load(folder: &Path, flags: &[(&str, String)]) -> Result<Loaded, Vec<Probl
     }
     let agents = one::<AgentsFile>(folder, "agents.yaml", &mut problems);
     if let Some(read) = &agents {
-        problems.extend(directory::check(read));
+        problems.extend(directory::check(read, &switch_ids, &plan));
     }
     // Without a file of its own a site gets the rules that are compiled in: a call is never written nowhere by accident.
     let rules = text(folder, "rules.yaml", &mut problems).unwrap_or_else(|| DEFAULT_RULES.to_owned());
@@ -153,7 +153,7 @@ pub fn load(folder: &Path, flags: &[(&str, String)]) -> Result<Loaded, Vec<Probl
             switches,
             live: Reloadable {
                 trunks: Arc::new(TrunkMap::new(trunks.map(|r| r.value.rows).unwrap_or_default(), &plan)),
-                directory: Arc::new(Directory::new(agents.map(|r| r.value.agents).unwrap_or_default())),
+                directory: Arc::new(Directory::of(agents.map(|r| r.value).unwrap_or_default())),
                 rules: Arc::new(rules),
                 connectors: set,
             },

@@ -56,15 +56,7 @@ impl ReplaySettings {
     /// In place of settings files: agent 1001 sits at the device whose number is 1001, `trunk*` endpoints are trunks.
     #[must_use]
     pub fn plain(agents: &[String], country: &str, area: Option<&str>) -> Self {
-        let agent = |id: &String| Agent {
-            id: id.as_str().into(),
-            name: None,
-            tenant: TenantId::default(),
-            teams: Vec::new(),
-            roles: Vec::new(),
-            devices: vec![id.clone()],
-            ids: HashMap::new(),
-        };
+        let agent = |id: &String| Agent::new(id.as_str()).at(&[id]);
         let rules = Rules {
             tenant: TenantId::default(),
             zone: None,

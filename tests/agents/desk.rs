@@ -59,7 +59,7 @@ impl Desk {
         settings.limits = Limits { handshakes_per_s: 100_000, ..Limits::default() };
         change(&mut settings);
         assert_eq!(settings.problems(), []);
-        let limits = settings.limits.clone();
+        let (limits, full_numbers) = (settings.limits.clone(), settings.full_numbers.clone());
         let screens = Arc::new(Screens::new(&limits));
         let (heard, mut hears) = mpsc::channel(64);
         let (jobs, mut to_do) = mpsc::channel::<(Job, oneshot::Sender<()>)>(1);
@@ -78,7 +78,7 @@ impl Desk {
         let address = shards.address;
         let deliverer = screens.clone();
         tokio::spawn(async move {
-            let mut roster = Roster::new(3, limits, None, vec!["pbx1".into()]);
+            let mut roster = Roster::new(3, limits, full_numbers, vec!["pbx1".into()]);
             loop {
                 let told = tokio::select! {
                     Some(heard) = hears.recv() => {
@@ -112,7 +112,11 @@ impl Desk {
     }
 
     pub async fn change(&self, call: CallId, what: What, on: &[(&Offer, AgentLeg)]) {
-        let face = face(call, on);
+        self.change_of(face(call, on), what).await;
+    }
+
+    pub async fn change_of(&self, face: Face, what: What) {
+        let call = face.call;
         self.roster(move |roster, now| {
             roster.change(now, &Change { call, at: now, what }, &face, None, &directory());
         })
@@ -292,16 +296,10 @@ pub fn face(call: CallId, on: &[(&Offer, AgentLeg)]) -> Face {
 }
 
 fn directory() -> Directory {
-    let agent = |id: &str, name: &str| Agent {
-        id: id.into(),
-        name: Some(name.into()),
-        tenant: "default".into(),
-        teams: Vec::new(),
-        roles: Vec::new(),
-        devices: vec![format!("PJSIP/{id}")],
-        ids: HashMap::new(),
-    };
-    Directory::new(vec![agent("1001", "Li Na"), agent("1002", "Wang Fang")])
+    let agent =
+        |id: &str, name: &str| Agent { name: Some(name.into()), ..Agent::new(id).at(&[&format!("PJSIP/{id}")]) };
+    let supervisor = Agent { roles: vec!["supervisor".into()], ..agent("1002", "Wang Fang") };
+    Directory::new(vec![agent("1001", "Li Na"), supervisor])
 }
 
 static SCHEMAS: LazyLock<HashMap<&'static str, jsonschema::Validator>> = LazyLock::new(|| {

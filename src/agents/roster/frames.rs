@@ -25,6 +25,7 @@ use super::{
         wire,
     },
     Key, LinkNow, OnDesk, Roster, deliver,
+    mask::{self, Shade},
     stream::{OnScreen, Stage},
 };
 
@@ -32,6 +33,18 @@ use super::{
 pub(super) type Passed = (TransferKind, AgentId, Option<AgentId>);
 
 type Links = BTreeMap<(LinkKind, Arc<str>), LinkNow>;
+
+/// The token's roles, and those that the directory adds.
+pub(super) fn roles<'a>(who: &'a Who, directory: &'a Directory) -> Vec<&'a str> {
+    let known = directory.agent(&who.agent).filter(|agent| agent.tenant == who.tenant);
+    let mut roles: Vec<&str> = who.roles.iter().map(String::as_str).collect();
+    for role in known.iter().flat_map(|agent| &agent.roles) {
+        if !roles.contains(&role.as_str()) {
+            roles.push(role);
+        }
+    }
+    roles
+}
 
 pub(super) fn welcome<'a>(epoch: u64, who: &'a Who, directory: &'a Directory, ping_ms: u64) -> Welcome<'a> {
     let known = directory.agent(&who.agent).filter(|agent| agent.tenant == who.tenant);
@@ -42,7 +55,7 @@ pub(super) fn welcome<'a>(epoch: u64, who: &'a Who, directory: &'a Directory, pi
             id: who.agent.as_str(),
             tenant: who.tenant.as_str(),
             name: known.and_then(|agent| agent.name.as_deref()),
-            roles: &who.roles,
+            roles: roles(who, directory),
         },
         ping_ms,
     }
@@ -70,12 +83,15 @@ pub(super) fn withdrawn(pop: &OnScreen, reason: Withdrawal) -> PopWithdrawn<'_> 
     PopWithdrawn { pop: &pop.id, call: pop.call, reason }
 }
 
-/// The pop of a call whose card was rendered.
+/// The pop of a call whose card was rendered. A viewer without whole numbers is shown none anywhere in it.
 pub(super) fn pop<'a>(call: &'a OnDesk, face: &'a Face, pop: &'a OnScreen, viewer: &AgentId, masked: bool) -> Pop<'a> {
+    let shade = masked.then(|| Shade::of(face.customer.as_ref()));
+    let seen = |text: &'a str| shade.as_ref().map_or(Cow::Borrowed(text), |shade| shade.text(text));
     let line = face.line.as_deref();
     let ambiguous = call.card.as_ref().is_some_and(|card| matches!(card.answer, Answer::Ambiguous(_)));
     let number = face.customer.as_ref().map(|number| dialable(number, masked, Some(face.call)));
     let can_dial = number.as_ref().is_some_and(|number| number.handle.is_some());
+    let rendered = if masked { &call.hidden } else { &call.rendered };
     Pop {
         pop: &pop.id,
         call: pop.call,
@@ -91,7 +107,7 @@ pub(super) fn pop<'a>(call: &'a OnDesk, face: &'a Face, pop: &'a OnScreen, viewe
             .as_deref()
             .map(|id| Queue { id, label: line.and_then(|l| l.queue_label.as_deref()).unwrap_or(id) }),
         number,
-        name: face.name.as_ref().map(|name| name.expose().as_str()),
+        name: face.name.as_ref().map(|name| seen(name.expose())),
         line: face
             .dialled
             .as_ref()
@@ -102,15 +118,26 @@ pub(super) fn pop<'a>(call: &'a OnDesk, face: &'a Face, pop: &'a OnScreen, viewe
             _ => face.queued_at.or(face.started_at),
         },
         reference: face.reference.as_ref(),
-        attributes: &face.attributes,
+        attributes: match &shade {
+            None => Cow::Borrowed(&face.attributes),
+            Some(shade) => Cow::Owned(
+                face.attributes
+                    .iter()
+                    .map(|(name, value)| (name.clone(), shade.attribute(name, value.expose()).into_owned().into()))
+                    .collect(),
+            ),
+        },
         notes: call
             .notes
             .iter()
             .filter(|(agent, _)| agent != viewer)
-            .map(|(agent, text)| Note { agent: agent.as_str(), text: text.expose() })
+            .map(|(agent, text)| Note { agent: agent.as_str(), text: seen(text.expose()) })
             .collect(),
-        card: call.rendered.as_deref().unwrap_or(serde_json::value::RawValue::NULL),
-        chosen: call.chosen.as_ref().map(Option::as_deref),
+        card: rendered.as_deref().unwrap_or(serde_json::value::RawValue::NULL),
+        chosen: call
+            .chosen
+            .as_ref()
+            .map(|chosen| chosen.as_deref().map(|id| shade.as_ref().map_or(Cow::Borrowed(id), |shade| shade.id(id)))),
         actions: match (ambiguous, can_dial) {
             (true, true) => &["candidate.choose", "customer.search", "notes.set", "wrapup.submit", "dial"],
             (true, false) => &["candidate.choose", "customer.search", "notes.set", "wrapup.submit"],
@@ -129,7 +156,7 @@ fn dialable(number: &Number, masked: bool, call: Option<CallId>) -> Dialable<'_>
     let display = match (withheld, masked) {
         (true, _) => Cow::Borrowed(""),
         (false, false) => Cow::Borrowed(whole),
-        (false, true) => Cow::Owned(mask(whole)),
+        (false, true) => Cow::Owned(mask::mask(whole)),
     };
     Dialable {
         display,
@@ -138,13 +165,6 @@ fn dialable(number: &Number, masked: bool, call: Option<CallId>) -> Dialable<'_>
         masked,
         handle: call.filter(|_| !withheld).map(|call| format!("customer@{call}")),
     }
-}
-
-/// `138****8000`: enough to recognise, too little to keep. Short numbers show only their last digit.
-pub(super) fn mask(number: &str) -> String {
-    let count = number.chars().count();
-    let (head, tail) = if count >= 9 { (3, 4) } else { (0, 1) };
-    number.chars().enumerate().map(|(i, c)| if i < head || i + tail >= count { c } else { '*' }).collect()
 }
 
 fn call_changed<'a>(
@@ -194,7 +214,8 @@ impl Roster {
     /// The pop again, whole, to everyone who has it up.
     pub(super) fn tell_pop(&mut self, now: Now, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        call.render();
+        let masked = call.agents.iter().any(|key| self.streams.get(key).is_some_and(|stream| stream.masked));
+        call.render(masked);
         let Some(face) = &call.face else { return };
         for key in &call.agents {
             let Some(stream) = self.streams.get_mut(key) else { continue };
@@ -289,7 +310,7 @@ impl Roster {
         let active = stream.active == Some(screen);
         for id in stream.pops().iter().map(|pop| pop.call) {
             if let Some(call) = self.calls.get_mut(&id) {
-                call.render();
+                call.render(stream.masked);
             }
         }
         let mut calls = Vec::new();

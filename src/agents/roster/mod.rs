@@ -7,6 +7,7 @@
 //! What an agent sees hangs on (tenant, agent) alone, both from the token: nothing that a client says names another agent.
 
 mod frames;
+mod mask;
 mod requests;
 mod stream;
 
@@ -111,6 +112,8 @@ struct OnDesk {
     card: Option<Arc<Card>>,
     /// The card's bytes, made once for all frames.
     rendered: Option<Box<RawValue>>,
+    /// The same for viewers without whole numbers; made only where there is one.
+    hidden: Option<Box<RawValue>>,
     /// `Some(None)`: an agent said that it is none of the candidates.
     chosen: Option<Option<String>>,
     /// What agents found for it by searching.
@@ -219,7 +222,7 @@ impl Roster {
         if let Some(card) = card {
             call.learn(card);
             // While the caller still waits, so that a ring finds it made.
-            call.render();
+            call.render(false);
         }
         // Only calls on a screen are copied: of 18 events of a call most come before or concern nobody.
         if !call.agents.is_empty() {
@@ -244,7 +247,13 @@ impl Roster {
                 self.tell_call(now, id, None, Some((*kind, from.clone(), to.clone())), directory);
             }
             What::Appeared | What::Queued { .. } => {}
-            What::Informed => self.tell_pop(now, id),
+            What::Informed => {
+                // The number may be new.
+                if let Some(call) = self.calls.get_mut(&id) {
+                    call.hidden = None;
+                }
+                self.tell_pop(now, id);
+            }
             What::Launched { request } => self.dialled(now, request, Ok(id)),
             What::Ended => self.ended(now, id, directory),
             What::Amended => {}
@@ -291,8 +300,9 @@ impl Roster {
         let key = (who.tenant.clone(), who.agent.clone());
         let lowest = self.lowest;
         let stream = self.streams.entry(key).or_insert_with(|| Stream::new(lowest));
-        let masked = self.full_numbers.as_ref().is_some_and(|full| !who.roles.iter().any(|role| full.contains(role)));
-        stream.view(masked);
+        let roles = frames::roles(&who, directory);
+        let whole = |full: &[String]| roles.iter().any(|role| full.iter().any(|other| other == role));
+        stream.view(self.full_numbers.as_deref().is_some_and(|full| !whole(full)));
         stream.screens.push(screen);
         if stream.screens.len() > self.limits.screens_per_agent.max(1)
             && let Some(oldest) = stream.screens.iter().find(|id| Some(**id) != stream.active).copied()
@@ -388,7 +398,12 @@ impl Roster {
         }
         let pop = OnScreen::new(face.call, offer.clone());
         let Some(call) = self.calls.get_mut(&face.call) else { return };
-        call.render();
+        if stream.masked {
+            // The number may be another than when the card was hidden.
+            call.hidden = None;
+            call.face = Some(Box::new(face.clone()));
+        }
+        call.render(stream.masked);
         let frame = frames::pop(call, face, &pop, &key.1, stream.masked);
         stream.emit(now, None, &frame, &mut self.out);
         let shown = stream.active.is_some();
@@ -601,6 +616,7 @@ impl OnDesk {
             face: None,
             card: None,
             rendered: None,
+            hidden: None,
             chosen: None,
             found: Vec::new(),
             notes: Vec::new(),
@@ -615,13 +631,18 @@ impl OnDesk {
             return false;
         }
         self.card = Some(card.clone());
-        self.rendered = None;
+        (self.rendered, self.hidden) = (None, None);
         true
     }
 
-    fn render(&mut self) {
-        if self.rendered.is_none() {
-            self.rendered = Some(self.card.as_ref().map_or_else(wire::pending, |card| wire::card(card)));
+    /// `masked`: also for viewers without whole numbers.
+    fn render(&mut self, masked: bool) {
+        let card = &self.card;
+        let rendered =
+            self.rendered.get_or_insert_with(|| card.as_ref().map_or_else(wire::pending, |card| wire::card(card)));
+        if masked && self.hidden.is_none() {
+            let number = self.face.as_ref().and_then(|face| face.customer.as_ref());
+            self.hidden = Some(mask::Shade::of(number).raw(rendered));
         }
     }
 

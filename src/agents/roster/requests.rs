@@ -9,6 +9,7 @@ use crate::{
     calls::{
         self, Directory,
         command::{Failure, RequestId},
+        directory::Device,
         face::AgentLeg,
     },
     customers::{Answer, Candidate},
@@ -24,6 +25,7 @@ use super::{
         wire::{self, Request, Wanted},
     },
     Ask, Due, Key, Output, Roster, Token, deliver,
+    mask::Shade,
     stream::Stage,
 };
 
@@ -128,8 +130,12 @@ impl Roster {
         let frame = match found {
             Err(reason) => failed(now, &asked.1, Code::Unavailable, &reason),
             Ok(found) => {
-                let candidates = Some(found.iter().map(|c| wire::candidate(c)).collect());
-                let frame = wire::write(0, now.wall, &Done { id: &asked.1, call: None, candidates });
+                let masked = self.streams.get(&asked.0).is_some_and(|stream| stream.masked);
+                let mut candidates = wire::candidates(&found);
+                if masked {
+                    candidates = self.shade(&asked.0, call).raw(&candidates);
+                }
+                let frame = wire::write(0, now.wall, &Done { id: &asked.1, call: None, candidates: Some(&candidates) });
                 if let Some(call) = call.filter(|call| self.has(&asked.0, *call))
                     && let Some(on_desk) = self.calls.get_mut(&call)
                 {
@@ -192,6 +198,8 @@ impl Roster {
         if !self.has(&asked.0, choice.call) {
             return Err(NOT_YOURS);
         }
+        let shade = self.shade(&asked.0, Some(choice.call));
+        let masked = self.streams.get(&asked.0).is_some_and(|stream| stream.masked);
         let Some(call) = self.calls.get_mut(&choice.call) else { return Err(NOT_YOURS) };
         let candidate = match &choice.candidate {
             None => None,
@@ -202,11 +210,15 @@ impl Roster {
                     Some(Answer::Ambiguous(all)) => all.as_slice(),
                     _ => &[],
                 };
-                let found = known.iter().chain(&call.found).find(|candidate| candidate.id == *id);
+                // A system whose ids are numbers: a viewer without whole numbers knows the id as it was shown.
+                let is = |candidate: &&Arc<Candidate>| {
+                    candidate.id == *id || (masked && shade.id(&candidate.id) == id.as_str())
+                };
+                let found = known.iter().chain(&call.found).find(is);
                 Some(found.cloned().ok_or((Code::UnknownCandidate, "not a candidate of this call"))?)
             }
         };
-        call.chosen = Some(choice.candidate.clone());
+        call.chosen = Some(candidate.as_ref().map(|candidate| candidate.id.clone()));
         let tenant = asked.0.0.clone();
         self.ask(Ask::Choose { tenant, call: choice.call, candidate: candidate.clone() });
         let token = self.wait(Waiting::Durable(asked.clone()));
@@ -262,6 +274,12 @@ impl Roster {
         }
         let number = self.calls.get(&call)?.face.as_ref()?.customer.as_ref()?;
         number.raw.clone().or_else(|| number.e164.clone())
+    }
+
+    /// What must be masked for an agent at this call.
+    fn shade(&self, key: &Key, call: Option<CallId>) -> Shade {
+        let call = call.filter(|call| self.has(key, *call)).and_then(|call| self.calls.get(&call));
+        Shade::of(call.and_then(|call| call.face.as_ref()?.customer.as_ref()))
     }
 
     fn has(&self, key: &Key, call: CallId) -> bool {
@@ -336,19 +354,33 @@ fn why(failure: Failure) -> &'static str {
 }
 
 /// Where a dial begins: where the phone was seen last, if it is still the agent's; else the first device, the full name
-/// (`PJSIP/1001`) before a bare extension.
+/// (`PJSIP/1001`) before a bare extension. A phone outside is none of a switch's own: no dial begins there.
 fn place(
     seen: Option<(SwitchId, String)>,
-    devices: &[String],
+    devices: &[Device],
     switches: &[SwitchId],
 ) -> Result<(SwitchId, String), (Code, &'static str)> {
-    let own = |device: &str| devices.iter().any(|d| d == device || Some(d.as_str()) == device.rsplit('/').next());
-    if let Some(seen) = seen.filter(|(switch, device)| switches.contains(switch) && own(device)) {
+    let at = |device: &Device| match device {
+        Device::At { switch, name } => Some((switch.clone(), name.clone())),
+        Device::Outside { .. } => None,
+    };
+    let devices: Vec<(Option<SwitchId>, String)> = devices.iter().filter_map(at).collect();
+    let own = |switch: &SwitchId, device: &str| {
+        devices.iter().any(|(at, name)| {
+            at.as_ref().is_none_or(|at| at == switch)
+                && (name == device || Some(name.as_str()) == device.rsplit('/').next())
+        })
+    };
+    if let Some(seen) = seen.filter(|(switch, device)| switches.contains(switch) && own(switch, device)) {
         return Ok(seen);
     }
-    let device = devices.iter().find(|device| device.contains('/')).or(devices.first());
-    let device = device.ok_or((Code::NoDevice, "this agent has no device"))?;
-    let switch = switches.first().ok_or((Code::SwitchUnavailable, "no switch can dial"))?;
+    let device = devices.iter().find(|(_, name)| name.contains('/')).or(devices.first());
+    let (at, device) = device.ok_or((Code::NoDevice, "this agent has no device"))?;
+    let switch = match at {
+        Some(at) => switches.iter().find(|switch| *switch == at),
+        None => switches.first(),
+    };
+    let switch = switch.ok_or((Code::SwitchUnavailable, "no switch can dial"))?;
     Ok((switch.clone(), device.clone()))
 }
 
@@ -386,12 +418,18 @@ mod tests {
 
     #[test]
     fn a_dial_begins_where_the_phone_is() {
-        let devices = ["1001".to_owned(), "PJSIP/1001".to_owned()];
+        let devices = ["1001".into(), "PJSIP/1001".into()];
         let switches = [SwitchId::from("pbx1"), SwitchId::from("pbx2")];
         let seen = |device: &str| Some((SwitchId::from("pbx2"), device.to_owned()));
         assert_eq!(place(None, &devices, &switches), Ok(("pbx1".into(), "PJSIP/1001".to_owned())));
         assert_eq!(place(seen("SIP/1001"), &devices, &switches), Ok(("pbx2".into(), "SIP/1001".to_owned())));
         assert_eq!(place(seen("SIP/1009"), &devices, &switches), Ok(("pbx1".into(), "PJSIP/1001".to_owned())));
+        let second = [Device::At { switch: Some("pbx2".into()), name: "PJSIP/7".to_owned() }];
+        assert_eq!(place(None, &second, &switches), Ok(("pbx2".into(), "PJSIP/7".to_owned())));
+        assert_eq!(place(seen("PJSIP/7"), &second, &switches), Ok(("pbx2".into(), "PJSIP/7".to_owned())));
+        assert_eq!(place(None, &second, &switches[..1]).unwrap_err().0, Code::SwitchUnavailable);
+        let outside = [Device::Outside { number: "+8613800138001".into() }];
+        assert_eq!(place(None, &outside, &switches).unwrap_err().0, Code::NoDevice);
         assert_eq!(place(None, &[], &switches).unwrap_err().0, Code::NoDevice);
         assert_eq!(place(None, &devices, &[]).unwrap_err().0, Code::SwitchUnavailable);
     }

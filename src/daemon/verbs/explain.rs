@@ -12,7 +12,7 @@ use crate::{
     agents::{Heard, Output, Roster, ScreenId, Told, protocol::Resume},
     calls::{
         Book, Event,
-        directory::Agent,
+        directory::{Agent, Device},
         event::{Caller, Feed, Leg, LegState, Said},
     },
     connectors::Connectors,
@@ -151,9 +151,17 @@ impl MadeUp {
             dialled: args.to.clone().map(Private::new),
             created: None,
         }];
-        if let Some(device) = agent.and_then(|a| a.devices.first()) {
-            let phone = leg("explain2", &if device.contains('/') { device.clone() } else { format!("PJSIP/{device}") });
-            said.push(Said::DialBegin { by: Some(caller), to: phone.clone(), dialled: None, presented: None });
+        let devices = || agent.iter().flat_map(|a| &a.devices);
+        let phone = devices().find_map(|device| match device {
+            Device::At { switch: at, name } if at.as_ref().is_none_or(|at| at == switch.id()) => {
+                Some((if name.contains('/') { name.clone() } else { format!("PJSIP/{name}") }, None))
+            }
+            Device::At { .. } => None,
+            Device::Outside { number } => Some((trunk.clone(), Some(number.clone()))),
+        });
+        if let Some((endpoint, dialled)) = phone {
+            let phone = leg("explain2", &endpoint);
+            said.push(Said::DialBegin { by: Some(caller), to: phone.clone(), dialled, presented: None });
             said.push(Said::State { leg: phone, state: LegState::Ringing });
         }
         Ok(Self { switch: switch.id().clone(), agent: agent.map(|a| (*a).clone()), said })
