@@ -68,7 +68,13 @@ impl Board {
             }
             Said::State { leg, state } => self.with(desk, now, &leg, |l| l.reach(state, at)),
             Said::CallerId { leg, restricted, .. } => {
-                self.with(desk, now, &leg, |l| restricted && !std::mem::replace(&mut l.restricted, true))
+                self.with(desk, now, &leg, |l| {
+                    // What the switch told before it knew is forgotten, so that no checkpoint has it either.
+                    if restricted {
+                        (l.number, l.shown_name) = (None, None);
+                    }
+                    restricted && !std::mem::replace(&mut l.restricted, true)
+                })
             }
             Said::DialBegin { by, to, dialled, presented } => {
                 self.dial_begin(desk, now, at, by, to, dialled, presented)
@@ -85,9 +91,9 @@ impl Board {
                 })
             }
             Said::BridgeEnter { leg, bridge, kind } => self.bridge_enter(desk, now, at, bit, leg, bridge, kind),
-            Said::BridgeLeave { leg, bridge } => {
-                self.with(desk, now, &leg, |l| facts::close(&mut l.bridges, &bridge, at, bit))
-            }
+            Said::BridgeLeave { leg, bridge } => self.with(desk, now, &leg, |l| {
+                facts::close(&mut l.bridges, &bridge, at, bit) | facts::close(&mut l.parks, &bridge, at, bit)
+            }),
             Said::Hold { leg } => {
                 self.with(desk, now, &leg, |l| l.ended.is_none() && facts::open(&mut l.holds, (), at, bit))
             }
@@ -380,9 +386,17 @@ impl Board {
         self.adopt(desk, now, at, &leg)?;
         self.tie_linked(desk, now, &leg);
         let (key, _) = *self.legs.get(&leg.id)?;
-        // A parking lot holds strangers: nobody there is tied, or talks.
-        if kind == BridgeKind::Holding {
-            return None;
+        // A parking lot and a waiting room hold strangers: nobody there is tied, or talks.
+        if matches!(kind, BridgeKind::Holding | BridgeKind::Parking) {
+            return self.with(desk, now, &leg, |l| {
+                let new = kind == BridgeKind::Parking
+                    && l.ended.is_none()
+                    && facts::open(&mut l.parks, bridge.clone(), at, bit);
+                if new {
+                    l.left_for(&bridge, at, bit);
+                }
+                new
+            });
         }
         let there = *self.bridges.entry(bridge.clone()).or_insert(key);
         let occupied = self.calls.get(&there).is_some_and(|c| c.over.is_none());
@@ -400,16 +414,7 @@ impl Board {
         self.with(desk, now, &leg, |l| {
             let new = l.ended.is_none() && facts::open(&mut l.bridges, bridge.clone(), at, bit);
             if new {
-                // In a queue's list on ARI until something else is said; being bridged is that.
-                for (_, span) in &mut l.queues {
-                    span.close(at, bit);
-                }
-                // A channel is in one bridge at a time: a leave that was missed happened.
-                for (other, span) in &mut l.bridges {
-                    if *other != bridge {
-                        span.close(at, bit);
-                    }
-                }
+                l.left_for(&bridge, at, bit);
             }
             new
         })

@@ -90,7 +90,9 @@ pub enum BridgeKind {
     Mixing,
     /// The same, and a room that people go to (ConfBridge): who is alone in it waits for company (22.10.1, scenario n).
     Conference,
-    /// A parking lot or a waiting room: those in it have nothing to do with each other.
+    /// A parking lot: those in it wait, each for somebody who takes them out.
+    Parking,
+    /// A waiting room: those in it have nothing to do with each other.
     Holding,
 }
 

@@ -174,6 +174,9 @@ pub struct Leg {
     pub bridges: Vec<(String, Span)>,
     pub holds: Vec<((), Span)>,
     pub queues: Vec<(String, Span)>,
+    /// Stretches in a parking lot, by its bridge.
+    #[serde(default)]
+    pub parks: Vec<(String, Span)>,
     /// The last applications it ran (ARI), newest last, to tell a step from its echo.
     pub applications: Vec<Step>,
     /// The far end asked for the end, or refused.
@@ -269,6 +272,7 @@ impl Leg {
             bridges: Vec::new(),
             holds: Vec::new(),
             queues: Vec::new(),
+            parks: Vec::new(),
             applications: Vec::new(),
             asked_end: None,
             stopped: false,
@@ -354,6 +358,17 @@ impl Leg {
         self.holds.iter().any(|(_, span)| span.to.is_none())
     }
 
+    /// It came into `bridge`: a channel is in one bridge at a time, so a leave that was missed happened. In a queue's list on ARI it is until
+    /// something else is said; being bridged is that.
+    pub fn left_for(&mut self, bridge: &str, at: Moment, feed: u8) {
+        for (_, span) in &mut self.queues {
+            span.close(at, feed);
+        }
+        for (_, span) in self.bridges.iter_mut().chain(&mut self.parks).filter(|(other, _)| other != bridge) {
+            span.close(at, feed);
+        }
+    }
+
     /// Closes everything that is open: the leg ended.
     pub fn close_all(&mut self, at: Moment, feed: u8) {
         for (_, span) in &mut self.bridges {
@@ -363,6 +378,9 @@ impl Leg {
             span.close(at, feed);
         }
         for (_, span) in &mut self.queues {
+            span.close(at, feed);
+        }
+        for (_, span) in &mut self.parks {
             span.close(at, feed);
         }
     }

@@ -12,7 +12,7 @@ use super::{
     call::{Facts, Shown},
     change::TransferKind,
     event::DialStatus,
-    facts::{Kind, Leg, Moment, Rooms},
+    facts::{self, Kind, Leg, Moment, Rooms},
     record::{
         Cause, Customer, Direction, End, EndedBy, Id, Outcome, Party, PartyRole, Quality, Record, Segment, SegmentKind,
         SegmentOutcome, Transfer,
@@ -173,8 +173,14 @@ impl<'a> Case<'a> {
         if self.inbound() {
             let Some(first) = self.talkers().first().map(|o| o.index) else { return (None, None) };
             let Some(leg) = self.leg(first) else { return (None, None) };
-            // The moment of an answer that nobody saw is not known.
-            let at = if leg.adopted { None } else { leg.up.or_else(|| self.talkers().first().and_then(|o| began(o))) };
+            let began = || self.talkers().first().and_then(|o| began(o));
+            let at = match () {
+                // The moment of an answer that nobody saw is not known.
+                () if leg.adopted => None,
+                // Who took the call from a colleague's phone was up before, for the feature code.
+                () if leg.incoming => began(),
+                () => leg.up.or_else(began),
+            };
             return (at, Some(first));
         }
         let Some(far) = self.far_leg() else {
@@ -266,6 +272,9 @@ impl<'a> Case<'a> {
         };
         if self.inbound() {
             let answering = self.answerer.and_then(|i| self.leg(i)).filter(|_| self.answered.is_some());
+            if let Some(at) = self.answered.filter(|_| answering.is_some_and(|l| l.incoming)) {
+                return self.picked_up(at);
+            }
             let last = || self.offered().filter(|l| l.ringing.is_some()).last();
             return match answering.or_else(last) {
                 Some(leg) => rang(leg),
@@ -274,6 +283,15 @@ impl<'a> Case<'a> {
         }
         match self.far_leg() {
             Some(leg) => rang(leg),
+            None => Some(0),
+        }
+    }
+
+    /// How long it had rung when somebody took it from the phones that rang.
+    fn picked_up(&self, at: Moment) -> Option<u64> {
+        let still = |l: &&Leg| l.settled().is_none_or(|end| at.until(end) || near(at, end));
+        match self.offered().filter(still).filter_map(|l| l.ringing).reduce(Moment::earlier) {
+            Some(from) => at.since(from),
             None => Some(0),
         }
     }
@@ -467,7 +485,7 @@ impl<'a> Case<'a> {
 
     fn transfers(&self) -> Vec<Transfer> {
         let mut list: Vec<Transfer> = Vec::new();
-        for t in &self.facts.transfers {
+        for t in self.facts.transfers.iter().filter(|t| !self.parks_with(t)) {
             let Some(from) = self.leg(usize::from(t.by)).and_then(|l| l.agent.clone()) else { continue };
             // Who had the customer next.
             let next = self.talkers().into_iter().find(|o| {
@@ -484,6 +502,12 @@ impl<'a> Case<'a> {
         }
         list.sort_by_key(|t| t.at);
         list
+    }
+
+    /// Whether this is how the customer was parked: a transfer to the parking lot is none to anybody.
+    fn parks_with(&self, transfer: &facts::Transfer) -> bool {
+        let parks = self.far_leg().map(|l| l.parks.as_slice()).unwrap_or_default();
+        transfer.kind == TransferKind::Blind && parks.iter().any(|(_, span)| near(transfer.at, span.from))
     }
 
     fn find_parties(&self) -> Vec<(Party, Vec<usize>)> {
@@ -568,11 +592,13 @@ impl<'a> Case<'a> {
             };
         let queues = self.queues();
         for (n, (name, from, to)) in queues.iter().enumerate() {
-            let answered =
-                self.offered().filter_map(|l| l.up).any(|up| from.until(up) && (up.until(*to) || near(up, *to)))
-                    && queues
-                        .get(n + 1)
-                        .is_none_or(|next| self.talkers().iter().any(|o| began(o).is_some_and(|b| b.until(next.1))));
+            // Who takes the call from a phone that the queue rings answers the queue.
+            let taken = self.talkers().into_iter().filter(|o| self.leg(o.index).is_some_and(|l| l.incoming));
+            let mut answers = self.offered().filter_map(|l| l.up).chain(taken.filter_map(began));
+            let answered = answers.any(|up| from.until(up) && (up.until(*to) || near(up, *to)))
+                && queues
+                    .get(n + 1)
+                    .is_none_or(|next| self.talkers().iter().any(|o| began(o).is_some_and(|b| b.until(next.1))));
             let outcome = if answered {
                 SegmentOutcome::Answered
             } else if n + 1 < queues.len() {
@@ -621,6 +647,11 @@ impl<'a> Case<'a> {
                 add(SegmentKind::Conference, Some(index), agent.cloned(), None, stretch, None);
             }
         }
+        for (_, span) in self.far_leg().map(|l| l.parks.as_slice()).unwrap_or_default() {
+            let parker = self.facts.transfers.iter().find(|t| near(t.at, span.from)).map(|t| usize::from(t.by));
+            let agent = parker.and_then(|index| self.leg(index)?.agent.clone());
+            add(SegmentKind::Park, self.far, agent, None, (span.from, span.end(self.end)), None);
+        }
         if let Some((far, stretch)) = self.ivr() {
             add(SegmentKind::Ivr, Some(far), None, None, stretch, None);
         }
@@ -630,7 +661,10 @@ impl<'a> Case<'a> {
             };
             let Some(asking) = self.leg(asker) else { continue };
             let from = leg.dial.as_ref().map_or(leg.created, |d| d.at);
-            let ends = [asking.released, asking.ended.as_ref().map(|e| e.at), leg.ended.as_ref().map(|e| e.at)];
+            // Who never answered was asked until the dial's end.
+            let unanswered = leg.status.filter(|_| leg.up.is_none()).map(|(_, at)| at);
+            let ends =
+                [unanswered, asking.released, asking.ended.as_ref().map(|e| e.at), leg.ended.as_ref().map(|e| e.at)];
             let to = ends.into_iter().flatten().reduce(Moment::earlier).unwrap_or(self.end).later(from);
             add(SegmentKind::Consult, Some(index), asking.agent.clone(), None, (from, to), None);
         }

@@ -225,7 +225,14 @@ fn offers(facts: &mut Facts, at: Moment, said: &mut Vec<What>) {
             .map(|l| states.get(usize::from(*l)).copied().unwrap_or(OfferState::Over))
             .max()
             .unwrap_or(OfferState::Over);
-        let role = match offer.offer.role {
+        let role = match (offer.offer.role, offer.legs.first()) {
+            // What looked like a call among us, until the customer came into it.
+            (Role::Internal, Some(leg)) if facts.direction() != Some(Direction::Internal) => {
+                role_of(facts, usize::from(*leg))
+            }
+            (role, _) => role,
+        };
+        let role = match role {
             Role::Consult if with_customer(facts, index) => Role::Transfer,
             role => role,
         };
@@ -295,6 +302,12 @@ fn role_of(facts: &Facts, index: usize) -> Role {
     let Some(leg) = facts.legs.get(index) else { return Role::Inbound };
     match facts.direction() {
         Some(Direction::Internal) => return Role::Internal,
+        // Who dialled in to a customer's call took it: from a colleague's ringing phone, or out of the parking lot.
+        Some(Direction::Inbound) if leg.incoming => {
+            let had = |l: &Leg| l.agent.is_some() && l.agent != leg.agent && !l.bridges.is_empty();
+            let parked = facts.customer().and_then(|c| facts.legs.get(c)).is_some_and(|c| !c.parks.is_empty());
+            return if parked && facts.legs.iter().any(had) { Role::Transfer } else { Role::Inbound };
+        }
         _ if leg.incoming || leg.originated() => return Role::Outbound,
         _ => {}
     }

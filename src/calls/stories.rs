@@ -314,6 +314,45 @@ fn two_phones_of_one_agent_are_one_offer_and_the_colleague_s_is_taken_back() {
 }
 
 #[test]
+fn who_picks_up_has_the_call_as_inbound_and_who_takes_it_out_of_the_parking_lot_as_handed_over() {
+    let offered = |news: Vec<What>| {
+        let roles = news.into_iter().filter_map(|what| match what {
+            What::Established(offer) => Some((offer.agent.to_string(), offer.role)),
+            _ => None,
+        });
+        roles.collect::<Vec<_>>()
+    };
+    // 1002 dials a feature code, and is put in the place of the phone that rings.
+    let mut desk = Desk::new();
+    desk.ringing()
+        .take(5, new_leg("200.1", "PJSIP/1002-3", LegState::Calling, "1002", "*81001"))
+        .take(5, Said::State { leg: leg("200.1", "PJSIP/1002-3"), state: LegState::Up })
+        .take(6, gone("100.2", "PJSIP/1001-2", 26))
+        .take(6, enter("200.1", "PJSIP/1002-3", "b1"))
+        .take(6, enter("100.1", "PJSIP/trunk-1", "b1"));
+    let news = desk.news();
+    let elsewhere = |what: &What| matches!(what, What::Withdrawn { reason: Withdrawal::AnsweredElsewhere, .. });
+    assert!(news.iter().any(elsewhere), "{news:?}");
+    assert_eq!(offered(news), vec![("1002".to_owned(), Role::Inbound)]);
+    // 1001 has the customer parked; 1002 dials the place.
+    let mut desk = Desk::new();
+    let parked = |bridge: &str| Said::BridgeEnter {
+        leg: leg("100.1", "PJSIP/trunk-1"),
+        bridge: bridge.into(),
+        kind: BridgeKind::Parking,
+    };
+    desk.talking()
+        .take(6, parked("lot"))
+        .take(6, gone("100.2", "PJSIP/1001-2", 16))
+        .take(8, new_leg("200.1", "PJSIP/1002-3", LegState::Calling, "1002", "701"))
+        .take(8, Said::State { leg: leg("200.1", "PJSIP/1002-3"), state: LegState::Up })
+        .take(9, enter("100.1", "PJSIP/trunk-1", "b2"))
+        .take(9, enter("200.1", "PJSIP/1002-3", "b2"));
+    assert_eq!(offered(desk.news()), vec![("1001".to_owned(), Role::Inbound), ("1002".to_owned(), Role::Transfer)]);
+    assert_eq!(desk.book.open_calls().count(), 1, "parked, the call went on");
+}
+
+#[test]
 fn a_colleague_asked_without_hold_is_part_of_the_call_from_the_transfer_on() {
     let mut desk = Desk::new();
     let id = desk.talking().only();

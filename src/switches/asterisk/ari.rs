@@ -125,7 +125,7 @@ pub struct Bridge<'a> {
     /// `mixing` or `holding`.
     #[serde(borrow)]
     pub bridge_type: Text<'a>,
-    /// `ConfBridge`, or nothing.
+    /// `ConfBridge`, `Parking`, or nothing.
     #[serde(borrow)]
     pub creator: Text<'a>,
     #[serde(borrow)]

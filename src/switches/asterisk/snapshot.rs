@@ -14,7 +14,13 @@ use crate::{
     words::{Now, Wall},
 };
 
-use super::{ami::Message, ari, link::Reason, translate_ami::channel_state, translate_ari};
+use super::{
+    ami::Message,
+    ari,
+    link::Reason,
+    translate_ami::{bridge_kind, channel_state},
+    translate_ari,
+};
 
 /// More channels than any Asterisk carries (10,000 are a large one), and at 1 KiB each 20 MB.
 pub const LEG_CAP: usize = 20_000;
@@ -33,8 +39,7 @@ pub struct AmiLists {
     legs: Vec<SnapshotLeg>,
     dialled: HashMap<String, Private<String>>,
     members: BTreeMap<String, Vec<String>>,
-    holding: HashSet<String>,
-    conferences: HashSet<String>,
+    kinds: HashMap<String, BridgeKind>,
     waiting: Vec<SnapshotWaiting>,
     ended: HashSet<String>,
     left: HashSet<String>,
@@ -51,8 +56,7 @@ impl AmiLists {
             legs: Vec::new(),
             dialled: HashMap::new(),
             members: BTreeMap::new(),
-            holding: HashSet::new(),
-            conferences: HashSet::new(),
+            kinds: HashMap::new(),
             waiting: Vec::new(),
             ended: HashSet::new(),
             left: HashSet::new(),
@@ -100,12 +104,7 @@ impl AmiLists {
                 false
             }
             Some("BridgeListItem") => {
-                if m.bytes_of("BridgeTechnology") == Some(b"holding_bridge") {
-                    self.holding.extend(owned(m, "BridgeUniqueid"));
-                }
-                if m.bytes_of("BridgeCreator") == Some(b"ConfBridge") {
-                    self.conferences.extend(owned(m, "BridgeUniqueid"));
-                }
+                self.kinds.extend(owned(m, "BridgeUniqueid").map(|id| (id, bridge_kind(m))));
                 false
             }
             Some("QueueEntry") => {
@@ -146,11 +145,7 @@ impl AmiLists {
             .into_iter()
             .map(|(id, mut legs)| {
                 legs.retain(|leg| !self.ended.contains(leg));
-                let kind = match () {
-                    () if self.holding.contains(&id) => BridgeKind::Holding,
-                    () if self.conferences.contains(&id) => BridgeKind::Conference,
-                    () => BridgeKind::Mixing,
-                };
+                let kind = self.kinds.get(&id).copied().unwrap_or(BridgeKind::Mixing);
                 SnapshotBridge { id, kind, legs }
             })
             .collect();

@@ -148,8 +148,11 @@ pub fn channel_state(number: &[u8]) -> Option<LegState> {
     }
 }
 
-fn bridge_kind(m: &Message<'_>) -> BridgeKind {
+/// What the bridge in an event or in a line of `BridgeList` is.
+#[must_use]
+pub fn bridge_kind(m: &Message<'_>) -> BridgeKind {
     match (m.bytes_of("BridgeTechnology"), m.bytes_of("BridgeCreator")) {
+        (_, Some(b"Parking")) => BridgeKind::Parking,
         (Some(b"holding_bridge"), _) => BridgeKind::Holding,
         (_, Some(b"ConfBridge")) => BridgeKind::Conference,
         _ => BridgeKind::Mixing,

@@ -143,6 +143,7 @@ pub fn state(text: &str) -> Option<LegState> {
 #[must_use]
 pub fn bridge_kind(bridge: &ari::Bridge<'_>) -> BridgeKind {
     match (&*bridge.bridge_type, &*bridge.creator) {
+        (_, "Parking") => BridgeKind::Parking,
         ("holding", _) => BridgeKind::Holding,
         (_, "ConfBridge") => BridgeKind::Conference,
         _ => BridgeKind::Mixing,
