@@ -10,7 +10,7 @@ use linecard::{
     agents::{Ask, Limits, LinkState, protocol},
     calls::record::Reference,
     calls::{
-        What,
+        Attributes, What,
         change::{Role, Withdrawal},
         command::{Command, Failure},
         face::AgentLeg,
@@ -311,6 +311,64 @@ async fn who_may_not_read_whole_numbers_reads_none_anywhere() {
     second.say(serde_json::json!({"type":"dial","id":"d1","handle":handle})).await;
     let Ask::Dial(Command::Dial(dial)) = desk.asked().await else { panic!("no dial") };
     assert_eq!(dial.number.expose(), "13800138000");
+}
+
+/// Two colleagues have the call; one writes, both see it, and it is done when it is durable.
+#[tokio::test]
+async fn an_attribute_is_written_seen_by_all_and_done_when_durable() {
+    let mut desk = Desk::open(|_| {}).await;
+    let (mut one, mut two) = (desk.screen("1001").await, desk.screen("1002").await);
+    one.begin().await;
+    two.begin().await;
+    let (first, second) = (offer("1001", 1, Role::Inbound), offer("1002", 2, Role::Consult));
+    let declared = "[{name: ivr.account, label: Account, from: {variable: A}, type: digits}, {name: case, type: {choice: [billing, repair]}, cap: 10, writable: true}, {name: pin, from: {variable: P}, use: account, secret: true, label: PIN}]";
+    desk.declared =
+        Arc::new(Attributes { list: linecard::files::read("x.yaml", declared).unwrap().value, recordings: None });
+    let on = [(&first, AgentLeg::Holding), (&second, AgentLeg::Ringing)];
+    desk.change(CALL, What::Offered(first.clone()), &on).await;
+    desk.change(CALL, What::Offered(second.clone()), &on).await;
+    let pop = one.next_of("pop").await;
+    let fields = serde_json::json!([
+        {"name": "ivr.account", "label": "Account", "type": "digits", "cap": 256, "writable": false},
+        {"name": "case", "type": "choice", "choices": ["billing", "repair"], "cap": 10, "writable": true},
+    ]);
+    assert_eq!(pop["fields"], fields, "a secret is nobody's field");
+    assert!(pop["actions"].as_array().unwrap().contains(&"attribute.set".into()));
+    two.next_of("pop").await;
+    let set = |id: &str, name: &str, value: &str| serde_json::json!({"type":"attribute.set","id":id,"call":CALL,"name":name,"value":value});
+    for (name, value, code) in [
+        ("ivr.account", "1", "unknown-attribute"),
+        ("pin", "1", "unknown-attribute"),
+        ("nothing", "1", "unknown-attribute"),
+        ("case", "dance", "invalid-value"),
+        ("case", &"x".repeat(4097), "bad-request"),
+        ("", "x", "bad-request"),
+    ] {
+        one.say(set(&format!("{name}-{}", value.len()), name, value)).await;
+        assert_eq!(one.next_of("failed").await["code"], code, "{name}");
+    }
+    one.say(set("a", "case", "billing")).await;
+    for screen in [&mut one, &mut two] {
+        let updated = screen.next_of("pop.updated").await;
+        assert_eq!(updated["attributes"], serde_json::json!({"case": "billing", "ivr.account": "88001234"}));
+    }
+    let Ask::Record(command, durable) = desk.asked().await else { panic!("nothing recorded") };
+    assert!(matches!(&command.said, Said::Attribute { name, value } if name == "case" && value.expose() == "billing"));
+    one.say(serde_json::json!({"type":"ping","id":"p"})).await;
+    assert_eq!(one.next().await["id"], "p", "not done before it is durable");
+    desk.roster(move |roster, now| roster.committed(now, durable, true)).await;
+    let done = one.next_of("done").await;
+    assert_eq!(done["id"], "a");
+    // Idempotent: the same id does nothing twice.
+    one.say(set("a", "case", "repair")).await;
+    assert_eq!(one.next().await, done);
+    one.say(set("b", "case", "")).await;
+    assert_eq!(two.next_of("pop.updated").await["attributes"], serde_json::json!({"ivr.account": "88001234"}));
+    // Who does not have the call writes nothing.
+    let mut stranger = desk.screen("1003").await;
+    stranger.begin().await;
+    stranger.say(set("c", "case", "repair")).await;
+    assert_eq!(stranger.next_of("failed").await["code"], "unknown-call");
 }
 
 #[tokio::test]

@@ -366,3 +366,51 @@ fn the_comparison_can_fail() {
     }
     assert!(matches(&serde_json::json!({"one_of": [4, null]}), at(&record, "a.c")));
 }
+
+/// What the caller keyed in and the dialplan told, by every way it can be mapped, over each feed and both, also with every event doubled: the stamps of the
+/// recording prove the copies of keys.
+#[test]
+fn attributes_and_recordings_of_a_recorded_ivr() {
+    let yaml = "asterisk:
+  id: pbx1
+  trunks: [PJSIP/trunk*]
+  ami: {host: 127.0.0.1, user: u, secret: {env: NO}}
+  recordings: {folder: /var/spool/asterisk/monitor, uri: 'https://rec.example.com'}
+  attributes:
+    - {name: by.variable, from: {variable: CTI_ACCOUNT}, type: digits, use: account}
+    - {name: by.event, from: {user-event: {event: CustomerData, header: Account}}}
+    - {name: not.of.the.switch, from: {user-event: {event: CustomerData, header: Uniqueid}}}
+    - {name: by.keys, from: {digits: {max: 4}}}
+    - {name: by.keys.here, from: {digits: {at: {context: from-trunk, exten: '95533', priority: 2}}}}
+    - {name: by.keys.elsewhere, from: {digits: {at: {context: from-trunk, priority: 3}}}}
+    - {name: secret, from: {variable: ACCT}, use: account, secret: true}
+";
+    let read = linecard::files::read::<linecard::switches::Settings>("x.yaml", yaml).unwrap();
+    assert_eq!(read.value.problems(&read), []);
+    let linecard::switches::Settings::Asterisk(settings) = &read.value;
+    let declared = std::sync::Arc::new(settings.declared());
+    let all = serde_json::json!({"by.event": "8642", "by.keys": "8642", "by.keys.here": "8642", "by.variable": "8642"});
+    let mut seen = 0;
+    for mut run in runs().into_iter().filter(|r| r.name.starts_with("ivr-data ")) {
+        for rules in run.settings.book.switches.values_mut() {
+            rules.attributes = declared.clone();
+        }
+        let once = replay::run(run.settings.clone(), &run.captures).unwrap();
+        let doubled = streams(&run, |events| events.into_iter().flat_map(|e| [e.clone(), e]).collect());
+        for records in [&once, &replay::play(run.settings.clone(), doubled)] {
+            let [record] = records.as_slice() else { panic!("{}: {} records", run.name, records.len()) };
+            let record = serde_json::to_value(record).unwrap();
+            assert_eq!(record["attributes"], all, "{}", run.name);
+            assert_eq!(record.get("attribute_faults"), None);
+            let recordings = record["recordings"].as_array().unwrap();
+            assert_eq!(recordings.len(), 1, "{recordings:?}");
+            assert_eq!(recordings[0]["uri"], "https://rec.example.com/1795348034.0.wav");
+            assert_eq!(recordings[0]["state"], "recorded");
+            // It went on until the caller's end, which only AMI proves.
+            let to = if run.name.ends_with(" ari") { &Value::Null } else { &record["ended_at"] };
+            assert_eq!(recordings[0].get("to").unwrap_or(&Value::Null), to, "{}", run.name);
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 3);
+}

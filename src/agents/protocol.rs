@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     calls::{
+        attributes::Fault,
         change::{Role, TransferKind, Withdrawal},
         command::Failure,
         face::{AgentLeg, CallState},
@@ -144,6 +145,13 @@ pub struct Pop<'a> {
     #[serde(skip_serializing_if = "no_attributes")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub attributes: Cow<'a, BTreeMap<String, Private<String>>>,
+    /// Attributes that are not what their mapping says: `undecoded` (shown as it came), `cut` at its cap, `misfit` (not of its type).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(with = "BTreeMap<String, Fault>")]
+    pub attribute_faults: &'a BTreeMap<String, Fault>,
+    /// Attributes that have a label or that this agent may write (`attribute.set`), in the order of the switch's file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fields: Vec<AttributeField<'a>>,
     /// What colleagues wrote on this call so far (consultation and transfer).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note<'a>>,
@@ -154,7 +162,38 @@ pub struct Pop<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chosen: Option<Option<Cow<'a, str>>>,
     /// The requests that make sense for this pop now.
-    pub actions: &'a [&'a str],
+    pub actions: Vec<&'a str>,
+}
+
+/// How an attribute is to be shown, and whether it may be written.
+#[derive(Serialize, JsonSchema)]
+pub struct AttributeField<'a> {
+    /// Its key in `attributes`.
+    pub name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<&'a str>,
+    #[serde(rename = "type")]
+    pub kind: FieldType,
+    /// For `choice`.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub choices: &'a [String],
+    /// Longest value in characters.
+    pub cap: usize,
+    pub writable: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FieldType {
+    Text,
+    /// 0 to 9 only.
+    Digits,
+    /// `-12.50`.
+    Number,
+    /// `2026-11-25`.
+    Date,
+    /// One of `choices`.
+    Choice,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -413,6 +452,10 @@ pub enum Code {
     UnknownCall,
     /// Not a candidate of this call.
     UnknownCandidate,
+    /// Not an attribute that agents may write on this call.
+    UnknownAttribute,
+    /// Longer than the attribute's cap, or not of its type.
+    InvalidValue,
     /// Another dial of this agent is not answered yet.
     DialPending,
     /// The agent has no device to ring.
@@ -544,6 +587,18 @@ pub struct NotesSet {
     pub text: Private<String>,
 }
 
+/// Writes an attribute of the call that the pop's `fields` call writable. Everybody who has the call sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct AttributeSet {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    #[schemars(length(min = 1, max = 64))]
+    pub name: String,
+    /// Empty takes it back.
+    #[schemars(with = "String", length(max = 4096))]
+    pub value: Private<String>,
+}
+
 /// Completes the agent's part in a call.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct WrapupSubmit {
@@ -595,6 +650,7 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("candidate.choose", true, CandidateChoose::json_schema(generator)),
         ("customer.search", true, CustomerSearch::json_schema(generator)),
         ("notes.set", true, NotesSet::json_schema(generator)),
+        ("attribute.set", true, AttributeSet::json_schema(generator)),
         ("wrapup.submit", true, WrapupSubmit::json_schema(generator)),
         ("dial", true, Dial::json_schema(generator)),
         ("screen.activate", true, ScreenActivate::json_schema(generator)),

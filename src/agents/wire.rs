@@ -12,8 +12,8 @@ use crate::{
 };
 
 use super::protocol::{
-    AnswerState, Authenticate, Body, CandidateChoose, Card, CardAnswer, CardBlock, CardCandidate, Code, CustomerSearch,
-    Dial, Envelope, Failed, NotesSet, Resume, WrapupSubmit,
+    AnswerState, AttributeSet, Authenticate, Body, CandidateChoose, Card, CardAnswer, CardBlock, CardCandidate, Code,
+    CustomerSearch, Dial, Envelope, Failed, NotesSet, Resume, WrapupSubmit,
 };
 
 /// Any frame of a client.
@@ -35,6 +35,7 @@ pub enum Wanted {
     CandidateChoose(CandidateChoose),
     CustomerSearch(CustomerSearch),
     NotesSet(NotesSet),
+    AttributeSet(AttributeSet),
     WrapupSubmit(WrapupSubmit),
     Dial(Dial),
     ScreenActivate,
@@ -74,6 +75,7 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
             let what = match kind {
                 "candidate.choose" => Wanted::CandidateChoose(body(text, id)?),
                 "customer.search" => Wanted::CustomerSearch(body(text, id)?),
+                "attribute.set" => Wanted::AttributeSet(body(text, id)?),
                 "notes.set" => Wanted::NotesSet(body(text, id)?),
                 "wrapup.submit" => Wanted::WrapupSubmit(body(text, id)?),
                 "dial" => Wanted::Dial(body(text, id)?),
@@ -109,6 +111,9 @@ fn judge(what: &Wanted) -> Result<(), &'static str> {
             if query.trim().is_empty() || long(query, 200) {
                 return Err("a query has 1 to 200 characters");
             }
+        }
+        Wanted::AttributeSet(set) if set.name.is_empty() || long(&set.name, 64) || long(set.value.expose(), 4096) => {
+            return Err("an attribute's name has 1 to 64 characters and its value at most 4096");
         }
         Wanted::NotesSet(notes) if long(notes.text.expose(), 20_000) => {
             return Err("notes have at most 20000 characters");

@@ -5,10 +5,14 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use crate::words::{AgentId, CallId, Mono, Now, SwitchId};
+use crate::{
+    private::Private,
+    words::{AgentId, CallId, Mono, Now, SwitchId},
+};
 
 use super::{
     What,
+    attributes::{self, Mapping, Source},
     book::{Desk, KEEP_MS, LEGS, Settings, fits},
     call::{self, Call, Checkpoint, Facts},
     change::TransferKind,
@@ -140,18 +144,30 @@ impl Board {
                 first
             }),
             Said::Stopped { leg } => self.with(desk, now, &leg, |l| !std::mem::replace(&mut l.stopped, true)),
-            Said::Hangup { leg, cause, text } => self.with(desk, now, &leg, |l| {
-                l.close_all(at, bit);
-                match &mut l.ended {
-                    Some(ended) if !ended.lost => false,
-                    ended => {
-                        *ended = Some(Ended { at, cause, text, lost: false });
-                        true
+            Said::Hangup { leg, cause, text } => {
+                self.moves_on(desk, at, &leg.id);
+                self.with(desk, now, &leg, |l| {
+                    l.close_all(at, bit);
+                    match &mut l.ended {
+                        Some(ended) if !ended.lost => false,
+                        ended => {
+                            *ended = Some(Ended { at, cause, text, lost: false });
+                            true
+                        }
                     }
+                })
+            }
+            Said::Variable { leg, name, value } => self.variable(desk, now, at, bit, &leg, &name, value.expose()),
+            Said::UserEvent { leg, event, headers } => self.user_event(desk, now, at, &leg, &event, &headers),
+            Said::Digit { leg, digit, place } => self.digit(desk, at, bit, &leg, *digit.expose(), place),
+            Said::RecordingStop { leg } => self.with(desk, now, &leg, |l| {
+                // It does not say which: of several that go on, none is known to have been meant.
+                let mut open = l.recordings.iter_mut().filter(|(_, span)| span.to.is_none());
+                match (open.next(), open.next()) {
+                    (Some((_, span)), None) => span.close(at, bit),
+                    _ => false,
                 }
             }),
-            Said::Variable { leg, name, value } => self.variable(desk, now, &leg, &name, value),
-            Said::Digit { .. } => None,
             Said::Originated { leg, number, .. } => self.with_call(desk, now, &leg, |f| {
                 let new = f.wanted.is_none() && number.is_some();
                 f.wanted = f.wanted.take().or(number);
@@ -317,6 +333,9 @@ impl Board {
         }
         self.adopt(desk, now, at, &to)?;
         self.tie_all(desk, now, &[by.as_ref(), Some(&to)]);
+        if let Some(by) = &by {
+            self.moves_on(desk, at, &by.id);
+        }
         let (key, index) = *self.legs.get(&to.id)?;
         let by = match &by {
             // The dialling leg's call may be over, and takes nobody in: then it is not known who dials.
@@ -385,6 +404,7 @@ impl Board {
     ) -> Option<u32> {
         self.adopt(desk, now, at, &leg)?;
         self.tie_linked(desk, now, &leg);
+        self.moves_on(desk, at, &leg.id);
         let (key, _) = *self.legs.get(&leg.id)?;
         // A parking lot and a waiting room hold strangers: nobody there is tied, or talks.
         if matches!(kind, BridgeKind::Holding | BridgeKind::Parking) {
@@ -429,6 +449,7 @@ impl Board {
         leg: &event::Leg,
         queue: String,
     ) -> Option<u32> {
+        self.moves_on(desk, at, &leg.id);
         let mut joined = false;
         let key = self.with(desk, now, leg, |l| {
             joined = l.ended.is_none() && facts::open(&mut l.queues, queue.clone(), at, bit);
@@ -537,23 +558,134 @@ impl Board {
         Some(key)
     }
 
-    fn variable(
+    /// A variable that is mapped, or that names a recording.
+    #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
+    pub fn variable(
         &mut self,
         desk: &mut Desk,
         now: Now,
+        at: Moment,
+        bit: u8,
         leg: &event::Leg,
         name: &str,
-        value: crate::private::Private<String>,
+        value: &[u8],
     ) -> Option<u32> {
+        let began = self.recording(desk, now, at, bit, leg, name, value);
+        let declared = desk.rules(&self.switch)?.attributes.clone();
         // `__CTI_ACCOUNT` is how a dialplan says that CTI_ACCOUNT is inherited.
-        let attribute = desk.rules(&self.switch)?.variables.get(name.trim_start_matches('_'))?.clone();
-        self.with_call(desk, now, leg, |f| {
-            if f.attributes.get(&attribute) == Some(&value) {
-                return false;
+        let name = name.trim_start_matches('_');
+        let from = |m: &&Mapping| matches!(&m.from, Some(Source::Variable(wanted)) if wanted == name);
+        self.told(desk, now, at, leg, declared.list.iter().filter(from).map(|m| (m, value))).or(began)
+    }
+
+    /// A recording began, if that is what this variable says.
+    #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
+    pub fn recording(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        at: Moment,
+        bit: u8,
+        leg: &event::Leg,
+        name: &str,
+        file: &[u8],
+    ) -> Option<u32> {
+        let wanted = desk.rules(&self.switch)?.attributes.recordings.as_ref()?;
+        if wanted.variable != name.trim_start_matches('_') || file.is_empty() {
+            return None;
+        }
+        let file = Private::new(String::from_utf8_lossy(file).into_owned());
+        self.with(desk, now, leg, |l| l.ended.is_none() && facts::open(&mut l.recordings, file, at, bit))
+    }
+
+    fn user_event(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        at: Moment,
+        leg: &event::Leg,
+        event: &str,
+        headers: &[(String, Private<Vec<u8>>)],
+    ) -> Option<u32> {
+        let declared = desk.rules(&self.switch)?.attributes.clone();
+        let values = declared.list.iter().filter_map(|m| match &m.from {
+            Some(Source::UserEvent(wanted)) if wanted.event == event => {
+                let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(&wanted.header))?;
+                Some((m, value.expose().as_slice()))
             }
-            f.attributes.insert(attribute, value);
-            true
+            _ => None,
+        });
+        self.told(desk, now, at, leg, values)
+    }
+
+    fn digit(
+        &mut self,
+        desk: &Desk,
+        at: Moment,
+        bit: u8,
+        named: &event::Leg,
+        digit: char,
+        place: attributes::Place,
+    ) -> Option<u32> {
+        if !desk.rules(&self.switch)?.attributes.wants_digits() {
+            return None;
+        }
+        let here = *self.legs.get(&named.id)?;
+        // A part of what was keyed in is another value: after a hole none is better.
+        let hole = self.calls.get(&here.0)?.facts.hole;
+        let leg = self.leg_mut(here)?;
+        if hole || leg.adopted || !leg.press(digit, place, at, bit) {
+            return None;
+        }
+        self.keyed(desk, here)
+    }
+
+    /// What the keys of a leg make by now.
+    fn keyed(&mut self, desk: &Desk, (key, index): Place) -> Option<u32> {
+        let declared = &desk.rules(&self.switch)?.attributes;
+        let facts = &mut self.calls.get_mut(&key)?.facts;
+        if facts.hole {
+            return None;
+        }
+        let leg = facts.legs.get(usize::from(index))?;
+        let found: Vec<_> =
+            declared.digits().filter_map(|(m, digits)| digits.collect(leg).map(|(text, at)| (m, text, at))).collect();
+        let mut new = false;
+        for (mapping, text, at) in found {
+            new |= facts.tell(mapping, text.expose().as_bytes(), at, false);
+        }
+        new.then_some(key)
+    }
+
+    /// The leg's dialogue with a machine is over.
+    fn moves_on(&mut self, desk: &Desk, at: Moment, id: &str) {
+        let Some(&place) = self.legs.get(id) else { return };
+        if self.leg_mut(place).is_some_and(|leg| leg.moves_on(at)) {
+            self.keyed(desk, place);
+        }
+    }
+
+    /// Values that were told of a leg, for its call.
+    fn told<'a>(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        at: Moment,
+        leg: &event::Leg,
+        values: impl Iterator<Item = (&'a Mapping, &'a [u8])>,
+    ) -> Option<u32> {
+        self.with_call(desk, now, leg, |facts| {
+            values.fold(false, |new, (mapping, value)| new | facts.tell(mapping, value, at, false))
         })
+    }
+
+    /// What an agent wrote.
+    pub fn write(&mut self, desk: &mut Desk, now: Now, at: Moment, key: u32, mapping: &Mapping, value: &str) {
+        if let Some(call) = self.calls.get_mut(&key)
+            && call.facts.tell(mapping, value.as_bytes(), at, true)
+        {
+            self.settle(desk, now, at, key);
+        }
     }
 
     /// Does something to a known leg; gives its call if that changed anything.

@@ -4,7 +4,7 @@
 //! still: it reads no clock. What it keeps is bounded: see the caps below.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{
-    Directory,
+    Attributes, Directory,
     board::Board,
     call::Checkpoint,
     change::Change,
@@ -46,8 +46,8 @@ pub struct Rules {
     pub trunks: Vec<String>,
     /// Numbers of our own people, `X` for a digit, `*` for any text.
     pub internal: Vec<String>,
-    /// Channel variable to attribute; only these are kept.
-    pub variables: BTreeMap<String, String>,
+    /// What is kept of a call besides the call.
+    pub attributes: Arc<Attributes>,
 }
 
 /// What may be swapped whole while calls run.
@@ -188,6 +188,20 @@ impl Book {
     /// The dial will not come: the switch refused it.
     pub fn forget_expected(&mut self, request: &super::command::RequestId) {
         self.desk.expected.remove(&request.0);
+    }
+
+    /// What an agent wrote under a name that the switch's file lets agents write. Nothing happens where the call is not known (any more), or
+    /// the name or the value is none: who asks has looked before.
+    pub fn write(&mut self, now: Now, call: CallId, name: &str, value: &str) {
+        let Some((switch, key)) = self.desk.ids.get(&call).cloned() else { return };
+        let Some(rules) = self.desk.settings.switches.get(&switch) else { return };
+        let declared = rules.attributes.clone();
+        let Some(mapping) = declared.writable(name).filter(|m| m.takes(value)) else { return };
+        self.desk.order += 1;
+        let at = Moment { wall: Some(now.wall), order: self.desk.order };
+        if let Some(board) = self.boards.get_mut(&switch) {
+            board.write(&mut self.desk, now, at, key, mapping, value);
+        }
     }
 
     /// Ends every open call of a switch as lost: it was taken out of the settings, or the capture is over.

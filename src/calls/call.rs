@@ -11,6 +11,7 @@ use crate::{
 };
 
 use super::{
+    attributes::{self, Mapping, Told},
     event::DialStatus,
     face::Face,
     facts::{Kind, Leg, Moment, OfferFacts, OfferState, Transfer},
@@ -36,7 +37,10 @@ pub struct Facts {
     pub legs: Vec<Leg>,
     pub transfers: Vec<Transfer>,
     pub offers: Vec<OfferFacts>,
-    pub attributes: BTreeMap<String, Private<String>>,
+    pub attributes: BTreeMap<String, Told>,
+    /// What is only looked up by: in memory alone.
+    #[serde(skip)]
+    pub secrets: BTreeMap<String, Told>,
     /// Bridges that are conference rooms.
     #[serde(default)]
     pub conferences: Vec<String>,
@@ -90,11 +94,23 @@ impl Facts {
             transfers: Vec::new(),
             offers: Vec::new(),
             attributes: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             conferences: Vec::new(),
             last: at,
             hole: false,
             blind: false,
         }
+    }
+
+    /// A value for an attribute. Says whether anything that counts changed. An empty one says nothing, unless an agent took one back.
+    pub(super) fn tell(&mut self, mapping: &Mapping, value: &[u8], at: Moment, written: bool) -> bool {
+        if value.is_empty() && !written {
+            return false;
+        }
+        let (value, fault) = mapping.read(value);
+        let fault = fault.filter(|_| !written);
+        let told = Told { value, fault, at, written };
+        attributes::put(if mapping.secret { &mut self.secrets } else { &mut self.attributes }, &mapping.name, told)
     }
 
     /// A bridge is a conference room. A call that goes to more rooms than it has legs is no call.
@@ -253,8 +269,11 @@ impl Facts {
             }
             self.offers.push(o);
         }
-        for (name, value) in other.attributes {
-            self.attributes.entry(name).or_insert(value);
+        for (name, told) in other.attributes {
+            attributes::put(&mut self.attributes, &name, told);
+        }
+        for (name, told) in other.secrets {
+            attributes::put(&mut self.secrets, &name, told);
         }
         for room in other.conferences {
             self.conference(room);

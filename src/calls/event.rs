@@ -207,14 +207,28 @@ pub enum Said {
         cause: Option<u16>,
         text: Option<String>,
     },
+    /// A channel variable was set; the bytes as they came.
     Variable {
         leg: Leg,
         name: String,
-        value: Private<String>,
+        value: Private<Vec<u8>>,
     },
+    /// Somebody raised an event by name, with headers of their own choice.
+    UserEvent {
+        leg: Leg,
+        event: String,
+        headers: Vec<(String, Private<Vec<u8>>)>,
+    },
+    /// The far end of this leg pressed a key.
     Digit {
         leg: Leg,
-        digit: char,
+        digit: Private<char>,
+        /// Where the dialplan stood.
+        place: super::attributes::Place,
+    },
+    /// A recording of this leg was stopped. That one began is told by a variable.
+    RecordingStop {
+        leg: Leg,
     },
     /// AMI's late answer to an Originate: which number was to be called.
     Originated {
@@ -267,6 +281,8 @@ pub struct SnapshotLeg {
     pub application: String,
     /// `support,,,,120`.
     pub data: String,
+    /// Channel variables that were asked for, with their values.
+    pub variables: Vec<(String, Private<Vec<u8>>)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

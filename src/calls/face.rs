@@ -10,6 +10,7 @@ use crate::{
 };
 
 use super::{
+    attributes::{Attributes, Fault},
     change::Offer,
     record::{Direction, Origin, Reference},
 };
@@ -44,6 +45,12 @@ pub struct Face {
     /// Everyone who has it on a phone now, ringing or talking.
     pub agents: Vec<OnCall>,
     pub attributes: BTreeMap<String, Private<String>>,
+    /// What is wrong with some of them.
+    pub faults: BTreeMap<String, Fault>,
+    /// By which customers are looked up before the number; absent while none is known, or none that is whole.
+    pub account: Option<Private<String>>,
+    /// What the switch's file declares.
+    pub declared: Arc<Attributes>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]

@@ -189,6 +189,15 @@ pub struct Leg {
     pub released: Option<Moment>,
     /// Not seen from its beginning.
     pub adopted: bool,
+    /// Recordings of it, by the name of the file.
+    #[serde(default)]
+    pub recordings: Vec<(Private<String>, Span)>,
+    /// Keys pressed before it moved on; in memory only, and only while a mapping asks for them.
+    #[serde(skip)]
+    pub keys: Vec<super::attributes::Key>,
+    /// Its dialogue with a machine is over: it waits in a queue, dials or talks.
+    #[serde(default)]
+    pub moved_on: Option<Moment>,
 }
 
 /// One step of the dialplan.
@@ -279,6 +288,9 @@ impl Leg {
             ended: None,
             released: None,
             adopted: false,
+            recordings: Vec::new(),
+            keys: Vec::new(),
+            moved_on: None,
         }
     }
 
@@ -381,6 +393,9 @@ impl Leg {
             span.close(at, feed);
         }
         for (_, span) in &mut self.parks {
+            span.close(at, feed);
+        }
+        for (_, span) in &mut self.recordings {
             span.close(at, feed);
         }
     }

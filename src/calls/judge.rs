@@ -8,14 +8,15 @@ use crate::{
 };
 
 use super::{
+    attributes::Recordings,
     book::Settings,
     call::{Facts, Shown},
     change::TransferKind,
-    event::DialStatus,
+    event::{DialStatus, Feed},
     facts::{self, Kind, Leg, Moment, Rooms},
     record::{
-        Cause, Customer, Direction, End, EndedBy, Id, Outcome, Party, PartyRole, Quality, Record, Segment, SegmentKind,
-        SegmentOutcome, Transfer,
+        Cause, Customer, Direction, End, EndedBy, Id, Outcome, Party, PartyRole, Quality, Record, Recording,
+        RecordingState, Segment, SegmentKind, SegmentOutcome, Transfer,
     },
 };
 
@@ -83,7 +84,9 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
         transfers: Some(case.transfers()),
         segments: case.segments(lost),
         wrapups: Vec::new(),
-        attributes: facts.attributes.clone(),
+        recordings: recordings(settings.switches.get(switch).and_then(|r| r.attributes.recordings.as_ref()), facts),
+        attributes: face.attributes.clone(),
+        attribute_faults: face.faults.clone(),
         ids: ids(switch, facts),
         related: Vec::new(),
         quality: if lost || adopted || facts.hole { Quality::Estimated } else { Quality::Exact },
@@ -674,6 +677,34 @@ impl<'a> Case<'a> {
 }
 
 /// What the switch calls this call.
+fn recordings(settings: Option<&Recordings>, facts: &Facts) -> Vec<Recording> {
+    let Some(settings) = settings else { return Vec::new() };
+    let mut found: Vec<(Moment, Recording)> = Vec::new();
+    for leg in &facts.legs {
+        for (file, span) in &leg.recordings {
+            let state = match (span.to, &leg.ended) {
+                (None, _) => RecordingState::Recording,
+                (Some(_), Some(ended)) if ended.lost && span.to == Some(ended.at) => RecordingState::Lost,
+                (Some(_), _) => RecordingState::Recorded,
+            };
+            let recording = Recording {
+                id: Private::new(settings.id(file.expose()).to_owned()),
+                from: span.from.wall,
+                // Only AMI tells of a recording that is stopped before its leg ends.
+                to: span.to.filter(|_| span.told_by(Feed::Ami.bit())).and_then(|at| at.wall),
+                uri: Private::new(settings.uri(file.expose())),
+                state,
+            };
+            // Several legs may be told to record into one file.
+            if !found.iter().any(|(_, known)| known.id == recording.id) {
+                found.push((span.from, recording));
+            }
+        }
+    }
+    found.sort_by_key(|(from, _)| (from.wall, from.order));
+    found.into_iter().map(|(_, recording)| recording).collect()
+}
+
 fn ids(switch: &SwitchId, facts: &Facts) -> Vec<Id> {
     let mut list: Vec<Id> = Vec::new();
     let mut add = |kind: &str, value: &str| {

@@ -20,7 +20,7 @@ impl Board {
         self.feeds |= bit;
         self.lose_missing(desk, now, &listed, snapshot.asked);
         for found in &snapshot.legs {
-            self.find(desk, now, at, found);
+            self.find(desk, now, at, bit, found);
         }
         for found in &snapshot.legs {
             self.tie_linked(desk, now, &found.leg);
@@ -97,7 +97,7 @@ impl Board {
     }
 
     /// One listed leg: known, or adopted as it stands.
-    fn find(&mut self, desk: &mut Desk, now: Now, at: Moment, found: &SnapshotLeg) {
+    fn find(&mut self, desk: &mut Desk, now: Now, at: Moment, bit: u8, found: &SnapshotLeg) {
         let known = self.legs.get(&found.leg.id).copied();
         let created = Moment { wall: found.created.or(at.wall), ..at };
         let Some(place) = known.or_else(|| self.insert(desk, &found.leg, created)) else { return };
@@ -122,6 +122,15 @@ impl Board {
             leg.adopted |= leg.reach(found.state, at);
         }
         self.tie_linked(desk, now, &found.leg);
+        for (name, value) in &found.variables {
+            // When it began is not listed.
+            self.recording(desk, now, Moment { wall: None, ..at }, bit, &found.leg, name, value.expose());
+            // Who was called has what was inherited then; who came in has what is true now.
+            let incoming =
+                self.legs.get(&found.leg.id).copied().and_then(|p| self.leg_mut(p)).is_some_and(|l| l.incoming);
+            let at = if incoming { at } else { created.earlier(at) };
+            self.variable(desk, now, at, bit, &found.leg, name, value.expose());
+        }
     }
 
     #[allow(clippy::too_many_arguments, reason = "the fields of one line of a list")]

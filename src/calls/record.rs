@@ -12,7 +12,7 @@ use crate::{
     words::{AgentId, CallId, SwitchId, TenantId, Wall},
 };
 
-use super::change::TransferKind;
+use super::{attributes::Fault, change::TransferKind};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -81,8 +81,14 @@ pub struct Record {
     pub segments: Vec<Segment>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub wrapups: Vec<WrapUp>,
+    /// In the order in which they began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recordings: Vec<Recording>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, Private<String>>,
+    /// Attributes that are not what their mapping says, and why.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub attribute_faults: BTreeMap<String, Fault>,
     #[serde(default)]
     pub ids: Vec<Id>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -274,6 +280,29 @@ pub struct WrapUp {
     /// From the end of the agent's talk to the wrap-up's completion; absent while it is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ms: Option<u64>,
+}
+
+/// One recording that the switch made of a leg of the call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recording {
+    /// The file's name; dialplans put numbers into it.
+    pub id: Private<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Wall>,
+    /// Absent while it goes on, and where the feed does not tell when one is stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Wall>,
+    pub uri: Private<String>,
+    pub state: RecordingState,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RecordingState {
+    Recording,
+    Recorded,
+    /// Nobody saw its end.
+    Lost,
 }
 
 /// What the switch calls this call.

@@ -11,6 +11,7 @@ use crate::{
 
 use super::{
     What,
+    attributes::Purpose,
     board::Board,
     book::Desk,
     call::{self, Facts},
@@ -45,6 +46,9 @@ pub(super) fn first_face(desk: &Desk, switch: &SwitchId, facts: &mut Facts, id: 
         state: CallState::Entered,
         agents: Vec::new(),
         attributes: BTreeMap::new(),
+        faults: BTreeMap::new(),
+        account: None,
+        declared: rules.attributes.clone(),
     };
     identify(desk, &rules.plan, facts, &mut face);
     // The trunk's row decides whose call it is, else the agent who makes it, else the switch's file. It never changes after: it is in the id.
@@ -118,11 +122,28 @@ fn identify(desk: &Desk, plan: &Plan, facts: &Facts, face: &mut Face) -> bool {
         let line = if direction == Some(Direction::Outbound) { &face.presented } else { &face.dialled };
         face.line = desk.settings.trunks.find(&face.switch, face.trunk.as_deref(), line.as_ref()).cloned();
     }
-    if face.attributes != facts.attributes {
-        face.attributes.clone_from(&facts.attributes);
-        changed = true;
+    changed | attributes(facts, face)
+}
+
+/// What is shown of attributes, and the account among them.
+fn attributes(facts: &Facts, face: &mut Face) -> bool {
+    // Empty: an agent took it back.
+    let shown = || facts.attributes.iter().filter(|(_, told)| !told.value.expose().is_empty());
+    let same = face.attributes.len() == shown().count()
+        && face.attributes.iter().zip(shown()).all(|((a, x), (b, y))| a == b && *x == y.value);
+    if !same {
+        face.attributes = shown().map(|(name, told)| (name.clone(), told.value.clone())).collect();
+        face.faults = shown().filter_map(|(name, told)| Some((name.clone(), told.fault?))).collect();
     }
-    changed
+    let account = face.declared.list.iter().filter(|m| m.purpose == Some(Purpose::Account)).find_map(|m| {
+        let told = if m.secret { facts.secrets.get(&m.name) } else { facts.attributes.get(&m.name) };
+        told.filter(|told| told.fault.is_none() && !told.value.expose().is_empty()).map(|told| &told.value)
+    });
+    let new = account != face.account.as_ref();
+    if new {
+        face.account = account.cloned();
+    }
+    !same || new
 }
 
 fn update<T: PartialEq>(place: &mut Option<T>, value: Option<T>) -> bool {

@@ -1,14 +1,15 @@
 //! Stories of the book that no recording tells: restarts, snapshots, late facts, asked-for dials, and storms of nonsense.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
+
+#[path = "stories_attributes.rs"]
+mod attributes;
 
 use proptest::prelude::*;
 
 use super::{
-    Book, Checkpoint, Directory, Event, Feed, Record, Said, What,
+    Attributes, Book, Checkpoint, Directory, Event, Feed, Record, Said, What,
+    attributes::{Fault, Mapping, Place},
     book::{KEEP_MS, Rules, Settings},
     change::{Role, Withdrawal},
     command::{Dial, RequestId},
@@ -30,7 +31,7 @@ fn settings() -> Settings {
         plan: Plan::new("CN", Some("21")),
         trunks: vec!["PJSIP/trunk*".to_owned()],
         internal: vec!["100X".to_owned()],
-        variables: BTreeMap::from([("CTI_ACCOUNT".to_owned(), "ivr.account".to_owned())]),
+        attributes: Arc::new(declared()),
     };
     Settings {
         directory: Arc::new(Directory::new(vec![agent("1001", &["1001", "2001"]), agent("1002", &["1002"])])),
@@ -38,6 +39,25 @@ fn settings() -> Settings {
         switches: HashMap::from([(switch(), rules)]),
         arrival_times: true,
     }
+}
+
+/// What the switch's file of these stories declares.
+fn declared() -> Attributes {
+    let mapping = |yaml: &str| crate::files::read::<Mapping>("x.yaml", yaml).unwrap().value;
+    Attributes {
+        list: vec![
+            mapping("{name: ivr.account, from: {variable: CTI_ACCOUNT}, type: digits, cap: 12, use: account}"),
+            mapping("{name: ivr.wish, from: {user-event: {event: Wish, header: Text}}, decode: [base64, gbk]}"),
+            mapping("{name: ivr.keyed, from: {digits: {end: '#', at: {context: ivr}}}, type: digits}"),
+            mapping("{name: ivr.card, from: {variable: CARD}, use: account, secret: true}"),
+            mapping("{name: case, type: {choice: [billing, repair]}, writable: true}"),
+        ],
+        recordings: Some(crate::files::read("x.yaml", "{uri: 'https://rec.example.com', folder: /rec}").unwrap().value),
+    }
+}
+
+fn variable(leg_id: &str, name: &str, value: &str) -> Said {
+    Said::Variable { leg: leg(leg_id, ""), name: name.into(), value: value.as_bytes().to_vec().into() }
 }
 
 fn switch() -> SwitchId {
@@ -145,6 +165,7 @@ fn listed(id: &str, name: &str, application: &str, data: &str) -> SnapshotLeg {
         dialled: Some("4008001234".into()),
         application: application.into(),
         data: data.into(),
+        variables: Vec::new(),
     }
 }
 
@@ -390,7 +411,7 @@ fn a_late_fact_amends_the_record_and_what_is_over_is_forgotten() {
     desk.hang_up(9);
     assert_eq!(desk.book.record(id).unwrap().revision, 1);
     desk.news();
-    let value = Said::Variable { leg: leg("100.1", ""), name: "CTI_ACCOUNT".into(), value: "8642".into() };
+    let value = variable("100.1", "CTI_ACCOUNT", "8642");
     desk.take(10, value.clone()).take(10, value);
     assert_eq!(desk.news(), [What::Informed, What::Amended]);
     let record = desk.book.record(id).unwrap();

@@ -486,12 +486,20 @@ impl Core {
         }
     }
 
-    /// What is to be asked for a call now, if its number is new.
+    /// A call's checkpoint as it stands now, before what an agent said is called durable.
+    fn keep(&mut self, now: Now, call: CallId) {
+        let Some(face) = self.book.face(call) else { return };
+        let checkpoint = self.book.checkpoint(call);
+        let checkpoint = checkpoint.and_then(|c| serde_json::value::to_raw_value(&c).ok()).map(Private::new);
+        let change = Change { call, at: now, what: What::Informed };
+        self.desk.change(now, &change, Some(face), self.book.record(call), checkpoint);
+    }
+
+    /// What is to be asked for a call now, if its number or its account is new.
     fn question(&self, change: &Change, face: &Face) -> Option<Question> {
         let number = face.customer.as_ref()?;
         let over = matches!(change.what, What::Ended | What::Amended | What::Absorbed { .. });
-        let key = number.key().unwrap_or_default();
-        if over || self.asked.get(&change.call).is_some_and(|asked| asked == key) {
+        if over || self.asked.get(&change.call).is_some_and(|asked| *asked == asked_for(number, face)) {
             return None;
         }
         if !self.asked.contains_key(&change.call) && unmapped(face) {
@@ -513,7 +521,9 @@ impl Core {
     fn ask(&mut self, now: Now, question: &Question) {
         let call = question.call;
         let card = self.customers.ask(question);
-        self.asked.insert(call, question.number.key().unwrap_or_default().to_owned());
+        if let Some(face) = self.book.face(call) {
+            self.asked.insert(call, asked_for(&question.number, face));
+        }
         self.carded.insert(call);
         self.roster.card(now, call, &card);
         // Version 0: whatever comes through the channel is newer.
@@ -523,7 +533,14 @@ impl Core {
     fn asked(&mut self, now: Now, ask: Ask) {
         match ask {
             Ask::Record(command, token) => {
+                if let records::Said::Attribute { name, value } = &command.said {
+                    self.book.write(now, command.call, name, value.expose());
+                    self.conclude(now, None);
+                }
                 self.catch_up(now);
+                if matches!(command.said, records::Said::Attribute { .. }) {
+                    self.keep(now, command.call);
+                }
                 self.desk.command(now, command, token.0);
             }
             Ask::Dial(Command::Dial(dial)) => {
@@ -556,6 +573,12 @@ pub fn question(face: &Face) -> Option<Question> {
         number: face.customer.clone()?,
         systems: face.line.as_ref().and_then(|line| line.connectors.clone()),
     })
+}
+
+/// What a question is about, to know when there is a new one.
+fn asked_for(number: &crate::numbers::Number, face: &Face) -> String {
+    let account = face.account.as_ref().map(|a| a.expose().as_str()).unwrap_or_default();
+    format!("{} {account}", number.key().unwrap_or_default())
 }
 
 /// An inbound call to a number that no row of trunks.yaml takes.

@@ -50,7 +50,7 @@ pub fn rules_of(switches: &[Arc<switches::Settings>]) -> HashMap<SwitchId, book:
                     plan: Plan::new(&s.country, s.area.as_deref()),
                     trunks: s.trunks.clone(),
                     internal: s.internal.clone(),
-                    variables: s.variables.clone(),
+                    attributes: Arc::new(s.declared()),
                 };
                 (s.id.clone(), rules)
             }

@@ -3,7 +3,7 @@
 //! Several feeds of one switch are merged by the stamps they carry. The end of a file is a lost link; calls that are still open when the last
 //! file ends are lost. Where a capture has no times, the records have none.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use crate::{
     calls::{
@@ -63,7 +63,7 @@ impl ReplaySettings {
             plan: Plan::new(country, area),
             trunks: vec!["trunk*".to_owned()],
             internal: agents.to_vec(),
-            variables: std::collections::BTreeMap::new(),
+            attributes: Arc::default(),
         };
         let switch: SwitchId = SWITCH.into();
         let book = Settings {

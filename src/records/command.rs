@@ -25,6 +25,8 @@ pub enum Said {
         /// The agent asks for a follow-up ticket.
         ticket: bool,
     },
+    /// An attribute that agents may write; empty takes it back.
+    Attribute { name: String, value: Private<String> },
     /// The agent chose (or, with `None`, refused) a candidate: effects go to that customer.
     Customer { candidate: Option<std::sync::Arc<crate::customers::Candidate>> },
 }

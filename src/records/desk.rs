@@ -25,7 +25,7 @@ use crate::{
 
 use super::{
     Command, Said,
-    papers::{Chosen, Noted, Paper, Wrapped, customer_of, json_text, word},
+    papers::{Chosen, Noted, Paper, Wrapped, Written, customer_of, json_text, word},
     rules::{Known, Offers, Rules},
 };
 
@@ -126,6 +126,7 @@ struct Entry {
 struct Words {
     notes: Option<(Wall, Noted)>,
     wrapup: Option<(Wall, Wrapped)>,
+    attributes: Written,
 }
 
 enum Choice {
@@ -483,6 +484,12 @@ impl Desk {
                 keep(Wrapped::KIND, at, json_text(&wrapup));
                 mine.wrapup = Some((at, wrapup));
             }
+            if !words.attributes.0.is_empty() {
+                for (name, value) in words.attributes.0 {
+                    mine.attributes.0.entry(name).or_insert(value);
+                }
+                keep(Written::KIND, now.wall, json_text(&mine.attributes));
+            }
         }
         if !batch.notes.is_empty() {
             if entry.ended {
@@ -556,6 +563,10 @@ impl Entry {
                 words.wrapup = Some((at, wrapped));
                 (Wrapped::KIND, body)
             }
+            Said::Attribute { name, value } => {
+                words.attributes.0.insert(name.clone(), (at, value.clone()));
+                (Written::KIND, json_text(&words.attributes))
+            }
             Said::Customer { candidate } => {
                 self.choose(at, candidate.clone());
                 (Chosen::KIND, json_text(&Chosen { candidate: candidate.as_deref().cloned() }))
@@ -609,6 +620,12 @@ impl Entry {
                 Wrapped::KIND if words.wrapup.is_none() => {
                     words.wrapup = serde_json::from_str(body).ok().map(|wrapup| (note.at, wrapup));
                 }
+                Written::KIND => {
+                    let written: Written = serde_json::from_str(body).unwrap_or_default();
+                    for (name, value) in written.0 {
+                        words.attributes.0.entry(name).or_insert(value);
+                    }
+                }
                 Chosen::KIND => {
                     let before = match self.choice {
                         Choice::Open => None,
@@ -646,6 +663,17 @@ impl Entry {
             customer.links = link.iter().map(|candidate| candidate.link.clone()).collect();
             if let Some(name) = link.as_ref().and_then(|candidate| candidate.name.clone()) {
                 customer.name = Some(name);
+            }
+        }
+        // The book's record has them too while the book knows the call; after that only agents write.
+        let mut written: Vec<_> = self.said.values().flat_map(|words| &words.attributes.0).collect();
+        written.sort_by_key(|(_, (at, _))| *at);
+        for (name, (_, value)) in written {
+            record.attribute_faults.remove(name);
+            if value.expose().is_empty() {
+                record.attributes.remove(name);
+            } else {
+                record.attributes.insert(name.clone(), value.clone());
             }
         }
         let no_ids = HashMap::new();

@@ -184,3 +184,39 @@ fn memory_is_bounded() {
     desk.command(at(i64::try_from(KEEP_MS).unwrap() + 1), notes("x"), 1);
     assert_eq!(desk.counts().0, 1, "only the one that is asked back");
 }
+
+#[test]
+fn what_agents_wrote_into_attributes_is_in_every_revision_and_survives_a_restart() {
+    let mut old = desk();
+    let up = json!({"outcome": null, "ended_at": null, "attributes": {"ivr.account": "1"}, "attribute_faults": {"case": "misfit"}});
+    old.change(at(0), &change(What::Appeared), None, Some(record(up)), None);
+    let attribute = |name: &str, value: &str| Said::Attribute { name: name.into(), value: value.into() };
+    old.command(at(1), said(attribute("case", "billing")), 1);
+    old.command(at(2), said(attribute("gone", "x")), 2);
+    old.command(at(3), Command { agent: "1002".into(), ..said(attribute("case", "repair")) }, 3);
+    old.command(at(4), said(attribute("gone", "")), 4);
+    let batches = submits(&mut old);
+    assert_eq!(batches.iter().map(|(_, tokens)| tokens.len()).sum::<usize>(), 4, "each is answered when it is durable");
+    let mut notes: Vec<NoteRow> = batches.iter().flat_map(|(batch, _)| batch.notes.clone()).collect();
+    // As the store keeps them: the newest of each agent.
+    notes.sort_by_key(|note| std::cmp::Reverse(note.at));
+    let mut agents = std::collections::HashSet::new();
+    notes.retain(|note| agents.insert(note.agent.clone()));
+    let row = batches[0].0.checkpoints[0].clone();
+
+    let mut new = desk();
+    new.restore(vec![row.clone()]);
+    let Some(Output::Load(key)) = new.output() else { panic!("it asks what the agents said") };
+    let history = History { checkpoint: Some(row), notes, ..History::default() };
+    new.loaded(at(9), &key, Ok(history));
+    let end = json!({"attributes": {"ivr.account": "1", "case": "billing"}, "attribute_faults": {"case": "misfit"}});
+    new.change(at(9), &change(What::Ended), None, Some(record(end)), None);
+    let written = stored(&submits(&mut new)[0].0);
+    let all: Vec<_> = written.attributes.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())).collect();
+    assert_eq!(all, [("case", "repair"), ("ivr.account", "1")], "the last who wrote");
+    assert!(written.attribute_faults.is_empty());
+    // Long after the end too.
+    new.command(at(20), said(attribute("case", "billing")), 5);
+    let late = submits(&mut new);
+    assert_eq!((stored(&late[0].0).attributes["case"].expose().as_str(), late[0].1.as_slice()), ("billing", &[5][..]));
+}

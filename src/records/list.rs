@@ -127,7 +127,7 @@ pub fn mask(value: &mut Value) {
             for (name, value) in map.iter_mut() {
                 match name.as_str() {
                     "raw" | "e164" | "number" | "ext" | "to" | "value" => mask_text(value),
-                    "name" | "notes" | "attributes" => mask_all(value),
+                    "name" | "notes" | "attributes" | "recordings" => mask_all(value),
                     _ => mask(value),
                 }
             }

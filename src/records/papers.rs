@@ -8,6 +8,7 @@ use crate::{
     customers::Candidate,
     private::Private,
     store::EffectRow,
+    words::Wall,
 };
 
 /// The body of a checkpoint.
@@ -39,6 +40,11 @@ pub(super) struct Wrapped {
     #[serde(default)]
     pub ticket: bool,
 }
+/// Everything that one agent wrote into the call's attributes, by name, with its moment.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Written(pub std::collections::BTreeMap<String, (Wall, Private<String>)>);
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Chosen {
     /// `None`: the agent refused all candidates.
@@ -51,6 +57,9 @@ impl Noted {
 }
 impl Wrapped {
     pub const KIND: &str = "wrapup";
+}
+impl Written {
+    pub const KIND: &str = "attributes";
 }
 impl Chosen {
     pub const KIND: &str = "customer";

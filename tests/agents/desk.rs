@@ -46,6 +46,8 @@ pub struct Desk {
     jobs: mpsc::Sender<(Job, oneshot::Sender<()>)>,
     asks: mpsc::Receiver<Ask>,
     gone: mpsc::Receiver<()>,
+    /// What the switch of the calls declares.
+    pub declared: Arc<linecard::calls::Attributes>,
 }
 
 impl Desk {
@@ -102,7 +104,7 @@ impl Desk {
                 }
             }
         });
-        Self { address, stop, screens, jobs, asks, gone }
+        Self { address, stop, screens, jobs, asks, gone, declared: Arc::default() }
     }
 
     pub async fn roster(&self, job: impl FnOnce(&mut Roster, Now) + Send + 'static) {
@@ -112,7 +114,8 @@ impl Desk {
     }
 
     pub async fn change(&self, call: CallId, what: What, on: &[(&Offer, AgentLeg)]) {
-        self.change_of(face(call, on), what).await;
+        let face = Face { declared: self.declared.clone(), ..face(call, on) };
+        self.change_of(face, what).await;
     }
 
     pub async fn change_of(&self, face: Face, what: What) {
@@ -292,6 +295,9 @@ pub fn face(call: CallId, on: &[(&Offer, AgentLeg)]) -> Face {
         state: if on.is_empty() { CallState::Queued } else { CallState::Ringing },
         agents: on.iter().map(|(o, state)| OnCall { offer: (*o).clone(), state: *state, since: Some(now) }).collect(),
         attributes: BTreeMap::from([("ivr.account".to_owned(), "88001234".into())]),
+        faults: BTreeMap::new(),
+        account: None,
+        declared: Arc::default(),
     }
 }
 

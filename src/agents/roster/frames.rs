@@ -6,6 +6,7 @@ use crate::{
     access::Who,
     calls::{
         Directory, Face,
+        attributes::Kind,
         change::{TransferKind, Withdrawal},
         face::CallState,
         record::Direction,
@@ -19,8 +20,9 @@ use super::{
     super::{
         CoalesceKey, Deliver, ScreenId,
         protocol::{
-            AgentChanged, AgentCondition, AgentState, CallChanged, Dialable, Handover, Link, LinkChanged, LinkKind, Me,
-            Note, OnPhone, Pop, PopUpdated, PopWithdrawn, Queue, Resumed, Snapshot, SnapshotCall, Welcome, WrapUpDue,
+            AgentChanged, AgentCondition, AgentState, AttributeField, CallChanged, Dialable, FieldType, Handover, Link,
+            LinkChanged, LinkKind, Me, Note, OnPhone, Pop, PopUpdated, PopWithdrawn, Queue, Resumed, Snapshot,
+            SnapshotCall, Welcome, WrapUpDue,
         },
         wire,
     },
@@ -127,6 +129,8 @@ pub(super) fn pop<'a>(call: &'a OnDesk, face: &'a Face, pop: &'a OnScreen, viewe
                     .collect(),
             ),
         },
+        attribute_faults: &face.faults,
+        fields: fields(face),
         notes: call
             .notes
             .iter()
@@ -138,13 +142,38 @@ pub(super) fn pop<'a>(call: &'a OnDesk, face: &'a Face, pop: &'a OnScreen, viewe
             .chosen
             .as_ref()
             .map(|chosen| chosen.as_deref().map(|id| shade.as_ref().map_or(Cow::Borrowed(id), |shade| shade.id(id)))),
-        actions: match (ambiguous, can_dial) {
-            (true, true) => &["candidate.choose", "customer.search", "notes.set", "wrapup.submit", "dial"],
-            (true, false) => &["candidate.choose", "customer.search", "notes.set", "wrapup.submit"],
-            (false, true) => &["customer.search", "notes.set", "wrapup.submit", "dial"],
-            (false, false) => &["customer.search", "notes.set", "wrapup.submit"],
-        },
+        actions: [
+            (ambiguous, "candidate.choose"),
+            (true, "customer.search"),
+            (true, "notes.set"),
+            (face.declared.list.iter().any(|m| m.writable), "attribute.set"),
+            (true, "wrapup.submit"),
+            (can_dial, "dial"),
+        ]
+        .into_iter()
+        .filter_map(|(now, action)| now.then_some(action))
+        .collect(),
     }
+}
+
+/// What the switch's file says of attributes that a page shows by another name or lets agents write.
+fn fields(face: &Face) -> Vec<AttributeField<'_>> {
+    let mut fields: Vec<AttributeField<'_>> = Vec::new();
+    for m in face.declared.list.iter().filter(|m| !m.secret && (m.writable || m.label.is_some())) {
+        if fields.iter().any(|known| known.name == m.name) {
+            continue;
+        }
+        let (kind, choices) = match &m.kind {
+            Kind::Text => (FieldType::Text, &[][..]),
+            Kind::Digits => (FieldType::Digits, &[][..]),
+            Kind::Number => (FieldType::Number, &[][..]),
+            Kind::Date => (FieldType::Date, &[][..]),
+            Kind::Choice(list) => (FieldType::Choice, list.as_slice()),
+        };
+        let label = m.label.as_deref();
+        fields.push(AttributeField { name: &m.name, label, kind, choices, cap: m.cap, writable: m.writable });
+    }
+    fields
 }
 
 /// A number as a viewer may see it. `call`: whose customer it is, if it can be dialled by handle.

@@ -21,7 +21,7 @@ use crate::{
 use super::{
     super::{
         ScreenId,
-        protocol::{CandidateChoose, Code, Dial, Done, Failed, WrapupSubmit},
+        protocol::{AttributeSet, CandidateChoose, Code, Dial, Done, Failed, WrapupSubmit},
         wire::{self, Request, Wanted},
     },
     Ask, Due, Key, Output, Roster, Token, deliver,
@@ -90,6 +90,7 @@ impl Roster {
         let asked = (key, id);
         let result = match what {
             Wanted::NotesSet(notes) => self.notes(&asked, notes.call, notes.text),
+            Wanted::AttributeSet(set) => self.attribute(now, &asked, set),
             Wanted::WrapupSubmit(wrapup) => self.wrapup(&asked, wrapup),
             Wanted::CandidateChoose(choice) => self.choose(now, &asked, &choice),
             Wanted::CustomerSearch(search) => {
@@ -166,6 +167,31 @@ impl Roster {
         }
         let token = self.wait(Waiting::Durable(asked.clone()));
         self.record(asked, call, Said::Notes { text }, token);
+        Ok(())
+    }
+
+    fn attribute(&mut self, now: Now, asked: &Asked, set: AttributeSet) -> Refusable {
+        if !self.has(&asked.0, set.call) {
+            return Err(NOT_YOURS);
+        }
+        let Some(face) = self.calls.get_mut(&set.call).and_then(|call| call.face.as_mut()) else {
+            return Err(NOT_YOURS);
+        };
+        let Some(field) = face.declared.writable(&set.name) else {
+            return Err((Code::UnknownAttribute, "this attribute is not there, or is not for agents to write"));
+        };
+        if !field.takes(set.value.expose()) {
+            return Err((Code::InvalidValue, "the value is too long or not of the attribute's type"));
+        }
+        // Shown at once, as the book will have it: it may have forgotten a call that is still being wrapped up.
+        face.faults.remove(&set.name);
+        match set.value.expose().is_empty() {
+            true => drop(face.attributes.remove(&set.name)),
+            false => drop(face.attributes.insert(set.name.clone(), set.value.clone())),
+        }
+        let token = self.wait(Waiting::Durable(asked.clone()));
+        self.record(asked, set.call, Said::Attribute { name: set.name, value: set.value }, token);
+        self.tell_pop(now, set.call);
         Ok(())
     }
 

@@ -223,6 +223,18 @@ impl<'a> Message<'a> {
         self.headers.iter().map(|h| (text(self.key(h)), text(self.value(h))))
     }
 
+    /// The values of all headers of that name, as they came.
+    pub fn each(&self, key: &'a str) -> impl Iterator<Item = &'a [u8]> + '_ {
+        self.headers.iter().filter(move |h| self.key(h).eq_ignore_ascii_case(key.as_bytes())).map(|h| self.value(h))
+    }
+
+    /// The headers behind the first one of that name, values as they came.
+    pub fn behind(&self, key: &str) -> impl Iterator<Item = (Cow<'a, str>, &'a [u8])> + '_ {
+        let first = self.headers.iter().position(|h| self.key(h).eq_ignore_ascii_case(key.as_bytes()));
+        let rest = first.map_or(self.headers.len(), |at| at + 1);
+        self.headers.iter().skip(rest).map(|h| (text(self.key(h)), self.value(h)))
+    }
+
     /// The event's name; `None` for an answer to an action.
     #[must_use]
     pub fn event(&self) -> Option<&'a str> {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// Longest event text. The longest of the recordings has 3 KiB; variables may hold some KiB more.
 pub const TEXT_CAP: usize = 64 * 1024;
@@ -67,6 +68,11 @@ pub struct Happening<'a> {
     #[serde(borrow)]
     pub digit: Text<'a>,
     #[serde(borrow)]
+    pub eventname: Text<'a>,
+    /// The headers of a user event.
+    #[serde(borrow)]
+    pub userevent: Option<&'a RawValue>,
+    #[serde(borrow)]
     pub cause_txt: Text<'a>,
     pub cause: Option<u16>,
     pub soft: bool,
@@ -109,7 +115,10 @@ pub struct Party<'a> {
 #[serde(default)]
 pub struct Dialplan<'a> {
     #[serde(borrow)]
+    pub context: Text<'a>,
+    #[serde(borrow)]
     pub exten: Text<'a>,
+    pub priority: Option<u32>,
     #[serde(borrow)]
     pub app_name: Text<'a>,
     #[serde(borrow)]

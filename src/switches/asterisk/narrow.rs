@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 
 use super::settings::{Settings, Via};
 
-/// The AMI events that the translator understands and we want (not digits: callers key in card numbers), and two of our own. All are of the classes system, call and agent.
+/// The AMI events that the translator understands and we want (digits and names of events only where they are mapped), and two of our own. All are of the classes system, call and agent.
 pub const AMI_EVENTS: [&str; 23] = [
     "FullyBooted",
     "Shutdown",
@@ -61,18 +61,33 @@ const FILTER_CAP: usize = 900;
 
 /// The `Events:` of the login: classes.
 #[must_use]
-pub fn ami_classes(settings: &Settings) -> &'static str {
+pub fn ami_classes(settings: &Settings) -> String {
+    let declared = settings.declared();
+    let mut classes = "system,call,agent".to_owned();
     // VarSet is of the class dialplan, where Newexten, half of what is left, lives too.
-    if settings.variables.is_empty() { "system,call,agent" } else { "system,call,agent,dialplan" }
+    if declared.variables().next().is_some() {
+        classes.push_str(",dialplan");
+    }
+    if declared.user_events().next().is_some() {
+        classes.push_str(",user");
+    }
+    if declared.wants_digits() {
+        classes.push_str(",dtmf");
+    }
+    classes
 }
 
 /// Regular expressions (POSIX extended, over the whole text of an event): an event passes if one matches. Written without
 /// backslashes, which manager.conf eats, and anchored, because a caller's name may hold any text.
 #[must_use]
 pub fn ami_filters(settings: &Settings) -> Vec<String> {
-    let mut filters = packed("^Event: (", AMI_EVENTS.iter().copied());
+    let declared = settings.declared();
+    let digits = declared.wants_digits().then_some("DTMFEnd");
+    let stop = declared.recordings.is_some().then_some("MixMonitorStop");
+    let mut filters = packed("^Event: (", AMI_EVENTS.iter().copied().chain(digits).chain(stop));
     // An inherited variable is told with the `__` or `_` of its Set (22.10.1, scenario l).
-    filters.extend(packed("^Event: VarSet.*Variable: _?_?(", settings.variables.keys().map(String::as_str)));
+    filters.extend(packed("^Event: VarSet.*Variable: _?_?(", declared.variables()));
+    filters.extend(packed("^Event: UserEvent.*UserEvent: (", declared.user_events()));
     filters
 }
 
@@ -100,8 +115,15 @@ fn packed<'a>(open: &str, words: impl Iterator<Item = &'a str>) -> Vec<String> {
 #[must_use]
 pub fn ari_types(settings: &Settings) -> Vec<&'static str> {
     let mut types = ARI_EVENTS.to_vec();
-    if !settings.variables.is_empty() {
+    let declared = settings.declared();
+    if declared.variables().next().is_some() {
         types.push("ChannelVarset");
+    }
+    if declared.user_events().next().is_some() {
+        types.push("ChannelUserevent");
+    }
+    if declared.wants_digits() {
+        types.push("ChannelDtmfReceived");
     }
     types
 }
@@ -151,6 +173,7 @@ pub fn ari_conf_lines(settings: &Settings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::attributes::{Mapping, Source};
     use crate::switches::asterisk::{
         ami::Framer,
         tests::{SETTINGS, settings},
@@ -166,7 +189,8 @@ mod tests {
             .iter()
             .map(|f| regex::RegexBuilder::new(f).dot_matches_new_line(true).build().unwrap())
             .collect();
-        let classes: Vec<&str> = ami_classes(&settings).split(',').collect();
+        let classes = ami_classes(&settings);
+        let classes: Vec<&str> = classes.split(',').collect();
         let mut framer = Framer::new();
         framer.push(TALK);
         let (mut all, mut through) = (0, 0);
@@ -187,11 +211,51 @@ mod tests {
         assert!(through * 3 < all, "{through} of {all}");
     }
 
+    /// Only what is mapped passes at the switch: of the recorded IVR, its event, its keys and its recording.
+    #[test]
+    fn events_and_keys_pass_where_they_are_mapped() {
+        const IVR: &[u8] = include_bytes!("../../../proto-fixtures/asterisk/ivr-data/ami.txt");
+        let passing = |text: &str| {
+            let settings = settings(text);
+            let filters: Vec<regex::Regex> = ami_filters(&settings)
+                .iter()
+                .map(|f| regex::RegexBuilder::new(f).dot_matches_new_line(true).build().unwrap())
+                .collect();
+            let classes = ami_classes(&settings);
+            let mut framer = Framer::new();
+            framer.push(IVR);
+            let mut found = std::collections::BTreeMap::new();
+            while let Some(m) = framer.take().unwrap() {
+                let text: String = m.iter().map(|(k, v)| format!("{k}: {v}\r\n")).collect();
+                let class =
+                    m.get("Privilege").is_some_and(|p| p.split(',').any(|c| classes.split(',').any(|k| k == c)));
+                if class && filters.iter().any(|f| f.is_match(&text)) {
+                    *found.entry(m.event().unwrap().to_owned()).or_insert(0) += 1;
+                }
+            }
+            ["VarSet", "UserEvent", "DTMFEnd"].map(|event| found.get(event).copied().unwrap_or(0))
+        };
+        let with = |list: &str| SETTINGS.replace("[{name: ivr.account, from: {variable: CTI_ACCOUNT}}]", list);
+        assert_eq!(passing(&with("[]")), [0, 0, 0]);
+        assert_eq!(passing(SETTINGS), [2, 0, 0], "on the caller's leg and inherited by the agent's");
+        assert_eq!(passing(&with("[{name: a, from: {user-event: {event: CustomerData, header: X}}}]")), [0, 1, 0]);
+        assert_eq!(passing(&with("[{name: a, from: {user-event: {event: Customer, header: X}}}]")), [0, 0, 0]);
+        assert_eq!(passing(&with("[{name: a, from: {digits: {}}}]")), [0, 0, 4]);
+        assert_eq!(passing(&with("[]\n  recordings: {}")), [1, 0, 0]);
+        let ari = |text: &str| ari_types(&settings(text)).into_iter().skip(ARI_EVENTS.len()).collect::<Vec<_>>();
+        assert_eq!(ari(&with("[]")), Vec::<&str>::new());
+        let all =
+            "[{name: a, from: {digits: {}}}, {name: b, from: {user-event: {event: E, header: H}}}]\n  recordings: {}";
+        assert_eq!(ari(&with(all)), ["ChannelVarset", "ChannelUserevent", "ChannelDtmfReceived"]);
+    }
+
     #[test]
     fn no_filter_is_longer_than_a_line_of_ami() {
         let mut settings = settings(SETTINGS);
+        let one = settings.attributes.pop().unwrap();
         for i in 0..200 {
-            settings.variables.insert(format!("A_RATHER_LONG_NAME_OF_A_VARIABLE_{i}"), "a".into());
+            let from = Some(Source::Variable(format!("A_RATHER_LONG_NAME_OF_A_VARIABLE_{i}")));
+            settings.attributes.push(Mapping { from, ..one.clone() });
         }
         let filters = ami_filters(&settings);
         assert!(filters.len() > 5);

@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 
 use crate::{
     calls::{
+        Attributes,
         command::{Dial, Failure, RequestId},
         event::{Event, Feed, Said},
     },
@@ -54,6 +55,7 @@ pub enum Output {
 
 pub struct Session {
     settings: std::sync::Arc<Settings>,
+    attributes: Attributes,
     user: String,
     secret: Secret,
     framer: Framer,
@@ -95,6 +97,7 @@ impl Session {
     pub fn new(settings: std::sync::Arc<Settings>, ami: &Ami, secret: Secret, now: Now) -> Self {
         Self {
             user: ami.user.clone(),
+            attributes: settings.declared(),
             settings,
             secret,
             framer: Framer::new(),
@@ -274,7 +277,7 @@ impl Session {
                 if !self.dials.is_empty() {
                     self.proof(m);
                 }
-                self.events.extend(translate_ami::translate(m).and_then(|e| wanted(&self.settings, e)));
+                self.events.extend(translate_ami::translate(m).and_then(|e| wanted(&self.attributes, e)));
             }
         }
     }
@@ -284,7 +287,13 @@ impl Session {
         self.again = false;
         let mut bytes = Vec::new();
         for (i, list) in AMI_LISTS.iter().enumerate() {
-            let action = format!("Action: {list}\r\nActionID: lc-list-{}-{i}\r\n\r\n", self.round);
+            let mut action = format!("Action: {list}\r\nActionID: lc-list-{}-{i}\r\n", self.round);
+            // What was set before we came.
+            if *list == "Status" && self.attributes.variables().next().is_some() {
+                let names: Vec<&str> = self.attributes.variables().collect();
+                action.push_str(&format!("Variables: {}\r\n", names.join(",")));
+            }
+            action.push_str("\r\n");
             bytes.extend_from_slice(action.as_bytes());
         }
         self.out.push_back(Output::Send(bytes));
@@ -366,11 +375,8 @@ impl Session {
     fn log_in(&mut self) {
         self.state = State::LoggingIn;
         // User and secret are free of line ends: the settings refuse them, and here is the last door.
-        let fields = [
-            ("Username", self.user.as_str()),
-            ("Secret", self.secret.expose()),
-            ("Events", narrow::ami_classes(&self.settings)),
-        ];
+        let classes = narrow::ami_classes(&self.settings);
+        let fields = [("Username", self.user.as_str()), ("Secret", self.secret.expose()), ("Events", classes.as_str())];
         match originate::action("Login", "lc-login", &fields) {
             Some(bytes) => self.out.push_back(Output::Send(bytes)),
             None => self.fail(Reason::Settings("there is a line end in the user or the secret of ami".to_owned())),
@@ -389,21 +395,22 @@ impl Session {
     }
 }
 
-/// Variables that nobody mapped and digits are not for the book, even where the switch did not cut them. An inherited variable loses the
-/// `__` or `_` of its Set.
-pub(super) fn wanted(settings: &Settings, mut event: Event) -> Option<Event> {
-    match &mut event.said {
+/// What nobody mapped is not for the book, even where the switch did not cut it. An inherited variable loses the `__` or `_` of its Set.
+pub(super) fn wanted(attributes: &Attributes, mut event: Event) -> Option<Event> {
+    let wanted = match &mut event.said {
         Said::Variable { name, .. } => {
             let bare = name.strip_prefix("__").or_else(|| name.strip_prefix('_')).unwrap_or(name);
-            if !settings.variables.contains_key(bare) {
-                return None;
+            if bare.len() != name.len() {
+                *name = bare.to_owned();
             }
-            *name = bare.to_owned();
+            attributes.wants_variable(name)
         }
-        Said::Digit { .. } => return None,
-        _ => {}
-    }
-    Some(event)
+        Said::UserEvent { event, .. } => attributes.user_events().any(|wanted| wanted == event),
+        Said::Digit { .. } => attributes.wants_digits(),
+        Said::RecordingStop { .. } => attributes.recordings.is_some(),
+        _ => true,
+    };
+    wanted.then_some(event)
 }
 
 /// The events that tell the book that a link is gone, or had a hole.

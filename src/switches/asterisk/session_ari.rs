@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     calls::{
+        Attributes,
         command::{Dial, Failure, RequestId},
         event::{Event, Said},
     },
@@ -67,6 +68,7 @@ pub enum What {
 
 pub struct Session {
     settings: Arc<Settings>,
+    attributes: Attributes,
     state: State,
     version: String,
     heard: Mono,
@@ -98,6 +100,7 @@ impl Session {
             body: Some(serde_json::json!({ "allowed": types }).to_string()),
         };
         let mut session = Self {
+            attributes: settings.declared(),
             settings,
             state: State::Ready,
             version: String::new(),
@@ -121,7 +124,7 @@ impl Session {
                 if let (State::Listing { lists, .. }, Said::Hangup { leg, .. }) = (&mut self.state, &event.said) {
                     lists.ended(&leg.id);
                 }
-                self.events.extend(wanted(&self.settings, event));
+                self.events.extend(wanted(&self.attributes, event));
             }
             Ok(None) => {
                 if super::ari::kind(text).is_ok_and(|k| &*k.kind == "ApplicationReplaced") {

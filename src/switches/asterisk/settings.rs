@@ -1,11 +1,15 @@
 //! `config/switches/*.yaml` of kind `asterisk`: what a file may say, and what is wrong with it beyond its shape.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
+    calls::{
+        Attributes,
+        attributes::{MAPPINGS, Mapping, Recordings, Source, WHOLE_CAP},
+    },
     files::{Problem, Read, SecretRef},
     words::{SwitchId, TenantId},
 };
@@ -34,10 +38,12 @@ pub struct Settings {
     /// Numbers of our own people; `X` stands for a digit (`100X`), `*` for any text.
     #[serde(default)]
     pub internal: Vec<String>,
-    /// Channel variables wanted, and the attribute that each becomes: `CTI_ACCOUNT: ivr.account`. Nothing else of what
-    /// dialplans set leaves the switch.
+    /// What is kept of a call besides the call: variables, user events, keyed digits. Nothing else of what dialplans set leaves the switch.
     #[serde(default)]
-    pub variables: BTreeMap<String, String>,
+    pub attributes: Vec<Mapping>,
+    /// Recordings that the dialplan makes; absent: not wanted.
+    #[serde(default)]
+    pub recordings: Option<Recordings>,
     #[serde(default)]
     pub ami: Option<Ami>,
     #[serde(default)]
@@ -123,6 +129,12 @@ impl Settings {
         Some(dial.via.unwrap_or(if self.ami.is_some() { Via::Ami } else { Via::Ari }))
     }
 
+    /// What the book is to keep, for it and for the links.
+    #[must_use]
+    pub fn declared(&self) -> Attributes {
+        Attributes { list: self.attributes.clone(), recordings: self.recordings.clone() }
+    }
+
     /// What the shape of the file cannot say.
     #[must_use]
     pub fn problems(&self, read: &Read<AnySettings>) -> Vec<Problem> {
@@ -148,16 +160,7 @@ impl Settings {
                 );
             }
         }
-        for name in self.variables.keys() {
-            let plain = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-            if !plain {
-                wrong(
-                    &format!("asterisk.variables.{name}"),
-                    "this is no channel variable".into(),
-                    "letters, digits and \"_\", without the \"_\" in front that make it inherited",
-                );
-            }
-        }
+        self.attribute_problems(&mut wrong);
         if let Some(ami) = &self.ami {
             line(&mut wrong, "asterisk.ami.host", &ami.host);
             line(&mut wrong, "asterisk.ami.user", &ami.user);
@@ -210,6 +213,118 @@ impl Settings {
         }
         out
     }
+}
+
+impl Settings {
+    fn attribute_problems(&self, wrong: &mut impl FnMut(&str, String, &str)) {
+        const WORD: &str = "letters, digits, \"_\" and \"-\"";
+        let word =
+            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
+        if self.attributes.len() > MAPPINGS {
+            wrong("asterisk.attributes", format!("there are {}", self.attributes.len()), "64 at most");
+        }
+        let whole = self.attributes.iter().fold(0, |sum: usize, m| sum.saturating_add(m.cap));
+        if whole > WHOLE_CAP {
+            let found = format!("all caps together are {whole} characters");
+            wrong("asterisk.attributes", found, "16384 at most: a caller must not be able to fill the memory");
+        }
+        for (i, m) in self.attributes.iter().enumerate() {
+            let at = |key: &str| format!("asterisk.attributes[{i}].{key}");
+            let named = !m.name.is_empty()
+                && m.name.len() <= 64
+                && m.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+            if !named {
+                let wanted = "1 to 64 letters, digits, \".\", \"_\" and \"-\", for example \"ivr.account\"";
+                wrong(&at("name"), "this is no name of an attribute".into(), wanted);
+            }
+            // Two sources may feed one attribute, but it is one attribute: of one type, with one use.
+            let alike = |o: &Mapping| {
+                (o.secret, o.writable, o.purpose, &o.kind, o.cap) == (m.secret, m.writable, m.purpose, &m.kind, m.cap)
+            };
+            let before = self.attributes.iter().take(i).find(|o| o.name == m.name);
+            if before.is_some_and(|o| !alike(o) || o.from.is_none() || m.from.is_none()) {
+                let wanted = "for a second source: the same type, cap, use, secret and writable as above";
+                wrong(&at("name"), format!("{:?} stands above with other words", m.name), wanted);
+            }
+            if !(1..=4096).contains(&m.cap) {
+                wrong(&at("cap"), format!("found {}", m.cap), "1 to 4096 characters");
+            }
+            if m.from.is_none() && !m.writable {
+                wrong(&at("from"), "nobody gives this attribute a value".into(), "add \"from\", or \"writable: true\"");
+            }
+            if m.from.is_none() && !m.decode.is_empty() {
+                wrong(&at("decode"), "what agents write is not packed".into(), "no \"decode\" without \"from\"");
+            }
+            if m.secret && m.writable {
+                wrong(
+                    &at("writable"),
+                    "a secret is not shown, so nobody can write it".into(),
+                    "\"secret\" or \"writable\"",
+                );
+            }
+            if m.secret && m.purpose.is_none() {
+                let wanted = "\"use: account\": a secret is there to look up by, and for nothing else";
+                wrong(&at("secret"), "nothing could be done with it".into(), wanted);
+            }
+            if let crate::calls::attributes::Kind::Choice(list) = &m.kind
+                && (list.is_empty() || list.iter().any(|one| one.is_empty() || one.chars().count() > m.cap))
+            {
+                wrong(
+                    &at("type.choice"),
+                    "no choice, or an empty or too long one".into(),
+                    "texts of 1 to \"cap\" characters",
+                );
+            }
+            match &m.from {
+                Some(Source::Variable(name)) if !variable(name) => {
+                    wrong(&at("from.variable"), "this is no channel variable".into(), VARIABLE);
+                }
+                Some(Source::UserEvent(u)) => {
+                    if !word(&u.event) {
+                        wrong(&at("from.user-event.event"), "this is no name of an event".into(), WORD);
+                    }
+                    if !word(&u.header) {
+                        wrong(&at("from.user-event.header"), "this is no name of a header".into(), WORD);
+                    }
+                }
+                Some(Source::Digits(d)) => {
+                    if d.end.is_some_and(|end| !end.is_ascii_digit() && !"*#ABCD".contains(end)) {
+                        wrong(&at("from.digits.end"), "this is no key of a phone".into(), "\"#\" or \"*\", quoted");
+                    }
+                    if d.max.is_some_and(|max| !(1..=64).contains(&max)) {
+                        wrong(&at("from.digits.max"), format!("found {}", d.max.unwrap_or(0)), "1 to 64 digits");
+                    }
+                    if d.gap_ms.is_some_and(|gap| !(500..=60_000).contains(&gap)) {
+                        wrong(&at("from.digits.gap_ms"), format!("found {}", d.gap_ms.unwrap_or(0)), "500 to 60000");
+                    }
+                }
+                Some(Source::SipHeader(_)) => {
+                    let wanted =
+                        "Set(NAME=${PJSIP_HEADER(read,X-Name)}) in the dialplan, and \"from: {variable: NAME}\" here";
+                    wrong(&at("from.sip-header"), "Asterisk tells no SIP headers over AMI and ARI".into(), wanted);
+                }
+                _ => {}
+            }
+        }
+        if let Some(r) = &self.recordings {
+            if !variable(&r.variable) {
+                wrong("asterisk.recordings.variable", "this is no channel variable".into(), VARIABLE);
+            }
+            if let Some(uri) = &r.uri
+                && reqwest_url(uri).is_none()
+                && !uri.strip_prefix("file:///").is_some_and(|rest| !rest.bytes().any(|b| b.is_ascii_control()))
+            {
+                let wanted = "http://, https:// or file:/// and the folder of the recordings, without query";
+                wrong("asterisk.recordings.uri", "this is no address of recordings".into(), wanted);
+            }
+        }
+    }
+}
+
+const VARIABLE: &str = "letters, digits and \"_\", without the \"_\" in front that make it inherited";
+
+fn variable(name: &str) -> bool {
+    !name.is_empty() && !name.starts_with('_') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
 /// A value that goes into a line of AMI as it is.
@@ -273,26 +388,61 @@ mod tests {
         let mut told = told.clone();
         told.area = None;
         told.internal.clear();
-        told.variables.clear();
+        told.attributes.clear();
+        told.recordings = None;
         told.dial.as_mut().unwrap().via = None;
         assert_eq!(&told, defaults);
     }
 
     #[test]
     fn every_mistake_is_told_with_its_place() {
-        let text = "asterisk:\n  id: 'pbx 1'\n  trunks: [trunk]\n  variables: {'CHANNEL(x)': a}\n  ari: {url: 'ftp://x', user: 'a:b', secret: {env: A}}\n  dial: {context: c, timeout_ms: 5, via: ami}\n";
+        let text = "asterisk:\n  id: 'pbx 1'\n  trunks: [trunk]\n  attributes: [{name: a, from: {variable: CHANNEL(x)}}]\n  ari: {url: 'ftp://x', user: 'a:b', secret: {env: A}}\n  dial: {context: c, timeout_ms: 5, via: ami}\n";
         let read = files::read::<AnySettings>("x.yaml", text).unwrap();
         let keys: Vec<(u32, String)> = read.value.problems(&read).into_iter().map(|p| (p.line, p.key)).collect();
         let expected = [
             (2, "asterisk.id"),
             (3, "asterisk.trunks[0]"),
-            (4, "asterisk.variables.CHANNEL(x)"),
+            (4, "asterisk.attributes[0].from.variable"),
             (5, "asterisk.ari.url"),
             (5, "asterisk.ari.user"),
             (6, "asterisk.dial.timeout_ms"),
             (6, "asterisk.dial.via"),
         ];
         assert_eq!(keys, expected.map(|(line, key)| (line, key.to_owned())));
+    }
+
+    #[test]
+    fn mistakes_in_attributes_are_told_with_what_would_be_right() {
+        let list = "    - {name: 'a b', from: {variable: __A}}\n    - {name: a}\n    - {name: b, from: {sip-header: X-Account}}\n    - {name: c, from: {user-event: {event: 'A B', header: ''}}, cap: 5000}\n    - {name: d, from: {digits: {end: x, max: 0, gap_ms: 1}}}\n    - {name: e, from: {variable: E}, secret: true, writable: true}\n    - {name: f, writable: true, decode: [url], type: {choice: []}}\n    - {name: g, from: {variable: G}, cap: 4096}\n    - {name: g, from: {variable: H}}\n    - {name: h, from: {variable: G}, cap: 4096}\n    - {name: i, from: {variable: G}, cap: 4096}\n";
+        let text = format!(
+            "asterisk:\n  id: pbx1\n  trunks: [PJSIP/trunk]\n  attributes:\n{list}  recordings: {{variable: _A, uri: 'ftp://x'}}\n  ami: {{host: h, user: u, secret: {{env: A}}}}\n"
+        );
+        let read = files::read::<AnySettings>("x.yaml", &text).unwrap();
+        let told = read.value.problems(&read);
+        let keys: Vec<String> = told.iter().map(|p| p.key.replace("asterisk.", "")).collect();
+        let expected = [
+            "attributes",
+            "attributes[0].name",
+            "attributes[0].from.variable",
+            "attributes[1].from",
+            "attributes[2].from.sip-header",
+            "attributes[3].cap",
+            "attributes[3].from.user-event.event",
+            "attributes[3].from.user-event.header",
+            "attributes[4].from.digits.end",
+            "attributes[4].from.digits.max",
+            "attributes[4].from.digits.gap_ms",
+            "attributes[5].writable",
+            "attributes[5].secret",
+            "attributes[6].decode",
+            "attributes[6].type.choice",
+            "attributes[8].name",
+            "recordings.variable",
+            "recordings.uri",
+        ];
+        assert_eq!(keys, expected, "{told:#?}");
+        let sip = told.iter().find(|p| p.key.ends_with("sip-header")).unwrap().to_string();
+        assert!(sip.contains("x.yaml:7:") && sip.contains("PJSIP_HEADER"), "{sip}");
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub struct AmiLists {
     blind: bool,
     legs: Vec<SnapshotLeg>,
     dialled: HashMap<String, Private<String>>,
+    variables: HashMap<String, Vec<(String, Private<Vec<u8>>)>>,
     members: BTreeMap<String, Vec<String>>,
     kinds: HashMap<String, BridgeKind>,
     waiting: Vec<SnapshotWaiting>,
@@ -55,6 +56,7 @@ impl AmiLists {
             blind: false,
             legs: Vec::new(),
             dialled: HashMap::new(),
+            variables: HashMap::new(),
             members: BTreeMap::new(),
             kinds: HashMap::new(),
             waiting: Vec::new(),
@@ -101,6 +103,12 @@ impl AmiLists {
                 if let (Some(id), Some(number)) = (owned(m, "Uniqueid"), known(m, "DNID")) {
                     self.dialled.insert(id, number);
                 }
+                if let Some(id) = owned(m, "Uniqueid") {
+                    let set: Vec<_> = m.each("Variable").filter_map(assignment).collect();
+                    if !set.is_empty() {
+                        self.variables.insert(id, set);
+                    }
+                }
                 false
             }
             Some("BridgeListItem") => {
@@ -138,6 +146,7 @@ impl AmiLists {
             if let Some(number) = self.dialled.remove(&leg.leg.id) {
                 leg.dialled = Some(number);
             }
+            leg.variables = self.variables.remove(&leg.leg.id).unwrap_or_default();
         }
         self.waiting.retain(|w| !self.ended.contains(&w.leg) && !self.left.contains(&w.leg));
         let bridges = self
@@ -167,6 +176,7 @@ impl AmiLists {
             dialled: known(m, "Exten").filter(|e| e.expose() != "s"),
             application: owned(m, "Application").unwrap_or_default(),
             data: owned(m, "ApplicationData").unwrap_or_default(),
+            variables: Vec::new(),
             leg: Leg {
                 id,
                 name: owned(m, "Channel").unwrap_or_default(),
@@ -175,6 +185,13 @@ impl AmiLists {
             },
         })
     }
+}
+
+/// `CTI_ACCOUNT=8642`, as Status answers what its `Variables` asked for.
+fn assignment(line: &[u8]) -> Option<(String, Private<Vec<u8>>)> {
+    let at = memchr::memchr(b'=', line)?;
+    let (name, value) = (line.get(..at)?, line.get(at + 1..)?);
+    (!value.is_empty()).then(|| (super::ami::text(name).into_owned(), Private::new(value.to_vec())))
 }
 
 /// When a channel was made: the whole seconds in front of a `Uniqueid` that Asterisk chose (the same at every snapshot), else its age
@@ -294,6 +311,8 @@ fn channel(c: &ari::Channel<'_>) -> Option<SnapshotLeg> {
         dialled: known(&c.dialplan.exten).filter(|e| e.expose() != "s"),
         application: c.dialplan.app_name.to_string(),
         data: c.dialplan.app_data.to_string(),
+        // ARI gives them one channel and one variable a request.
+        variables: Vec::new(),
     })
 }
 

@@ -5,7 +5,10 @@
 //! while the caller is still there, `Unhold` at a REFER without a `Hold`. The book knows how to take them.
 
 use crate::{
-    calls::event::{BridgeKind, Caller, DialStatus, Event, Leg, LegState, Said},
+    calls::{
+        attributes::Place,
+        event::{BridgeKind, Caller, DialStatus, Event, Leg, LegState, Said},
+    },
     private::Private,
     words::Wall,
 };
@@ -63,10 +66,25 @@ pub fn translate(m: &Message<'_>) -> Option<Event> {
         "HangupRequest" if m.bytes_of("ChannelState") == Some(b"7") => return None,
         "HangupRequest" => Said::HangupRequest { leg: leg(m)?, cause: number(m, "Cause") },
         "Hangup" => Said::Hangup { leg: leg(m)?, cause: number(m, "Cause"), text: owned(m, "Cause-txt") },
-        "VarSet" => {
-            Said::Variable { leg: leg(m)?, name: owned(m, "Variable")?, value: Private::new(owned(m, "Value")?) }
-        }
-        "DTMFEnd" => Said::Digit { leg: leg(m)?, digit: m.get("Digit")?.chars().next()? },
+        "VarSet" => Said::Variable { leg: leg(m)?, name: owned(m, "Variable")?, value: raw(m.bytes_of("Value")?)? },
+        // The dialplan's own headers stand behind the event's name, and may be called like the switch's.
+        "UserEvent" => Said::UserEvent {
+            leg: leg(m)?,
+            event: owned(m, "UserEvent")?,
+            headers: m.behind("UserEvent").filter_map(|(k, v)| Some((k.into_owned(), raw(v)?))).collect(),
+        },
+        // What the switch itself sends to this leg is no key of the caller.
+        "DTMFEnd" if m.bytes_of("Direction") == Some(b"Sent") => return None,
+        "DTMFEnd" => Said::Digit {
+            leg: leg(m)?,
+            digit: Private::new(m.get("Digit")?.chars().next()?),
+            place: Place {
+                context: owned(m, "Context"),
+                exten: owned(m, "Exten"),
+                priority: m.get("Priority").and_then(|p| p.parse().ok()),
+            },
+        },
+        "MixMonitorStop" => Said::RecordingStop { leg: leg(m)? },
         "OriginateResponse" => Said::Originated {
             leg: leg(m)?,
             number: known(m, "Exten").filter(|e| e.expose() != "s"),
@@ -110,6 +128,10 @@ fn named(m: &Message<'_>, id: &str, name: &str, linked: &str) -> Option<Leg> {
 
 fn owned(m: &Message<'_>, key: &str) -> Option<String> {
     m.get(key).filter(|v| !v.is_empty()).map(std::borrow::Cow::into_owned)
+}
+
+fn raw(value: &[u8]) -> Option<Private<Vec<u8>>> {
+    (!value.is_empty()).then(|| Private::new(value.to_vec()))
 }
 
 /// A personal value; `<unknown>` is AMI's empty number.

@@ -2,10 +2,15 @@
 //! by `Dial` and by bridges (Asterisk 22.10.1).
 
 use crate::{
-    calls::event::{BridgeKind, Caller, Event, Leg, LegState, Said},
+    calls::{
+        attributes::Place,
+        event::{BridgeKind, Caller, Event, Leg, LegState, Said},
+    },
     private::Private,
     words::Wall,
 };
+
+use serde_json::{Value, value::RawValue};
 
 use super::{
     ari::{self, Channel, Happening, ReadError},
@@ -26,7 +31,7 @@ pub fn translate(text: &str) -> Result<Option<Event>, ReadError> {
 }
 
 /// The kinds that are understood; others (`ChannelVarset` is half of all unless filtered) are not read further.
-pub const KINDS: [&str; 15] = [
+pub const KINDS: [&str; 16] = [
     "ChannelCreated",
     "ChannelStateChange",
     "ChannelCallerId",
@@ -38,6 +43,7 @@ pub const KINDS: [&str; 15] = [
     "ChannelHangupRequest",
     "ChannelDestroyed",
     "ChannelVarset",
+    "ChannelUserevent",
     "ChannelDtmfReceived",
     "Dial",
     "BridgeBlindTransfer",
@@ -83,10 +89,22 @@ fn said(kind: &str, h: &Happening<'_>) -> Option<Said> {
         "ChannelHangupRequest" if h.soft || channel.is_some_and(|c| &*c.state == "Busy") => return None,
         "ChannelHangupRequest" => Said::HangupRequest { leg: leg(channel?)?, cause: h.cause },
         "ChannelDestroyed" => Said::Hangup { leg: leg(channel?)?, cause: h.cause, text: filled(&h.cause_txt) },
+        // A variable of the whole switch has no channel.
         "ChannelVarset" => {
-            Said::Variable { leg: leg(channel?)?, name: filled(&h.variable)?, value: Private::new(h.value.to_string()) }
+            Said::Variable { leg: leg(channel?)?, name: filled(&h.variable)?, value: raw(filled(&h.value)?) }
         }
-        "ChannelDtmfReceived" => Said::Digit { leg: leg(channel?)?, digit: h.digit.chars().next()? },
+        "ChannelUserevent" => {
+            Said::UserEvent { leg: leg(channel?)?, event: filled(&h.eventname)?, headers: headers(h.userevent?)? }
+        }
+        "ChannelDtmfReceived" => Said::Digit {
+            leg: leg(channel?)?,
+            digit: Private::new(h.digit.chars().next()?),
+            place: Place {
+                context: filled(&channel?.dialplan.context),
+                exten: filled(&channel?.dialplan.exten),
+                priority: channel?.dialplan.priority,
+            },
+        },
         "Dial" => {
             let to = leg(h.peer.as_ref()?)?;
             let by = h.caller.as_ref().and_then(leg);
@@ -168,6 +186,26 @@ pub fn stamp(text: &str) -> Option<Wall> {
     let days = 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day - 1 - 719_468;
     let seconds = days * 86_400 + hour * 3600 + minute * 60 + second - sign * (oh * 3600 + om * 60);
     Some(Wall(seconds * 1000 + millis))
+}
+
+/// A header told twice comes as a list of both.
+fn headers(event: &RawValue) -> Option<Vec<(String, Private<Vec<u8>>)>> {
+    let event: std::collections::BTreeMap<String, Value> = serde_json::from_str(event.get()).ok()?;
+    let text = |value: Value| match value {
+        Value::String(text) => Some(text),
+        Value::Array(list) => list.into_iter().next().and_then(|v| v.as_str().map(str::to_owned)),
+        _ => None,
+    };
+    Some(
+        event
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, raw(text(value).filter(|t| !t.is_empty())?))))
+            .collect(),
+    )
+}
+
+fn raw(text: String) -> Private<Vec<u8>> {
+    Private::new(text.into_bytes())
 }
 
 fn filled(text: &str) -> Option<String> {
