@@ -43,13 +43,18 @@ fn every_ready_made_connector_proves_its_examples() {
 fn the_guides_file_proves_its_examples() {
     for guide in ["connectors.md", "connectors.zh-CN.md"] {
         let text = std::fs::read_to_string(format!("{}/docs/{guide}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-        let file = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let block = |n| text.split("```yaml\n").nth(n).and_then(|rest: &str| rest.split("```").next()).unwrap();
+        let file = block(1);
         let system = connectors::load_offline(guide, file).unwrap_or_else(|problems| panic!("{problems:#?}"));
         let results = examples::run(&system);
         assert_eq!(results.len(), 3);
         for result in results {
             assert_eq!(result.result, Ok(()), "{guide}: {}", result.name);
         }
+        // The session of the guide, in place of its key.
+        let with_session = file.replace("auth: {key: {header: X-Api-Key, secret: key}}\n", block(2));
+        assert!(with_session.contains("session_id"), "{guide}");
+        connectors::load_offline(guide, &with_session).unwrap_or_else(|problems| panic!("{problems:#?}"));
     }
 }
 
@@ -360,4 +365,335 @@ async fn what_is_missing_or_not_offered_is_said() {
     let before = desk.file_hash(&"desk".into()).unwrap();
     desk.swap(Set::default());
     assert_eq!((before.len(), desk.systems()), (64, vec![]));
+}
+
+/// A system with sessions: they stand in a cookie and, for some of its questions, in a token.
+const HALL: &str = r#"
+connector: hall
+schema: 1
+variables:
+  url: {text: "http://hall.example"}
+  user: {text: linecard}
+  password: {secret: {env: LINECARD_TEST_HALL_PASSWORD}}
+base_url: "{{ url }}"
+deadline_ms: 5000
+concurrency: 32
+auth:
+  session:
+    login:
+      path: /login
+      body: {json: {user: "{{ user }}", password: "{{ secret.password }}"}}
+      outcome:
+        - {status: [200], when: body.ok, is: ok}
+        - {status: [200], when: body.wrong, is: denied, reason: hall refuses the password}
+    cookies: [sid]
+    token: {value: body.token, PLACE}
+    expired: [{status: [200], when: body.error == 'gone'}]
+operations:
+  check:
+    steps: [{name: me, path: /me, outcome: [{status: [200], when: body.me, is: ok}]}]
+    output: {me: body.me}
+  finance:
+    steps: [{name: f, path: /f, outcome: [{status: [200], when: body.balance is defined, is: ok}]}]
+    output: {balance: body.balance}
+  orders:
+    steps:
+      - name: o
+        for_each: "[1, 2, 3]"
+        path: "/o/{{ item }}"
+        outcome: [{status: [200], when: body.no is defined, is: ok}]
+        records: "[body.no]"
+    fields: {no: record}
+  notify:
+    idempotent: none
+    steps: [{name: tell, method: POST, path: /tell, body: {json: {params: {text: "{{ text }}"}}}, outcome: [{status: [200], when: body.told, is: ok}]}]
+    output: {}
+"#;
+
+const PASSWORD: &str = "correct-horse-battery";
+
+/// What the hall remembers.
+#[derive(Default)]
+struct Ledger {
+    logins: AtomicUsize,
+    /// The session that is good now: that of this login.
+    good: AtomicUsize,
+}
+
+impl Ledger {
+    fn logins(&self) -> usize {
+        self.logins.load(Ordering::SeqCst)
+    }
+    /// The system forgets its session.
+    fn forget(&self) {
+        self.good.store(usize::MAX, Ordering::SeqCst);
+    }
+}
+
+async fn hall(asked: impl Fn(&str, bool) -> Vec<u8> + Send + Sync + 'static) -> (SocketAddr, Arc<Ledger>) {
+    let ledger = Arc::new(Ledger::default());
+    let kept = ledger.clone();
+    let system = fake(move |request| {
+        if request.starts_with("POST /login") {
+            let number = kept.logins.fetch_add(1, Ordering::SeqCst) + 1;
+            if !request.contains(&format!("{{\"password\":\"{PASSWORD}\",\"user\":\"linecard\"}}")) {
+                return answer(200, "application/json", r#"{"wrong": true}"#);
+            }
+            kept.good.store(number, Ordering::SeqCst);
+            let body = format!("{{\"ok\": true, \"token\": \"tok-{number}\"}}");
+            return format!(
+                "HTTP/1.1 200 X\r\nSet-Cookie: lang=zh; Path=/\r\nSet-Cookie: sid=sid-{number}; Path=/; HttpOnly\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                body.len()
+            )
+            .into_bytes();
+        }
+        let good = kept.good.load(Ordering::SeqCst);
+        let cookie = request.lines().find_map(|l| l.strip_prefix("cookie: ")).unwrap_or_default();
+        asked(request, cookie == format!("sid=sid-{good}"))
+    })
+    .await;
+    (system.address, ledger)
+}
+
+fn gone() -> Vec<u8> {
+    answer(200, "application/json", r#"{"error": "gone"}"#)
+}
+
+fn hall_set(address: SocketAddr, password: &str, place: &str) -> Set {
+    let values = BTreeMap::from([("url".to_owned(), format!("http://{address}"))]);
+    // A secret of the environment would be one for all tests.
+    let folder = std::env::temp_dir().join(format!("linecard-hall-{}", ulid::Ulid::new()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("password");
+    std::fs::write(&path, password).unwrap();
+    let text = HALL
+        .replace("{env: LINECARD_TEST_HALL_PASSWORD}", &format!("{{file: {}}}", path.display()))
+        .replace("PLACE", place);
+    let system = connectors::load_with("hall.yaml", &text, &values).unwrap_or_else(|p| panic!("{p:#?}"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    Set::new(vec![system])
+}
+
+fn hall_ask(operation: &str) -> Ask {
+    let inputs = json!({"customer": {"id": 1}, "call": "c", "key": "k", "text": "t"});
+    Ask { system: "hall".into(), deadline: Duration::from_secs(5), ..ask(operation, inputs) }
+}
+
+fn balance(_: &str, good: bool) -> Vec<u8> {
+    if good { answer(200, "application/json", r#"{"balance": 1}"#) } else { gone() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_login_serves_everybody_and_one_more_when_the_session_is_over() {
+    let (address, ledger) = hall(balance).await;
+    let hall = Connectors::new(hall_set(address, PASSWORD, "header: X-Token"));
+    for round in 1..=3 {
+        let asks: Vec<_> = (0..30)
+            .map(|_| {
+                tokio::spawn({
+                    let hall = hall.clone();
+                    async move { hall.run(hall_ask("finance")).await }
+                })
+            })
+            .collect();
+        for ask in asks {
+            assert_eq!(ask.await.unwrap(), Outcome::Ok(json!({"balance": 1})));
+        }
+        assert_eq!(ledger.logins(), round, "30 asks at once");
+        ledger.forget();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_told_to_everybody_and_tried_once() {
+    let (address, ledger) = hall(balance).await;
+    let hall = Connectors::new(hall_set(address, "wrong", "header: X-Token"));
+    for _ in 0..3 {
+        let asks = (0..30).map(|_| hall.run(hall_ask("finance")));
+        for outcome in futures_util::future::join_all(asks).await {
+            assert!(
+                matches!(&outcome, Outcome::Denied { reason } if reason.starts_with("hall refuses the password")),
+                "{outcome:?}"
+            );
+        }
+        assert_eq!(ledger.logins(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_session_outlives_a_reload_that_changes_nothing_and_a_refusal_does_too() {
+    let folder = std::env::temp_dir().join(format!("linecard-hall-{}", ulid::Ulid::new()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (address, ledger) = hall(balance).await;
+    let values = BTreeMap::from([("url".to_owned(), format!("http://{address}"))]);
+    let text = HALL
+        .replace("{env: LINECARD_TEST_HALL_PASSWORD}", &format!("{{file: {}/p}}", folder.display()))
+        .replace("PLACE", "header: X-Token");
+    let set = |text: &str, password: &str| {
+        std::fs::write(folder.join("p"), password).unwrap();
+        Set::new(vec![connectors::load_with("hall.yaml", text, &values).unwrap_or_else(|p| panic!("{p:#?}"))])
+    };
+    let hall = Connectors::new(set(&text, PASSWORD));
+    for _ in 0..3 {
+        assert!(matches!(hall.run(hall_ask("finance")).await, Outcome::Ok(_)));
+        hall.swap(set(&text, PASSWORD));
+    }
+    assert_eq!(ledger.logins(), 1);
+    // Another password, the same text: whom we are is asked again, and refused once however often it is reloaded.
+    for _ in 0..5 {
+        hall.swap(set(&text, "wrong"));
+        assert!(matches!(hall.run(hall_ask("finance")).await, Outcome::Denied { .. }));
+    }
+    assert_eq!(ledger.logins(), 2);
+    hall.swap(set(&text, PASSWORD));
+    assert!(matches!(hall.run(hall_ask("finance")).await, Outcome::Ok(_)));
+    hall.swap(set(&text.replace("deadline_ms: 5000", "deadline_ms: 5001"), PASSWORD));
+    assert!(matches!(hall.run(hall_ask("finance")).await, Outcome::Ok(_)));
+    assert_eq!(ledger.logins(), 4);
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
+#[tokio::test]
+async fn the_token_goes_where_the_file_says_and_nothing_of_the_session_is_shown() {
+    for (place, sent) in [
+        ("header: Authorization, prefix: \"Bearer \"", "\r\nauthorization: Bearer tok-1\r\n"),
+        ("query: access", "POST /tell?access=tok-1 HTTP"),
+        ("body: /params/token", r#"{"params":{"text":"t","token":"tok-1"}}"#),
+    ] {
+        let (address, _) = hall(move |request, good| {
+            assert!(good && request.contains(sent), "{request}");
+            answer(200, "application/json", r#"{"told": true}"#)
+        })
+        .await;
+        let hall = Connectors::new(hall_set(address, PASSWORD, place));
+        assert_eq!(hall.run(hall_ask("notify")).await, Outcome::Ok(json!({})), "{place}");
+    }
+    // Over and over again: what is said of it names the system and nothing else.
+    let (address, ledger) = hall(|_, _| gone()).await;
+    let hall = Connectors::new(hall_set(address, PASSWORD, "header: X-Token"));
+    for n in 1..=8 {
+        let outcome = hall.run(hall_ask("finance")).await;
+        let Outcome::AuthExpired { reason } = &outcome else { panic!("{n}: {outcome:?}") };
+        assert!(!["sid-", "tok-", PASSWORD].iter().any(|secret| reason.contains(secret)), "{reason}");
+    }
+    // However often it is asked: five a minute.
+    assert_eq!(ledger.logins(), 5);
+}
+
+#[tokio::test]
+async fn of_several_questions_only_those_are_repeated_whose_session_was_over() {
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let ledger = seen.clone();
+    let (address, logins) = hall(move |request, good| {
+        let no = request.chars().nth("GET /o/".len()).unwrap_or_default();
+        let mut seen = ledger.lock().unwrap();
+        let first = !seen.contains(&no);
+        seen.push(no);
+        // The second of them finds its session gone, as when it ends between two requests.
+        if good && !(no == '2' && first) {
+            answer(200, "application/json", &format!("{{\"no\": {no}}}"))
+        } else {
+            gone()
+        }
+    })
+    .await;
+    let hall = Connectors::new(hall_set(address, PASSWORD, "header: X-Token"));
+    let outcome = hall.run(hall_ask("orders")).await;
+    let Outcome::Ok(Value::Array(mut found)) = outcome else { panic!("{outcome:?}") };
+    found.sort_by_key(|f| f["no"].as_i64());
+    assert_eq!(Value::Array(found), json!([{"no": 1}, {"no": 2}, {"no": 3}]));
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort_unstable();
+    assert_eq!((seen.as_slice(), logins.logins()), (&['1', '2', '2', '3'][..], 2));
+}
+
+#[tokio::test]
+async fn a_write_is_repeated_for_its_session_and_for_nothing_else() {
+    let told = Arc::new(AtomicUsize::new(0));
+    let ledger = told.clone();
+    let (address, logins) = hall(move |_, good| {
+        if !good {
+            return gone();
+        }
+        // It tells it and drops the answer.
+        ledger.fetch_add(1, Ordering::SeqCst);
+        Vec::new()
+    })
+    .await;
+    let hall = Connectors::new(hall_set(address, PASSWORD, "header: X-Token"));
+    assert!(matches!(hall.run(hall_ask("notify")).await, Outcome::Unknown { .. }));
+    logins.forget();
+    assert!(matches!(hall.run(hall_ask("notify")).await, Outcome::Unknown { .. }));
+    assert_eq!((told.load(Ordering::SeqCst), logins.logins()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_slow_login_serves_those_who_come_after() {
+    let logins = Arc::new(AtomicUsize::new(0));
+    let count = logins.clone();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (open, opened) = tokio::sync::watch::channel(false);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let (count, mut opened) = (count.clone(), opened.clone());
+            tokio::spawn(async move {
+                let mut part = [0_u8; 4096];
+                let n = socket.read(&mut part).await.unwrap_or(0);
+                let bytes = if part[..n].starts_with(b"POST /login") {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    opened.wait_for(|open| *open).await.unwrap();
+                    b"HTTP/1.1 200 X\r\nSet-Cookie: sid=1\r\nContent-Length: 27\r\nConnection: close\r\n\r\n{\"ok\": true, \"token\": \"t\"}  ".to_vec()
+                } else {
+                    answer(200, "application/json", r#"{"balance": 1}"#)
+                };
+                let _ = socket.write_all(&bytes).await;
+            });
+        }
+    });
+    let hall = Connectors::new(hall_set(address, PASSWORD, "header: X-Token"));
+    for _ in 0..3 {
+        let hurried = Ask { deadline: Duration::from_millis(100), ..hall_ask("finance") };
+        let outcome = hall.run(hurried).await;
+        assert!(matches!(&outcome, Outcome::Busy { reason } if reason.contains("did not let us in")), "{outcome:?}");
+    }
+    open.send(true).unwrap();
+    assert!(matches!(hall.run(hall_ask("finance")).await, Outcome::Ok(_)));
+    assert_eq!(logins.load(Ordering::SeqCst), 1);
+}
+
+#[test]
+fn secrets_stand_in_the_login_and_nowhere_else() {
+    let file = HALL.replace("PLACE", "header: X-Token");
+    assert!(connectors::load_offline("hall.yaml", &file).is_ok());
+    for (from, to) in [
+        ("path: /login", "path: \"/login/{{ secret.password }}\""),
+        ("when: body.wrong", "when: secret.password == body.wrong"),
+        ("value: body.token", "value: secret.password"),
+        ("when: body.error == 'gone'", "when: secret.password"),
+        ("path: /f,", "path: /f, headers: {X-P: \"{{ secret.password }}\"},"),
+        ("{me: body.me}", "{me: secret.password}"),
+    ] {
+        let text = file.replace(from, to);
+        assert_ne!(text, file, "{from}");
+        let told: Vec<String> = match connectors::load_offline("hall.yaml", &text) {
+            Ok(_) => panic!("{to} was taken"),
+            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        };
+        assert!(told.iter().any(|t| t.contains("\"secret\" is not known here")), "{to}: {told:#?}");
+    }
+    for (from, to, wanted) in [
+        ("    cookies: [sid]\n    token: {value: body.token, header: X-Token}\n", "", "nothing of the login is kept"),
+        ("header: X-Token}", "header: X-Token, query: t}", "the token has two places"),
+        ("header: X-Token}", "body: params}", "the token has two places, or none that can be"),
+        ("{status: [200], when: body.error == 'gone'}", "{}", "every answer would be an expired session"),
+        ("{status: [200], when: body.ok, is: ok}", "{status: [200], is: empty}", "nothing is a success"),
+    ] {
+        let text = file.replace(from, to);
+        assert_ne!(text, file, "{from}");
+        let problems = connectors::load_offline("hall.yaml", &text).err().unwrap_or_default();
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|t| t.contains(wanted)), "{wanted}: {told:#?}");
+        assert!(problems.iter().all(|p| p.line > 0), "{told:#?}");
+    }
 }

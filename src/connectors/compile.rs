@@ -17,7 +17,7 @@ use super::{
     Idempotency,
     file::{self, File, IdempotentFile, Variable},
     operation,
-    set::{Auth, Body, Leaf, Operation, Rule, Step, System, Tree},
+    set::{Auth, Body, Leaf, Operation, Place, Rule, SessionAuth, Step, System, Token, Tree},
     value::from_json,
     words::{Compiled, environment, render, unknown_word},
 };
@@ -214,6 +214,109 @@ impl Maker<'_> {
                 let both = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}"));
                 Auth::Header { name: "Authorization".to_owned(), value: Secret::new(format!("Basic {both}")) }
             }
+            file::Auth::Session(session) => Auth::Session(Box::new(self.session(session, context, secrets))),
+        }
+    }
+
+    fn session(
+        &mut self,
+        file: &file::SessionAuth,
+        context: &BTreeMap<String, Value>,
+        secrets: &BTreeMap<String, Secret>,
+    ) -> SessionAuth {
+        let at = "/auth/session";
+        if file.cookies.is_empty() && file.token.is_none() {
+            self.problem(at, "nothing of the login is kept", "\"cookies:\" with their names, or \"token:\"");
+        }
+        let login = &file.login;
+        let step = file::Step {
+            name: "log in".to_owned(),
+            when: None,
+            for_each: None,
+            method: login.method,
+            path: login.path.clone(),
+            query: BTreeMap::new(),
+            headers: login.headers.clone(),
+            body: login.body.clone(),
+            decode: login.decode.clone(),
+            outcome: login.outcome.clone(),
+            save: BTreeMap::new(),
+            records: None,
+        };
+        let step = self.step_with(&format!("{at}/login"), &step, &["secret"]);
+        let variables = self.known.clone();
+        self.known.extend(ANSWER.map(str::to_owned));
+        let token = file.token.as_ref().and_then(|token| {
+            let at = format!("{at}/token");
+            let places = [&token.header, &token.query, &token.body];
+            let place = match (&token.header, &token.query, &token.body) {
+                (Some(name), None, None) => Place::Header(name.clone()),
+                (None, Some(name), None) => Place::Query(name.clone()),
+                (None, None, Some(pointer)) if pointer.len() > 1 && pointer.starts_with('/') => {
+                    Place::Body(pointer.split('/').skip(1).map(str::to_owned).collect())
+                }
+                _ => {
+                    let found =
+                        if places.iter().any(|p| p.is_some()) { "two places, or none that can be" } else { "no place" };
+                    self.problem(
+                        &at,
+                        format!("the token has {found}"),
+                        "one of: header, query, body (a pointer: /params/token)",
+                    );
+                    return None;
+                }
+            };
+            let value = self.expression(&format!("{at}/value"), &token.value)?;
+            Some(Token { value, place, prefix: token.prefix.clone() })
+        });
+        let lives_ms = file.lives_ms.as_ref().and_then(|l| self.expression(&format!("{at}/lives_ms"), l));
+        let expired = file.expired.iter().enumerate().map(|(n, expired)| {
+            let at = format!("{at}/expired/{n}");
+            if expired.status.is_none() && expired.when.is_none() {
+                self.problem(&at, "every answer would be an expired session", "\"status:\" or \"when:\"");
+            }
+            Rule {
+                status: expired.status.clone(),
+                when: expired.when.as_ref().and_then(|w| self.expression(&format!("{at}/when"), w)),
+                is: file::Is::AuthExpired,
+                reason: None,
+                wait_ms: None,
+            }
+        });
+        let expired = expired.collect();
+        self.known = variables;
+        // Length before each part, so that no two lists of parts look the same.
+        let mut hash = Sha256::new();
+        let values = context.iter().map(|(k, v)| (k.as_str(), v.to_string()));
+        let secrets_too = secrets.iter().map(|(k, v)| (k.as_str(), v.expose().to_owned()));
+        for (key, value) in values.chain(secrets_too) {
+            for part in [key.as_bytes(), value.as_bytes()] {
+                hash.update(part.len().to_le_bytes());
+                hash.update(part);
+            }
+        }
+        SessionAuth {
+            login: Operation {
+                spec: &operation::LOGIN,
+                title: None,
+                deadline_ms: login.deadline_ms.unwrap_or(10_000).clamp(1, 600_000),
+                idempotency: Idempotency::Read,
+                cache: file::Cache::default(),
+                inputs: Vec::new(),
+                steps: vec![step],
+                output: None,
+                fields: None,
+                keep: None,
+                one: false,
+                cap: 0,
+                phones: Vec::new(),
+            },
+            secrets: secrets.clone(),
+            cookies: file.cookies.clone(),
+            token,
+            lives_ms,
+            expired,
+            fingerprint: hash.finalize().into(),
         }
     }
 
@@ -291,6 +394,11 @@ impl Maker<'_> {
     }
 
     fn step(&mut self, at: &str, file: &file::Step) -> Step {
+        self.step_with(at, file, &[])
+    }
+
+    /// `sent`: names that only what is sent in headers and body may use.
+    fn step_with(&mut self, at: &str, file: &file::Step, sent: &[&str]) -> Step {
         let when = file.when.as_ref().and_then(|w| self.expression(&format!("{at}/when"), w));
         let for_each = file.for_each.as_ref().and_then(|e| self.expression(&format!("{at}/for_each"), e));
         let outside = self.known.clone();
@@ -302,6 +410,7 @@ impl Maker<'_> {
         }
         let path = self.leaf(&format!("{at}/path"), &file.path, "path");
         let query = file.query.iter().map(|(k, v)| (k.clone(), self.tree(&format!("{at}/query/{k}"), v))).collect();
+        self.known.extend(sent.iter().map(|name| (*name).to_owned()));
         let headers = self.headers(&format!("{at}/headers"), &file.headers);
         let body = file.body.as_ref().map(|body| match body {
             file::Body::Json(value) => Body::Json(self.tree(&format!("{at}/body/json"), value)),
@@ -317,6 +426,7 @@ impl Maker<'_> {
                 text: self.leaf(&format!("{at}/body/raw/text"), &raw.text, "text"),
             },
         });
+        self.known.retain(|name| !sent.contains(&name.as_str()));
         self.known.extend(ANSWER.map(str::to_owned));
         let outcome = file.outcome.iter().enumerate().map(|(n, rule)| self.rule(&format!("{at}/outcome/{n}"), rule));
         let outcome: Vec<Rule> = outcome.collect();

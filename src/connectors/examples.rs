@@ -1,13 +1,17 @@
 //! The proofs inside a connector file, run without network: the same planning and judging as for a real request.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value as Json;
+
+use crate::words::Mono;
 
 use super::{
     Outcome, System,
     file::{Example, ExampleExchange, Is},
     run::{Next, Request, Response, Run, Trouble},
+    session::{Login, Session, set_cookie},
+    set::Auth,
     wire::plain,
 };
 
@@ -28,22 +32,40 @@ pub fn run(system: &System) -> Vec<ExampleResult> {
 fn play(system: &System, example: &Example) -> Result<(), String> {
     let inputs = example.inputs.clone().into_iter().collect();
     let mut exchanges = example.exchanges.iter();
+    let mut exchange = |request: &Request| {
+        let (method, path) = (request.method.as_str(), &request.path);
+        let exchange = exchanges.next().ok_or_else(|| format!("one request more than written: {method} {path}"))?;
+        same(request, exchange)?;
+        Ok::<_, String>(answer(exchange))
+    };
+    let mut open = match &system.auth {
+        Auth::Session(auth) if example.logged_in => Some(Arc::new(Session::example(auth))),
+        _ => None,
+    };
+    let mut logins = 0;
     let outcome = match Run::new(system, &example.operation, &inputs) {
         Err(outcome) => outcome,
         Ok(mut run) => loop {
             match run.next() {
                 Next::Done(outcome) => break outcome,
+                Next::LogIn { over } => {
+                    let good = open.clone().filter(|session| over.is_none_or(|over| session.number > over));
+                    let result = match (good, Login::new(system)) {
+                        (Some(session), _) => Ok(session),
+                        (None, None) => return Err("there is no login".to_owned()),
+                        (None, Some(mut login)) => {
+                            while let Some(request) = login.next() {
+                                login.answer(exchange(&request)?);
+                            }
+                            logins += 1;
+                            login.session(logins, Mono(0)).map(Arc::new)
+                        }
+                    };
+                    open = result.as_ref().ok().cloned();
+                    run.logged_in(result);
+                }
                 Next::Send(requests) => {
-                    let mut answers = Vec::new();
-                    for request in &requests {
-                        let (method, path) = (request.method.as_str(), &request.path);
-                        let exchange = exchanges
-                            .next()
-                            .ok_or_else(|| format!("one request more than written: {method} {path}"))?;
-                        same(request, exchange)?;
-                        answers.push(answer(exchange));
-                    }
-                    run.answers(answers);
+                    run.answers(requests.iter().map(&mut exchange).collect::<Result<_, _>>()?);
                 }
             }
         },
@@ -101,7 +123,8 @@ fn answer(exchange: &ExampleExchange) -> Result<Response, Trouble> {
         (None, Some(text)) => text.clone(),
         (None, None) => String::new(),
     };
-    let headers = given.headers.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let headers = given.headers.iter().map(|(k, v)| (k.clone(), v.clone()));
+    let headers = headers.chain(given.cookies.iter().map(|(k, v)| set_cookie(k, v))).collect();
     Ok(Response { status, headers, body: body.into_bytes() })
 }
 

@@ -74,6 +74,7 @@ pub enum Auth {
     None,
     Key(KeyAuth),
     Basic(BasicAuth),
+    Session(SessionAuth),
 }
 
 /// A key in a header or in the query.
@@ -96,6 +97,71 @@ pub struct BasicAuth {
     pub user: String,
     /// The name of a secret variable.
     pub secret: String,
+}
+
+/// One login for all operations: what it gives goes with every request until the system says that it is over. Then there is one new
+/// login, whoever notices first, and the request that noticed is made once more.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SessionAuth {
+    pub login: Login,
+    /// Cookies of the login's answer that are sent back. One that the answer does not set is `broken`.
+    #[serde(default)]
+    pub cookies: Vec<String>,
+    /// What else of the login's answer proves who we are.
+    pub token: Option<Token>,
+    /// Expression over the login's answer: for how many milliseconds it is good. Absent: until the system says otherwise.
+    pub lives_ms: Option<String>,
+    /// How an answer says that the session is over; tried before each step's own `outcome`, as is a plain 401 after it.
+    #[serde(default)]
+    pub expired: Vec<Expired>,
+}
+
+/// The request that logs in. In `headers` and `body`, and nowhere else in the file, templates see the secrets, as `secret.NAME`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Login {
+    #[serde(default = "post")]
+    pub method: Method,
+    /// Template.
+    pub path: String,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub body: Option<Body>,
+    #[serde(default)]
+    pub decode: Decode,
+    /// As in a step. What is neither `ok` nor a trouble of the line (`busy`, `rate_limited`) is a refusal, and is not tried again soon.
+    pub outcome: Vec<Rule>,
+    /// At most so long, whoever waits for it. Default 10000.
+    pub deadline_ms: Option<u64>,
+}
+
+fn post() -> Method {
+    Method::Post
+}
+
+/// A value of the login's answer, and its one place in each request.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// Expression over the login's answer.
+    pub value: String,
+    pub header: Option<String>,
+    pub query: Option<String>,
+    /// In a JSON body the JSON pointer of the value (`/params/token`), in a form the field's name after a slash.
+    pub body: Option<String>,
+    /// Before the value, for example `Bearer `.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Expired {
+    /// Any of these; absent: any status.
+    pub status: Option<Vec<u16>>,
+    /// Expression over the answer; one that cannot be worked out does not hold.
+    pub when: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -308,11 +374,18 @@ pub struct Example {
     pub operation: String,
     #[serde(default)]
     pub inputs: BTreeMap<String, Value>,
+    /// With `auth: session`: false begins before the login. Else a session is open, whose cookies and token are `(secret)`.
+    #[serde(default = "yes")]
+    pub logged_in: bool,
     #[serde(default)]
     pub exchanges: Vec<ExampleExchange>,
     pub outcome: Is,
     /// For `ok`: the whole answer.
     pub value: Option<Value>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -345,6 +418,9 @@ pub struct ExampleAnswer {
     pub status: Option<u16>,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Those it sets, by name.
+    #[serde(default)]
+    pub cookies: BTreeMap<String, String>,
     pub json: Option<Value>,
     pub text: Option<String>,
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -24,6 +24,8 @@ use super::{
     Ask, Given, Idempotency, Outcome, Priority, Seen, Set, System, compile, file,
     http::Http,
     run::{Next, Run, Trouble},
+    session::{Keeper, Login, Session, Way},
+    set::Auth,
 };
 
 /// "Nobody" and "you may not" are believed without asking who we are if the system said so within this time.
@@ -51,9 +53,34 @@ struct Ready {
     /// Everybody takes a place here; background work takes one of `background` first, so that a ringing phone finds one free.
     places: Semaphore,
     background: Semaphore,
+    door: Arc<Door>,
     /// Monotonic microseconds: until when the system wants to be left alone, and when it last said who we are.
     away_until: AtomicU64,
     checked_at: AtomicU64,
+}
+
+/// Where one system's session is kept. A login holds `one`, so that there is one at a time, and is a task of its own: an ask whose time is
+/// up goes, and the login it began still serves those that come after.
+struct Door {
+    /// Of how we log in, so that a reload which changes nothing of it keeps the session.
+    fingerprint: Option<[u8; 32]>,
+    one: Arc<tokio::sync::Mutex<()>>,
+    keeper: Mutex<Keeper>,
+}
+
+impl Door {
+    fn new(system: &System) -> Self {
+        let fingerprint = match &system.auth {
+            Auth::Session(auth) => Some(auth.fingerprint),
+            _ => None,
+        };
+        Self { fingerprint, one: Arc::default(), keeper: Mutex::new(Keeper::new(system.id.as_str())) }
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Keeper> {
+        // Nobody panics while holding it, and if so: what it says is still true.
+        self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a card needs to know of an operation.
@@ -116,6 +143,14 @@ impl Connectors {
             let kept =
                 old.get(&system.id).filter(|r| r.system.hash == system.hash && r.system.base_url == system.base_url);
             let places = system.concurrency as usize;
+            let door = Arc::new(Door::new(system));
+            let door = match kept.filter(|kept| kept.door.fingerprint == door.fingerprint) {
+                Some(kept) => {
+                    kept.door.keeper().reloaded();
+                    kept.door.clone()
+                }
+                None => door,
+            };
             let ready = Ready {
                 http: match kept {
                     // The secret is in the system, not in the connections: a new key is used at once.
@@ -125,6 +160,7 @@ impl Connectors {
                 system: system.clone(),
                 places: Semaphore::new(places),
                 background: Semaphore::new(places.saturating_sub(1).max(1)),
+                door,
                 away_until: AtomicU64::new(0),
                 checked_at: AtomicU64::new(0),
             };
@@ -205,7 +241,7 @@ impl Connectors {
 }
 
 impl Ready {
-    async fn run(&self, ask: &Ask, name: &'static str, deadline: Instant, seen: Option<&Seen>) -> Outcome {
+    async fn run(self: &Arc<Self>, ask: &Ask, name: &'static str, deadline: Instant, seen: Option<&Seen>) -> Outcome {
         let at = now().mono.0;
         let away_until = self.away_until.load(Ordering::Relaxed);
         if at < away_until {
@@ -250,7 +286,7 @@ impl Ready {
         checked > 0 && Mono(at).since_ms(Mono(checked)) < CHECKED_MS
     }
 
-    async fn check(&self, deadline: Instant) -> Option<Outcome> {
+    async fn check(self: &Arc<Self>, deadline: Instant) -> Option<Outcome> {
         self.system.operation("check")?;
         let outcome = self.exchange("check", &serde_json::Map::new(), deadline, None).await;
         if matches!(outcome, Outcome::Ok(_)) {
@@ -260,7 +296,7 @@ impl Ready {
     }
 
     async fn exchange(
-        &self,
+        self: &Arc<Self>,
         name: &str,
         inputs: &serde_json::Map<String, serde_json::Value>,
         deadline: Instant,
@@ -282,12 +318,73 @@ impl Ready {
                     }
                     return outcome;
                 }
+                Next::LogIn { over } => run.logged_in(self.session(over, deadline).await),
                 Next::Send(requests) => {
                     let sent = requests.into_iter().map(|request| http.send(request, deadline));
                     let answers: Vec<Result<_, Trouble>> = futures_util::future::join_all(sent).await;
                     run.answers(answers);
                 }
             }
+        }
+    }
+
+    /// The session there is, or the one that a login gives now.
+    async fn session(self: &Arc<Self>, over: Option<u64>, deadline: Instant) -> Result<Arc<Session>, Outcome> {
+        let (way, waited) = {
+            let keeper = self.door.keeper();
+            (keeper.ask(over, keeper.ended(), now().mono), keeper.ended())
+        };
+        match way {
+            Way::Use(session) => return Ok(session),
+            Way::No(outcome) => return Err(outcome),
+            Way::LogIn { .. } => {}
+        }
+        let ready = self.clone();
+        let login = tokio::spawn(async move {
+            let _one = ready.door.one.lock().await;
+            // Somebody may have logged in while we waited for our turn.
+            let way = ready.door.keeper().ask(over, waited, now().mono);
+            match way {
+                Way::Use(session) => Ok(session),
+                Way::No(outcome) => Err(outcome),
+                Way::LogIn { number } => ready.log_in(number).await,
+            }
+        });
+        match tokio::time::timeout_at(tokio::time::Instant::from_std(deadline), login).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(Outcome::Busy { reason: format!("the login at {} was given up", self.system.id) }),
+            Err(_) => Err(Outcome::Busy { reason: format!("{} did not let us in in time", self.system.id) }),
+        }
+    }
+
+    async fn log_in(&self, number: u64) -> Result<Arc<Session>, Outcome> {
+        let id = &self.system.id;
+        let (Ok(http), Some(mut login), Auth::Session(auth)) =
+            (&self.http, Login::new(&self.system), &self.system.auth)
+        else {
+            return Err(Outcome::Broken { reason: format!("{id} has no login") });
+        };
+        let deadline = Instant::now() + Duration::from_millis(auth.login.deadline_ms);
+        while let Some(request) = login.next() {
+            login.answer(http.send(request, deadline).await);
+        }
+        let at = now().mono;
+        let result = login.session(number, at);
+        let refused = match &result {
+            Ok(_) => None,
+            Err(outcome) => Some(outcome.clone()),
+        };
+        let mut keeper = self.door.keeper();
+        if let Some((outcome, wait_ms)) = keeper.ends(result, at) {
+            tracing::warn!(system = %id, outcome = outcome.word(), reason = outcome.reason(), next_try_ms = wait_ms, "a business system does not let us in");
+        }
+        match (refused, keeper.ask(None, number, at)) {
+            (None, Way::Use(session)) => {
+                tracing::debug!(system = %id, login = number, "logged in at a business system");
+                Ok(session)
+            }
+            (Some(outcome), _) => Err(outcome),
+            (None, _) => Err(Outcome::Broken { reason: format!("{id}'s session is over as it begins") }),
         }
     }
 }

@@ -4,7 +4,7 @@
 //! still code here; only `http.rs` and `live.rs` touch the world, so the examples inside a file run
 //! through the same code as a real request, without network.
 //!
-//! `file` is the YAML's shape; `compile` turns it into a `set::System`; `run` plays one operation; `words` is the expression
+//! `file` is the YAML's shape; `compile` turns it into a `set::System`; `run` plays one operation; `session` keeps a login; `words` is the expression
 //! language; `wire` and `value` are bytes and values.
 
 pub mod ask;
@@ -15,6 +15,7 @@ mod http;
 pub mod live;
 pub mod operation;
 mod run;
+mod session;
 pub mod set;
 mod value;
 mod wire;

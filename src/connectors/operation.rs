@@ -44,6 +44,9 @@ pub const OPERATIONS: &[Operation] = &[
     write("notify", &["call", "key", "text"], WRITE),
 ];
 
+/// The login of `auth: session`: played like an operation, and asked by nobody.
+pub(super) const LOGIN: Operation = read("log in", &[], &[]);
+
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Operation> {
     OPERATIONS.iter().find(|o| o.name == name)

@@ -4,7 +4,7 @@
 //! A write that has a lookup asks it first, each time: what was written by an earlier try whose answer was lost is found
 //! and given as the outcome, and nothing is written twice.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use minijinja::value::Value;
 use serde_json::{Map, Value as Json};
@@ -14,7 +14,8 @@ use crate::private::Private;
 use super::{
     Idempotency, Outcome, Saw,
     file::{Is, Method},
-    set::{Auth, Body, Leaf, Operation, Step, System, Tree},
+    session::Session,
+    set::{Auth, Body, Leaf, Operation, SessionAuth, Step, System, Tree},
     value::{from_json, to_json},
     wire,
     words::national,
@@ -56,18 +57,29 @@ pub enum Trouble {
 
 pub enum Next {
     Send(Vec<Request>),
+    /// A session is needed, to be given to [`Run::logged_in`]: any, or one that is newer than the one of this number.
+    LogIn {
+        over: Option<u64>,
+    },
     Done(Outcome),
 }
 
 pub struct Run<'a> {
     system: &'a System,
-    operation: &'static str,
+    op: &'a Operation,
     context: BTreeMap<String, Value>,
     /// The lookup before a write, while it lasts.
     look: Option<Box<Run<'a>>>,
     step: usize,
     /// Items of the step that is under way; one `None` for a plain step.
     items: Vec<Option<Value>>,
+    /// Those of them whose session had expired: to be asked once more.
+    again: Option<Vec<Option<Value>>>,
+    /// How we log in, where that is needed.
+    auth: Option<&'a SessionAuth>,
+    session: Option<Arc<Session>>,
+    /// The session that expired under this run. There is one new one for each run, or two systems could keep each other busy.
+    over: Option<u64>,
     /// Status, headers and body of the last answer, for `output`.
     last: Vec<(&'static str, Value)>,
     records: Vec<Value>,
@@ -128,21 +140,61 @@ impl<'a> Run<'a> {
             Idempotency::Lookup(find) => Some(Box::new(Run::new(system, find, inputs)?)),
             _ => None,
         };
-        let operation = op.spec.name;
-        Ok(Self {
+        let auth = match &system.auth {
+            Auth::Session(auth) => Some(&**auth),
+            _ => None,
+        };
+        Ok(Self { look, asked, ..Self::begin(system, op, context, auth) })
+    }
+
+    /// The login itself: the one request that needs no session and sees the secrets.
+    pub fn login(system: &'a System, auth: &'a SessionAuth) -> Self {
+        let mut context = system.context.clone();
+        let secrets = auth.secrets.iter().map(|(name, secret)| (name.as_str(), Value::from(secret.expose())));
+        context.insert("secret".to_owned(), Value::from_pairs(secrets));
+        Self::begin(system, &auth.login, context, None)
+    }
+
+    fn begin(
+        system: &'a System,
+        op: &'a Operation,
+        context: BTreeMap<String, Value>,
+        auth: Option<&'a SessionAuth>,
+    ) -> Self {
+        Self {
             system,
-            operation,
+            op,
             context,
-            look,
+            look: None,
             step: 0,
             items: Vec::new(),
+            again: None,
+            auth,
+            session: None,
+            over: None,
             last: Vec::new(),
             records: Vec::new(),
-            asked,
+            asked: None,
             wrote: false,
             done: None,
             seen: Vec::new(),
-        })
+        }
+    }
+
+    /// The last answer, as expressions see it.
+    pub fn last_answer(&self) -> Value {
+        self.with(&self.last)
+    }
+
+    /// The session that [`Next::LogIn`] asked for, or why there is none.
+    pub fn logged_in(&mut self, session: Result<Arc<Session>, Outcome>) {
+        if let Some(look) = &mut self.look {
+            return look.logged_in(session);
+        }
+        match session {
+            Ok(session) => self.session = Some(session),
+            Err(outcome) => self.end(outcome),
+        }
     }
 
     /// What was seen so far; the lookup before a write comes first.
@@ -162,15 +214,14 @@ impl<'a> Run<'a> {
     pub fn next(&mut self) -> Next {
         if let Some(look) = &mut self.look {
             match look.next() {
-                Next::Send(requests) => return Next::Send(requests),
                 Next::Done(Outcome::Empty | Outcome::NotFound) => {
                     self.seen = look.seen();
                     self.look = None;
                 }
-                Next::Done(outcome) => return Next::Done(outcome),
+                next => return next,
             }
         }
-        let op = &self.system.operations[self.operation];
+        let op = self.op;
         loop {
             if let Some(outcome) = &self.done {
                 return Next::Done(outcome.clone());
@@ -180,6 +231,9 @@ impl<'a> Run<'a> {
                 self.done = Some(outcome);
                 continue;
             };
+            if self.auth.is_some() && self.session.is_none() {
+                return Next::LogIn { over: self.over };
+            }
             match self.requests(step) {
                 Ok(requests) if requests.is_empty() => self.step += 1,
                 Ok(requests) => return Next::Send(requests),
@@ -196,21 +250,30 @@ impl<'a> Run<'a> {
         if let Some(look) = &mut self.look {
             return look.answers(answers);
         }
-        let op = &self.system.operations[self.operation];
+        let op = self.op;
         let Some(step) = op.steps.get(self.step) else { return };
         let items = std::mem::take(&mut self.items);
+        let mut again = Vec::new();
         for (item, answer) in items.into_iter().zip(answers) {
             let status = answer.as_ref().ok().map(|response| response.status);
             self.saw(Saw::Answered { step: step.name.clone(), status });
             let outcome = match answer {
-                Ok(response) => self.judge(op, step, item, &response),
+                Ok(response) => self.judge(op, step, item.clone(), &response),
                 Err(trouble) => Some(self.trouble(op, step, trouble)),
             };
-            if let Some(outcome) = outcome {
-                return self.end(outcome);
+            match outcome {
+                // It was refused for its session and nothing was done: with a new one it may be asked again, once.
+                Some(Outcome::AuthExpired { .. }) if self.session.is_some() && self.over.is_none() => again.push(item),
+                Some(outcome) => return self.end(outcome),
+                None => {}
             }
         }
-        self.step += 1;
+        if again.is_empty() {
+            self.step += 1;
+        } else {
+            self.over = self.session.take().map(|session| session.number);
+            self.again = Some(again);
+        }
     }
 
     fn end(&mut self, outcome: Outcome) {
@@ -239,6 +302,10 @@ impl<'a> Run<'a> {
 
     /// The step's requests; none if its `when` is false.
     fn requests(&mut self, step: &Step) -> Result<Vec<Request>, String> {
+        if let Some(again) = self.again.take() {
+            self.items = again;
+            return self.items.iter().map(|item| self.request(step, item.as_ref())).collect();
+        }
         let context = self.with(&[]);
         if let Some(when) = &step.when
             && !when.eval(&context)?.is_true()
@@ -280,7 +347,14 @@ impl<'a> Run<'a> {
         for (name, leaf) in self.system.headers.iter().chain(&step.headers) {
             headers.push((name.clone(), header_value(leaf, env, &context)?));
         }
-        let structure = |tree: &Tree| tree.json(env, &context).map(|v| v.unwrap_or(Json::Null));
+        let session = self.auth.zip(self.session.as_deref());
+        let structure = |tree: &Tree| -> Result<Json, String> {
+            let mut made = tree.json(env, &context)?.unwrap_or(Json::Null);
+            if let Some((auth, session)) = session {
+                session.body(auth, &mut made)?;
+            }
+            Ok(made)
+        };
         let typed = |headers: &mut Vec<(String, String)>, kind: &str| {
             if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
                 headers.push(("Content-Type".to_owned(), kind.to_owned()));
@@ -310,6 +384,12 @@ impl<'a> Run<'a> {
             Auth::None => {}
             Auth::Header { name, value } => headers.push((name.clone(), value.expose().to_owned())),
             Auth::Query { name, value } => drop(sent.insert(name.clone(), value.expose().into())),
+            Auth::Session(_) => {
+                if let Some((auth, session)) = session {
+                    session.header(auth, &mut headers);
+                    session.query(auth, &mut sent);
+                }
+            }
         }
         let mut url = format!("{}{path}", self.system.base_url);
         if !sent.is_empty() {
@@ -333,7 +413,8 @@ impl<'a> Run<'a> {
         }
         seen.extend(item.map(|item| ("item", item)));
         let context = self.with(&seen);
-        let rule = step.outcome.iter().find(|rule| {
+        let expired = self.auth.map_or(&[][..], |auth| &auth.expired);
+        let rule = expired.iter().chain(&step.outcome).find(|rule| {
             rule.status.as_ref().is_none_or(|s| s.contains(&response.status))
                 && rule.when.as_ref().is_none_or(|w| w.holds(&context))
                 // What cannot be read is no success, whatever its status.

@@ -67,6 +67,35 @@ pub(super) enum Auth {
     None,
     Header { name: String, value: Secret },
     Query { name: String, value: Secret },
+    Session(Box<SessionAuth>),
+}
+
+/// One login for all operations.
+pub(super) struct SessionAuth {
+    /// One step without inputs.
+    pub login: Operation,
+    /// Seen by the login's request alone.
+    pub secrets: BTreeMap<String, Secret>,
+    pub cookies: Vec<String>,
+    pub token: Option<Token>,
+    pub lives_ms: Option<Compiled>,
+    /// Tried before a step's own rules.
+    pub expired: Vec<Rule>,
+    /// SHA-256 of whom and how we log in: with the same a session stays good over a reload.
+    pub fingerprint: [u8; 32],
+}
+
+pub(super) struct Token {
+    pub value: Compiled,
+    pub place: Place,
+    pub prefix: String,
+}
+
+pub(super) enum Place {
+    Header(String),
+    Query(String),
+    /// The way down to it.
+    Body(Vec<String>),
 }
 
 /// One operation of one system.
