@@ -36,7 +36,7 @@ impl Folder {
             .arg(&self.0)
             .env_clear()
             .env("CREDENTIALS_DIRECTORY", self.0.join("secrets"));
-        command.env("REDMINE_KEY", "k");
+        command.env("REDMINE_KEY", "k").env("ODOO_PASSWORD", "p");
         command.output().unwrap()
     }
 }

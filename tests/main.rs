@@ -15,6 +15,8 @@ mod outbox;
 mod people;
 mod privacy;
 #[cfg(feature = "real-servers")]
+mod real_odoo;
+#[cfg(feature = "real-servers")]
 mod real_redmine;
 #[cfg(feature = "real-servers")]
 mod systemd;

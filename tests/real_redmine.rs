@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use linecard::connectors::{self, Ask, Connectors, Idempotency, Outcome, Priority, Set};
+use linecard::connectors::{self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System};
 use serde_json::{Value, json};
 
 const FILE: &str = include_str!("../config/connectors/redmine.yaml");
@@ -12,8 +12,12 @@ fn env(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: source redmine.env, or use tests/run"))
 }
 
-/// The connector as a site would set it. `key`: the variable of the environment that holds the key.
 fn redmine(key: &str) -> Connectors {
+    Connectors::new(Set::new(vec![system(key)]))
+}
+
+/// The connector as a site would set it. `key`: the variable of the environment that holds the key.
+pub fn system(key: &str) -> System {
     let ids = [
         ("url", "REDMINE_URL"),
         ("cf_code", "REDMINE_CF_CODE"),
@@ -30,8 +34,7 @@ fn redmine(key: &str) -> Connectors {
     ];
     let values: BTreeMap<String, String> = ids.iter().map(|(name, from)| ((*name).to_owned(), env(from))).collect();
     let text = FILE.replace("{env: REDMINE_KEY}", &format!("{{env: {key}}}"));
-    let system = connectors::load_with("redmine.yaml", &text, &values).unwrap_or_else(|p| panic!("{p:#?}"));
-    Connectors::new(Set::new(vec![system]))
+    connectors::load_with("redmine.yaml", &text, &values).unwrap_or_else(|p| panic!("{p:#?}"))
 }
 
 async fn run(redmine: &Connectors, operation: &str, inputs: Value) -> Outcome {

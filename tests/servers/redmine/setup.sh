@@ -1,5 +1,5 @@
 #!/bin/bash
-# A real Redmine (Debian's package of the trixie suite, SQLite, Puma) in a chroot, filled with the customers of customers.json.
+# A real Redmine (Debian's package of the trixie suite, SQLite, Puma) in a chroot, filled with the customers of ../customers.json.
 #
 #   setup.sh install   makes the chroot, installs and seeds: about two minutes, 1 GiB; seconds when it is there already
 #   setup.sh up        starts it on 127.0.0.1:$REDMINE_PORT and waits until it answers
@@ -68,7 +68,7 @@ ANSWERS
 }
 
 seed() {
-    install -m 644 "$here/seed.rb" "$here/customers.json" "$root/srv/"
+    install -m 644 "$here/seed.rb" "$here/../customers.json" "$root/srv/"
     inside "${as_redmine[@]}" sh -c 'cd /usr/share/redmine && ruby bin/rails runner -e production /srv/seed.rb' > "$home/log/seed.log" 2>&1
     grep '^REDMINE_' "$home/log/seed.log" | sed "s#@URL@#http://127.0.0.1:$port#" > "$home/redmine.env.new"
     [ -s "$home/redmine.env.new" ] || return 1

@@ -1,0 +1,427 @@
+//! `config/connectors/odoo.yaml` on a real Odoo 14. Needs what `tests/servers/odoo/setup.sh` writes into `odoo.env`; it fails,
+//! and does not skip, where that is absent.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::PathBuf,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use linecard::connectors::{self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::RwLock,
+};
+
+use crate::real_redmine;
+
+const FILE: &str = include_str!("../config/connectors/odoo.yaml");
+
+/// Written to by what stops the server or ends its sessions; read by all others.
+static SERVER: RwLock<()> = RwLock::const_new(());
+
+fn env(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: source odoo.env, or use tests/run"))
+}
+
+/// Who logs in: the prefix of the variables that hold the account.
+fn system(user: &str, password: &str, url: &str) -> System {
+    let values = BTreeMap::from(
+        [("url", url.to_owned()), ("db", env("ODOO_DB")), ("user", env(user)), ("project", env("ODOO_PROJECT"))]
+            .map(|(name, value)| (name.to_owned(), value)),
+    );
+    let text = FILE.replace("{env: ODOO_PASSWORD}", &format!("{{env: {password}}}"));
+    connectors::load_with("odoo.yaml", &text, &values).unwrap_or_else(|p| panic!("{p:#?}"))
+}
+
+fn odoo() -> Connectors {
+    Connectors::new(Set::new(vec![system("ODOO_USER", "ODOO_PASSWORD", &env("ODOO_URL"))]))
+}
+
+async fn run(systems: &Connectors, operation: &str, inputs: Value) -> Outcome {
+    let ask = Ask {
+        tenant: "default".into(),
+        system: "odoo".into(),
+        operation: operation.to_owned(),
+        inputs: inputs.as_object().unwrap().clone(),
+        deadline: Duration::from_secs(10),
+        priority: Priority::Pop,
+    };
+    systems.run(ask).await
+}
+
+async fn by_phone(systems: &Connectors, number: &str) -> Vec<Value> {
+    match run(systems, "customer.by_phone", json!({"number": number})).await {
+        Outcome::Ok(Value::Array(found)) => found,
+        Outcome::Empty => Vec::new(),
+        other => panic!("{number}: {other:?}"),
+    }
+}
+
+/// The customers' codes; of a company, which has none, the name.
+fn codes(found: &[Value]) -> Vec<&str> {
+    let mut codes: Vec<&str> = found.iter().map(|c| c["code"].as_str().or(c["name"].as_str()).unwrap()).collect();
+    codes.sort_unstable();
+    codes
+}
+
+async fn customer(systems: &Connectors, code: &str) -> Value {
+    let outcome = run(systems, "customer.search", json!({"text": code})).await;
+    let Outcome::Ok(Value::Array(mut found)) = outcome else { panic!("{code}: {outcome:?}") };
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
+/// Between us and the real Odoo: counts the logins, and on demand loses the answer to a request that holds certain words.
+struct Ledger {
+    address: SocketAddr,
+    logins: Arc<AtomicUsize>,
+    asked: Arc<AtomicUsize>,
+    lose: Arc<AtomicBool>,
+}
+
+impl Ledger {
+    /// `lost`: the words, for example `"method":"create"`.
+    async fn before_odoo(lost: &'static str) -> Self {
+        let odoo = env("ODOO_URL").strip_prefix("http://").unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let ledger = Self {
+            address: listener.local_addr().unwrap(),
+            logins: Arc::default(),
+            asked: Arc::default(),
+            lose: Arc::default(),
+        };
+        let (logins, asked, lose) = (ledger.logins.clone(), ledger.asked.clone(), ledger.lose.clone());
+        tokio::spawn(async move {
+            while let Ok((mut ours, _)) = listener.accept().await {
+                let (odoo, logins, asked, lose) = (odoo.clone(), logins.clone(), asked.clone(), lose.clone());
+                tokio::spawn(async move {
+                    // Odoo 14 speaks HTTP/1.0: one request a connection.
+                    let Some(request) = whole(&mut ours).await else { return };
+                    let text = String::from_utf8_lossy(&request);
+                    asked.fetch_add(1, Ordering::SeqCst);
+                    logins.fetch_add(usize::from(text.contains("/web/session/authenticate")), Ordering::SeqCst);
+                    let Ok(mut theirs) = TcpStream::connect(&odoo).await else { return };
+                    theirs.write_all(&request).await.unwrap();
+                    let mut answer = Vec::new();
+                    theirs.read_to_end(&mut answer).await.unwrap();
+                    if text.contains(lost) && lose.swap(false, Ordering::SeqCst) {
+                        return;
+                    }
+                    let _ = ours.write_all(&answer).await;
+                });
+            }
+        });
+        ledger
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+    fn logins(&self) -> usize {
+        self.logins.load(Ordering::SeqCst)
+    }
+}
+
+async fn whole(socket: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut request = Vec::new();
+    let mut part = [0_u8; 8192];
+    loop {
+        let n = socket.read(&mut part).await.ok().filter(|n| *n > 0)?;
+        request.extend_from_slice(&part[..n]);
+        let text = String::from_utf8_lossy(&request).into_owned();
+        let Some((head, _)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        if request.len() >= head.len() + 4 + length.unwrap_or(0) {
+            return Some(request);
+        }
+    }
+}
+
+/// Ends every session as an administrator would: Odoo keeps each in a file.
+fn end_sessions() -> usize {
+    let files = std::fs::read_dir(env("ODOO_SESSIONS")).unwrap().map(|f| f.unwrap().path());
+    let files: Vec<PathBuf> = files.filter(|f| f.extension().is_some_and(|e| e == "sess")).collect();
+    files.iter().for_each(|f| std::fs::remove_file(f).unwrap());
+    files.len()
+}
+
+fn server(verb: &str) {
+    let done = Command::new(env("ODOO_SETUP")).arg(verb).env("ODOO_HOME", env("ODOO_HOME")).status().unwrap();
+    assert!(done.success(), "setup.sh {verb}");
+}
+
+#[tokio::test]
+async fn every_customer_is_found_in_whatever_spelling_and_nobody_else() {
+    let _server = SERVER.read().await;
+    let odoo = odoo();
+    let wanted: [(&str, &[&str]); 22] = [
+        // Two share it, one as `138 0013 8000`; the landline that ends the same and the one a digit off are not them.
+        ("+8613800138000", &["C10001", "C10004"]),
+        ("13800138000", &["C10001", "C10004"]),
+        ("0086 138-0013-8000", &["C10001", "C10004"]),
+        ("１３８００１３８０００", &["C10001", "C10004"]),
+        ("+8613800138001", &["C10007"]),
+        ("+8657500138000", &["C10008", "绍兴文创<测试>\"部\" & 工坊"]),
+        ("0575-00138000", &["C10008", "绍兴文创<测试>\"部\" & 工坊"]),
+        // A switchboard is the company's and of whoever has it in their own card.
+        ("+8657187654321", &["C10001", "杭州青禾贸易有限公司"]),
+        ("0571 8765 4321", &["C10001", "杭州青禾贸易有限公司"]),
+        ("+8613912345678", &["C10002"]),
+        ("+8618600001111", &["C10003"]),
+        ("18600001111", &["C10003"]),
+        ("02168881234", &["C10003", "上海云帆科技有限公司"]),
+        ("+8613712345678", &["C10005"]),
+        ("+442079460958", &["C10006", "Harbour & Sons Ltd"]),
+        // Stored in full width; stored with an extension behind it.
+        ("+8613900008888", &["C10009"]),
+        ("13900008888", &["C10009"]),
+        ("+8615900002222", &["C10010"]),
+        ("+8613800138002", &[]),
+        ("+862161234567", &[]),
+        ("95588", &[]),
+        ("10086", &[]),
+    ];
+    for (number, wanted) in wanted {
+        assert_eq!(codes(&by_phone(&odoo, number).await), wanted, "{number}");
+    }
+    let found = by_phone(&odoo, "057500138000").await;
+    let person = found.iter().find(|c| c["code"] == "C10008").unwrap();
+    assert_eq!((&person["company"], &person["kind"]), (&json!("绍兴文创<测试>\"部\" & 工坊"), &json!("person")));
+    assert_eq!((&person["mobile"], &person["reason"]), (&Value::Null, &json!("固话")));
+    // Names that would break out of a query find nobody and everybody's data stays where it is.
+    for text in ["'; drop table res_partner; --", "<测试>\"部\" & ", "C1000"] {
+        let outcome = run(&odoo, "customer.search", json!({"text": text})).await;
+        match text {
+            "<测试>\"部\" & " => {
+                assert!(matches!(&outcome, Outcome::Ok(Value::Array(found)) if found.len() == 1), "{outcome:?}")
+            }
+            _ => assert_eq!(outcome, Outcome::Empty, "{text}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn redmine_and_odoo_show_the_same_two_customers_of_one_number() {
+    let _server = SERVER.read().await;
+    let redmine = real_redmine::system("REDMINE_KEY");
+    let both = Connectors::new(Set::new(vec![redmine, system("ODOO_USER", "ODOO_PASSWORD", &env("ODOO_URL"))]));
+    for number in ["+8613800138000", "138 0013 8000"] {
+        for id in ["odoo", "redmine"] {
+            let ask = Ask {
+                tenant: "default".into(),
+                system: id.into(),
+                operation: "customer.by_phone".to_owned(),
+                inputs: json!({"number": number}).as_object().unwrap().clone(),
+                deadline: Duration::from_secs(10),
+                priority: Priority::Pop,
+            };
+            let outcome = both.run(ask).await;
+            let Outcome::Ok(Value::Array(found)) = outcome else { panic!("{id}: {outcome:?}") };
+            assert_eq!(codes(&found), ["C10001", "C10004"], "{id} {number}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn facts_are_the_companys_or_the_persons_and_money_is_exact() {
+    let _server = SERVER.read().await;
+    let odoo = odoo();
+    let by_code = |code: &'static str| customer(&odoo, code);
+    let c10001 = by_code("C10001").await;
+    let finance = |customer: &Value| run(&odoo, "finance", json!({"customer": customer}));
+    assert_eq!(
+        finance(&c10001).await,
+        Outcome::Ok(
+            json!({"account": "杭州青禾贸易有限公司", "credit": "50000.0", "balance": "12800.5", "currency": "CNY"})
+        )
+    );
+    // Nobody's company: their own.
+    assert_eq!(
+        finance(&by_code("C10005").await).await,
+        Outcome::Ok(json!({"account": "陈静", "credit": "2000.0", "balance": "199.9", "currency": "CNY"}))
+    );
+    let loyalty = run(&odoo, "loyalty", json!({"customer": c10001})).await;
+    assert_eq!(loyalty, Outcome::Ok(json!({"tier": "金卡", "points": 12850})));
+    let outcome = run(&odoo, "orders", json!({"customer": c10001})).await;
+    let Outcome::Ok(Value::Array(orders)) = outcome else { panic!("{outcome:?}") };
+    let orders: Vec<_> =
+        orders.iter().map(|o| ["what", "amount", "state", "at"].map(|f| o[f].as_str().unwrap_or_default())).collect();
+    assert_eq!(
+        orders,
+        [
+            ["SO-2025-0003", "3500.5", "报价单", "2025-05-20T02:00:00Z"],
+            ["SO-2025-0002", "2500.0", "已确认", "2025-04-11T02:00:00Z"],
+            ["SO-2025-0001", "6800.0", "已确认", "2025-03-02T02:00:00Z"],
+        ]
+    );
+    // The company's are those of its people too.
+    let company = by_phone(&odoo, "057187654321").await.into_iter().find(|c| c["kind"] == "company").unwrap();
+    let outcome = run(&odoo, "orders", json!({"customer": company})).await;
+    assert!(matches!(&outcome, Outcome::Ok(Value::Array(all)) if all.len() == 3), "{outcome:?}");
+    assert_eq!(run(&odoo, "orders", json!({"customer": by_code("C10009").await})).await, Outcome::Empty);
+    let c10003 = by_code("C10003").await;
+    let outcome = run(&odoo, "tickets.open", json!({"customer": c10003})).await;
+    let Outcome::Ok(Value::Array(tickets)) = outcome else { panic!("{outcome:?}") };
+    assert!(
+        tickets.iter().any(|t| t["subject"] == "申请提高信用额度" && t["state"] == "待处理" && t["priority"] == "普通"),
+        "{tickets:?}"
+    );
+    // The one that is closed is not there.
+    let outcome = run(&odoo, "tickets.open", json!({"customer": c10001})).await;
+    let Outcome::Ok(Value::Array(tickets)) = outcome else { panic!("{outcome:?}") };
+    let subjects: Vec<&str> = tickets.iter().filter_map(|t| t["subject"].as_str()).collect();
+    assert!(subjects.contains(&"扫码枪无法充电") && !subjects.contains(&"发票抬头更正"), "{subjects:?}");
+    assert!(tickets[0]["url"].as_str().unwrap().contains("model=project.task"));
+    let outcome = run(&odoo, "customer.get", json!({"customer": c10001})).await;
+    let Outcome::Ok(got) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!((&got["code"], &got["company"]), (&json!("C10001"), &json!("杭州青禾贸易有限公司")));
+    assert_eq!(run(&odoo, "customer.get", json!({"customer": {"id": "999999"}})).await, Outcome::NotFound);
+}
+
+#[tokio::test]
+async fn a_ticket_is_made_once_and_a_note_added_once_even_if_the_answer_is_lost() {
+    let _server = SERVER.read().await;
+    let ledger = Ledger::before_odoo("\"method\":\"create\"").await;
+    let odoo = Connectors::new(Set::new(vec![system("ODOO_USER", "ODOO_PASSWORD", &ledger.url())]));
+    let lookup = Idempotency::Lookup("ticket.find".to_owned());
+    assert_eq!(odoo.idempotency(&"odoo".into(), "ticket.create"), lookup);
+    let customer = by_phone(&odoo, "+8613912345678").await.remove(0);
+    let call = ulid::Ulid::new().to_string();
+    let create = json!({"call": call, "key": "k", "title": "来电咨询 <测试> & 引号\"", "text": "客户 <来电>。\n第二行", "customer": customer, "priority": "high"});
+    let find = json!({"call": call});
+    assert_eq!(run(&odoo, "ticket.find", find.clone()).await, Outcome::Empty);
+    // It is committed over there, and we never hear of it.
+    ledger.lose.store(true, Ordering::SeqCst);
+    let outcome = run(&odoo, "ticket.create", create.clone()).await;
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+    assert!(!ledger.lose.load(Ordering::SeqCst), "the answer was not lost");
+    let Outcome::Ok(first) = run(&odoo, "ticket.create", create.clone()).await else { panic!("not found") };
+    let Outcome::Ok(second) = run(&odoo, "ticket.create", create).await else { panic!("not found again") };
+    assert_eq!(first, second);
+    // `one: true`: twice would be ambiguous.
+    assert_eq!(run(&odoo, "ticket.find", find).await, Outcome::Ok(first.clone()));
+    let outcome = run(&odoo, "tickets.open", json!({"customer": customer})).await;
+    let Outcome::Ok(Value::Array(open)) = outcome else { panic!("{outcome:?}") };
+    let ticket = open.iter().find(|t| t["id"] == first["id"]).unwrap();
+    assert_eq!((&ticket["subject"], &ticket["priority"]), (&json!("来电咨询 <测试> & 引号\""), &json!("高")));
+
+    for target in [first, json!({"type": "customer", "id": customer["id"]})] {
+        let key = format!("{call}/note/{}", target["type"].as_str().unwrap());
+        let note = json!({"call": call, "key": key, "target": target, "text": "通话 3 分 12 秒，<b>客户</b> 要求回电。\n& 再见"});
+        let find = json!({"key": key, "target": target});
+        assert_eq!(run(&odoo, "note.find", find.clone()).await, Outcome::Empty);
+        for _ in 0..2 {
+            let outcome = run(&odoo, "note.add", note.clone()).await;
+            assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+        }
+        let outcome = run(&odoo, "note.find", find).await;
+        assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+    }
+    let nowhere = json!({"call": call, "key": "k", "target": {"type": "ticket", "id": "999999"}, "text": "x"});
+    assert_eq!(run(&odoo, "note.add", nowhere).await, Outcome::NotFound);
+    let nameless = json!({"call": ulid::Ulid::new().to_string(), "key": "k", "title": "", "text": "x"});
+    let outcome = run(&odoo, "ticket.create", nameless).await;
+    assert!(matches!(outcome, Outcome::Invalid { .. }), "{outcome:?}");
+    assert_eq!(ledger.logins(), 1);
+}
+
+#[tokio::test]
+async fn a_session_that_odoo_ended_is_opened_once_more_for_everybody() {
+    let _server = SERVER.write().await;
+    let ledger = Ledger::before_odoo("never").await;
+    let odoo = Connectors::new(Set::new(vec![system("ODOO_USER", "ODOO_PASSWORD", &ledger.url())]));
+    for logins in 1..=3 {
+        let asks = (0..6).map(|_| run(&odoo, "customer.by_phone", json!({"number": "13800138000"})));
+        for outcome in futures_util::future::join_all(asks).await {
+            let Outcome::Ok(Value::Array(found)) = outcome else { panic!("{logins}: {outcome:?}") };
+            assert_eq!(codes(&found), ["C10001", "C10004"]);
+        }
+        assert_eq!(ledger.logins(), logins);
+        assert!(end_sessions() > 0);
+    }
+    // In the middle of a write, too: the lookup is answered with a session that the write no longer finds.
+    let call = ulid::Ulid::new().to_string();
+    let create = json!({"call": call, "key": "k", "title": "会话过期", "text": "x"});
+    let Outcome::Ok(made) = run(&odoo, "ticket.create", create).await else { panic!("not made") };
+    assert_eq!(run(&odoo, "ticket.find", json!({"call": call})).await, Outcome::Ok(made));
+    assert_eq!(ledger.logins(), 4);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_denied_and_tried_once() {
+    let _server = SERVER.read().await;
+    let ledger = Ledger::before_odoo("never").await;
+    let set = || Set::new(vec![system("ODOO_USER", "ODOO_WRONG_PASSWORD", &ledger.url())]);
+    let odoo = Connectors::new(set());
+    for operation in ["check", "customer.by_phone", "finance", "ticket.find", "customer.by_phone"] {
+        let inputs = json!({"number": "13800138000", "customer": {"id": "8"}, "call": "c"});
+        let asks = (0..10).map(|_| run(&odoo, operation, inputs.clone()));
+        for outcome in futures_util::future::join_all(asks).await {
+            let told = |reason: &str| reason.starts_with("odoo refuses the user or the password");
+            assert!(matches!(&outcome, Outcome::Denied { reason } if told(reason)), "{operation}: {outcome:?}");
+        }
+        odoo.swap(set());
+    }
+    assert_eq!((ledger.logins(), ledger.asked.load(Ordering::SeqCst)), (1, 1));
+}
+
+#[tokio::test]
+async fn who_may_not_look_is_told_and_never_nobody() {
+    let _server = SERVER.read().await;
+    let good = odoo();
+    let outcome = run(&good, "check", json!({})).await;
+    assert!(
+        matches!(&outcome, Outcome::Ok(who) if who["user"] == "linecard" && who["version"] == "14.0"),
+        "{outcome:?}"
+    );
+    let limited =
+        Connectors::new(Set::new(vec![system("ODOO_LIMITED_USER", "ODOO_LIMITED_PASSWORD", &env("ODOO_URL"))]));
+    let c10001 = customer(&good, "C10001").await;
+    let call = ulid::Ulid::new().to_string();
+    for (operation, inputs) in [
+        ("finance", json!({"customer": c10001})),
+        ("orders", json!({"customer": c10001})),
+        ("ticket.create", json!({"call": call, "key": "k", "title": "x", "text": "x"})),
+    ] {
+        let outcome = run(&limited, operation, inputs).await;
+        assert!(matches!(outcome, Outcome::Denied { .. }), "{operation}: {outcome:?}");
+    }
+    assert_eq!(run(&good, "ticket.find", json!({"call": call})).await, Outcome::Empty);
+    // Somebody from outside is let in, and sees nobody but itself: HTTP 200, an empty list.
+    let portal = Connectors::new(Set::new(vec![system("ODOO_PORTAL_USER", "ODOO_PORTAL_PASSWORD", &env("ODOO_URL"))]));
+    for _ in 0..2 {
+        let outcome = run(&portal, "customer.by_phone", json!({"number": "13800138000"})).await;
+        assert!(matches!(&outcome, Outcome::Denied { reason } if reason.contains("no internal user")), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_odoo_that_is_stopped_is_unavailable_and_then_back() {
+    let _server = SERVER.write().await;
+    let odoo = odoo();
+    assert_eq!(by_phone(&odoo, "13800138000").await.len(), 2);
+    server("down");
+    let write = json!({"call": ulid::Ulid::new().to_string(), "key": "k", "title": "x", "text": "x"});
+    for _ in 0..3 {
+        let outcome = run(&odoo, "customer.by_phone", json!({"number": "13800138000"})).await;
+        assert!(matches!(outcome, Outcome::Busy { .. }), "{outcome:?}");
+        let outcome = run(&odoo, "ticket.create", write.clone()).await;
+        assert!(matches!(outcome, Outcome::Busy { .. }), "{outcome:?}");
+    }
+    // Who comes for the first time finds no door, which is no refusal.
+    let late = self::odoo();
+    let outcome = run(&late, "check", json!({})).await;
+    assert!(matches!(outcome, Outcome::Busy { .. }), "{outcome:?}");
+    server("up");
+    assert_eq!(codes(&by_phone(&odoo, "13800138000").await), ["C10001", "C10004"]);
+    assert!(matches!(run(&late, "check", json!({})).await, Outcome::Ok(_)));
+}
