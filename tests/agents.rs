@@ -10,7 +10,7 @@ use linecard::{
     agents::{Ask, Limits, LinkState, protocol},
     calls::record::Reference,
     calls::{
-        Attributes, What,
+        Attributes, Change, What,
         change::{Role, Withdrawal},
         command::{Command, Failure},
         face::AgentLeg,
@@ -378,7 +378,8 @@ async fn dial_is_done_when_the_agents_leg_exists() {
     screen.begin().await;
     screen.say(serde_json::json!({"type":"dial","id":"d1","number":"138 0013 8000"})).await;
     let Ask::Dial(Command::Dial(dial)) = desk.asked().await else { panic!("no dial") };
-    assert_eq!((dial.number.expose().as_str(), dial.device.as_str()), ("13800138000", "PJSIP/1001"));
+    // As it was typed: the rules of the switch make digits of it.
+    assert_eq!((dial.number.expose().as_str(), dial.device.as_str()), ("138 0013 8000", "PJSIP/1001"));
     screen.say(serde_json::json!({"type":"dial","id":"d2","number":"13800138000"})).await;
     assert_eq!(screen.next().await["code"], "dial-pending");
     desk.change(CALL, What::Appeared, &[]).await;
@@ -398,6 +399,41 @@ async fn dial_is_done_when_the_agents_leg_exists() {
     assert_eq!(screen.next().await["code"], "unknown-target");
     screen.say(serde_json::json!({"type":"notes.set","id":"n","call":CALL,"text":"x"})).await;
     assert_eq!(screen.next().await["code"], "unknown-call");
+}
+
+/// The row of the line decides what opens, and by role who sees the number; an address never carries a number past the mask.
+#[tokio::test]
+async fn a_line_says_what_opens_and_who_sees_the_number() {
+    let desk = Desk::open(|_| {}).await;
+    let mut screen = desk.screen("1001").await;
+    screen.begin().await;
+    let whole = ("13800138000", false, Some("https://erp.example.com/c/7?p=%2B8613800138000"));
+    let hidden = ("138****8000", true, None);
+    let masks = [
+        (serde_json::json!("none"), whole),
+        (serde_json::json!("all"), hidden),
+        (serde_json::json!({"except": ["agent"]}), whole),
+        (serde_json::json!({"except": ["supervisor"]}), hidden),
+    ];
+    for (n, (mask, (display, masked, target))) in masks.into_iter().enumerate() {
+        let call = CallId(ulid::Ulid(100 + n as u128));
+        let offer = offer("1001", 1, Role::Inbound);
+        let row = serde_json::json!({"mask": mask, "target": "https://erp.example.com/c/{customer:erp}?p={number}"});
+        let mut face = desk::face(call, &[(&offer, AgentLeg::Ringing)]);
+        face.line = Some(Arc::new(serde_json::from_value(row).unwrap()));
+        let card = card(Answer::Found(candidate("7")));
+        desk.roster(move |roster, now| {
+            let change = Change { call, at: now, what: What::Offered(offer) };
+            roster.change(now, &change, &face, Some(&card), &desk::directory());
+        })
+        .await;
+        let pop = screen.next_of("pop").await;
+        assert_eq!((&pop["number"]["display"], &pop["number"]["masked"]), (&display.into(), &masked.into()), "{mask}");
+        assert_eq!(pop["target"].as_str(), target, "{mask}");
+        assert_eq!(pop["number"]["e164"].is_string(), !masked, "{mask}");
+        // Masked or not, it can be dialled.
+        assert!(pop["number"]["handle"].is_string(), "{mask}");
+    }
 }
 
 #[tokio::test]

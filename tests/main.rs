@@ -22,3 +22,4 @@ mod real_redmine;
 mod systemd;
 #[cfg(feature = "real-servers")]
 mod tls;
+mod trunks;

@@ -180,6 +180,11 @@ function drawStrip(is, call) {
   put($("tag"), pop ? t(`role.${pop.role}`, {}, "") : "");
   fill($("number"), pop?.number, () => number(pop?.number));
   put($("line"), pop ? [pop.brand, pop.title ?? pop.line?.display, pop.queue?.label].filter(Boolean).join(" · ") : "");
+  // The daemon checked the address; the page looks once more before it makes a link of it.
+  const page = $("page"), target = /^https?:\/\//.test(pop?.target ?? "") ? pop.target : "";
+  page.hidden = !target;
+  if (target) page.href = target; else page.removeAttribute("href");
+  put(page, target ? t("page") : "");
   const keyed = Object.values(pop?.attributes ?? {}).join(", ");
   const waited = pop?.waited_since && call && Date.parse(call.state.answered_at ?? call.state.since ?? pop.at) - Date.parse(pop.waited_since);
   fill($("more"), [waited, keyed], () => [

@@ -1,5 +1,5 @@
-//! `/healthz` (this process answers), `/readyz` (switches attached, store open), `/metrics`, and `/v1/calls/{call}/trace`: why a call popped or
-//! did not, with numbers masked.
+//! `/healthz` (this process answers), `/readyz` (switches attached, store open), `/metrics`, `/v1/calls/{call}/trace` (why a call popped or
+//! did not, with numbers masked), and `/v1/trunks/unmapped` (numbers that were called and have no row).
 
 use std::{pin::Pin, sync::Arc};
 
@@ -13,7 +13,7 @@ use axum::{
 use tokio::net::TcpListener;
 
 use super::Readiness;
-use crate::{watch::Trace, words::CallId};
+use crate::{numbers::trunks::unmapped::Line, watch::Trace, words::CallId};
 
 /// What the pages are made from; asked at each request.
 pub trait Figures: Send + Sync + 'static {
@@ -21,6 +21,8 @@ pub trait Figures: Send + Sync + 'static {
     fn readiness(&self) -> Readiness;
     /// The story of a call, up or ended; `None` where none is kept.
     fn trace(&self, call: CallId) -> Pin<Box<dyn Future<Output = Option<Trace>> + Send + '_>>;
+    /// Numbers that were called and have no row in trunks.yaml, most called first.
+    fn unmapped(&self) -> Vec<Line>;
 }
 
 /// Serves until `stop` completes.
@@ -37,6 +39,7 @@ pub async fn serve(
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/calls/{call}/trace", get(trace))
+        .route("/v1/trunks/unmapped", get(unmapped))
         .with_state(figures);
     axum::serve(listener, router).with_graceful_shutdown(stop).await
 }
@@ -45,6 +48,10 @@ async fn ready(State(figures): State<Arc<dyn Figures>>) -> Response {
     let readiness = figures.readiness();
     let status = if readiness.waiting_for.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness)).into_response()
+}
+
+async fn unmapped(State(figures): State<Arc<dyn Figures>>) -> Json<Vec<Line>> {
+    Json(figures.unmapped())
 }
 
 async fn metrics(State(figures): State<Arc<dyn Figures>>) -> Response {

@@ -116,6 +116,10 @@ pub struct Pop<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
     pub origin: Origin,
+    /// The page to open for this call (trunks.yaml, `target`): http or https, its values percent-encoded. Absent: the card, or a value is not known
+    /// yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// What the line that was called is called (trunks.yaml).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<&'a str>,
@@ -473,6 +477,7 @@ pub enum Code {
     NotPermitted,
     AgentInCall,
     UnknownTarget,
+    NotDialable,
     SwitchUnavailable,
     Timeout,
 }
@@ -486,6 +491,7 @@ impl From<Failure> for Code {
             Failure::NotPermitted => Self::NotPermitted,
             Failure::AgentInCall => Self::AgentInCall,
             Failure::UnknownTarget => Self::UnknownTarget,
+            Failure::NotDialable => Self::NotDialable,
             Failure::SwitchUnavailable => Self::SwitchUnavailable,
             Failure::Timeout => Self::Timeout,
         }

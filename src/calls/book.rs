@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    numbers::{Plan, TrunkMap},
+    numbers::{DialOut, Plan, TrunkMap},
     words::{CallId, Mono, Now, SwitchId, TenantId},
 };
 
@@ -48,6 +48,8 @@ pub struct Rules {
     pub internal: Vec<String>,
     /// What is kept of a call besides the call.
     pub attributes: Arc<Attributes>,
+    /// How numbers are written for this switch to dial.
+    pub out: Arc<DialOut>,
 }
 
 /// What may be swapped whole while calls run.
@@ -202,6 +204,18 @@ impl Book {
         if let Some(board) = self.boards.get_mut(&switch) {
             board.write(&mut self.desk, now, at, key, mapping, value);
         }
+    }
+
+    /// How a switch's numbers are read and written; `None` for one that is not in the settings.
+    #[must_use]
+    pub fn rules(&self, switch: &SwitchId) -> Option<&Rules> {
+        self.desk.rules(switch)
+    }
+
+    /// The rows of trunks.yaml as they are in force.
+    #[must_use]
+    pub fn trunks(&self) -> &TrunkMap {
+        &self.desk.settings.trunks
     }
 
     /// Ends every open call of a switch as lost: it was taken out of the settings, or the capture is over.

@@ -26,7 +26,7 @@ pub struct Dial {
     pub agent: AgentId,
     /// The device that rings first, as the switch names it (`PJSIP/1001`).
     pub device: String,
-    /// What the switch is told to dial, digits only.
+    /// As it was typed, stored or clicked; then, as the switch is told it, the digits that its `dial.out` made of it.
     pub number: Private<String>,
     /// The record or ticket it was started from.
     pub reference: Option<Reference>,
@@ -42,6 +42,8 @@ pub enum Failure {
     NotPermitted,
     AgentInCall,
     UnknownTarget,
+    /// Withheld, a source of messages, or digits that are no number: nobody can call it.
+    NotDialable,
     SwitchUnavailable,
     Timeout,
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    numbers::{Number, Plan},
+    numbers::{Class, Number, trunks::Seen},
     private::Private,
     words::{CallId, Now, SwitchId, TenantId},
 };
@@ -13,7 +13,7 @@ use super::{
     What,
     attributes::Purpose,
     board::Board,
-    book::Desk,
+    book::{Desk, Rules},
     call::{self, Facts},
     change::{Offer, Role, TransferKind, Withdrawal},
     event::DialStatus,
@@ -50,7 +50,7 @@ pub(super) fn first_face(desk: &Desk, switch: &SwitchId, facts: &mut Facts, id: 
         account: None,
         declared: rules.attributes.clone(),
     };
-    identify(desk, &rules.plan, facts, &mut face);
+    identify(desk, rules, facts, &mut face);
     // The trunk's row decides whose call it is, else the agent who makes it, else the switch's file. It never changes after: it is in the id.
     if id.is_none() && face.tenant == rules.tenant {
         let line = face.line.as_ref().map(|l| l.tenant.clone()).filter(|t| *t != TenantId::default());
@@ -67,8 +67,9 @@ pub(super) fn first_face(desk: &Desk, switch: &SwitchId, facts: &mut Facts, id: 
     Some(face)
 }
 
-/// Who and what: direction, numbers, trunk, line. Says whether anything became known.
-fn identify(desk: &Desk, plan: &Plan, facts: &Facts, face: &mut Face) -> bool {
+/// Who and what: direction, numbers, trunk, line. Says whether anything became known. Numbers are read and the line is looked for only when
+/// something came that was not there before.
+fn identify(desk: &Desk, rules: &Rules, facts: &Facts, face: &mut Face) -> bool {
     let mut changed = false;
     let direction = facts.direction();
     changed |= update(&mut face.direction, direction);
@@ -79,50 +80,76 @@ fn identify(desk: &Desk, plan: &Plan, facts: &Facts, face: &mut Face) -> bool {
     let customer = facts.customer().and_then(|i| facts.legs.get(i));
     let oldest = facts.oldest();
     face.started_at = oldest.and_then(|l| l.created.wall);
+    let text = |raw| Option::map(raw, |raw: &Private<String>| bare(raw.expose()));
     let (mut number, mut dialled, mut presented) = (None, None, None);
     match direction {
         Some(Direction::Inbound) => {
-            number = customer.and_then(|l| l.number.as_ref());
-            dialled = customer.and_then(|l| l.dialled.as_ref());
+            number = text(customer.and_then(|l| l.number.as_ref()));
+            dialled = text(customer.and_then(|l| l.dialled.as_ref()));
         }
         Some(Direction::Outbound) => {
             let dial = customer.and_then(|l| l.dial.as_ref());
-            number = dial.and_then(|d| d.number.as_ref()).or(facts.wanted.as_ref());
-            presented = dial.and_then(|d| d.presented.as_ref());
+            number = text(dial.and_then(|d| d.number.as_ref()).or(facts.wanted.as_ref()));
+            // The record says whom, not how: the digits that give a line are none of the number's.
+            number = number.map(|n| rules.out.without_access(&rules.plan, n));
+            presented = text(dial.and_then(|d| d.presented.as_ref()));
             dialled = number;
         }
         Some(Direction::Internal) => {
-            dialled = facts.root().and_then(|r| facts.legs.get(r)?.dialled.as_ref());
+            dialled = text(facts.root().and_then(|r| facts.legs.get(r)?.dialled.as_ref()));
         }
         None => {}
     }
-    if customer.is_some_and(|l| l.restricted && l.incoming) {
-        changed |= update(&mut face.customer, Some(Number::anonymous()));
-    } else {
-        changed |= read(plan, &mut face.customer, number);
-    }
-    changed |= read(plan, &mut face.dialled, dialled);
-    changed |= read(plan, &mut face.presented, presented);
-    if direction == Some(Direction::Inbound)
-        && face.name.is_none()
-        && let Some(name) = customer.and_then(|l| l.shown_name.as_ref())
-        && Some(name) != number
-        && !customer.is_some_and(|l| l.restricted)
-    {
-        face.name = Some(name.clone());
-        changed = true;
-    }
+    changed |= attributes(facts, face);
     if let Some(leg) = customer
         && face.trunk.as_deref() != Some(leg.endpoint.as_str())
     {
         face.trunk = Some(leg.endpoint.clone());
         changed = true;
     }
-    if changed {
-        let line = if direction == Some(Direction::Outbound) { &face.presented } else { &face.dialled };
-        face.line = desk.settings.trunks.find(&face.switch, face.trunk.as_deref(), line.as_ref()).cloned();
+    let restricted = customer.is_some_and(|l| l.restricted && l.incoming);
+    let outbound = direction == Some(Direction::Outbound);
+    let seen = Seen {
+        switch: &face.switch,
+        trunk: face.trunk.as_deref(),
+        plan: &rules.plan,
+        extension: if outbound { presented } else { dialled },
+        attributes: &face.attributes,
+    };
+    let called = match &face.line {
+        Some(row) if !outbound => row.dialled_text(&seen),
+        _ => dialled,
+    };
+    let news = changed
+        || (restricted && face.customer.as_ref().is_none_or(|n| n.class != Class::Anonymous))
+        || (!restricted && other(face.customer.as_ref(), number))
+        || other(face.dialled.as_ref(), called)
+        || other(face.presented.as_ref(), presented);
+    if !news {
+        return false;
     }
-    changed | attributes(facts, face)
+    let found = desk.settings.trunks.find(&seen);
+    let plan = found.as_ref().and_then(|f| f.plan).unwrap_or(&rules.plan);
+    let read = |text: Option<&str>| text.map(|t| plan.read(t));
+    let called = found.as_ref().filter(|_| !outbound).and_then(|f| f.dialled.clone());
+    changed |= update(&mut face.dialled, called.or_else(|| read(dialled)));
+    changed |= update(&mut face.presented, read(presented));
+    if direction == Some(Direction::Inbound)
+        && face.name.is_none()
+        && let Some(name) = customer.and_then(|l| l.shown_name.as_ref())
+        && Some(name.expose().as_str()) != number
+        && !customer.is_some_and(|l| l.restricted)
+    {
+        face.name = Some(name.clone());
+        changed = true;
+    }
+    changed |= update(&mut face.customer, if restricted { Some(Number::anonymous()) } else { read(number) });
+    let row = found.map(|f| f.row.clone());
+    if face.line != row {
+        face.line = row;
+        changed = true;
+    }
+    changed
 }
 
 /// What is shown of attributes, and the account among them.
@@ -154,14 +181,10 @@ fn update<T: PartialEq>(place: &mut Option<T>, value: Option<T>) -> bool {
     true
 }
 
-/// Reads a number if it is another than the one that was read before.
-fn read(plan: &Plan, place: &mut Option<Number>, raw: Option<&Private<String>>) -> bool {
-    let Some(raw) = raw else { return false };
-    let text = bare(raw.expose());
-    if place.as_ref().is_some_and(|n| n.raw.as_ref().is_some_and(|r| r.expose() == text)) {
-        return false;
-    }
-    update(place, Some(plan.read(text)))
+/// Whether a text is another than the one that was read before. What was withheld stays withheld.
+fn other(place: Option<&Number>, text: Option<&str>) -> bool {
+    let Some(text) = text else { return false };
+    place.is_none_or(|n| n.class != Class::Anonymous && n.raw.as_ref().is_none_or(|r| r.expose() != text))
 }
 
 /// The number in a dial string: `13800138000@trunk`, `trunk/13800138000`, `PJSIP/trunk/sip:13800138000@carrier.example`.
@@ -179,7 +202,7 @@ impl Board {
         let Some(shown) = &mut call.shown else { return };
         let id = shown.id;
         if let Some(rules) = desk.settings.switches.get(switch)
-            && identify(desk, &rules.plan, &call.facts, &mut shown.face)
+            && identify(desk, rules, &call.facts, &mut shown.face)
         {
             desk.change(id, now, What::Informed);
         }

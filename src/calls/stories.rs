@@ -32,6 +32,7 @@ fn settings() -> Settings {
         trunks: vec!["PJSIP/trunk*".to_owned()],
         internal: vec!["100X".to_owned()],
         attributes: Arc::new(declared()),
+        out: Arc::default(),
     };
     Settings {
         directory: Arc::new(Directory::new(vec![agent("1001", &["1001", "2001"]), agent("1002", &["1002"])])),
@@ -579,4 +580,67 @@ proptest! {
         prop_assert_eq!(desk.book.counts().0, 0);
         prop_assert_eq!(desk.book.deadline(), None);
     }
+}
+
+/// Rows as a file says them.
+fn trunks(yaml: &str) -> Arc<TrunkMap> {
+    let file =
+        crate::files::read::<crate::numbers::TrunksFile>("trunks.yaml", yaml).unwrap_or_else(|p| panic!("{p:?}"));
+    Arc::new(TrunkMap::new(file.value.rows, &Plan::new("CN", Some("21"))))
+}
+
+/// The carrier sends the pilot of the trunk; which line was called is in a variable that comes a moment later.
+#[test]
+fn a_variable_says_which_line_was_called() {
+    let mut desk = Desk::new();
+    let rows = "rows:\n  - {dialled_from: ['attribute:ivr.account', extension], dialled: '4008001234', title: After-sales}\n  - {title: Pilot}\n";
+    desk.book.reload(Settings { trunks: trunks(rows), ..settings() });
+    desk.take(0, new_leg("100.1", "PJSIP/trunk-1", LegState::Calling, "13800138000", "8000"));
+    let title = |desk: &Desk| {
+        let face = desk.book.face(desk.only()).unwrap();
+        (face.line.as_ref().unwrap().title.clone().unwrap(), face.dialled.as_ref().unwrap().key().unwrap().to_owned())
+    };
+    assert_eq!(title(&desk), ("Pilot".to_owned(), "8000".to_owned()));
+    desk.news();
+    let variable = |value: &str| Said::Variable {
+        leg: leg("100.1", "PJSIP/trunk-1"),
+        name: "CTI_ACCOUNT".into(),
+        value: value.as_bytes().to_vec().into(),
+    };
+    desk.take(0, variable("4008001234"));
+    assert_eq!(title(&desk), ("After-sales".to_owned(), "+864008001234".to_owned()));
+    assert!(desk.news().contains(&What::Informed));
+    // It is settled: what comes later changes nothing, and nothing is said again.
+    desk.take(1, Said::QueueJoin { leg: leg("100.1", "PJSIP/trunk-1"), queue: "support".into() });
+    desk.take(1, Said::State { leg: leg("100.1", "PJSIP/trunk-1"), state: LegState::Up });
+    assert_eq!(title(&desk), ("After-sales".to_owned(), "+864008001234".to_owned()));
+    assert!(!desk.news().contains(&What::Informed));
+}
+
+/// A trunk from another city: who calls there with seven digits calls from that city.
+#[test]
+fn a_line_reads_its_callers_by_its_own_area() {
+    let mut desk = Desk::new();
+    let rows = "rows:\n  - {trunk: trunk, area: '592', dialled: '5051234', title: Xiamen}\n";
+    desk.book.reload(Settings { trunks: trunks(rows), ..settings() });
+    desk.take(0, new_leg("100.1", "PJSIP/trunk-1", LegState::Calling, "2061234", "5051234"));
+    let face = desk.book.face(desk.only()).unwrap();
+    let key = |number: &Option<crate::numbers::Number>| number.as_ref().unwrap().key().unwrap().to_owned();
+    assert_eq!((key(&face.customer), key(&face.dialled)), ("+865922061234".to_owned(), "+865925051234".to_owned()));
+}
+
+/// The digits that give a line are none of the customer's number.
+#[test]
+fn an_access_digit_is_not_written_down() {
+    let mut settings = settings();
+    let rule = crate::numbers::OutRule { access: "9".to_owned(), ..Default::default() };
+    let rules = settings.switches.get_mut(&switch()).unwrap();
+    rules.out = Arc::new(crate::numbers::DialOut::new(&[rule], &rules.plan).unwrap());
+    let mut desk = Desk { book: Book::new(settings), said: Vec::new() };
+    desk.take(0, new_leg("100.1", "PJSIP/1001-1", LegState::Calling, "1001", "9013800138000"));
+    desk.take(1, new_leg("100.2", "PJSIP/trunk-2", LegState::Down, "", "s"));
+    desk.take(1, dial(Some(("100.1", "PJSIP/1001-1")), ("100.2", "PJSIP/trunk-2"), "9013800138000@trunk"));
+    let customer = desk.book.face(desk.only()).unwrap().customer.clone().unwrap();
+    assert_eq!(customer.raw.as_ref().map(|r| r.expose().as_str()), Some("013800138000"));
+    assert_eq!(customer.key(), Some("+8613800138000"));
 }

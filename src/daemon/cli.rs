@@ -30,14 +30,19 @@ pub enum Verb {
         after_help = "Example:\n  linecard replay --feed ami=ami.txt --feed ari=ari.jsonl --agents 1001,1002 --country CN --area 21"
     )]
     Replay(Replay),
-    /// What a number is.
-    #[command(after_help = "Example:\n  linecard number --json --country CN --area 10 01085551001转8012")]
+    /// What a number is, and how it would be dialled.
+    #[command(
+        after_help = "Examples:\n  linecard number --json --country CN --area 10 01085551001转8012\n  linecard number --out pbx1 --config /etc/linecard 13800138000   (the digits that the switch is told to dial)\n  linecard number --table   (China's ranges, to copy rows of into china.csv)"
+    )]
     Number(NumberArgs),
     /// Why a call would pop, or why one did or did not: number, trunk row, each question and its answer, the pop.
     #[command(
         after_help = "Examples:\n  linecard explain --from 13800138000 --to 4008001234   (a made-up call; the business systems are asked)\n  linecard explain --call 01KAXS2V7R8Q4H0N5T3M1B6C9D   (one that was; `linecard records list` names them)"
     )]
     Explain(Explain),
+    /// The rows of trunks.yaml as a table for a spreadsheet, and back.
+    #[command(subcommand)]
+    Trunks(Trunks),
     /// Connector files: what is there, their own examples, one live operation.
     #[command(subcommand)]
     Connector(Connector),
@@ -106,7 +111,16 @@ pub struct NumberArgs {
     pub country: String,
     #[arg(long)]
     pub area: Option<String>,
-    #[arg(required = true)]
+    /// Reads numbers as this switch of the settings does, and prints what it would be told to dial.
+    #[arg(long, value_name = "SWITCH", conflicts_with_all = ["country", "area"])]
+    pub out: Option<String>,
+    /// The settings folder: its china.csv, and the switch named by --out.
+    #[arg(long, value_name = "DIR")]
+    pub config: Option<PathBuf>,
+    /// Prints the table of China's ranges that is compiled in.
+    #[arg(long)]
+    pub table: bool,
+    #[arg(required_unless_present = "table")]
     pub input: Vec<String>,
 }
 
@@ -140,6 +154,28 @@ pub struct Explain {
     /// Show numbers of a past call in full (they are masked otherwise).
     #[arg(long)]
     pub full: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Trunks {
+    /// Prints the rows as CSV (UTF-8 with the mark by which Excel knows it).
+    #[command(after_help = "Example:\n  linecard trunks export --config /etc/linecard > trunks.csv")]
+    Export {
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Reads a CSV (UTF-8 or GBK), checks it like `check` does, and writes trunks.yaml; the old one stays as trunks.yaml.bak.
+    #[command(
+        after_help = "Examples:\n  linecard trunks import trunks.csv --config /etc/linecard\n  linecard trunks import trunks.csv --stdout   (only shows what would be written)\nProblems are told as FILE:LINE:COLUMN, columns counted from 1."
+    )]
+    Import {
+        file: PathBuf,
+        #[command(flatten)]
+        folder: Folder,
+        /// Print the YAML and write nothing.
+        #[arg(long)]
+        stdout: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

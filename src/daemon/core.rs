@@ -3,21 +3,22 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    sync::Arc,
+    sync::{Arc, PoisonError},
 };
 
 use tokio::sync::mpsc;
 
 use crate::{
     agents::{Ask, Heard, LinkState, Output, Roster, Screens, Token, protocol::LinkKind},
-    calls::{self, Book, Change, Command, Directory, Face, What, call::Checkpoint, event::Feed},
+    calls::{self, Book, Change, Command, Directory, Face, What, call::Checkpoint, command::Failure, event::Feed},
     customers::{Answered, Candidate, Card, Customers, Question},
+    numbers::{Class, Number, dial_out::Refused},
     private::Private,
     records::{self, Desk, live::Answer as Kept},
     store::{Batch, CheckpointRow, TraceRow},
     switches::{Heard as FromSwitch, LinkState as SwitchLink, Said},
     watch::{self, Metrics, Trace, Traces},
-    words::{CallId, Mono, Now, SwitchId, TenantId},
+    words::{CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
 /// How long a call's card is kept after its end: an agent's wrap-up still shows it.
@@ -245,6 +246,8 @@ impl Core {
         self.catch_up(now);
         self.directory = settings.directory.clone();
         self.book.reload(settings);
+        // The rows changed: what still has none is told again.
+        self.metrics.unmapped_lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.desk.reload(rules, offers, self.directory.clone());
         self.settle(now, None);
     }
@@ -502,8 +505,8 @@ impl Core {
         if over || self.asked.get(&change.call).is_some_and(|asked| *asked == asked_for(number, face)) {
             return None;
         }
-        if !self.asked.contains_key(&change.call) && unmapped(face) {
-            self.metrics.unmapped.inc();
+        if !self.asked.contains_key(&change.call) {
+            self.unmapped(change.at.wall, face);
         }
         question(face)
     }
@@ -515,6 +518,34 @@ impl Core {
         let card = self.cards.get(&call).map(|(_, card)| &**card);
         let record = self.book.record(call);
         Some(self.traces.so_far(face, record.as_ref(), card, self.customers.looked(call)))
+    }
+
+    /// Counts an inbound call to a number that no row of trunks.yaml takes; each number is told once.
+    fn unmapped(&self, now: Wall, face: &Face) {
+        let Some(dialled) = face.dialled.as_ref().filter(|_| face.line.is_none()).and_then(Number::key) else { return };
+        if face.direction != Some(calls::record::Direction::Inbound) {
+            return;
+        }
+        self.metrics.unmapped.inc();
+        let mut lines = self.metrics.unmapped_lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.seen(now, &face.switch, face.trunk.as_deref(), dialled) {
+            let (switch, trunk) = (&face.switch, face.trunk.as_deref().unwrap_or_default());
+            // A line of the site's own, unless a trunk is used to pass calls on: a person's number stays out of the logs.
+            let own = [Class::Geographic, Class::SharedCost, Class::TollFree, Class::Service, Class::Extension];
+            let class = face.dialled.as_ref().map_or(Class::Unknown, |n| n.class);
+            let dialled = if own.contains(&class) { dialled } else { "(see /v1/trunks/unmapped)" };
+            tracing::warn!(%switch, trunk, dialled, "calls come to a number that has no row in trunks.yaml; told once a number");
+        }
+    }
+
+    /// The digits that the rules of the switch make of what was asked for.
+    fn written(&self, dial: &calls::command::Dial) -> Result<String, Failure> {
+        let rules = self.book.rules(&dial.switch).ok_or(Failure::SwitchUnavailable)?;
+        rules.out.write(&rules.plan, &rules.plan.read(dial.number.expose())).map_err(|refused| match refused {
+            Refused::ByRule => Failure::NotPermitted,
+            Refused::NoNumber => Failure::UnknownTarget,
+            Refused::Withheld | Refused::MessagePort | Refused::Invalid => Failure::NotDialable,
+        })
     }
 
     /// Goes out before the frame is made: what the cache holds is in the first frame.
@@ -543,14 +574,18 @@ impl Core {
                 }
                 self.desk.command(now, command, token.0);
             }
-            Ask::Dial(Command::Dial(dial)) => {
+            Ask::Dial(Command::Dial(mut dial)) => {
                 let request = dial.request.clone();
+                match self.written(&dial) {
+                    Ok(digits) => dial.number = Private::new(digits),
+                    Err(failure) => return self.roster.dialled(now, &request, Err(failure)),
+                }
                 self.book.expect(now, dial.clone());
                 let sent =
                     self.outs.commands.get(&dial.switch).is_some_and(|c| c.try_send(Command::Dial(dial)).is_ok());
                 if !sent {
                     self.book.forget_expected(&request);
-                    self.roster.dialled(now, &request, Err(calls::command::Failure::SwitchUnavailable));
+                    self.roster.dialled(now, &request, Err(Failure::SwitchUnavailable));
                 }
             }
             Ask::Choose { call, candidate, .. } => self.customers.choose(call, candidate),
@@ -575,15 +610,16 @@ pub fn question(face: &Face) -> Option<Question> {
     })
 }
 
-/// What a question is about, to know when there is a new one.
-fn asked_for(number: &crate::numbers::Number, face: &Face) -> String {
+/// What a question is about, to know when there is a new one: another number or account, or other systems because another line proved to be
+/// called.
+fn asked_for(number: &Number, face: &Face) -> String {
     let account = face.account.as_ref().map(|a| a.expose().as_str()).unwrap_or_default();
-    format!("{} {account}", number.key().unwrap_or_default())
-}
-
-/// An inbound call to a number that no row of trunks.yaml takes.
-fn unmapped(face: &Face) -> bool {
-    face.direction == Some(calls::record::Direction::Inbound) && face.dialled.is_some() && face.line.is_none()
+    let mut key = format!("{} {account}", number.key().unwrap_or_default());
+    for system in face.line.iter().flat_map(|line| line.connectors.iter().flatten()) {
+        key.push('\n');
+        key.push_str(system.as_str());
+    }
+    key
 }
 
 #[must_use]

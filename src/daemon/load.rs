@@ -18,10 +18,10 @@ use crate::{
     calls::{AgentsFile, Directory, book, directory},
     connectors,
     files::{self, Problem, Read},
-    numbers::{Plan, TrunkMap, TrunksFile, trunks},
+    numbers::{China, DialOut, Plan, TrunkMap, TrunksFile, trunks},
     records::{Offers, Rules},
     switches,
-    words::{SwitchId, SystemId},
+    words::SwitchId,
 };
 
 impl Loaded {
@@ -44,10 +44,14 @@ pub fn rules_of(switches: &[Arc<switches::Settings>]) -> HashMap<SwitchId, book:
         .iter()
         .map(|settings| match &**settings {
             switches::Settings::Asterisk(s) => {
+                let plan = Plan::new(&s.country, s.area.as_deref());
+                // What cannot be meant was told when the file was read, and wrong settings are never used.
+                let out = s.dial.as_ref().and_then(|dial| DialOut::new(&dial.out, &plan).ok()).unwrap_or_default();
                 let rules = book::Rules {
                     tenant: s.tenant.clone(),
                     zone: Some(s.zone.clone()),
-                    plan: Plan::new(&s.country, s.area.as_deref()),
+                    plan,
+                    out: Arc::new(out),
                     trunks: s.trunks.clone(),
                     internal: s.internal.clone(),
                     attributes: Arc::new(s.declared()),
@@ -77,6 +81,8 @@ pub struct Loaded {
     pub settings: Settings,
     pub switches: Vec<Arc<switches::Settings>>,
     pub live: Reloadable,
+    /// What is not wrong, but worth a look.
+    pub notes: Vec<Problem>,
 }
 
 const DEFAULT_RULES: &str = include_str!("../../config/rules.yaml");
@@ -94,11 +100,39 @@ pub struct Reloadable {
 /// # Errors
 /// All problems found, in the order of the files; never empty.
 pub fn load(folder: &Path, flags: &[(&str, String)]) -> Result<Loaded, Vec<Problem>> {
-    let mut problems = Vec::new();
+    load_with(folder, flags, None)
+}
+
+/// The same with this text in the place of trunks.yaml.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with(folder: &Path, flags: &[(&str, String)], rows: Option<&str>) -> Result<Loaded, Vec<Problem>> {
     if !folder.is_dir() {
         let found = format!("there is no folder {}", folder.display());
         return Err(vec![problem(folder, &found, "name the settings folder with --config DIR, or LINECARD_CONFIG")]);
     }
+    let mut problems = Vec::new();
+    // First of all, for every number in every file is read by it. If the rest is wrong, what was in force stays so.
+    let before = China::in_force();
+    match text(folder, "china.csv", &mut problems).map(|text| China::with("china.csv", &text)) {
+        None => China::put_in_force(China::built_in()),
+        Some(Ok(table)) => China::put_in_force(table),
+        Some(Err(mut told)) => problems.append(&mut told),
+    }
+    let loaded = files_of(folder, flags, rows, problems);
+    if loaded.is_err() {
+        China::put_in_force(before);
+    }
+    loaded
+}
+
+fn files_of(
+    folder: &Path,
+    flags: &[(&str, String)],
+    rows: Option<&str>,
+    mut problems: Vec<Problem>,
+) -> Result<Loaded, Vec<Problem>> {
     let settings = settings(folder, flags).map_err(|mut p| problems.append(&mut p)).ok();
     let plan = settings.as_ref().map_or_else(|| Plan::new("CN", None), Settings::plan);
 
@@ -112,7 +146,6 @@ pub fn load(folder: &Path, flags: &[(&str, String)]) -> Result<Loaded, Vec<Probl
         }
         switches.push(Arc::new(read.value));
     }
-    let switch_ids: Vec<SwitchId> = switches.iter().map(|s| s.id().clone()).collect();
 
     let mut connector_files = Vec::new();
     for (name, text) in texts(folder, "connectors", &mut problems) {
@@ -124,15 +157,21 @@ pub fn load(folder: &Path, flags: &[(&str, String)]) -> Result<Loaded, Vec<Probl
             Err(mut told) => problems.append(&mut told),
         }
     }
-    let system_ids: Vec<SystemId> = connector_files.iter().map(|s| s.id.clone()).collect();
-
-    let trunks = one::<TrunksFile>(folder, "trunks.yaml", &mut problems);
+    let trunks = match rows {
+        None => one::<TrunksFile>(folder, "trunks.yaml", &mut problems),
+        Some(text) => files::read("trunks.yaml", text).map_err(|mut p| problems.append(&mut p)).ok(),
+    };
+    let mut notes = Vec::new();
     if let Some(read) = &trunks {
-        problems.extend(trunks::check(read, &switch_ids, &system_ids, &plan));
+        let systems = connector_files.iter().map(|s| s.id.clone()).collect();
+        let around = trunks::Around { switches: switches.iter().map(|s| around(s)).collect(), systems };
+        let told = trunks::check(read, &around, &plan);
+        problems.extend(told.problems);
+        notes = told.notes;
     }
     let agents = one::<AgentsFile>(folder, "agents.yaml", &mut problems);
     if let Some(read) = &agents {
-        problems.extend(directory::check(read, &switch_ids, &plan));
+        problems.extend(directory::check(read, &switches.iter().map(|s| s.id().clone()).collect::<Vec<_>>(), &plan));
     }
     // Without a file of its own a site gets the rules that are compiled in: a call is never written nowhere by accident.
     let rules = text(folder, "rules.yaml", &mut problems).unwrap_or_else(|| DEFAULT_RULES.to_owned());
@@ -158,8 +197,23 @@ pub fn load(folder: &Path, flags: &[(&str, String)]) -> Result<Loaded, Vec<Probl
                 connectors: set,
             },
             settings,
+            notes,
         }),
         _ => Err(problems),
+    }
+}
+
+/// What rows of trunks.yaml may say of a switch.
+fn around(settings: &switches::Settings) -> trunks::Switch {
+    match settings {
+        switches::Settings::Asterisk(s) => trunks::Switch {
+            id: s.id.clone(),
+            trunks: s.trunks.clone(),
+            attributes: s.attributes.iter().filter(|m| !m.secret).map(|m| m.name.clone()).collect(),
+            no_sip: Some(
+                "let the dialplan set a variable from PJSIP_HEADER(read,...), map it in the switch's file, and write attribute:NAME",
+            ),
+        },
     }
 }
 

@@ -64,6 +64,7 @@ impl ReplaySettings {
             trunks: vec!["trunk*".to_owned()],
             internal: agents.to_vec(),
             attributes: Arc::default(),
+            out: Arc::default(),
         };
         let switch: SwitchId = SWITCH.into();
         let book = Settings {

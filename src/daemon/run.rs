@@ -38,6 +38,7 @@ use crate::{
     connectors::Connectors,
     customers::Customers,
     live::{instant, now},
+    numbers::trunks::unmapped,
     records::{self, Desk},
     store::{CheckpointRow, Reader, State, Store},
     switches::{self, live::Stats},
@@ -88,7 +89,10 @@ fn start(loaded: Loaded) -> Result<(), String> {
 /// Everything that lives as long as the daemon, on the back runtime's main task.
 async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), String> {
     let book_settings = loaded.book_settings(true);
-    let Loaded { folder, settings, switches: switch_settings, live: reloadable } = loaded;
+    let Loaded { folder, settings, switches: switch_settings, live: reloadable, notes } = loaded;
+    for note in &notes {
+        tracing::warn!(%note, "the settings are good; this is worth a look");
+    }
     let grace = Duration::from_millis(settings.shutdown.grace_ms);
     let (metrics, registry) = Metrics::new();
     let switches: Vec<SwitchId> = switch_settings.iter().map(|s| s.id().clone()).collect();
@@ -168,6 +172,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     let waiting = Arc::new(Mutex::new(switches.iter().map(|s| format!("switch {s}")).collect::<Vec<_>>()));
     let figures = Arc::new(Page {
         registry,
+        metrics: metrics.clone(),
         waiting: waiting.clone(),
         control: ends.control.clone(),
         store: settings.store.clone(),
@@ -474,6 +479,7 @@ async fn count(store: Store, customers: Customers, screens: Arc<Screens>, stats:
 
 struct Page {
     registry: Registry,
+    metrics: Metrics,
     waiting: Arc<Mutex<Vec<String>>>,
     control: mpsc::Sender<Control>,
     store: crate::store::Settings,
@@ -482,6 +488,9 @@ struct Page {
 impl Figures for Page {
     fn metrics(&self) -> String {
         watch::render(&self.registry)
+    }
+    fn unmapped(&self) -> Vec<unmapped::Line> {
+        self.metrics.unmapped_lines.lock().unwrap_or_else(PoisonError::into_inner).lines()
     }
     fn readiness(&self) -> Readiness {
         Readiness { waiting_for: self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone() }

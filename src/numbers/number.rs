@@ -1,15 +1,15 @@
 //! Numbers of people and lines: class, E.164, extension.
 //!
 //! What is decided here: what the digits that a switch shows or an agent types stand for, at a place with a country and an area.
-//! China's national forms are read in full where calls need them (mobiles, area codes, 400/800, 95xxx, 96xxx, 1010xxxx, 10648, +86, 0086 and
-//! bare 86); elsewhere by Google's metadata (`world.rs`). Nothing is ever dropped: what is not understood keeps its raw text and says so
-//! in its class. Source: the national numbering plan of 2017 and RFC 3966 for `tel:`.
+//! China's national forms are read in full where calls need them (trunk zeros, +86, 0086 and bare 86, carrier prefixes, lost zeros), by the
+//! ranges of [`China`]; elsewhere by Google's metadata (`world.rs`). Nothing is ever dropped: what is not understood keeps its raw text and
+//! says so in its class. Source of `tel:`: RFC 3966.
 
-#![allow(clippy::string_slice, reason = "only digits are sliced, and Spelled lets through nothing but ASCII digits")]
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::world;
+use super::{China, world};
 use crate::private::Private;
 
 /// What kind of number it is.
@@ -32,6 +32,9 @@ pub enum Class {
     SmsPort,
     /// 10648 and 140-144: a machine.
     M2m,
+    /// 700 and 12 digits: stands for another person's number while an order runs (MIIT's number protection service). It can be called, but it is
+    /// nobody's: a customer is never known by it.
+    Masked,
     Extension,
     /// In E.164 form, of another country; of a kind of its own (VoIP, premium rate), or not valid there.
     International,
@@ -87,16 +90,52 @@ pub struct Plan {
     pub country: String,
     /// Area code without the trunk zero, for example `21`.
     pub area: Option<String>,
+    /// China's ranges as they were in force when the plan was made.
+    china: Arc<China>,
 }
 
-/// Prefixes that choose a long-distance carrier; they count only before a complete number.
-const CARRIERS: [&str; 8] = ["17909", "17908", "17951", "17911", "10193", "12593", "11808", "12520"];
+/// E.164, short code, class.
+type Meaning = (Option<String>, Option<String>, Class);
 
 impl Plan {
     #[must_use]
     pub fn new(country: &str, area: Option<&str>) -> Self {
+        Self::by(China::in_force(), country, area)
+    }
+
+    /// As [`Plan::new`], with a table that is not (yet) in force.
+    #[must_use]
+    pub fn by(china: Arc<China>, country: &str, area: Option<&str>) -> Self {
         let area = area.map(|a| a.trim_start_matches('0').to_owned()).filter(|a| !a.is_empty());
-        Self { country: country.to_ascii_uppercase(), area }
+        Self { country: country.to_ascii_uppercase(), area, china }
+    }
+
+    /// How numbers are read at another place, by the same table.
+    #[must_use]
+    pub fn elsewhere(&self, country: &str, area: Option<&str>) -> Self {
+        Self::by(self.china.clone(), country, area)
+    }
+
+    /// The area of one of China's landlines: its place in Chinese and in English.
+    #[must_use]
+    pub fn place(&self, number: &Number) -> Option<(&str, &str)> {
+        let e164 = number.e164.as_ref().filter(|_| number.class == Class::Geographic)?;
+        let (area, _) = self.china.area_of(e164.expose().strip_prefix("+86")?)?;
+        Some((&area.zh, &area.en))
+    }
+
+    /// The area code of one of China's landlines, without the trunk zero, and the subscriber's number.
+    #[must_use]
+    pub fn area_and_subscriber<'a>(&self, number: &'a Number) -> Option<(&str, &'a str)> {
+        let e164 = number.e164.as_ref().filter(|_| number.class == Class::Geographic)?;
+        let (area, subscriber) = self.china.area_of(e164.expose().strip_prefix("+86")?)?;
+        Some((&area.code, subscriber))
+    }
+
+    /// Whether the country has this area, as far as it is known: China's are, others' are not.
+    #[must_use]
+    pub fn has_area(&self) -> bool {
+        self.country != "CN" || self.area.as_deref().is_none_or(|a| self.china.area(a).is_some())
     }
 
     /// Reads any spelling: digits with separators, full-width digits, `tel:` and `sip:` URIs, `+`, `00`, extension marks.
@@ -117,153 +156,113 @@ impl Plan {
             Kind::Name => return number(None, None, Class::SipUser),
             Kind::Digits => {}
         }
-        let mut digits = spelled.digits.as_str();
-        let mut international = spelled.plus;
-        if let Some(rest) = digits.strip_prefix("00").filter(|r| r.len() >= 7) {
-            (digits, international) = (rest, true);
-        }
-        if international {
-            return match digits.strip_prefix("86") {
-                Some(national) => {
-                    let (e164, short, class) = self.chinese(national.strip_prefix('0').unwrap_or(national), None);
-                    match class {
-                        Class::Invalid => number(Some(format!("+86{national}")), None, Class::Invalid),
-                        _ => number(e164, short, class),
-                    }
-                }
-                None => match world::international(digits) {
-                    Some((e164, class)) => number(Some(e164), None, class),
-                    None if (7..=15).contains(&digits.len()) => {
-                        number(Some(format!("+{digits}")), None, Class::International)
-                    }
-                    None => number(None, None, Class::Invalid),
-                },
-            };
-        }
-        if self.country != "CN" {
-            return match world::national(&self.country, digits) {
-                Some((e164, class)) => number(Some(e164), None, class),
-                None if digits.len() <= 6 => number(None, None, Class::Extension),
-                None => number(None, None, Class::Unknown),
-            };
-        }
-        let area = spelled.area.as_deref().or(self.area.as_deref());
-        let (e164, short, class) = self.chinese(digits, area);
+        let digits = spelled.digits.as_str();
+        let abroad = digits.strip_prefix("00").filter(|r| r.len() >= 7);
+        let (e164, short, class) = match abroad {
+            Some(rest) => self.international(rest),
+            None if spelled.plus => self.international(digits),
+            None if self.country == "CN" => self.chinese(digits, spelled.area.as_deref().or(self.area.as_deref())),
+            None => match world::national(&self.country, digits) {
+                Some((e164, class)) => (Some(e164), None, class),
+                None if digits.len() <= 6 => (None, None, Class::Extension),
+                None => (None, None, Class::Unknown),
+            },
+        };
         number(e164, short, class)
     }
 
+    /// Digits behind a plus or 00.
+    fn international(&self, digits: &str) -> Meaning {
+        let Some(national) = digits.strip_prefix("86") else {
+            return match world::international(digits) {
+                Some((e164, class)) => (Some(e164), None, class),
+                None if (7..=15).contains(&digits.len()) => (Some(format!("+{digits}")), None, Class::International),
+                None => (None, None, Class::Invalid),
+            };
+        };
+        match self.chinese(national.strip_prefix('0').unwrap_or(national), None) {
+            (_, _, Class::Invalid) => (Some(format!("+86{national}")), None, Class::Invalid),
+            meaning => meaning,
+        }
+    }
+
     /// National digits of China, most special first.
-    fn chinese(&self, digits: &str, area: Option<&str>) -> (Option<String>, Option<String>, Class) {
-        let e164 = |d: &str, class| (Some(format!("+86{d}")), None, class);
+    fn chinese(&self, digits: &str, area: Option<&str>) -> Meaning {
         let n = digits.len();
-        for carrier in CARRIERS {
-            if let Some(rest) = digits.strip_prefix(carrier)
-                && n > 11
-                && (rest.starts_with('0') || is_mobile(rest))
-            {
-                return self.chinese(rest, area);
+        // A carrier's prefix counts only before a complete number; alone it is that carrier's service, by its range.
+        if n > 11 {
+            for rest in self.china.behind_carrier(digits) {
+                let behind = match rest.strip_prefix("00") {
+                    Some(abroad) => self.international(abroad),
+                    None if rest.starts_with('0') || self.china.class(rest) == Some(Class::Mobile) => {
+                        self.chinese(rest, area)
+                    }
+                    None => continue,
+                };
+                if behind.2 != Class::Invalid {
+                    return behind;
+                }
             }
         }
-        if is_mobile(digits) {
-            return e164(digits, Class::Mobile);
+        if let Some(class) = self.china.class(digits) {
+            return meaning(digits, class);
         }
-        if let Some(mobile) = digits.strip_prefix('0').filter(|d| is_mobile(d)) {
-            return e164(mobile, Class::Mobile);
-        }
-        if n == 13 && digits.starts_with("86") && is_mobile(&digits[2..]) {
-            return e164(&digits[2..], Class::Mobile);
-        }
-        // A carrier's prefix alone is that carrier's service.
-        if CARRIERS.contains(&digits) {
-            return (None, Some(digits.to_owned()), Class::Service);
-        }
-        if n == 13 && (digits.starts_with("1064") || ("140".."145").contains(&&digits[..3])) {
-            return (None, None, Class::M2m);
-        }
-        if n >= 10 && digits.starts_with("106") {
-            return (None, None, Class::SmsPort);
-        }
-        if ["110", "119", "120", "122"].contains(&digits) {
-            return (None, None, Class::Emergency);
-        }
-        if let Some(class) = national_service(digits) {
-            return match class {
-                Class::Service => (None, Some(digits.to_owned()), class),
-                _ => e164(digits, class),
-            };
+        if n == 13
+            && let Some(mobile) = digits.strip_prefix("86").filter(|d| self.china.class(d) == Some(Class::Mobile))
+        {
+            return meaning(mobile, Class::Mobile);
         }
         if let Some(rest) = digits.strip_prefix('0').filter(|r| !r.starts_with('0')) {
-            // A PBX or a carrier may put 0 or an area code before a service number (01095588, 04008001234).
-            if let Some(class) =
-                national_service(rest).or_else(|| area_cut(rest).and_then(|cut| national_service(&rest[cut..])))
-            {
-                let at = if national_service(rest).is_some() { 0 } else { area_cut(rest).unwrap_or(0) };
-                return match class {
-                    Class::Service => (None, Some(rest[at..].to_owned()), class),
-                    _ => e164(&rest[at..], class),
-                };
-            }
-            if let Some(cut) = area_cut(rest)
-                && is_subscriber(&rest[..cut], &rest[cut..])
-            {
-                return e164(rest, Class::Geographic);
-            }
-            return (None, None, Class::Invalid);
+            return self.behind_zero(rest);
         }
         // A local number: its area is that of the trunk (or the phone-context).
-        if let Some(area) = area
-            && is_subscriber(area, digits)
-        {
-            return e164(&format!("{area}{digits}"), Class::Geographic);
+        if let Some(area) = area.filter(|_| self.china.is_somebodys(digits)) {
+            let class = if self.china.is_subscriber(area, digits) { Class::Geographic } else { Class::Invalid };
+            return (Some(format!("+86{area}{digits}")), None, class);
         }
         // Area and number with the trunk zero lost: 10 or 2x and 8 digits; three-digit areas with the whole length.
-        if let Some(cut) = area_cut(digits).filter(|_| n >= 10)
-            && is_subscriber(&digits[..cut], &digits[cut..])
+        if n >= 10
+            && let Some((area, subscriber)) = self.china.area_of(digits)
+            && self.china.is_subscriber(&area.code, subscriber)
         {
-            return e164(digits, Class::Geographic);
+            return meaning(digits, Class::Geographic);
         }
-        if n == 12 && digits.starts_with("86") {
-            return self.chinese(&digits[2..], None);
+        if n == 12
+            && let Some(national) = digits.strip_prefix("86")
+        {
+            return self.chinese(national, None);
         }
         match n {
             2..=6 => (None, None, Class::Extension),
             _ => (None, None, Class::Invalid),
         }
     }
-}
 
-/// 11 digits 1[3-9]x, without the machine range 140-144 and the service ranges 160, 163, 168, 169 and 179.
-fn is_mobile(d: &str) -> bool {
-    d.len() == 11
-        && d.starts_with('1')
-        && d.as_bytes()[1] >= b'3'
-        && !matches!(&d[..3], "140" | "141" | "142" | "143" | "144" | "160" | "163" | "168" | "169" | "179")
-}
-
-/// How many digits of `d` are the area code: 2 for 10 and 2x, 3 for the others; `None` where no area begins like this.
-fn area_cut(d: &str) -> Option<usize> {
-    match d.as_bytes() {
-        [b'1', b'0', ..] | [b'2', _, ..] => Some(2),
-        [b'3'..=b'9', _, _, ..] => Some(3),
-        _ => None,
+    /// What follows the trunk zero: area and number, or what a PBX or a carrier put 0 or an area code before (01095588, 04008001234, 0139...).
+    fn behind_zero(&self, rest: &str) -> Meaning {
+        // Nobody puts a zero before a message port, and 0106... is Beijing.
+        let dialled =
+            |d: &str| self.china.class(d).filter(|c| !matches!(c, Class::SmsPort | Class::M2m | Class::Emergency));
+        if let Some(class) = dialled(rest) {
+            return meaning(rest, class);
+        }
+        let Some((area, behind)) = self.china.area_of(rest) else { return (None, None, Class::Invalid) };
+        match dialled(behind).filter(|c| *c != Class::Mobile) {
+            Some(class) => meaning(behind, class),
+            None if self.china.is_subscriber(&area.code, behind) => meaning(rest, Class::Geographic),
+            // A length that the area does not have: kept whole, for lengths change when cities grow.
+            None if self.china.is_somebodys(behind) => meaning(rest, Class::Invalid),
+            None => (None, None, Class::Invalid),
+        }
     }
 }
 
-/// 8 digits behind 10 and 2x, 7 or 8 behind the others, never beginning 0, 1 or 9.
-fn is_subscriber(area: &str, d: &str) -> bool {
-    let lengths: &[usize] = if area.len() == 2 { &[8] } else { &[7, 8] };
-    lengths.contains(&d.len()) && matches!(d.as_bytes()[0], b'2'..=b'8')
-}
-
-fn national_service(d: &str) -> Option<Class> {
-    match (d.len(), d) {
-        (10, _) if d.starts_with("400") => Some(Class::SharedCost),
-        (10, _) if d.starts_with("800") => Some(Class::TollFree),
-        (8, _) if d.starts_with("1010") => Some(Class::Service),
-        (5..=8, _) if d.starts_with("95") => Some(Class::Service),
-        (5 | 6, _) if d.starts_with("96") => Some(Class::Service),
-        (5, _) if d.starts_with("100") || d.starts_with("12") || d.starts_with("11") => Some(Class::Service),
-        _ => None,
+/// What digits of China of this class are known by: E.164, or the short code, or nothing but themselves.
+fn meaning(digits: &str, class: Class) -> Meaning {
+    match class {
+        Class::Service => (None, Some(digits.to_owned()), class),
+        Class::Emergency | Class::SmsPort | Class::M2m | Class::Masked => (None, None, class),
+        _ => (Some(format!("+86{digits}")), None, class),
     }
 }
 
@@ -420,6 +419,24 @@ mod tests {
         ("110", "10", "", Class::Emergency),
         ("106575550012345", "10", "", Class::SmsPort),
         ("1064812345678", "10", "", Class::M2m),
+        // Beijing has many numbers that begin with 6: the zero may be lost, or stand as +86.
+        ("1065551234", "21", "+861065551234", Class::Geographic),
+        ("+861065551234", "21", "+861065551234", Class::Geographic),
+        ("861065551234", "21", "+861065551234", Class::Geographic),
+        ("01065551234", "21", "+861065551234", Class::Geographic),
+        ("700123456789012", "10", "", Class::Masked),
+        ("9501312345678", "10", "9501312345678", Class::Service),
+        ("114", "10", "114", Class::Service),
+        // Lengths by area: 592 has 7 digits, 755 has 8. What has another length keeps its key and says that it is none.
+        ("059250512345", "10", "+8659250512345", Class::Invalid),
+        ("07552851234", "10", "+867552851234", Class::Invalid),
+        ("50512345", "592", "+8659250512345", Class::Invalid),
+        ("3115051234", "10", "", Class::Invalid),
+        ("5925051234", "10", "+865925051234", Class::Geographic),
+        ("0378 2851234", "10", "", Class::Invalid),
+        ("179090085221234567", "10", "+85221234567", Class::Geographic),
+        ("12520113912345678", "10", "+8613912345678", Class::Mobile),
+        ("1790912345678", "10", "", Class::Invalid),
         ("17909", "10", "17909", Class::Service),
         ("+882161234567", "10", "+882161234567", Class::International),
         ("sip:anonymous@anonymous.invalid", "10", "", Class::Anonymous),

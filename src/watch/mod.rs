@@ -5,10 +5,7 @@
 
 pub mod trace;
 
-pub use trace::{Trace, Traces};
-
-use schemars::JsonSchema;
-use serde::Deserialize;
+use std::sync::{Arc, Mutex};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -20,6 +17,12 @@ use prometheus_client::{
     },
     registry::Registry,
 };
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::numbers::trunks::unmapped::Unmapped;
+pub use trace::{Trace, Traces};
 
 /// How long the stories of calls are kept.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -83,6 +86,8 @@ pub struct Metrics {
     pub records: Counter,
     /// Calls to a dialled number that no row of trunks.yaml takes.
     pub unmapped: Counter,
+    /// The numbers themselves, for the admin: a label each would let a scan from outside fill the figures.
+    pub unmapped_lines: Arc<Mutex<Unmapped>>,
     /// Frames of agents that were refused, by the code they were told.
     pub refused: Family<Kind, Counter>,
     pub reloads: Family<Kind, Counter>,
@@ -109,6 +114,7 @@ impl Metrics {
             calls_open: Gauge::default(),
             records: Counter::default(),
             unmapped: Counter::default(),
+            unmapped_lines: Arc::default(),
             refused: Family::default(),
             reloads: Family::default(),
         };

@@ -301,7 +301,7 @@ pub fn face(call: CallId, on: &[(&Offer, AgentLeg)]) -> Face {
     }
 }
 
-fn directory() -> Directory {
+pub fn directory() -> Directory {
     let agent =
         |id: &str, name: &str| Agent { name: Some(name.into()), ..Agent::new(id).at(&[&format!("PJSIP/{id}")]) };
     let supervisor = Agent { roles: vec!["supervisor".into()], ..agent("1002", "Wang Fang") };

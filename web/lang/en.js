@@ -19,10 +19,10 @@ export default {
   "gone.answered-elsewhere": "Answered elsewhere", "gone.no-answer": "Missed, passed on", "gone.rejected": "Declined", "gone.caller-gone": "Caller hung up", "gone.transferred": "Transferred", "gone.lost": "Lost from sight",
   "state.ready": "Ready", "state.busy": "On a call", "state.working-after-call": "Wrap-up",
   "say.pop": "Incoming call, {who}, {line}", "say.name": "It is {who}", "say.settled": "Facts are in", "say.settled-but": "Facts are in, {s} unavailable", "say.gone": "Call gone: {why}", "say.wrap": "20 seconds of wrap-up left",
-  "dialled": "Your phone rings first", "found-none": "Nobody found", "choose": "Choose", "open": "Open", "idle.facts": "What is known of a caller appears here when your phone rings.",
+  "dialled": "Your phone rings first", "found-none": "Nobody found", "choose": "Choose", "open": "Open", "page": "Customer's page", "idle.facts": "What is known of a caller appears here when your phone rings.",
   "kept.title": "Kept here from earlier calls", "erase": "Erase", "other-call": "Other call",
   "code.dial-pending": "Another number is being dialled.", "code.no-device": "No phone is set for you.", "code.busy": "Busy.", "code.no-answer": "No answer.", "code.not-registered": "Your phone is not connected.",
-  "code.not-permitted": "The switch does not allow this number.", "code.agent-in-call": "You are on a call.", "code.unknown-target": "There is no such number.", "code.switch-unavailable": "The phone system is away. Try again when it is back.",
+  "code.not-permitted": "The switch does not allow this number.", "code.agent-in-call": "You are on a call.", "code.unknown-target": "There is no such number.", "code.not-dialable": "This number cannot be called.", "code.switch-unavailable": "The phone system is away. Try again when it is back.",
   "code.timeout": "No answer in time. Try again.", "code.unavailable": "It could not be done just now. Your words are kept. Try again.", "code.unknown-call": "This call is closed.", "code.unknown-candidate": "This customer is no longer offered.", "code.other": "It could not be done.",
   "f.balance": "Balance", "f.currency": "Currency", "f.credit": "Credit", "f.points": "Points", "f.tier": "Tier", "f.company": "Company", "f.phone": "Phone", "f.status": "Status", "f.name": "Name", "f.email": "Mail",
 };

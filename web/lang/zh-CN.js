@@ -19,10 +19,10 @@ export default {
   "gone.answered-elsewhere": "别人已接听", "gone.no-answer": "没接到，已转给别人", "gone.rejected": "已拒接", "gone.caller-gone": "对方已挂断", "gone.transferred": "已转接", "gone.lost": "失去这通电话的消息",
   "state.ready": "空闲", "state.busy": "通话中", "state.working-after-call": "整理",
   "say.pop": "来电，{who}，{line}", "say.name": "是{who}", "say.settled": "资料已到", "say.settled-but": "资料已到，{s}暂不可用", "say.gone": "来电已撤：{why}", "say.wrap": "整理还剩20秒",
-  "dialled": "您的话机先响", "found-none": "没有找到", "choose": "选定", "open": "打开", "idle.facts": "话机响起时，来电人的资料显示在这里。",
+  "dialled": "您的话机先响", "found-none": "没有找到", "choose": "选定", "open": "打开", "page": "客户页面", "idle.facts": "话机响起时，来电人的资料显示在这里。",
   "kept.title": "以前通话存在本机的备注", "erase": "清除", "other-call": "另一路",
   "code.dial-pending": "正在拨另一个号码。", "code.no-device": "没有给您配话机。", "code.busy": "对方忙。", "code.no-answer": "无人接听。", "code.not-registered": "您的话机没有连上。",
-  "code.not-permitted": "交换机不允许拨这个号码。", "code.agent-in-call": "您正在通话。", "code.unknown-target": "没有这个号码。", "code.switch-unavailable": "电话系统断开了，恢复后再试。",
+  "code.not-permitted": "交换机不允许拨这个号码。", "code.agent-in-call": "您正在通话。", "code.unknown-target": "没有这个号码。", "code.not-dialable": "这个号码打不了。", "code.switch-unavailable": "电话系统断开了，恢复后再试。",
   "code.timeout": "没有及时应答，再试一次。", "code.unavailable": "现在办不了，写下的已留着，稍后再试。", "code.unknown-call": "这通电话已关闭。", "code.unknown-candidate": "这位客户已不在列。", "code.other": "没有办成。",
   "f.balance": "余额", "f.currency": "币种", "f.credit": "额度", "f.points": "积分", "f.tier": "等级", "f.company": "公司", "f.phone": "电话", "f.status": "状态", "f.name": "姓名", "f.email": "邮箱",
 };

@@ -12,7 +12,10 @@ use crate::{
         record::Direction,
     },
     customers::Answer,
-    numbers::{Class, Number},
+    numbers::{
+        Class, Number,
+        trunks::target::{self, Place},
+    },
     words::{AgentId, CallId, Now, Wall},
 };
 
@@ -101,6 +104,9 @@ pub(super) fn pop<'a>(call: &'a OnDesk, face: &'a Face, pop: &'a OnScreen, viewe
         device: &pop.offer.device,
         direction: face.direction,
         origin: face.origin,
+        target: line
+            .and_then(|line| line.target.as_deref())
+            .and_then(|target| opens(target, call, face, viewer, masked)),
         title: line.and_then(|line| line.title.as_deref()),
         brand: line.and_then(|line| line.brand.as_deref()),
         language: line.and_then(|line| line.language.as_deref()),
@@ -176,6 +182,44 @@ fn fields(face: &Face) -> Vec<AttributeField<'_>> {
     fields
 }
 
+/// The address that a line's target is for this call and viewer. Who sees the number masked gets none that has it in it.
+fn opens(target: &str, call: &OnDesk, face: &Face, viewer: &AgentId, masked: bool) -> Option<String> {
+    let number = || {
+        let number = face.customer.as_ref().filter(|_| !masked)?;
+        number.e164.as_ref().or(number.raw.as_ref()).map(|n| n.expose().as_str())
+    };
+    let customer = || {
+        let card = &call.card.as_ref()?.answer;
+        match (&call.chosen, card) {
+            (Some(None), _) => None,
+            (Some(Some(id)), Answer::Ambiguous(all)) => all.iter().chain(&call.found).find(|c| c.id == *id),
+            (Some(Some(id)), Answer::Found(one)) => std::iter::once(one).chain(&call.found).find(|c| c.id == *id),
+            (Some(Some(id)), _) => call.found.iter().find(|c| c.id == *id),
+            (None, Answer::Found(one)) => Some(one),
+            (None, _) => None,
+        }
+    };
+    // A customer's id or an attribute may be the number in another dress.
+    let shade = masked.then(|| Shade::of(face.customer.as_ref()));
+    let shown = |value: &Cow<'_, str>| shade.as_ref().is_none_or(|shade| shade.text(value) == *value);
+    target::address(target, |place| {
+        let value = match place {
+            Place::Number => number().map(Cow::Borrowed),
+            Place::Digits => number().map(|n| Cow::Borrowed(n.trim_start_matches('+'))),
+            Place::Dialled => face.dialled.as_ref().and_then(Number::key).map(Cow::Borrowed),
+            Place::Call => Some(Cow::Owned(face.call.to_string())),
+            Place::Queue => face.queue.as_deref().map(Cow::Borrowed),
+            Place::Agent => Some(Cow::Borrowed(viewer.as_str())),
+            Place::Customer => customer().map(|c| Cow::Borrowed(c.link.id.as_str())),
+            Place::CustomerOf(system) => {
+                customer().filter(|c| c.link.system == system).map(|c| Cow::Borrowed(c.link.id.as_str()))
+            }
+            Place::Attribute(name) => face.attributes.get(name).map(|value| Cow::Borrowed(value.expose().as_str())),
+        };
+        value.filter(shown)
+    })
+}
+
 /// A number as a viewer may see it. `call`: whose customer it is, if it can be dialled by handle.
 fn dialable(number: &Number, masked: bool, call: Option<CallId>) -> Dialable<'_> {
     let raw = number.raw.as_ref().map(|raw| raw.expose().as_str());
@@ -243,12 +287,13 @@ impl Roster {
     /// The pop again, whole, to everyone who has it up.
     pub(super) fn tell_pop(&mut self, now: Now, id: CallId) {
         let Some(call) = self.calls.get_mut(&id) else { return };
-        let masked = call.agents.iter().any(|key| self.streams.get(key).is_some_and(|stream| stream.masked));
+        let line = call.face.as_ref().and_then(|face| face.line.as_deref());
+        let masked = call.agents.iter().any(|key| self.streams.get(key).is_some_and(|stream| stream.masks(line)));
         call.render(masked);
         let Some(face) = &call.face else { return };
         for key in &call.agents {
             let Some(stream) = self.streams.get_mut(key) else { continue };
-            let masked = stream.masked;
+            let masked = stream.masks(face.line.as_deref());
             let mut pops = std::mem::take(&mut stream.busy().pops);
             for on_screen in pops.iter_mut().filter(|p| p.call == id && p.stage.is_shown()) {
                 let body = PopUpdated(pop(call, face, on_screen, &key.1, masked));
@@ -339,7 +384,8 @@ impl Roster {
         let active = stream.active == Some(screen);
         for id in stream.pops().iter().map(|pop| pop.call) {
             if let Some(call) = self.calls.get_mut(&id) {
-                call.render(stream.masked);
+                let masked = stream.masks(call.face.as_ref().and_then(|face| face.line.as_deref()));
+                call.render(masked);
             }
         }
         let mut calls = Vec::new();
@@ -347,7 +393,7 @@ impl Roster {
             let Some(call) = self.calls.get(&on_screen.call) else { continue };
             let Some(face) = &call.face else { continue };
             calls.push(SnapshotCall {
-                pop: pop(call, face, on_screen, &key.1, stream.masked),
+                pop: pop(call, face, on_screen, &key.1, stream.masks(face.line.as_deref())),
                 state: call_changed(call, face, on_screen, None, directory),
                 shown: on_screen.shown,
                 notes: call.notes.iter().find(|(agent, _)| *agent == key.1).map(|(_, text)| text.expose().as_str()),

@@ -302,7 +302,7 @@ impl Roster {
         let stream = self.streams.entry(key).or_insert_with(|| Stream::new(lowest));
         let roles = frames::roles(&who, directory);
         let whole = |full: &[String]| roles.iter().any(|role| full.iter().any(|other| other == role));
-        stream.view(self.full_numbers.as_deref().is_some_and(|full| !whole(full)));
+        stream.view(self.full_numbers.as_deref().is_some_and(|full| !whole(full)), &roles);
         stream.screens.push(screen);
         if stream.screens.len() > self.limits.screens_per_agent.max(1)
             && let Some(oldest) = stream.screens.iter().find(|id| Some(**id) != stream.active).copied()
@@ -398,13 +398,14 @@ impl Roster {
         }
         let pop = OnScreen::new(face.call, offer.clone());
         let Some(call) = self.calls.get_mut(&face.call) else { return };
-        if stream.masked {
+        let masked = stream.masks(face.line.as_deref());
+        if masked {
             // The number may be another than when the card was hidden.
             call.hidden = None;
             call.face = Some(Box::new(face.clone()));
         }
-        call.render(stream.masked);
-        let frame = frames::pop(call, face, &pop, &key.1, stream.masked);
+        call.render(masked);
+        let frame = frames::pop(call, face, &pop, &key.1, masked);
         stream.emit(now, None, &frame, &mut self.out);
         let shown = stream.active.is_some();
         stream.busy().pops.push(OnScreen { shown, ..pop });

@@ -131,7 +131,7 @@ impl Roster {
         let frame = match found {
             Err(reason) => failed(now, &asked.1, Code::Unavailable, &reason),
             Ok(found) => {
-                let masked = self.streams.get(&asked.0).is_some_and(|stream| stream.masked);
+                let masked = self.masks(&asked.0, call);
                 let mut candidates = wire::candidates(&found);
                 if masked {
                     candidates = self.shade(&asked.0, call).raw(&candidates);
@@ -225,7 +225,7 @@ impl Roster {
             return Err(NOT_YOURS);
         }
         let shade = self.shade(&asked.0, Some(choice.call));
-        let masked = self.streams.get(&asked.0).is_some_and(|stream| stream.masked);
+        let masked = self.masks(&asked.0, Some(choice.call));
         let Some(call) = self.calls.get_mut(&choice.call) else { return Err(NOT_YOURS) };
         let candidate = match &choice.candidate {
             None => None,
@@ -274,7 +274,9 @@ impl Roster {
             (None, Some(handle)) => self.handle(key, &handle).ok_or(UNKNOWN_TARGET)?,
             (None, None) => return Err(UNKNOWN_TARGET),
         };
-        let number = digits(text.expose()).ok_or(UNKNOWN_TARGET)?;
+        if !dialable(text.expose()) {
+            return Err(UNKNOWN_TARGET);
+        }
         let seen = self.streams.get_mut(key).and_then(|stream| stream.busy().seen_at.clone());
         let (switch, device) = place(seen, &agent.devices, &self.switches)?;
         let request = RequestId(format!("lc-{}", self.request_ulid(now, asked)));
@@ -286,7 +288,7 @@ impl Roster {
             switch,
             agent: key.1.clone(),
             device,
-            number: Private::new(number),
+            number: text,
             reference: dial.reference,
         })));
         Ok(())
@@ -298,8 +300,19 @@ impl Roster {
         if !self.has(key, call) {
             return None;
         }
-        let number = self.calls.get(&call)?.face.as_ref()?.customer.as_ref()?;
-        number.raw.clone().or_else(|| number.e164.clone())
+        let face = self.calls.get(&call)?.face.as_ref()?;
+        let number = face.customer.as_ref()?;
+        // A line that reads its numbers by rules of its own: only the whole number says what is meant.
+        let own = face.line.as_ref().is_some_and(|line| line.country.is_some() || line.area.is_some());
+        let (first, second) = if own { (&number.e164, &number.raw) } else { (&number.raw, &number.e164) };
+        first.clone().or_else(|| second.clone())
+    }
+
+    /// Whether an agent sees the numbers of this call with their middle hidden.
+    fn masks(&self, key: &Key, call: Option<CallId>) -> bool {
+        let call = call.filter(|call| self.has(key, *call)).and_then(|call| self.calls.get(&call));
+        let line = call.and_then(|call| call.face.as_ref()?.line.as_deref());
+        self.streams.get(key).is_some_and(|stream| stream.masks(line))
     }
 
     /// What must be masked for an agent at this call.
@@ -374,6 +387,7 @@ fn why(failure: Failure) -> &'static str {
         Failure::NotPermitted => "the switch does not permit it",
         Failure::AgentInCall => "the agent's phone is in a call",
         Failure::UnknownTarget => "the switch does not know the number or device",
+        Failure::NotDialable => "this number cannot be called",
         Failure::SwitchUnavailable => "the switch is away",
         Failure::Timeout => "the switch did not answer in time",
     }
@@ -410,22 +424,9 @@ fn place(
     Ok((switch.clone(), device.clone()))
 }
 
-/// What was typed or stored, as digits to dial: signs people write between digits go, a leading + becomes 00.
-fn digits(text: &str) -> Option<String> {
-    let text = text.trim();
-    let (mut number, rest) = match text.strip_prefix('+') {
-        Some(rest) => ("00".to_owned(), rest),
-        None => (String::new(), text),
-    };
-    for c in rest.chars() {
-        match c {
-            '0'..='9' => number.push(c),
-            ' ' | '-' | '(' | ')' | '.' | '/' | '\u{a0}' => {}
-            _ => return None,
-        }
-    }
-    // `+` and nothing, or the two zeros alone, is no number.
-    ((2..=22).contains(&number.len()) && number != "00").then_some(number)
+/// Whether there is anything to dial in what was typed or stored: the switch's rules say what becomes of it.
+fn dialable(text: &str) -> bool {
+    text.len() <= 64 && text.chars().any(|c| c.is_ascii_digit()) && !text.chars().any(char::is_control)
 }
 
 #[cfg(test)]
@@ -433,12 +434,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_type_becomes_digits_or_nothing() {
-        assert_eq!(digits(" 138-0013-8000 ").as_deref(), Some("13800138000"));
-        assert_eq!(digits("(021) 6123 4567").as_deref(), Some("02161234567"));
-        assert_eq!(digits("+8613800138000").as_deref(), Some("008613800138000"));
-        for junk in ["", "1", "+", "abc", "138\r\nAction: Logoff", "*72", "13800138000;rm", &"1".repeat(40)] {
-            assert_eq!(digits(junk), None, "{junk}");
+    fn what_has_no_digit_is_not_even_asked() {
+        for text in [" 138-0013-8000 ", "+8613800138000", "转 8012", "tel:+8613800138000"] {
+            assert!(dialable(text), "{text}");
+        }
+        for junk in ["", "+", "abc", "138\r\nAction: Logoff", &"1".repeat(65)] {
+            assert!(!dialable(junk), "{junk}");
         }
     }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     calls::{change::Offer, face::AgentLeg},
+    numbers::TrunkRow,
     words::{CallId, Now, SwitchId, Wall},
 };
 
@@ -25,8 +26,10 @@ pub(super) struct Stream {
     pub screens: Vec<ScreenId>,
     pub active: Option<ScreenId>,
     pub seq: u64,
-    /// Numbers are shown with their middle hidden.
+    /// Numbers are shown with their middle hidden, where the line does not say otherwise.
     pub masked: bool,
+    /// The roles of whose screen came last: lines may show numbers by role.
+    roles: Box<[String]>,
     /// The last condition that was told.
     pub told: AgentCondition,
     busy: Option<Box<Busy>>,
@@ -106,7 +109,15 @@ impl OnScreen {
 
 impl Stream {
     pub fn new(seq: u64) -> Self {
-        Self { screens: Vec::new(), active: None, seq, masked: false, told: AgentCondition::Ready, busy: None }
+        Self {
+            screens: Vec::new(),
+            active: None,
+            seq,
+            masked: false,
+            roles: Box::default(),
+            told: AgentCondition::Ready,
+            busy: None,
+        }
     }
 
     pub fn busy(&mut self) -> &mut Busy {
@@ -123,11 +134,18 @@ impl Stream {
     }
 
     /// Frames already made show numbers as the last screen might see them: another view cannot have them.
-    pub fn view(&mut self, masked: bool) {
-        if self.masked != masked {
+    pub fn view(&mut self, masked: bool, roles: &[&str]) {
+        let same = self.roles.iter().map(String::as_str).eq(roles.iter().copied());
+        if self.masked != masked || !same {
             self.masked = masked;
+            self.roles = roles.iter().map(|role| (*role).to_owned()).collect();
             self.forget_frames();
         }
+    }
+
+    /// Whether this agent sees the customer's number of a call on this line with its middle hidden.
+    pub fn masks(&self, line: Option<&TrunkRow>) -> bool {
+        line.and_then(|line| line.mask.as_ref()).map_or(self.masked, |mask| mask.hides(&self.roles))
     }
 
     /// Says something in the stream: to the active screen, and into the ring for one that comes back. Where nobody ever

@@ -23,6 +23,13 @@ pub fn check(args: &Check) -> Exit {
         Err(problems) => return wrong(&problems),
     };
     let mut exit = Exit::Good;
+    for note in &loaded.notes {
+        if args.json {
+            println!("{}", serde_json::json!({"note": note}));
+        } else {
+            println!("note: {note}");
+        }
+    }
     // What an operator's machine must prove as well: the examples inside the connector files. They are played with the file's own
     // values and no secrets: a site's values are not those the examples were written with, and a key must not be printed.
     for (name, text) in load::connector_texts(&loaded.folder) {

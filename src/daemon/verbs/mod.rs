@@ -4,8 +4,9 @@ mod check;
 mod connector;
 mod data;
 mod explain;
+mod trunks;
 
-use std::{fs, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode};
 
 use super::{
     cli::{Folder, NumberArgs, Replay, Token, Verb},
@@ -17,8 +18,9 @@ use crate::{
     access::{self, KeySource, Who},
     calls::event::Feed,
     files::Problem,
-    numbers::Plan,
+    numbers::{China, Plan},
     private::Private,
+    words::SwitchId,
 };
 
 /// How a verb ended.
@@ -52,6 +54,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Replay(args) => replayed(&args),
         Verb::Number(args) => number(&args),
         Verb::Explain(args) => explain::explain(&args),
+        Verb::Trunks(verb) => trunks::trunks(&verb),
         Verb::Connector(verb) => connector::connector(verb),
         Verb::Outbox(verb) => data::outbox(verb),
         Verb::Records(verb) => data::records(verb),
@@ -158,9 +161,35 @@ fn milliseconds(text: &str) -> Option<i64> {
 
 /// One line each: what the input is. Numbers are printed in full: who asks has typed them.
 fn number(args: &NumberArgs) -> Exit {
-    let plan = Plan::new(&args.country, args.area.as_deref());
+    if args.table {
+        print!("{}", China::text());
+        return Exit::Good;
+    }
+    let loaded = match args.config.as_deref().or(args.out.as_ref().map(|_| Path::new("/etc/linecard"))) {
+        None => None,
+        Some(folder) => match load::load(folder, &[]) {
+            Ok(loaded) => Some(loaded),
+            Err(problems) => return wrong(&problems),
+        },
+    };
+    let rules = match (&args.out, &loaded) {
+        (Some(switch), Some(loaded)) => {
+            let mut rules = load::rules_of(&loaded.switches);
+            let Some(rules) = rules.remove(&SwitchId::from(switch.as_str())) else {
+                let known: Vec<&str> = loaded.switches.iter().map(|s| s.id().as_str()).collect();
+                return fail(&format!("there is no switch \"{switch}\"; known are: {}", known.join(", ")));
+            };
+            Some(rules)
+        }
+        _ => None,
+    };
+    let plan = match &rules {
+        Some(rules) => rules.plan.clone(),
+        None => Plan::new(&args.country, args.area.as_deref()),
+    };
     for input in &args.input {
         let number = plan.read(input);
+        let out = rules.as_ref().map(|rules| rules.out.write(&plan, &number));
         let text = |p: &Option<Private<String>>| p.as_ref().map_or_else(String::new, |p| p.expose().clone());
         if args.json {
             let mut value = serde_json::json!({"input": input, "class": number.class});
@@ -169,11 +198,24 @@ fn number(args: &NumberArgs) -> Exit {
                     value[key] = text(part).into();
                 }
             }
+            if let Some((zh, en)) = plan.place(&number) {
+                value["place"] = serde_json::json!({"zh": zh, "en": en});
+            }
+            match out {
+                Some(Ok(digits)) => value["out"] = digits.into(),
+                Some(Err(why)) => value["refused"] = why.to_string().into(),
+                None => {}
+            }
             println!("{value}");
         } else {
             let class = serde_json::to_value(number.class).unwrap_or_default();
             let class = class.as_str().unwrap_or_default();
-            println!("{input}\t{class}\t{}{}\t{}", text(&number.e164), text(&number.short), text(&number.ext));
+            let out = match out {
+                Some(Ok(digits)) => format!("\tdials {digits}"),
+                Some(Err(why)) => format!("\tnot dialled: {why}"),
+                None => String::new(),
+            };
+            println!("{input}\t{class}\t{}{}\t{}{out}", text(&number.e164), text(&number.short), text(&number.ext));
         }
     }
     Exit::Good

@@ -11,6 +11,7 @@ use crate::{
         attributes::{MAPPINGS, Mapping, Recordings, Source, WHOLE_CAP},
     },
     files::{Problem, Read, SecretRef},
+    numbers::{DialOut, OutRule, Plan},
     words::{SwitchId, TenantId},
 };
 
@@ -112,6 +113,9 @@ pub struct DialSettings {
     /// Absent: by AMI if there is AMI, else by ARI.
     #[serde(default)]
     pub via: Option<Via>,
+    /// How numbers are written for that context; the first rule that takes a number counts. Empty: as they were typed, with 00 for a plus.
+    #[serde(default)]
+    pub out: Vec<OutRule>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
@@ -201,6 +205,10 @@ impl Settings {
             }
             if !(1_000..=120_000).contains(&dial.timeout_ms) {
                 wrong("asterisk.dial.timeout_ms", format!("found {}", dial.timeout_ms), "1000 to 120000");
+            }
+            let plan = Plan::new(&self.country, self.area.as_deref());
+            for (key, found, wanted) in DialOut::new(&dial.out, &plan).err().into_iter().flatten() {
+                wrong(&format!("asterisk.dial.out{key}"), found, wanted);
             }
             let there = match self.dial_via() {
                 Some(Via::Ami) => self.ami.is_some(),
