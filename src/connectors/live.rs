@@ -370,10 +370,7 @@ impl Ready {
         }
         let at = now().mono;
         let result = login.session(number, at);
-        let refused = match &result {
-            Ok(_) => None,
-            Err(outcome) => Some(outcome.clone()),
-        };
+        let refused = result.as_ref().err().cloned();
         let mut keeper = self.door.keeper();
         if let Some((outcome, wait_ms)) = keeper.ends(result, at) {
             tracing::warn!(system = %id, outcome = outcome.word(), reason = outcome.reason(), next_try_ms = wait_ms, "a business system does not let us in");

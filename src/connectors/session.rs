@@ -226,7 +226,7 @@ impl Keeper {
                 return Way::Use(session.clone());
             }
             State::Refused { outcome, until, .. } if now < *until => {
-                let left = Mono(until.0).since_ms(now).div_ceil(1000);
+                let left = until.since_ms(now).div_ceil(1000);
                 return Way::No(told(outcome, |reason| format!("{reason}; the next login is tried in {left} s")));
             }
             State::Out(Some(outcome)) if self.ended > waited => return Way::No(outcome.clone()),

@@ -76,10 +76,25 @@ impl Number {
         [&self.e164, &self.short, &self.raw].into_iter().flatten().next().map(|p| p.expose().as_str())
     }
 
-    /// Two spellings of one line. An extension is not compared: the line rings the same house.
+    /// Two spellings of one line. An extension is not compared: the line rings the same house. What is no number of any plan, which people
+    /// store and switches send all the same, is compared as it is dialled: by its digits.
     #[must_use]
     pub fn same_line(&self, other: &Number) -> bool {
-        matches!((self.key(), other.key()), (Some(a), Some(b)) if a == b)
+        let (Some(a), Some(b)) = (self.key(), other.key()) else { return false };
+        let dialled = |number: &Number| number.class == Class::Invalid && number.e164.is_none();
+        a == b || dialled(self) && dialled(other) && digits(a).next().is_some() && digits(a).eq(digits(b))
+    }
+}
+
+fn digits(text: &str) -> impl Iterator<Item = char> {
+    text.chars().map(ascii).filter(char::is_ascii_digit)
+}
+
+/// A digit of full width as we all write it.
+fn ascii(c: char) -> char {
+    match c {
+        '０'..='９' => char::from(b'0' + u8::try_from(c as u32 - '０' as u32).unwrap_or(0)),
+        _ => c,
     }
 }
 
@@ -290,7 +305,7 @@ impl Spelled {
             .trim()
             .chars()
             .map(|c| match c {
-                '０'..='９' => char::from(b'0' + u8::try_from(c as u32 - '０' as u32).unwrap_or(0)),
+                '０'..='９' => ascii(c),
                 '＋' => '+',
                 '－' | '—' | '–' | '‐' => '-',
                 '（' => '(',
@@ -445,6 +460,18 @@ mod tests {
         ("li.na@pbx.example", "10", "", Class::SipUser),
         ("", "10", "", Class::Unknown),
     ];
+
+    #[test]
+    fn what_is_no_number_is_one_line_however_it_is_spaced_and_a_name_is_none() {
+        let plan = Plan::new("CN", Some("571"));
+        let same = |a: &str, b: &str| plan.read(a).same_line(&plan.read(b));
+        assert_eq!(plan.read("0575-0013 8000").class, Class::Invalid);
+        assert!(same("0575-0013 8000", "057500138000") && same("０５７５００１３８０００", "0575-00138000"));
+        assert!(!same("0575-0013 8000", "0575-0013 8001") && !same("0575-0013 8000", "13800138000"));
+        assert!(!same("1380013800", "13800138000"));
+        assert!(!same("agent7@pbx.example", "desk7@pbx.example"));
+        assert!(!same("", "") && !same("-", "+"));
+    }
 
     #[test]
     fn each_spelling_is_one_line() {
