@@ -9,6 +9,7 @@ mod connectors;
 mod daemon;
 mod fixtures;
 mod house;
+mod index;
 mod kill;
 mod numbers;
 mod outbox;

@@ -1,9 +1,16 @@
 //! `config/connectors/redmine.yaml` on a real Redmine. Needs `REDMINE_URL`, `REDMINE_KEY` and the ids that
 //! `tests/servers/redmine/setup.sh` writes into `redmine.env`; it fails, and does not skip, where they are absent.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use linecard::connectors::{self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System};
+use linecard::connectors::{
+    self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System,
+    audit::Audit,
+    index::live::{Status, keep, walk},
+};
 use serde_json::{Value, json};
 
 const FILE: &str = include_str!("../config/connectors/redmine.yaml");
@@ -18,6 +25,10 @@ fn redmine(key: &str) -> Connectors {
 
 /// The connector as a site would set it. `key`: the variable of the environment that holds the key.
 pub fn system(key: &str) -> System {
+    system_of(key, FILE)
+}
+
+fn system_of(key: &str, file: &str) -> System {
     let ids = [
         ("url", "REDMINE_URL"),
         ("cf_code", "REDMINE_CF_CODE"),
@@ -33,7 +44,7 @@ pub fn system(key: &str) -> System {
         ("tracker_ticket", "REDMINE_TRACKER_TICKET"),
     ];
     let values: BTreeMap<String, String> = ids.iter().map(|(name, from)| ((*name).to_owned(), env(from))).collect();
-    let text = FILE.replace("{env: REDMINE_KEY}", &format!("{{env: {key}}}"));
+    let text = file.replace("{env: REDMINE_KEY}", &format!("{{env: {key}}}"));
     connectors::load_with("redmine.yaml", &text, &values).unwrap_or_else(|p| panic!("{p:#?}"))
 }
 
@@ -157,4 +168,123 @@ async fn a_stranger_is_told_from_nobody() {
     let title = json!({"call": "c", "key": "k", "title": "", "text": "x"});
     let outcome = run(&good, "ticket.create", title).await;
     assert!(matches!(outcome, Outcome::Invalid { .. }), "{outcome:?}");
+}
+
+/// The file with its index switched on, as the comment in it says, but for the times.
+fn indexed() -> Connectors {
+    let off = "# index: {every_s: 300, full_every_s: 86400}";
+    assert!(FILE.contains(off));
+    let file =
+        FILE.replace(off, "index: {every_s: 10, full_every_s: 86400, search: missed}").replace("size: 100", "size: 4");
+    Connectors::new(Set::new(vec![system_of("REDMINE_KEY", &file)]))
+}
+
+async fn until(redmine: &Connectors, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+    let patience = Instant::now() + Duration::from_secs(60);
+    loop {
+        let status = redmine.indexes().into_iter().next();
+        if let Some(status) = status.as_ref().filter(|s| wanted(s)) {
+            return status.clone();
+        }
+        assert!(Instant::now() < patience, "{what}: {status:?}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A change by somebody else's hand.
+async fn edit(method: reqwest::Method, path: &str, body: Value) -> Value {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let request = reqwest::Client::new().request(method, format!("{}{path}", env("REDMINE_URL"))).json(&body);
+    let answer = request.header("X-Redmine-API-Key", env("REDMINE_KEY")).send().await.unwrap();
+    assert!(answer.status().is_success(), "{path}: {}", answer.status());
+    serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn by_the_index_all_ten_are_found_in_any_spelling_and_a_change_after_the_next_walk() {
+    let folder = std::env::temp_dir().join(format!("linecard-redmine-{}", std::process::id()));
+    let redmine = indexed();
+    let keeper = tokio::spawn(keep(redmine.clone(), folder.clone()));
+    let status = until(&redmine, "the first walk", |s| s.holds.is_some()).await;
+    let holds = status.holds.unwrap();
+    assert_eq!((holds.customers, holds.numbers, holds.odd), (10, 12, 1), "{status}");
+    for (code, spellings) in [
+        ("C10001", &["057187654321", "0571-8765 4321", "+86 571 87654321", "０５７１８７６５４３２１"][..]),
+        ("C10002", &["13912345678", "139 1234 5678", "008613912345678"]),
+        ("C10003", &["18600001111", "+8618600001111", "021-68881234", "(021) 6888 1234"]),
+        ("C10005", &["13712345678", "+86-137-1234-5678", "86 13712345678"]),
+        ("C10006", &["+442079460958", "0044 20 7946 0958"]),
+        ("C10007", &["13800138001"]),
+        // No number of the plan, and a switch may show it all the same.
+        ("C10008", &["057500138000", "0575-00138000", "+8657500138000"]),
+        ("C10009", &["13900008888", "１３９００００８８８８", "139-0000-8888"]),
+        ("C10010", &["15900002222", "+86 159 0000 2222", "15900002222转806", "tel:+8615900002222;ext=806"]),
+    ] {
+        for spelling in spellings {
+            assert_eq!(codes(&by_phone(&redmine, spelling).await), [code], "{spelling}");
+        }
+    }
+    for both in ["13800138000", "+8613800138000", "138 0013 8000", "１３８００１３８０００", "17909013800138000"]
+    {
+        assert_eq!(codes(&by_phone(&redmine, both).await), ["C10001", "C10004"], "{both}");
+    }
+    for nobody in ["13800138002", "02161234567", "95588"] {
+        assert!(by_phone(&redmine, nobody).await.is_empty(), "{nobody}");
+    }
+    // What the search gives and what the index gives is the same record.
+    let searched = self::redmine("REDMINE_KEY");
+    assert_eq!(by_phone(&redmine, "13912345678").await, by_phone(&searched, "13912345678").await);
+
+    // A new customer, spelled so that Redmine's own search cannot find it; then another number; then deleted.
+    let fields = |mobile: &str| json!([{"id": env("REDMINE_CF_MOBILE"), "value": mobile}, {"id": env("REDMINE_CF_CODE"), "value": "C19999"}]);
+    let made = edit(
+        reqwest::Method::POST,
+        "/issues.json",
+        json!({"issue": {"project_id": "customers", "subject": "C19999 临时", "custom_fields": fields("1.3.7.0.0.1.3.7.0.0.0")}}),
+    )
+    .await;
+    let path = format!("/issues/{}.json", made["issue"]["id"]);
+    let before = redmine.indexes()[0].known_at;
+    until(&redmine, "who is new", |s| s.known_at > before).await;
+    assert_eq!(codes(&by_phone(&redmine, "13700137000").await), ["C19999"]);
+    assert!(by_phone(&searched, "13700137000").await.is_empty(), "Redmine's search cannot find it");
+    edit(reqwest::Method::PUT, &path, json!({"issue": {"custom_fields": fields("1.3.7.0.0.1.3.7.0.0.9")}})).await;
+    assert!(by_phone(&redmine, "13700137000").await.is_empty(), "the number is another's now");
+    let before = redmine.indexes()[0].known_at;
+    until(&redmine, "who changed", |s| s.known_at > before).await;
+    assert_eq!(codes(&by_phone(&redmine, "13700137009").await), ["C19999"]);
+    edit(reqwest::Method::DELETE, &path, Value::Null).await;
+    assert!(by_phone(&redmine, "13700137009").await.is_empty(), "deleted, and shown by nobody");
+    keeper.abort();
+    let _ = std::fs::remove_dir_all(folder);
+}
+
+#[tokio::test]
+async fn the_audit_names_the_traps_of_the_seed_and_nothing_else() {
+    let system = system("REDMINE_KEY");
+    let redmine = redmine("REDMINE_KEY");
+    let mut audit = Audit::default();
+    // Another test makes a customer meanwhile; the seed's are the first.
+    let mut seed = 0;
+    let mut each = |record: &serde_json::Map<String, Value>| {
+        if record["mobile"].as_str().is_none_or(|m| !m.starts_with("1.3.7")) {
+            seed += 1;
+            audit.record(&system, record);
+        }
+    };
+    walk(&redmine, &system, None, &mut each, |_| {}).await.unwrap();
+    assert_eq!(seed, 10);
+    let (findings, counts) = audit.finish();
+    let found: Vec<(&str, &str)> = findings.iter().map(|f| (f.problem.word(), f.written.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            ("unreadable", "0575-0013 8000"),
+            ("shared", "13800138000"),
+            ("shared", "138 0013 8000"),
+            ("extension", "+86-159-0000-2222 转 806"),
+            ("full-width", "１３９００００８８８８"),
+        ]
+    );
+    assert_eq!((counts.customers, counts.numbers), (10, 12));
 }

@@ -101,6 +101,8 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "saw", rename_all = "kebab-case")]
 pub enum Saw {
+    /// The index of numbers named so many customers, who are then asked for by id. What it knows is as old as this.
+    Indexed { customers: usize, age_ms: u64 },
     /// A request of this step was answered; without a status nothing usable came.
     Answered {
         step: String,

@@ -17,6 +17,7 @@ use super::{
     Idempotency,
     file::{self, File, IdempotentFile, Variable},
     operation,
+    page::{By, Next, Page, Plan as Pages},
     set::{Auth, Body, Leaf, Operation, Place, Rule, SessionAuth, Step, System, Token, Tree},
     value::from_json,
     words::{Compiled, environment, render, unknown_word},
@@ -35,8 +36,14 @@ pub struct Given<'a> {
 /// Every problem found; never empty.
 pub fn compile(name: &str, text: &str, given: &Given) -> Result<System, Vec<Problem>> {
     let read = files::read::<File>(name, text)?;
-    let mut maker =
-        Maker { read: &read, problems: Vec::new(), env: environment(), templates: 0, known: BTreeSet::new() };
+    let mut maker = Maker {
+        read: &read,
+        problems: Vec::new(),
+        env: environment(),
+        templates: 0,
+        known: BTreeSet::new(),
+        used: BTreeSet::new(),
+    };
     let hash = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
     match maker.system(&read.value, hash, given) {
         Some(system) if maker.problems.is_empty() => Ok(System { env: maker.env, ..system }),
@@ -51,6 +58,8 @@ struct Maker<'a> {
     templates: usize,
     /// Names that may stand in what is compiled now.
     known: BTreeSet<String>,
+    /// Names that the operation which is compiled now looks up.
+    used: BTreeSet<String>,
 }
 
 /// What the language itself brings.
@@ -117,6 +126,7 @@ impl Maker<'_> {
         let auth = self.auth(file, &context, &secrets);
         let headers = self.headers("/headers", &file.headers);
         let mut operations = BTreeMap::new();
+        let mut changes = false;
         for (name, operation) in &file.operations {
             let at = format!("/operations/{name}");
             let Some(spec) = operation::named(name) else {
@@ -126,9 +136,15 @@ impl Maker<'_> {
             self.known.clone_from(&variables);
             self.known.extend(spec.required.iter().chain(spec.optional).map(|s| (*s).to_owned()));
             self.known.extend(operation.inputs.keys().cloned());
+            self.known.extend(operation.page.is_some().then(|| "page".to_owned()));
+            self.used.clear();
             let operation = self.operation(&at, spec, operation, file);
+            if spec.name == "customer.list" {
+                changes = self.used.contains("since");
+            }
             operations.insert(spec.name, operation);
         }
+        self.index(file, changes);
         for operation in operations.values() {
             if let Idempotency::Lookup(find) = &operation.idempotency {
                 let at = format!("/operations/{}/idempotent", operation.spec.name);
@@ -159,6 +175,7 @@ impl Maker<'_> {
             hosts: file.hosts.clone(),
             tls_ca: file.tls_ca.clone(),
             concurrency: file.concurrency.unwrap_or(4).clamp(1, 64),
+            index: file.index,
             auth,
             env: Environment::new(),
             numbers,
@@ -167,6 +184,84 @@ impl Maker<'_> {
             operations,
             examples: file.examples.clone(),
         })
+    }
+
+    /// What an index of numbers stands on. `changes`: the list is told `since`.
+    fn index(&mut self, file: &File, changes: bool) {
+        let Some(index) = &file.index else { return };
+        let operation = |name: &str| file.operations.get(name);
+        let Some(list) = operation("customer.list") else {
+            return self.problem("/index", "customer.list is not offered in this file", "add that operation");
+        };
+        if list.phones.is_none() {
+            let at = "/operations/customer.list";
+            self.problem(at, "it does not say which fields are numbers", "\"phones:\" with those fields");
+        }
+        if index.every_s.is_some() && !changes {
+            let wanted = "a customer.list that uses since, or only full_every_s";
+            self.problem("/index/every_s", "customer.list cannot tell what changed", wanted);
+        }
+        if index.every_s.is_some_and(|s| s < 10) || index.full_every_s < 60 {
+            self.problem(
+                "/index",
+                "the system would be walked through all the time",
+                "every_s from 10, full_every_s from 60",
+            );
+        }
+        let Some(by_phone) = operation("customer.by_phone") else {
+            return self.problem("/index", "customer.by_phone is not offered in this file", "add that operation");
+        };
+        let Some(get) = operation("customer.get") else {
+            return self.problem("/index", "customer.get is not offered in this file", "add that operation");
+        };
+        let gives = get.output.as_ref().or(get.fields.as_ref());
+        for name in by_phone.phones.iter().flat_map(BTreeMap::keys) {
+            if gives.is_none_or(|fields| !fields.contains_key(name)) {
+                let found = format!("it does not give \"{name}\", so whether the number is still there cannot be seen");
+                self.problem("/operations/customer.get", found, "the fields of customer.by_phone");
+            }
+        }
+    }
+
+    fn page(&mut self, at: &str, operation: &str, file: &file::OperationFile) -> Option<Page> {
+        let Some(page) = &file.page else {
+            if operation == "customer.list" {
+                self.problem(
+                    at,
+                    "it does not say how it comes in pages",
+                    "\"page:\" (by: offset, number, cursor, next_url or link)",
+                );
+            }
+            return None;
+        };
+        let paged = file.steps.len() == 1 && file.steps.iter().all(|s| s.for_each.is_none() && s.records.is_some());
+        if !paged || !file.fields.as_ref().is_some_and(|f| f.contains_key("id")) {
+            let wanted = "one step with \"records:\" and without for_each, and \"fields:\" with an id";
+            self.problem(&format!("{at}/page"), "this cannot come in pages", wanted);
+        }
+        if !(2..=10_000).contains(&page.size) {
+            self.problem(&format!("{at}/page/size"), format!("found {}", page.size), "2 to 10000");
+        }
+        let outside = self.known.clone();
+        self.known.extend(ANSWER.map(str::to_owned));
+        let total = page.total.as_ref().and_then(|t| self.expression(&format!("{at}/page/total"), t));
+        let mut expression = |key: &str, text: &str| self.expression(&format!("{at}/page/by/{key}"), text);
+        let (by, next) = match &page.by {
+            file::PageBy::Offset => (By::Offset, Some(Next::Counted)),
+            file::PageBy::Number(first) => (By::Number(*first), Some(Next::Counted)),
+            file::PageBy::Cursor(next) => (By::Cursor, expression("cursor", next).map(Next::Cursor)),
+            file::PageBy::NextUrl(next) => (By::Url, expression("next_url", next).map(Next::Url)),
+            file::PageBy::Link => (By::Url, Some(Next::Link)),
+        };
+        self.known = outside;
+        let plan = Pages {
+            by,
+            size: page.size,
+            repeats_last_page: page.repeats_last_page,
+            max_pages: page.max_pages.unwrap_or(20_000),
+            pause_ms: page.pause_ms.unwrap_or(200),
+        };
+        Some(Page { plan, total, next: next? })
     }
 
     /// A template over the variables, rendered now.
@@ -310,6 +405,7 @@ impl Maker<'_> {
                 one: false,
                 cap: 0,
                 phones: Vec::new(),
+                page: None,
             },
             secrets: secrets.clone(),
             cookies: file.cookies.clone(),
@@ -339,6 +435,7 @@ impl Maker<'_> {
                 Idempotency::None
             }
         };
+        let page = self.page(at, spec.name, file);
         if file.steps.is_empty() {
             self.problem(&format!("{at}/steps"), "there are no steps", "at least one");
         }
@@ -388,8 +485,10 @@ impl Maker<'_> {
             fields,
             keep,
             one: file.one,
-            cap: file.cap.unwrap_or(100) as usize,
+            // One page of a list is as long as was asked for.
+            cap: file.cap.unwrap_or_else(|| file.page.as_ref().map_or(100, |p| p.size.max(100))) as usize,
             phones: phones.into_iter().collect(),
+            page,
         }
     }
 
@@ -495,6 +594,8 @@ impl Maker<'_> {
     }
 
     fn names(&mut self, at: &str, names: impl IntoIterator<Item = String>) {
+        let names: Vec<String> = names.into_iter().collect();
+        self.used.extend(names.iter().cloned());
         let mut unknown: Vec<String> =
             names.into_iter().filter(|n| !self.known.contains(n) && !GLOBALS.contains(&n.as_str())).collect();
         unknown.sort();

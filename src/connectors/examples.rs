@@ -2,13 +2,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::words::Mono;
 
 use super::{
     Outcome, System,
     file::{Example, ExampleExchange, Is},
+    page::{Held, Walk},
     run::{Next, Request, Response, Run, Trouble},
     session::{Login, Session, set_cookie},
     set::Auth,
@@ -30,47 +31,39 @@ pub fn run(system: &System) -> Vec<ExampleResult> {
 }
 
 fn play(system: &System, example: &Example) -> Result<(), String> {
-    let inputs = example.inputs.clone().into_iter().collect();
-    let mut exchanges = example.exchanges.iter();
-    let mut exchange = |request: &Request| {
-        let (method, path) = (request.method.as_str(), &request.path);
-        let exchange = exchanges.next().ok_or_else(|| format!("one request more than written: {method} {path}"))?;
-        same(request, exchange)?;
-        Ok::<_, String>(answer(exchange))
-    };
-    let mut open = match &system.auth {
+    let open = match &system.auth {
         Auth::Session(auth) if example.logged_in => Some(Arc::new(Session::example(auth))),
         _ => None,
     };
-    let mut logins = 0;
-    let outcome = match Run::new(system, &example.operation, &inputs) {
-        Err(outcome) => outcome,
-        Ok(mut run) => loop {
-            match run.next() {
-                Next::Done(outcome) => break outcome,
-                Next::LogIn { over } => {
-                    let good = open.clone().filter(|session| over.is_none_or(|over| session.number > over));
-                    let result = match (good, Login::new(system)) {
-                        (Some(session), _) => Ok(session),
-                        (None, None) => return Err("there is no login".to_owned()),
-                        (None, Some(mut login)) => {
-                            while let Some(request) = login.next() {
-                                login.answer(exchange(&request)?);
-                            }
-                            logins += 1;
-                            login.session(logins, Mono(0)).map(Arc::new)
+    let mut bench = Bench { system, example, exchanges: example.exchanges.iter(), open, logins: 0 };
+    let walk = system.operation(&example.operation).and_then(|o| o.page.as_ref()).map(|page| Walk::new(page.plan));
+    let mut inputs: Map<String, Json> = example.inputs.clone().into_iter().collect();
+    let outcome = match walk {
+        None => bench.run(&inputs)?,
+        // All pages, as the index and the audit read them; a page that is asked for again has a second exchange.
+        Some(mut walk) => {
+            let mut all = Vec::new();
+            loop {
+                inputs.insert("page".to_owned(), walk.turn().to_json());
+                let page = match bench.run(&inputs)? {
+                    Outcome::Ok(value) => Held::from_json(value).ok_or("the page is no page")?,
+                    Outcome::Empty | Outcome::NotFound => Held::default(),
+                    trouble if walk.troubled(&trouble).is_err() || bench.exchanges.len() == 0 => break trouble,
+                    _ => continue,
+                };
+                match walk.told(&page) {
+                    Err(reason) => break Outcome::Broken { reason },
+                    Ok(told) => {
+                        all.extend(told.new.iter().filter_map(|at| page.records.get(*at)?.clone()).map(Json::Object));
+                        if told.done {
+                            break if all.is_empty() { Outcome::Empty } else { Outcome::Ok(Json::Array(all)) };
                         }
-                    };
-                    open = result.as_ref().ok().cloned();
-                    run.logged_in(result);
-                }
-                Next::Send(requests) => {
-                    run.answers(requests.iter().map(&mut exchange).collect::<Result<_, _>>()?);
+                    }
                 }
             }
-        },
+        }
     };
-    let unsent = exchanges.count();
+    let unsent = bench.exchanges.count();
     if word(&outcome) != example.outcome {
         let reason = outcome.reason().unwrap_or_default();
         return Err(format!("the outcome is {} ({reason}), not {:?}", outcome.word(), example.outcome));
@@ -82,6 +75,57 @@ fn play(system: &System, example: &Example) -> Result<(), String> {
         (Outcome::Ok(found), Some(wanted)) if found != wanted => Err(format!("the answer is {found}, not {wanted}")),
         (Outcome::Ok(_), None) => Err("an example that is ok must say its \"value:\"".to_owned()),
         _ => Ok(()),
+    }
+}
+
+/// Where an example is played: the answers that are written down, and the session, which lasts from one page to the next.
+struct Bench<'a> {
+    system: &'a System,
+    example: &'a Example,
+    exchanges: std::slice::Iter<'a, ExampleExchange>,
+    open: Option<Arc<Session>>,
+    logins: u64,
+}
+
+impl Bench<'_> {
+    /// One operation to its end.
+    fn run(&mut self, inputs: &Map<String, Json>) -> Result<Outcome, String> {
+        let mut run = match Run::new(self.system, &self.example.operation, inputs) {
+            Err(outcome) => return Ok(outcome),
+            Ok(run) => run,
+        };
+        loop {
+            match run.next() {
+                Next::Done(outcome) => return Ok(outcome),
+                Next::LogIn { over } => {
+                    let good = self.open.clone().filter(|session| over.is_none_or(|over| session.number > over));
+                    let result = match (good, Login::new(self.system)) {
+                        (Some(session), _) => Ok(session),
+                        (None, None) => return Err("there is no login".to_owned()),
+                        (None, Some(mut login)) => {
+                            while let Some(request) = login.next() {
+                                login.answer(self.exchange(&request)?);
+                            }
+                            self.logins += 1;
+                            login.session(self.logins, Mono(0)).map(Arc::new)
+                        }
+                    };
+                    self.open = result.as_ref().ok().cloned();
+                    run.logged_in(result);
+                }
+                Next::Send(requests) => {
+                    run.answers(requests.iter().map(|request| self.exchange(request)).collect::<Result<_, _>>()?);
+                }
+            }
+        }
+    }
+
+    fn exchange(&mut self, request: &Request) -> Result<Result<Response, Trouble>, String> {
+        let (method, path) = (request.method.as_str(), &request.path);
+        let exchange =
+            self.exchanges.next().ok_or_else(|| format!("one request more than written: {method} {path}"))?;
+        same(request, exchange)?;
+        Ok(answer(exchange))
     }
 }
 

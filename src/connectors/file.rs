@@ -45,6 +45,8 @@ pub struct File {
     /// Sent with every request; values are templates.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Keep all numbers of the system here, read by `customer.list`, so that a customer is found in whatever spelling it is stored.
+    pub index: Option<IndexFile>,
     pub operations: BTreeMap<String, OperationFile>,
     #[serde(default)]
     pub examples: Vec<Example>,
@@ -184,6 +186,83 @@ impl Default for Numbers {
     }
 }
 
+/// The index of numbers: how often the system is walked through, in the background.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IndexFile {
+    /// Seconds between two readings of what changed since the last one; `customer.list` must use `since`. Absent: only whole walks.
+    pub every_s: Option<u64>,
+    /// Seconds between two walks through everybody. They alone notice who was deleted. Default: a day.
+    #[serde(default = "a_day")]
+    pub full_every_s: u64,
+    /// By how many seconds two readings of changes overlap, for clocks that differ. Default 120.
+    #[serde(default = "two_minutes")]
+    pub overlap_s: u64,
+    /// When the system's own `customer.by_phone` is asked too.
+    #[serde(default)]
+    pub search: Search,
+}
+
+fn a_day() -> u64 {
+    86_400
+}
+fn two_minutes() -> u64 {
+    120
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Search {
+    /// At each call, beside the index: finds also who got the number since the last walk.
+    Always,
+    /// Where the index knows nobody.
+    #[default]
+    Missed,
+    /// Where the index knows nobody and is older than its schedule. The system is spared, and a customer
+    /// made since the last walk is unknown until the next.
+    Stale,
+}
+
+/// A list that comes in pages. A lookup at a ringing phone takes the first; walks take all.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PageFile {
+    /// How the next page is asked for.
+    pub by: PageBy,
+    /// Records asked for in one page, `page.size`; the system may give fewer. Default 100.
+    #[serde(default = "hundred")]
+    pub size: u32,
+    /// Expression over the answer: how many there are in all. Leave it out where a system counts what it does not show.
+    pub total: Option<String>,
+    /// Asking past the end gives the last page again (Magento). Without it a page that repeats means that the page is not obeyed.
+    #[serde(default)]
+    pub repeats_last_page: bool,
+    /// More pages than this are a mistake. Default 20000.
+    pub max_pages: Option<u32>,
+    /// Between two pages, so that the system's own users are not held up. Default 200.
+    pub pause_ms: Option<u64>,
+}
+
+fn hundred() -> u32 {
+    100
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PageBy {
+    /// `page.offset` counts records from 0. Pages overlap by one record, so that a row deleted meanwhile is noticed: the list must
+    /// have an order that stays (by id).
+    Offset,
+    /// `page.number` counts pages from this one.
+    Number(u64),
+    /// Expression over the answer; its value is `page.cursor` of the next page (null in the first), and nothing ends the list.
+    Cursor(String),
+    /// Expression over the answer that gives the next page's address, whole or relative, on the same host; nothing ends the list.
+    NextUrl(String),
+    /// The address stands in the header `Link` as `rel="next"`.
+    Link,
+}
+
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OperationFile {
@@ -197,6 +276,7 @@ pub struct OperationFile {
     pub idempotent: Option<IdempotentFile>,
     #[serde(default)]
     pub cache: Cache,
+    pub page: Option<PageFile>,
     pub steps: Vec<Step>,
     /// The answer is one object, made of these expressions after the last step.
     pub output: Option<BTreeMap<String, String>>,

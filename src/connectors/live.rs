@@ -21,8 +21,9 @@ use crate::{
 };
 
 use super::{
-    Ask, Given, Idempotency, Outcome, Priority, Seen, Set, System, compile, file,
+    Ask, Given, Idempotency, Outcome, Priority, Saw, Seen, Set, System, compile, file,
     http::Http,
+    index::{self, live::Shelf},
     run::{Next, Run, Trouble},
     session::{Keeper, Login, Session, Way},
     set::Auth,
@@ -44,6 +45,8 @@ pub struct Connectors {
 struct Inner {
     ready: ArcSwap<BTreeMap<SystemId, Arc<Ready>>>,
     counts: DashMap<(SystemId, &'static str, &'static str), AtomicU64>,
+    /// The indexes of numbers; they outlive a reload.
+    shelves: DashMap<SystemId, Arc<Shelf>>,
 }
 
 /// One system with its connections.
@@ -231,12 +234,81 @@ impl Connectors {
         };
         let name = operation.spec.name;
         let deadline = Instant::now() + ask.deadline.min(Duration::from_millis(operation.deadline_ms));
-        let outcome = ready.run(&ask, name, deadline, seen).await;
+        let outcome = match self.by_index(&ready, &ask, name, deadline, seen).await {
+            Some(outcome) => outcome,
+            None => ready.run(&ask, name, deadline, seen).await,
+        };
         if outcome.reason().is_some() {
             tracing::debug!(system = %ask.system, operation = name, outcome = outcome.word(), reason = outcome.reason(), "a business system did not do it");
         }
-        self.inner.counts.entry((ask.system, name, outcome.word())).or_default().fetch_add(1, Ordering::Relaxed);
+        self.count(ask.system, name, &outcome);
         outcome
+    }
+
+    fn count(&self, system: SystemId, name: &'static str, outcome: &Outcome) {
+        self.inner.counts.entry((system, name, outcome.word())).or_default().fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn shelves(&self) -> &DashMap<SystemId, Arc<Shelf>> {
+        &self.inner.shelves
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<System>> {
+        self.inner.ready.load().values().map(|ready| ready.system.clone()).collect()
+    }
+
+    /// `customer.by_phone` through the index of numbers; `None` where the system's own search decides.
+    async fn by_index(
+        &self,
+        ready: &Arc<Ready>,
+        ask: &Ask,
+        name: &'static str,
+        deadline: Instant,
+        seen: Option<&Seen>,
+    ) -> Option<Outcome> {
+        let settings = ready.system.index.filter(|_| name == "customer.by_phone")?;
+        let index = self.inner.shelves.get(&ask.system)?.index()?;
+        let asked = index::line(&ready.system.numbers.read(ask.inputs.get("number")?.as_str()?))?;
+        let hits = index.find(&asked);
+        let at = now().wall;
+        if let Some(seen) = seen {
+            let saw = Saw::Indexed { customers: hits.len(), age_ms: at.since(index.known_at()) };
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push(saw);
+        }
+        let search = match index::way(hits.len(), settings.search, index::current(&index, &settings, at)) {
+            index::Way::Search => return None,
+            index::Way::Nobody => return Some(Outcome::Empty),
+            index::Way::ById { search } => search,
+        };
+        let gets = hits.into_iter().map(|hit| {
+            let customer = serde_json::json!({"id": hit.id, "type": hit.kind});
+            let inputs = serde_json::Map::from_iter([("customer".to_owned(), customer)]);
+            let ask = Ask { operation: "customer.get".to_owned(), inputs, ..ask.clone() };
+            async move { ready.run(&ask, "customer.get", deadline, seen).await }
+        });
+        let searched = async {
+            match search {
+                true => Some(ready.run(ask, name, deadline, seen).await),
+                false => None,
+            }
+        };
+        let (answers, searched) = futures_util::future::join(futures_util::future::join_all(gets), searched).await;
+        for answer in &answers {
+            self.count(ask.system.clone(), "customer.get", answer);
+        }
+        let (mut found, saws) = index::still_have(&ready.system, &asked, answers)?;
+        if let Some(seen) = seen {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).extend(saws);
+        }
+        match searched {
+            Some(Outcome::Ok(serde_json::Value::Array(more))) => index::join(&mut found, more),
+            Some(Outcome::Empty | Outcome::NotFound) | None => {}
+            // The search's word is not known, so neither is whether there are more.
+            Some(trouble) => return Some(trouble),
+        }
+        // Nobody is left: the number may be somebody else's by now, and the search decides.
+        let found: Vec<_> = found.into_iter().map(serde_json::Value::Object).collect();
+        (!found.is_empty()).then_some(Outcome::Ok(found.into()))
     }
 }
 

@@ -8,12 +8,15 @@
 //! language; `wire` and `value` are bytes and values.
 
 pub mod ask;
+pub mod audit;
 mod compile;
 pub mod examples;
 pub mod file;
 mod http;
+pub mod index;
 pub mod live;
 pub mod operation;
+pub mod page;
 mod run;
 mod session;
 pub mod set;

@@ -31,6 +31,8 @@ pub const OPERATIONS: &[Operation] = &[
     read("customer.by_phone", &["number"], &[]),
     read("customer.search", &["text"], &[]),
     read("customer.get", &["customer"], &[]),
+    // All customers with their numbers as stored, page by page; with `since` (RFC 3339, whole seconds) those changed since then.
+    read("customer.list", &[], &["since"]),
     read("finance", &["customer"], &[]),
     read("loyalty", &["customer"], &[]),
     read("orders", &["customer"], &[]),

@@ -14,6 +14,7 @@ use crate::private::Private;
 use super::{
     Idempotency, Outcome, Saw,
     file::{Is, Method},
+    page::{self, Held, Turn},
     session::Session,
     set::{Auth, Body, Leaf, Operation, SessionAuth, Step, System, Tree},
     value::{from_json, to_json},
@@ -85,6 +86,10 @@ pub struct Run<'a> {
     records: Vec<Value>,
     /// The number that was asked for, for the strict comparison.
     asked: Option<crate::numbers::Number>,
+    /// The page that was asked for by name; without it the first is taken and the answer is the plain list.
+    turn: Option<Turn>,
+    /// The address of the last request, for a next page that is relative to it.
+    address: String,
     /// A step that may write was answered well: from here on "nothing was done" would be a lie.
     wrote: bool,
     done: Option<Outcome>,
@@ -116,6 +121,12 @@ impl<'a> Run<'a> {
                 context.insert(name.clone(), from_json(value));
             }
         }
+        let mut turn = None;
+        if let Some(page) = &op.page {
+            turn = inputs.get("page").and_then(Turn::from_json);
+            let shown = turn.clone().unwrap_or_else(|| Turn::first(&page.plan));
+            context.insert("page".to_owned(), from_json(&shown.to_json()));
+        }
         let mut asked = None;
         if op.spec.name == "customer.by_phone" {
             let text = inputs.get("number").and_then(Json::as_str).unwrap_or_default();
@@ -144,7 +155,7 @@ impl<'a> Run<'a> {
             Auth::Session(auth) => Some(&**auth),
             _ => None,
         };
-        Ok(Self { look, asked, ..Self::begin(system, op, context, auth) })
+        Ok(Self { look, asked, turn, ..Self::begin(system, op, context, auth) })
     }
 
     /// The login itself: the one request that needs no session and sees the secrets.
@@ -175,6 +186,8 @@ impl<'a> Run<'a> {
             last: Vec::new(),
             records: Vec::new(),
             asked: None,
+            turn: None,
+            address: String::new(),
             wrote: false,
             done: None,
             seen: Vec::new(),
@@ -304,7 +317,7 @@ impl<'a> Run<'a> {
     fn requests(&mut self, step: &Step) -> Result<Vec<Request>, String> {
         if let Some(again) = self.again.take() {
             self.items = again;
-            return self.items.iter().map(|item| self.request(step, item.as_ref())).collect();
+            return self.made(step);
         }
         let context = self.with(&[]);
         if let Some(when) = &step.when
@@ -324,16 +337,24 @@ impl<'a> Run<'a> {
                 items
             }
         };
-        self.items.iter().map(|item| self.request(step, item.as_ref())).collect()
+        self.made(step)
     }
 
-    fn request(&self, step: &Step, item: Option<&Value>) -> Result<Request, String> {
+    fn made(&mut self, step: &Step) -> Result<Vec<Request>, String> {
+        let made = self.items.iter().map(|item| self.request(step, item.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        let (made, addresses): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+        self.address = addresses.into_iter().next_back().unwrap_or_default();
+        Ok(made)
+    }
+
+    /// The request, and its address without a key in it.
+    fn request(&self, step: &Step, item: Option<&Value>) -> Result<(Request, String), String> {
         let env = &self.system.env;
         let context = match item {
             Some(item) => self.with(&[("item", item.clone())]),
             None => self.with(&[]),
         };
-        let path = step.path.text(env, &context)?;
+        let mut path = step.path.text(env, &context)?;
         if !path.starts_with('/') || path.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("the path is no path".to_owned());
         }
@@ -379,24 +400,35 @@ impl<'a> Run<'a> {
                 Some(text.text(env, &context)?)
             }
         };
-        let mut sent = query.clone();
+        let mut url = format!("{}{path}", self.system.base_url);
+        if let Some(next) = self.turn.as_ref().and_then(|turn| turn.url.as_deref()) {
+            // The system itself said where the next page lies; it was held against our host when it was read.
+            url = next.to_owned();
+            path = next.strip_prefix(self.system.base_url.as_str()).unwrap_or(next).to_owned();
+            query.clear();
+        }
+        let mut pairs = |pairs: &Map<String, Json>| {
+            if !pairs.is_empty() {
+                url.push(if url.contains('?') { '&' } else { '?' });
+                url.push_str(&wire::pairs(pairs));
+            }
+            url.clone()
+        };
+        let address = pairs(&query);
+        let mut key = Map::new();
         match &self.system.auth {
             Auth::None => {}
             Auth::Header { name, value } => headers.push((name.clone(), value.expose().to_owned())),
-            Auth::Query { name, value } => drop(sent.insert(name.clone(), value.expose().into())),
+            Auth::Query { name, value } => drop(key.insert(name.clone(), value.expose().into())),
             Auth::Session(_) => {
                 if let Some((auth, session)) = session {
                     session.header(auth, &mut headers);
-                    session.query(auth, &mut sent);
+                    session.query(auth, &mut key);
                 }
             }
         }
-        let mut url = format!("{}{path}", self.system.base_url);
-        if !sent.is_empty() {
-            url.push(if path.contains('?') { '&' } else { '?' });
-            url.push_str(&wire::pairs(&sent));
-        }
-        Ok(Request { method: step.method, url, headers, body: body.map(String::into_bytes), path, query })
+        let url = pairs(&key);
+        Ok((Request { method: step.method, url, headers, body: body.map(String::into_bytes), path, query }, address))
     }
 
     /// `None`: go on.
@@ -522,6 +554,9 @@ impl<'a> Run<'a> {
             return Ok(Outcome::Ok(Json::Object(self.mapped(output, &context)?)));
         }
         let Some(fields) = &op.fields else { return Ok(Outcome::Empty) };
+        if self.turn.is_some() {
+            return self.page(op, fields);
+        }
         if self.records.len() > op.cap {
             let (count, cap) = (self.records.len(), op.cap);
             let system = &self.system.id;
@@ -569,6 +604,50 @@ impl<'a> Run<'a> {
             }
             (_, false) => Ok(Outcome::Ok(Json::Array(kept.into_iter().map(Json::Object).collect()))),
         }
+    }
+
+    /// One page of a walk. A page without records is `empty`, so that who we are is asked before it is believed.
+    fn page(&self, op: &Operation, fields: &[(String, super::words::Compiled)]) -> Result<Outcome, Outcome> {
+        let Some(page) = op.page.as_ref().filter(|_| !self.records.is_empty()) else { return Ok(Outcome::Empty) };
+        let mut seen = Held::default();
+        for record in &self.records {
+            let context = self.with(&[("record", record.clone())]);
+            let kept = match &op.keep {
+                Some(keep) => keep.eval(&context).map_err(|why| self.misfit("\"keep\"", &why))?.is_true(),
+                None => true,
+            };
+            let mapped = self.mapped(fields, &context)?;
+            let id = mapped.get("id").map(wire::plain).unwrap_or_default();
+            if id.is_empty() {
+                return Err(self.misfit("\"id\"", "a record has none"));
+            }
+            seen.ids.push(id);
+            seen.records.push(kept.then_some(mapped));
+        }
+        let context = self.with(&self.last);
+        if let Some(total) = &page.total {
+            let total = total.eval(&context).map_err(|why| self.misfit("\"total\"", &why))?;
+            // `26.0` is what some languages make of a count.
+            seen.total = total.to_string().split('.').next().and_then(|t| t.parse().ok());
+        }
+        seen.next = match &page.next {
+            page::Next::Counted => Json::Null,
+            page::Next::Cursor(next) | page::Next::Url(next) => {
+                let next = next.eval(&context).map_err(|why| self.misfit("the next page", &why))?;
+                if next.is_true() { to_json(&next).ok().flatten().unwrap_or_default() } else { Json::Null }
+            }
+            page::Next::Link => {
+                let headers = self.last.iter().find(|(name, _)| *name == "headers").map(|(_, headers)| headers);
+                let link = headers.and_then(|h| h.get_attr("link").ok());
+                link.as_ref().and_then(Value::as_str).and_then(page::link_next).map_or(Json::Null, Json::from)
+            }
+        };
+        if let (page::Next::Url(_) | page::Next::Link, Json::String(next)) = (&page.next, &seen.next) {
+            let whole = page::resolve(&self.system.base_url, &self.address, next)
+                .map_err(|why| self.misfit("the next page", &why))?;
+            seen.next = Json::String(whole);
+        }
+        Ok(Outcome::Ok(seen.into_json()))
     }
 
     fn mapped(

@@ -9,6 +9,7 @@ use crate::{numbers::Plan, private::Secret, words::SystemId};
 use super::{
     Idempotency, file,
     operation::Operation as Spec,
+    page::Page,
     words::{Compiled, render},
 };
 
@@ -45,6 +46,7 @@ pub struct System {
     /// Path of a PEM file.
     pub tls_ca: Option<String>,
     pub concurrency: u32,
+    pub index: Option<file::IndexFile>,
     pub(super) auth: Auth,
     pub(super) env: Environment<'static>,
     pub(super) numbers: Plan,
@@ -114,6 +116,7 @@ pub struct Operation {
     pub(super) one: bool,
     pub(super) cap: usize,
     pub(super) phones: Vec<(String, String)>,
+    pub(super) page: Option<Page>,
 }
 
 pub(super) struct Step {

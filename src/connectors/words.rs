@@ -220,7 +220,8 @@ fn text_of(value: &Value) -> String {
     if value.is_none() || value.is_undefined() { String::new() } else { value.to_string() }
 }
 
-fn digit(c: char) -> Option<char> {
+/// A digit, full-width ones as ordinary.
+pub fn digit(c: char) -> Option<char> {
     match c {
         '0'..='9' => Some(c),
         '０'..='９' => char::from_u32(c as u32 - '０' as u32 + '0' as u32),

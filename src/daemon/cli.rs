@@ -46,6 +46,9 @@ pub enum Verb {
     /// Connector files: what is there, their own examples, one live operation.
     #[command(subcommand)]
     Connector(Connector),
+    /// The numbers that a business system holds.
+    #[command(subcommand)]
+    Numbers(Numbers),
     /// What waits to be delivered, what failed and why.
     #[command(subcommand)]
     Outbox(Outbox),
@@ -199,6 +202,27 @@ pub enum Connector {
         operation: String,
         /// key=value
         inputs: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Numbers {
+    /// Reads all customers of a system and prints, as CSV, the numbers that are wrong there: those of which nothing can be made, those
+    /// that several customers share, extensions, full-width digits. These are people's numbers: they go where you send them, nowhere else.
+    #[command(
+        after_help = "Examples:\n  linecard numbers audit redmine --config /etc/linecard > audit.csv\n  linecard numbers audit redmine --excel > audit.csv   (a byte order mark and cells that Excel neither runs nor rounds)\n  linecard numbers audit redmine --json | jq 'select(.problem == \"shared\")'\n\nExit codes: 0 the system was read whole, whatever was found; 1 it could not be; 2 wrong usage; 78 wrong settings."
+    )]
+    Audit {
+        /// The connector, as its file is named.
+        connector: String,
+        #[command(flatten)]
+        folder: Folder,
+        /// One JSON object a line.
+        #[arg(long, conflicts_with = "excel")]
+        json: bool,
+        /// CSV that spreadsheets open as it is.
+        #[arg(long)]
+        excel: bool,
     },
 }
 

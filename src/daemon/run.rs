@@ -35,7 +35,7 @@ use crate::{
     admin::{self, Readiness, http::Figures},
     agents::{self, Roster, Screens, shards::live as shards},
     calls::Book,
-    connectors::Connectors,
+    connectors::{self, Connectors},
     customers::Customers,
     live::{instant, now},
     numbers::trunks::unmapped,
@@ -187,6 +187,8 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         }
     });
     tasks.spawn(systems(connectors.clone(), ends.control.clone()));
+    tasks.spawn(connectors::index::live::keep(connectors.clone(), settings.index_folder()));
+    tasks.spawn(indexes(connectors.clone(), metrics.clone()));
     tasks.spawn(heartbeat(ends.control.clone(), waiting.clone(), beats.clone()));
     tasks.spawn(count(store.clone(), customers.clone(), screens.clone(), stats, metrics.clone()));
 
@@ -445,6 +447,25 @@ async fn heartbeat(control: mpsc::Sender<Control>, waiting: Arc<Mutex<Vec<String
         *waiting.lock().unwrap_or_else(PoisonError::into_inner) = list;
         beats.fetch_add(1, Ordering::Relaxed);
         notify(&[sd_notify::NotifyState::Watchdog]);
+    }
+}
+
+/// What the indexes of numbers hold, into the figures.
+async fn indexes(connectors: Connectors, metrics: Metrics) {
+    let mut clock = tokio::time::interval(Duration::from_secs(5));
+    let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+    loop {
+        clock.tick().await;
+        for index in connectors.indexes() {
+            let label = watch::System { system: index.system.to_string() };
+            metrics.index_failures.get_or_create(&label).set(whole(u64::from(index.failures)));
+            let (Some(holds), Some(at)) = (index.holds, index.known_at) else { continue };
+            metrics.index_customers.get_or_create(&label).set(whole(holds.customers as u64));
+            metrics.index_numbers.get_or_create(&label).set(whole(holds.numbers as u64));
+            metrics.index_unreadable.get_or_create(&label).set(whole(holds.odd as u64));
+            metrics.index_age_seconds.get_or_create(&label).set(whole(now().wall.since(at) / 1000));
+            metrics.index_walk_seconds.get_or_create(&label).set(whole(index.took_ms.unwrap_or(0) / 1000));
+        }
     }
 }
 

@@ -72,6 +72,12 @@ impl Settings {
         Plan::new(&self.numbers.country, self.numbers.area.as_deref())
     }
 
+    /// Where the indexes of numbers lie: beside the store, for the same eyes.
+    #[must_use]
+    pub fn index_folder(&self) -> std::path::PathBuf {
+        self.store.path.with_file_name("index")
+    }
+
     /// What a schema cannot see.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {

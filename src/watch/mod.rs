@@ -56,6 +56,11 @@ pub struct Lookup {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct System {
+    pub system: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct State {
     pub state: String,
 }
@@ -78,6 +83,13 @@ pub struct Metrics {
     pub link_reconnects: Family<Link, Gauge>,
     pub link_resyncs: Family<Link, Gauge>,
     pub lookups: Family<Lookup, Gauge>,
+    /// The indexes of numbers: what they hold, how old it is, how long the last whole walk took, walks that failed one after the other.
+    pub index_customers: Family<System, Gauge>,
+    pub index_numbers: Family<System, Gauge>,
+    pub index_unreadable: Family<System, Gauge>,
+    pub index_age_seconds: Family<System, Gauge>,
+    pub index_walk_seconds: Family<System, Gauge>,
+    pub index_failures: Family<System, Gauge>,
     pub outbox: Family<State, Gauge>,
     pub outbox_oldest_seconds: Gauge,
     pub agents: Gauge,
@@ -107,6 +119,12 @@ impl Metrics {
             link_reconnects: Family::default(),
             link_resyncs: Family::default(),
             lookups: Family::default(),
+            index_customers: Family::default(),
+            index_numbers: Family::default(),
+            index_unreadable: Family::default(),
+            index_age_seconds: Family::default(),
+            index_walk_seconds: Family::default(),
+            index_failures: Family::default(),
             outbox: Family::default(),
             outbox_oldest_seconds: Gauge::default(),
             agents: Gauge::default(),
@@ -128,6 +146,12 @@ impl Metrics {
         registry.register("link_reconnects", "Times a switch link was made again", m.link_reconnects.clone());
         registry.register("link_resyncs", "Snapshots taken of a switch", m.link_resyncs.clone());
         registry.register("lookups", "Lookups by system and outcome", m.lookups.clone());
+        registry.register("index_customers", "Customers in the index of numbers", m.index_customers.clone());
+        registry.register("index_numbers", "Numbers in the index", m.index_numbers.clone());
+        registry.register("index_unreadable", "Stored numbers that are none", m.index_unreadable.clone());
+        registry.register("index_age_seconds", "Age of what the index knows", m.index_age_seconds.clone());
+        registry.register("index_walk_seconds", "Time of the last whole walk", m.index_walk_seconds.clone());
+        registry.register("index_failures", "Walks that failed since one was good", m.index_failures.clone());
         registry.register("outbox", "Effects by state", m.outbox.clone());
         registry.register(
             "outbox_oldest_seconds",

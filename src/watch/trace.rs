@@ -308,6 +308,10 @@ impl Trace {
             line("asked", looked_line(looked));
             for saw in &looked.saw {
                 match saw {
+                    Saw::Indexed { customers, age_ms } => {
+                        let age = crate::connectors::index::age(*age_ms);
+                        line("", format!("  the index of numbers names {customers}; what it knows is {age} old"));
+                    }
                     Saw::Answered { step, status: Some(status) } => line("", format!("  {step}: status {status}")),
                     Saw::Answered { step, status: None } => line("", format!("  {step}: no answer")),
                     Saw::Matched { id, why } => line(

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Exit, fail, wrong};
 use crate::{
-    connectors::{self, Ask, Connectors, Outcome, Priority, Set, System, operation},
+    connectors::{self, Ask, Connectors, Outcome, Priority, Set, System, index::live as index, operation},
     daemon::{cli::Connector, load},
     words::TenantId,
 };
@@ -22,11 +22,13 @@ pub fn connector(verb: Connector) -> Exit {
                         .map(|o| o.name)
                         .filter(|n| system.operation(n).is_some())
                         .collect();
+                    let index = system.index.map(|_| index::on_disk(&loaded.settings.index_folder(), &system.id));
                     if json {
-                        println!(
-                            "{}",
-                            json!({"system": system.id, "title": system.title, "operations": offers, "hash": system.hash})
-                        );
+                        let mut line = json!({"system": system.id, "title": system.title, "operations": offers, "hash": system.hash});
+                        if let Some(index) = &index {
+                            line["index"] = index.as_ref().map_or(Value::Null, shown);
+                        }
+                        println!("{line}");
                     } else {
                         println!(
                             "{:<16} {:<24} {}",
@@ -34,6 +36,11 @@ pub fn connector(verb: Connector) -> Exit {
                             system.title.as_deref().unwrap_or(""),
                             offers.join(" ")
                         );
+                        match index {
+                            Some(Some(index)) => println!("{:<16} index of numbers: {index}", ""),
+                            Some(None) => println!("{:<16} index of numbers: not read yet, or not readable by you", ""),
+                            None => {}
+                        }
                     }
                 }
                 Exit::Good
@@ -59,6 +66,15 @@ pub fn connector(verb: Connector) -> Exit {
         },
         Connector::Try { file, operation, inputs } => tried(&file, operation, &inputs),
     }
+}
+
+/// What lies on the disk of an index.
+fn shown(index: &index::Status) -> Value {
+    let holds = index.holds.unwrap_or_default();
+    json!({
+        "customers": holds.customers, "numbers": holds.numbers, "unreadable": holds.odd, "bytes": index.bytes,
+        "known_at": index.known_at, "whole_at": index.whole_at, "walk_ms": index.took_ms,
+    })
 }
 
 fn tried(file: &Path, operation: String, inputs: &[String]) -> Exit {

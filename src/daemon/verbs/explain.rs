@@ -176,6 +176,7 @@ async fn play(call: MadeUp, loaded: Loaded, offline: bool) -> Result<(Trace, Opt
     let MadeUp { switch, agent, said } = call;
     let (mut ends, others) = wiring::channels(std::slice::from_ref(&switch));
     let systems = if offline { Connectors::default() } else { Connectors::new(live.connectors) };
+    systems.read_indexes(&settings.index_folder());
     let customers = Customers::new(Arc::new(systems), &settings.customers, Handle::current(), others.cards);
     let full = settings.agents.full_numbers.clone();
     let mut roster = Roster::new(1, settings.agents.limits.clone(), full, vec![switch.clone()]);

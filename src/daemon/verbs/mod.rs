@@ -4,6 +4,7 @@ mod check;
 mod connector;
 mod data;
 mod explain;
+mod numbers;
 mod trunks;
 
 use std::{fs, path::Path, process::ExitCode};
@@ -56,6 +57,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Explain(args) => explain::explain(&args),
         Verb::Trunks(verb) => trunks::trunks(&verb),
         Verb::Connector(verb) => connector::connector(verb),
+        Verb::Numbers(verb) => numbers::numbers(verb),
         Verb::Outbox(verb) => data::outbox(verb),
         Verb::Records(verb) => data::records(verb),
         Verb::Token(args) => token(&args),
