@@ -59,7 +59,7 @@ pub fn of_an_event(folder: &Path) -> io::Result<Option<u64>> {
 }
 
 /// What a client hears of so many calls of all kinds.
-fn capture(calls: usize) -> String {
+pub fn capture(calls: usize) -> String {
     let at = |ms: u64| Now { wall: Wall(1_795_347_846_000 + i64::try_from(ms).unwrap_or(0)), mono: Mono(ms * 1000) };
     let mut switch = Switch::new(Settings::default(), 1, at(0));
     switch.connected(1, at(0));
