@@ -229,7 +229,8 @@ pub struct Note<'a> {
     pub text: Cow<'a, str>,
 }
 
-fn no_attributes(attributes: &Cow<'_, BTreeMap<String, Private<String>>>) -> bool {
+/// serde hands over the `Cow`, and clippy wants what is in it: this takes either.
+fn no_attributes(attributes: &impl std::ops::Deref<Target = BTreeMap<String, Private<String>>>) -> bool {
     attributes.is_empty()
 }
 

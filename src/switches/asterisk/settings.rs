@@ -320,7 +320,7 @@ impl Settings {
             }
             if let Some(uri) = &r.uri
                 && reqwest_url(uri).is_none()
-                && !uri.strip_prefix("file:///").is_some_and(|rest| !rest.bytes().any(|b| b.is_ascii_control()))
+                && uri.strip_prefix("file:///").is_none_or(|rest| rest.bytes().any(|b| b.is_ascii_control()))
             {
                 let wanted = "http://, https:// or file:/// and the folder of the recordings, without query";
                 wrong("asterisk.recordings.uri", "this is no address of recordings".into(), wanted);

@@ -28,6 +28,9 @@ pub const LEG_CAP: usize = 20_000;
 /// The lists asked for over AMI, in this order. `Status` is asked because only it has the number dialled at first (`DNID`).
 pub const AMI_LISTS: [&str; 4] = ["CoreShowChannels", "Status", "BridgeList", "QueueStatus"];
 
+/// A channel's variables: names, and values as the bytes that came.
+type Variables = Vec<(String, Private<Vec<u8>>)>;
+
 /// The four lists of AMI as they come.
 #[derive(Debug)]
 pub struct AmiLists {
@@ -38,7 +41,7 @@ pub struct AmiLists {
     blind: bool,
     legs: Vec<SnapshotLeg>,
     dialled: HashMap<String, Private<String>>,
-    variables: HashMap<String, Vec<(String, Private<Vec<u8>>)>>,
+    variables: HashMap<String, Variables>,
     members: BTreeMap<String, Vec<String>>,
     kinds: HashMap<String, BridgeKind>,
     waiting: Vec<SnapshotWaiting>,
