@@ -14,6 +14,7 @@ use linecard::{
         change::{Role, Withdrawal},
         command::{Command, Failure},
         face::AgentLeg,
+        seats::{How, Left, Refusal, Sitting, Turn},
     },
     customers::{Answer, Block, BlockState, Candidate, Card},
     records::Said,
@@ -369,6 +370,68 @@ async fn an_attribute_is_written_seen_by_all_and_done_when_durable() {
     stranger.begin().await;
     stranger.say(set("c", "case", "repair")).await;
     assert_eq!(stranger.next_of("failed").await["code"], "unknown-call");
+}
+
+/// A seat: refused with who has it, `done` when it is durable, told to every screen, and where a dial begins.
+#[tokio::test]
+async fn a_seat_is_claimed_and_left() {
+    let mut desk = Desk::open(|_| {}).await;
+    let mut fixed = desk.screen("1001").await;
+    assert_eq!(fixed.next().await["type"], "welcome");
+    fixed.say(serde_json::json!({"type":"resume"})).await;
+    assert!(fixed.next().await["agent"].get("seat").is_none(), "who sits fixed has no seat to take");
+
+    let mut screen = desk.screen("1003").await;
+    assert_eq!(screen.next().await["type"], "welcome");
+    screen.say(serde_json::json!({"type":"resume"})).await;
+    assert_eq!(screen.next().await["agent"].get("seat"), Some(&serde_json::Value::Null));
+    screen.say(serde_json::json!({"type":"dial","id":"d0","number":"13800138000"})).await;
+    assert_eq!(screen.next().await["code"], "no-device");
+
+    screen.say(serde_json::json!({"type":"seat.claim","id":"s1","device":"2001"})).await;
+    let Ask::Seat { agent, claim: Some(claim), token, .. } = desk.asked().await else { panic!("no claim") };
+    assert_eq!((agent.as_str(), claim.device.as_str(), claim.switch), ("1003", "2001", None));
+    let taken = Refusal::Taken { by: "1002".into() };
+    desk.roster(move |roster, now| roster.no_seat(now, token, &taken, &desk::directory())).await;
+    let refused = screen.next().await;
+    assert_eq!((&refused["code"], &refused["agent"]), (&"seat-taken".into(), &"1002".into()));
+    assert_eq!(refused["name"], "Wang Fang");
+    screen.say(serde_json::json!({"type":"seat.claim","id":"s2","device":"2002"})).await;
+    let Ask::Seat { token, .. } = desk.asked().await else { panic!("no claim") };
+    let sitting = Sitting {
+        tenant: "default".into(),
+        agent: "1003".into(),
+        switch: "pbx1".into(),
+        device: "PJSIP/2002".into(),
+        from: linecard::live::now().wall,
+        how: How::Page,
+        queues: std::collections::BTreeSet::new(),
+    };
+    let turn = Turn { sitting: sitting.clone(), left: None };
+    desk.roster(move |roster, now| roster.seated(now, &turn)).await;
+    let told = screen.next().await;
+    assert_eq!((&told["type"], &told["seat"]["device"]), (&"agent.changed".into(), &"PJSIP/2002".into()));
+    // The seat is shown, and not yet promised.
+    screen.say(serde_json::json!({"type":"ping","id":"p"})).await;
+    assert_eq!(screen.next().await["id"], "p");
+    desk.roster(move |roster, now| roster.committed(now, token, true)).await;
+    assert_eq!(screen.next().await["id"], "s2");
+    screen.say(serde_json::json!({"type":"dial","id":"d1","number":"13800138000"})).await;
+    let Ask::Dial(Command::Dial(dial)) = desk.asked().await else { panic!("no dial") };
+    assert_eq!(dial.device, "PJSIP/2002");
+    desk.roster(move |roster, now| roster.dialled(now, &dial.request, Err(Failure::Busy))).await;
+    assert_eq!(screen.next().await["code"], "busy");
+
+    screen.say(serde_json::json!({"type":"seat.leave","id":"s3"})).await;
+    let Ask::Seat { claim: None, token, .. } = desk.asked().await else { panic!("no leave") };
+    let left = Some((linecard::live::now().wall, Left::Left));
+    desk.roster(move |roster, now| {
+        roster.seated(now, &Turn { sitting, left });
+        roster.committed(now, token, true);
+    })
+    .await;
+    assert_eq!(screen.next().await.get("seat"), Some(&serde_json::Value::Null));
+    assert_eq!(screen.next().await["id"], "s3");
 }
 
 #[tokio::test]

@@ -498,6 +498,32 @@ async fn page_against_recorded_frames() {
     let activate = daemon.hear("screen.activate").await;
     daemon.done(&activate);
 
+    // A hot desk: the control is there for who takes a seat, and says who sits there.
+    assert_eq!(browser.eval("document.getElementById('seat').checkVisibility()").await, json!(false));
+    let mut person = agent("ready");
+    person["seat"] = Value::Null;
+    daemon.say("agent.changed", person.clone());
+    browser.until("document.getElementById('seat').textContent==='还没有工位'").await;
+    browser.click("seat").await;
+    browser.type_text("2001").await;
+    browser.click("take").await;
+    let claim = daemon.hear("seat.claim").await;
+    assert_eq!(claim["device"], "2001");
+    let taken = json!({"id": claim["id"], "code": "seat-taken", "message": "the seat is taken", "agent": "1002", "name": "Wang Fang"});
+    daemon.say("failed", taken);
+    browser.until("document.getElementById('seat-says').textContent==='Wang Fang坐在那里。'").await;
+    browser.shots("10-seat").await;
+    browser.click("take").await;
+    let claim = daemon.hear("seat.claim").await;
+    person["seat"] = json!({"switch": "pbx1", "device": "PJSIP/2001", "since": in_seconds(0), "how": "page"});
+    daemon.say("agent.changed", person);
+    daemon.done(&claim);
+    browser.until("document.getElementById('seat').textContent==='工位PJSIP/2001' && !desks.open").await;
+    browser.click("seat").await;
+    browser.click("rise").await;
+    let leave = daemon.hear("seat.leave").await;
+    daemon.done(&leave);
+
     assert_eq!(browser.eval("desk.scrollWidth<=innerWidth").await, json!(true));
     browser.size(320, 640).await;
     assert_eq!(browser.eval("desk.scrollWidth<=innerWidth").await, json!(true), "320 px scrolls sideways");

@@ -3,17 +3,21 @@
 
 pub mod tape;
 
+use std::collections::BTreeSet;
+
 use linecard::{
     calls::{
         Record, What,
         change::{Role, Withdrawal},
-        directory::{Agent, Device},
+        directory::{Agent, AgentsFile, Device, SeatKind},
         event::Feed,
         record::{Direction, Outcome, PartyRole, SegmentKind},
+        seats::{How, Wish},
     },
     words::AgentId,
 };
-use tape::{Tape, Watch};
+use proptest::prelude::*;
+use tape::{Channel, Tape, Watch};
 
 fn people() -> Vec<Agent> {
     let mut li = Agent::new("li").at(&["PJSIP/1001", "2001"]);
@@ -251,4 +255,273 @@ fn every_text_of_a_tape_is_understood() {
     let (ami, ari) = tape.events();
     assert_eq!(ami.len(), 12, "{ami:?}");
     assert_eq!(ari.len(), 12, "{ari:?}");
+}
+
+// The property: whoever sat there when the phone was called has the call, for ever.
+
+const PEOPLE: [&str; 4] = ["li", "wang", "zhao", "chen"];
+/// Three hot desks, and chen's own phone.
+const PHONES: [&str; 4] = ["PJSIP/2001", "PJSIP/2002", "PJSIP/2003", "PJSIP/1001"];
+
+fn hot_desks() -> AgentsFile {
+    let login = |id: &&str| Agent { seat: SeatKind::Login, ..Agent::new(*id) };
+    let mut agents: Vec<Agent> = PEOPLE[..3].iter().map(login).collect();
+    agents.push(Agent::new("chen").at(&[PHONES[3]]));
+    AgentsFile { seats: vec!["PJSIP/20*".into()], agents, ..AgentsFile::default() }
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    Claim {
+        who: usize,
+        phone: usize,
+        there: bool,
+    },
+    Leave {
+        who: usize,
+    },
+    Member {
+        added: bool,
+        who: usize,
+        phone: usize,
+        queue: bool,
+    },
+    /// A customer calls, and these phones ring together.
+    Call {
+        phones: Vec<usize>,
+    },
+    /// Of the calls that are up, this one; of its phones, this one.
+    Answer {
+        call: usize,
+        phone: usize,
+    },
+    Hold {
+        call: usize,
+    },
+    Transfer {
+        call: usize,
+        phone: usize,
+    },
+    HangUp {
+        call: usize,
+    },
+    Restart,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let act = prop_oneof![
+        4 => (0..4usize, 0..4usize, any::<bool>()).prop_map(|(who, phone, there)| Act::Claim { who, phone, there }),
+        1 => (0..4usize).prop_map(|who| Act::Leave { who }),
+        3 => (any::<bool>(), 0..4usize, 0..4usize, any::<bool>())
+            .prop_map(|(added, who, phone, queue)| Act::Member { added, who, phone, queue }),
+        4 => proptest::sample::subsequence(vec![0, 1, 2, 3], 1..=3).prop_map(|phones| Act::Call { phones }),
+        4 => (0..3usize, 0..3usize).prop_map(|(call, phone)| Act::Answer { call, phone }),
+        1 => (0..3usize).prop_map(|call| Act::Hold { call }),
+        2 => (0..3usize, 0..4usize).prop_map(|(call, phone)| Act::Transfer { call, phone }),
+        2 => (0..3usize).prop_map(|call| Act::HangUp { call }),
+        1 => Just(Act::Restart),
+    ];
+    proptest::collection::vec(act, 1..30)
+}
+
+/// One leg of a phone, and who sat there when it came.
+#[derive(Clone, Copy)]
+struct Rung {
+    channel: Channel,
+    phone: usize,
+    who: Option<&'static str>,
+}
+
+/// A customer's call as it went.
+struct Went {
+    customer: Channel,
+    bridge: String,
+    ringing: Vec<Rung>,
+    talking: Option<Rung>,
+    legs: Vec<Rung>,
+    /// Who talked, in order, each once.
+    talked: Vec<&'static str>,
+}
+
+struct World {
+    watch: Watch,
+    up: Vec<Went>,
+    over: Vec<Went>,
+    count: usize,
+}
+
+impl World {
+    fn channel(&mut self, endpoint: &str) -> Channel {
+        self.count += 1;
+        let id: &str = Box::leak(format!("1795347846.{}", self.count).into_boxed_str());
+        let name: &str = Box::leak(format!("{endpoint}-{:08x}", self.count).into_boxed_str());
+        (id, name)
+    }
+
+    fn sits(&self, phone: usize) -> Option<&'static str> {
+        if phone == 3 {
+            return Some("chen");
+        }
+        let sitting = self.watch.book.seats().at(&tape::switch(), PHONES[phone])?;
+        PEOPLE.iter().copied().find(|who| *who == sitting.agent.as_str())
+    }
+
+    fn ring(&mut self, by: Channel, phone: usize) -> Rung {
+        let channel = self.channel(PHONES[phone]);
+        let who = self.sits(phone);
+        self.watch.hear(|tape| {
+            tape.dials(by, channel, PHONES[phone]).rings(channel);
+        });
+        Rung { channel, phone, who }
+    }
+
+    fn act(&mut self, act: &Act) {
+        match act {
+            Act::Claim { who, phone, there } => {
+                let wish = Wish {
+                    tenant: "default".into(),
+                    agent: PEOPLE[*who].into(),
+                    switch: tape::switch(),
+                    device: PHONES[*phone].into(),
+                    how: How::Page,
+                };
+                let _ = self.watch.book.take_seat(self.watch.now(), wish, |_| *there);
+            }
+            Act::Leave { who } => {
+                self.watch.book.leave_seat(self.watch.now(), &"default".into(), &PEOPLE[*who].into());
+            }
+            Act::Member { added, who, phone, queue } => self.watch.hear(|tape| {
+                tape.member(*added, PEOPLE[*who], PHONES[*phone], if *queue { "support" } else { "sales" });
+            }),
+            Act::Call { phones } => {
+                if self.up.len() == 3 {
+                    return;
+                }
+                let customer = self.channel("PJSIP/trunk");
+                self.watch.hear(|tape| {
+                    tape.comes(customer, "13800138000", "4008001234");
+                });
+                let ringing: Vec<Rung> = phones.iter().map(|phone| self.ring(customer, *phone)).collect();
+                let bridge = format!("b{}", self.count);
+                self.up.push(Went {
+                    customer,
+                    bridge,
+                    legs: ringing.clone(),
+                    ringing,
+                    talking: None,
+                    talked: Vec::new(),
+                });
+            }
+            Act::Answer { call, phone } => {
+                let Some(went) = self.up.get_mut(*call) else { return };
+                if went.ringing.is_empty() {
+                    return;
+                }
+                let rung = went.ringing.swap_remove(*phone % went.ringing.len());
+                let others: Vec<Rung> = went.ringing.drain(..).collect();
+                self.watch.hear(|tape| {
+                    tape.answers(rung.channel);
+                    for other in others {
+                        tape.gone(other.channel, 26);
+                    }
+                    tape.enters(rung.channel, &went.bridge).enters(went.customer, &went.bridge);
+                });
+                went.talked.extend(rung.who.filter(|who| !went.talked.contains(who)));
+                went.talking = Some(rung);
+            }
+            Act::Hold { call } => {
+                if let Some(rung) = self.up.get(*call).and_then(|went| went.talking) {
+                    self.watch.hear(|tape| {
+                        tape.holds(rung.channel).unholds(rung.channel);
+                    });
+                }
+            }
+            Act::Transfer { call, phone } => {
+                let Some(went) = self.up.get_mut(*call) else { return };
+                let Some(rung) = went.talking.take() else { return };
+                let customer = went.customer;
+                let bridge = std::mem::replace(&mut went.bridge, format!("b{}", self.count + 1));
+                self.watch.hear(|tape| {
+                    tape.transfers(rung.channel, customer, &PHONES[*phone][6..]);
+                    tape.leaves(customer, &bridge).leaves(rung.channel, &bridge).gone(rung.channel, 16);
+                });
+                let next = self.ring(customer, *phone);
+                let went = &mut self.up[*call];
+                went.ringing.push(next);
+                went.legs.push(next);
+            }
+            Act::HangUp { call } => {
+                if *call < self.up.len() {
+                    let went = self.up.remove(*call);
+                    self.end(went);
+                }
+            }
+            Act::Restart => self.watch.restart(hot_desks()),
+        }
+    }
+
+    fn end(&mut self, went: Went) {
+        self.watch.hear(|tape| {
+            tape.hangs_up(went.customer, 16);
+            for rung in went.ringing.iter().chain(&went.talking) {
+                tape.gone(rung.channel, 16);
+            }
+            tape.gone(went.customer, 16);
+        });
+        self.over.push(went);
+    }
+
+    /// One person at a seat, one seat for a person; and no agent has two offers of one call.
+    fn holds_now(&self) {
+        let mut people: Vec<&str> = self.watch.book.seats().all().map(|s| s.agent.as_str()).collect();
+        people.sort_unstable();
+        let count = people.len();
+        people.dedup();
+        assert_eq!(people.len(), count, "somebody sits twice");
+        for face in self.watch.book.open_calls() {
+            let mut on: Vec<&str> = face.agents.iter().map(|on| on.offer.agent.as_str()).collect();
+            on.sort_unstable();
+            let count = on.len();
+            on.dedup();
+            assert_eq!(on.len(), count, "two offers of one call");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #[test]
+    fn whoever_sat_there_when_it_rang_has_the_call(acts in acts(), both in any::<bool>()) {
+        let feeds: &[Feed] = if both { &[Feed::Ami, Feed::Ari] } else { &[Feed::Ami] };
+        let mut world = World { watch: Watch::of(hot_desks(), feeds), up: Vec::new(), over: Vec::new(), count: 0 };
+        for act in &acts {
+            world.act(act);
+            world.holds_now();
+        }
+        while let Some(went) = world.up.pop() {
+            world.end(went);
+        }
+        let records = world.watch.records();
+        prop_assert_eq!(records.len(), world.over.len());
+        for went in &world.over {
+            let id = went.customer.0;
+            let record = records.iter().find(|r| r.ids.iter().any(|i| i.value == id)).expect("no record of this call");
+            let talked: Vec<&str> = record.agents.iter().flatten().map(AgentId::as_str).collect();
+            prop_assert_eq!(&talked, &went.talked);
+            // Everybody's share in it is at a phone where they sat when it rang.
+            let told: BTreeSet<(String, Option<String>)> = record
+                .parties
+                .iter()
+                .filter(|p| p.role != PartyRole::Customer)
+                .map(|p| (p.device.clone().unwrap_or_default(), p.agent.as_ref().map(ToString::to_string)))
+                .collect();
+            let sat: BTreeSet<(String, Option<String>)> =
+                went.legs.iter().map(|l| (PHONES[l.phone].to_owned(), l.who.map(str::to_owned))).collect();
+            prop_assert_eq!(told, sat);
+            for segment in record.segments.iter().filter(|s| s.kind == SegmentKind::Talk) {
+                let agent = segment.agent.as_ref().map(AgentId::as_str);
+                prop_assert!(agent.is_none_or(|agent| went.talked.contains(&agent)));
+            }
+        }
+    }
 }

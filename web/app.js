@@ -151,12 +151,21 @@ function draw() {
   $("desk").dataset.away = away ? "yes" : "no";
   document.title = is === "ringing" ? `${t("ringing")} – ${call.pop.title ?? ""}` : "Linecard";
   put($("me"), `${desk.me.name ?? desk.me.id} · ${t(`state.${desk.agent.state}`)}`);
+  drawSeat();
   drawLinks(away);
   drawStrip(is, call);
   fill($("lane"), [desk.others().map((c) => [c.pop.call, phase(c), nameOf(c.pop), c.pop.number]), is, call?.pop.role, call?.state.agents, call?.pop.attributes], () => lane(call));
   drawFacts(is, call);
   drawDo();
   tick();
+}
+// Who sits fixed has no seat to take, and sees no control for it.
+function drawSeat() {
+  const { seat } = desk.agent;
+  $("seat").hidden = seat === undefined;
+  $("seat").className = seat ? "" : "red";
+  put($("seat"), seat ? t("seat.at", { s: seat.device }) : t("seat.none"));
+  $("rise").hidden = !seat;
 }
 function drawLinks(away) {
   const down = [...desk.links.values()].filter((l) => !l.up && l.kind === "system");
@@ -317,6 +326,21 @@ function tick() {
 }
 const tickAges = () => { for (const e of $("facts").querySelectorAll("time")) { put(e, age(link.now() - Date.parse(e.dataset.at))); e.title = new Date(e.dataset.at).toLocaleString(language()); } };
 
+// The seat: where this person's calls ring.
+async function seat(type, body) {
+  put($("seat-says"), t("sending"));
+  try {
+    await link.ask(type, body);
+    put($("seat-says"), "");
+    $("device").value = "";
+    $("desks").close();
+    $("seat").focus();
+  } catch (failed) {
+    const who = failed.name ?? failed.agent;
+    put($("seat-says"), failed.code === "seat-taken" && who ? t("seat.taken", { who }) : because(failed));
+  }
+}
+
 // Dial and find: a panel beside the call, never over the strip.
 function panel() {
   const box = $("panel");
@@ -351,6 +375,7 @@ addEventListener("keydown", (e) => {
   else if (e.key === "F2") { show("do"); $("notes").focus(); }
   else if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === "k") panel();
   else if ((e.ctrlKey || e.metaKey) && e.key === "Enter") void done();
+  else if (e.key === "Escape" && $("desks").open) { $("desks").close(); $("seat").focus(); }
   else if (e.key === "Escape" && $("panel").open) { $("panel").close(); $("find").focus(); }
   else return;
   e.preventDefault();
@@ -366,6 +391,10 @@ $("tab-do").onclick = () => show("do");
 $("notes").oninput = typed;
 for (const field of ["outcome", "ticket"]) $(field).oninput = () => forms.set(drawn, { outcome: $("outcome").value, ticket: $("ticket").checked });
 $("done").onclick = () => void done();
+$("seat").onclick = () => { put($("seat-says"), ""); if (!$("desks").open) $("desks").show(); $("device").focus(); };
+$("sit").onsubmit = (e) => { e.preventDefault(); const device = $("device").value.trim(); if (device) void seat("seat.claim", { device }); };
+$("rise").onclick = () => void seat("seat.leave");
+$("stay").onclick = () => { $("desks").close(); $("seat").focus(); };
 $("find").onclick = panel;
 $("shut").onclick = () => { $("panel").close(); $("find").focus(); };
 $("ask").onsubmit = (e) => { e.preventDefault(); void search(); };

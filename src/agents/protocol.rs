@@ -20,6 +20,7 @@ use crate::{
         command::Failure,
         face::{AgentLeg, CallState},
         record::{Direction, Origin, Reference},
+        seats::How,
     },
     customers::BlockState,
     numbers::Class,
@@ -384,6 +385,20 @@ pub struct AgentState<'a> {
     pub active: bool,
     /// How many screens the agent has open.
     pub screens: usize,
+    /// Where the agent sits; null: nowhere, and no call comes before a `seat.claim`. Absent for who sits fixed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seat: Option<Option<Seat<'a>>>,
+}
+
+/// A seat and since when.
+#[derive(Serialize, JsonSchema)]
+pub struct Seat<'a> {
+    pub switch: &'a str,
+    /// As the switch names it.
+    pub device: &'a str,
+    #[schemars(with = "String")]
+    pub since: Wall,
+    pub how: How,
 }
 
 /// CSTA's agent states, as far as they are known here.
@@ -441,6 +456,11 @@ pub struct Failed<'a> {
     pub code: Code,
     /// A lower-case fragment for people, in English, without personal data.
     pub message: &'a str,
+    /// For `seat-taken`: who has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
 }
 
 /// Why; for programs.
@@ -465,6 +485,10 @@ pub enum Code {
     DialPending,
     /// The agent has no device to ring.
     NoDevice,
+    /// Somebody else sits there.
+    SeatTaken,
+    /// There is no such seat at this switch, or none was named where there are several switches.
+    UnknownSeat,
     /// Too many requests wait for their answer.
     TooMany,
     /// It could not be made durable, or a system could not be asked; try again later.
@@ -637,6 +661,22 @@ pub struct Dial {
     pub reference: Option<Reference>,
 }
 
+/// Takes a seat: calls to that device are this agent's from now on. Another seat of the agent is left.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct SeatClaim {
+    /// As the switch names it, or its extension alone.
+    #[schemars(length(min = 1, max = 128))]
+    pub device: String,
+    /// Where several switches have seats of that name.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128))]
+    pub switch: Option<String>,
+}
+
+/// Leaves the seat. A call that is up goes on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct SeatLeave {}
+
 /// This screen wants the pops from now on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct ScreenActivate {}
@@ -660,6 +700,8 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("attribute.set", true, AttributeSet::json_schema(generator)),
         ("wrapup.submit", true, WrapupSubmit::json_schema(generator)),
         ("dial", true, Dial::json_schema(generator)),
+        ("seat.claim", true, SeatClaim::json_schema(generator)),
+        ("seat.leave", true, SeatLeave::json_schema(generator)),
         ("screen.activate", true, ScreenActivate::json_schema(generator)),
         ("ping", true, Ping::json_schema(generator)),
     ]

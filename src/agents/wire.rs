@@ -13,7 +13,7 @@ use crate::{
 
 use super::protocol::{
     AnswerState, AttributeSet, Authenticate, Body, CandidateChoose, Card, CardAnswer, CardBlock, CardCandidate, Code,
-    CustomerSearch, Dial, Envelope, Failed, NotesSet, Resume, WrapupSubmit,
+    CustomerSearch, Dial, Envelope, Failed, NotesSet, Resume, SeatClaim, WrapupSubmit,
 };
 
 /// Any frame of a client.
@@ -38,6 +38,8 @@ pub enum Wanted {
     AttributeSet(AttributeSet),
     WrapupSubmit(WrapupSubmit),
     Dial(Dial),
+    SeatClaim(SeatClaim),
+    SeatLeave,
     ScreenActivate,
     Ping,
 }
@@ -79,6 +81,8 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
                 "notes.set" => Wanted::NotesSet(body(text, id)?),
                 "wrapup.submit" => Wanted::WrapupSubmit(body(text, id)?),
                 "dial" => Wanted::Dial(body(text, id)?),
+                "seat.claim" => Wanted::SeatClaim(body(text, id)?),
+                "seat.leave" => Wanted::SeatLeave,
                 "screen.activate" => Wanted::ScreenActivate,
                 "ping" => Wanted::Ping,
                 _ => return Err(refuse(id, Code::UnknownType, "this daemon does not know this type")),
@@ -126,6 +130,12 @@ fn judge(what: &Wanted) -> Result<(), &'static str> {
                 return Err("notes have at most 20000 characters");
             }
         }
+        Wanted::SeatClaim(claim) => {
+            let name = |text: &str| !text.is_empty() && !long(text, 128);
+            if !name(&claim.device) || !claim.switch.as_deref().is_none_or(name) {
+                return Err("a device and a switch have 1 to 128 characters");
+            }
+        }
         Wanted::Dial(dial) => {
             if dial.number.is_some() == dial.handle.is_some() {
                 return Err("dial takes a number or a handle, one of them");
@@ -155,7 +165,7 @@ pub fn write<B: Body>(seq: u64, at: Wall, body: &B) -> Bytes {
 /// The answer to a frame that could not be read.
 #[must_use]
 pub fn refusal(at: Wall, why: &Unreadable) -> Bytes {
-    write(0, at, &Failed { id: why.id.as_deref(), code: why.code, message: &why.message })
+    write(0, at, &Failed { id: why.id.as_deref(), code: why.code, message: &why.message, agent: None, name: None })
 }
 
 /// A card as the bytes that pop frames copy. Blocks' bodies are copied, not read.
@@ -253,6 +263,8 @@ mod tests {
             (long_id.as_str(), None, Code::BadRequest),
             (r#"{"type":"dance","id":"7"}"#, Some("7"), Code::UnknownType),
             (r#"{"type":"dial","id":"7"}"#, Some("7"), Code::BadRequest),
+            (r#"{"type":"seat.claim","id":"7"}"#, Some("7"), Code::BadRequest),
+            (r#"{"type":"seat.claim","id":"7","device":""}"#, Some("7"), Code::BadRequest),
             (r#"{"type":"dial","id":"7","number":13800138000}"#, Some("7"), Code::BadRequest),
             (r#"{"type":"dial","id":"7","number":"1","handle":"h"}"#, Some("7"), Code::BadRequest),
             (r#"{"type":"notes.set","id":"7","call":"13800138000","text":"x"}"#, Some("7"), Code::BadRequest),

@@ -185,7 +185,7 @@ impl Board {
                 }
                 None
             }
-            Said::Snapshot(_) => None,
+            Said::Snapshot(_) | Said::LoggedOn(_) | Said::LoggedOff(_) | Said::Members(_) => None,
         };
         if let Some(key) = touched {
             self.settle(desk, now, at, key);
@@ -283,7 +283,8 @@ impl Board {
         leg.sip_call_id.clone_from(&named.sip_call_id);
         (leg.kind, leg.endpoint) = kind_of(&named.name, &rules.trunks);
         if leg.kind == Kind::Device {
-            leg.agent = desk.settings.directory.at_device(&self.switch, &leg.endpoint).map(|a| a.id.clone());
+            // Decided here, once: who takes the seat while the call is up has not this call.
+            leg.agent = desk.agent_at(&self.switch, &leg.endpoint);
         }
         let mut facts = Facts::new(rules.tenant.clone(), created);
         let local = (leg.kind == Kind::Local).then(|| leg.endpoint.clone());
@@ -548,9 +549,7 @@ impl Board {
         let from = call.facts.legs.get(usize::from(by)).and_then(|l| l.agent.clone());
         let to = match target {
             Some(index) => call.facts.legs.get(usize::from(index)).and_then(|l| l.agent.clone()),
-            None => number.and_then(|n| {
-                desk.settings.directory.at_device(&self.switch, n.expose()).map(|agent| agent.id.clone())
-            }),
+            None => number.and_then(|n| desk.agent_at(&self.switch, n.expose())),
         };
         if let (Some(from), Some(shown)) = (from, &call.shown) {
             desk.change(shown.id, now, What::Transferred { kind, from, to });

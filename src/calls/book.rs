@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     numbers::{DialOut, Plan, TrunkMap},
-    words::{CallId, Mono, Now, SwitchId, TenantId},
+    words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
 use super::{
@@ -23,6 +23,7 @@ use super::{
     face::Face,
     facts::Moment,
     record::Record,
+    seats::{Refusal, Seats, Sitting, Turn, Wish},
 };
 
 /// Ended calls are kept for late facts (a second feed that lags, a switch's own record, a transferer's BYE). A transferer's dialog may
@@ -72,6 +73,8 @@ pub struct Book {
 pub(super) struct Desk {
     pub settings: Settings,
     pub changes: VecDeque<Change>,
+    pub seats: Seats,
+    pub turns: VecDeque<Turn>,
     pub ids: HashMap<CallId, (SwitchId, u32)>,
     pub expected: HashMap<String, (Dial, Mono)>,
     pub legs: usize,
@@ -85,6 +88,8 @@ impl Book {
         let desk = Desk {
             settings,
             changes: VecDeque::new(),
+            seats: Seats::default(),
+            turns: VecDeque::new(),
             ids: HashMap::new(),
             expected: HashMap::new(),
             legs: 0,
@@ -107,6 +112,9 @@ impl Book {
         self.desk.order += 1;
         let arrival = self.desk.settings.arrival_times.then_some(now.wall);
         let at = Moment { wall: event.at.or(arrival), order: self.desk.order };
+        if let Said::LoggedOn(_) | Said::LoggedOff(_) | Said::Members(_) = event.said {
+            return self.desk.login(at.wall.unwrap_or(now.wall), switch, &event.said);
+        }
         if !self.boards.contains_key(switch) {
             self.boards.insert(switch.clone(), Board::new(switch.clone()));
         }
@@ -120,6 +128,45 @@ impl Book {
     /// The next conclusion, oldest first; drain until `None`.
     pub fn next_change(&mut self) -> Option<Change> {
         self.desk.changes.pop_front()
+    }
+
+    /// Who sits where.
+    #[must_use]
+    pub fn seats(&self) -> &Seats {
+        &self.desk.seats
+    }
+
+    /// The next seat that was taken or left, oldest first; drain until `None`.
+    pub fn next_turn(&mut self) -> Option<Turn> {
+        self.desk.turns.pop_front()
+    }
+
+    /// A person takes a seat; see [`Seats::take`]. Legs that appear from now on there are that person's.
+    ///
+    /// # Errors
+    /// Why not; then nothing changed.
+    pub fn take_seat(&mut self, now: Now, wish: Wish, there: impl FnOnce(&Sitting) -> bool) -> Result<(), Refusal> {
+        let turns = self.desk.seats.take(now.wall, &self.desk.settings.directory, wish, there)?;
+        self.desk.turns.extend(turns);
+        Ok(())
+    }
+
+    /// A person gets up.
+    pub fn leave_seat(&mut self, now: Now, tenant: &TenantId, agent: &AgentId) {
+        let turns = self.desk.seats.leave(now.wall, tenant, agent);
+        self.desk.turns.extend(turns);
+    }
+
+    /// Frees what is no seat any more by the settings.
+    pub fn check_seats(&mut self, now: Now) {
+        let turns = self.desk.seats.reload(now.wall, &self.desk.settings.directory);
+        self.desk.turns.extend(turns);
+    }
+
+    /// Who sat where when we stopped.
+    pub fn restore_seats(&mut self, now: Now, sittings: Vec<Sitting>) {
+        self.desk.seats.restore(sittings);
+        self.check_seats(now);
     }
 
     /// When `tick` is due next.
@@ -233,6 +280,24 @@ impl Desk {
 
     pub fn rules(&self, switch: &SwitchId) -> Option<&Rules> {
         self.settings.switches.get(switch)
+    }
+
+    /// Whose device it is now: by the file, else by who sits there.
+    pub fn agent_at(&self, switch: &SwitchId, device: &str) -> Option<AgentId> {
+        let fixed = self.settings.directory.at_device(switch, device).map(|agent| &agent.id);
+        fixed.or_else(|| self.seats.at(switch, device).map(|sitting| &sitting.agent)).cloned()
+    }
+
+    /// What the switch says of its own logins.
+    fn login(&mut self, at: Wall, switch: &SwitchId, said: &Said) {
+        let directory = &self.settings.directory;
+        let turns = match said {
+            Said::LoggedOn(member) => self.seats.logged_on(at, directory, switch, member),
+            Said::LoggedOff(member) => self.seats.logged_off(at, directory, switch, member),
+            Said::Members(all) => self.seats.members(at, directory, switch, all),
+            _ => Vec::new(),
+        };
+        self.turns.extend(turns);
     }
 }
 

@@ -112,9 +112,7 @@ impl Agent {
 
     /// Whether a switch that calls an agent `name` means this person.
     fn is_called(&self, switch: &SwitchId, name: &str) -> bool {
-        self.ids.get(switch.as_str()).is_some_and(|own| own == name)
-            || self.id.as_str() == name
-            || self.name.as_deref() == Some(name)
+        self.ids.get(switch.as_str()).is_some_and(|own| own == name) || self.name.as_deref() == Some(name)
     }
 }
 
@@ -173,6 +171,8 @@ pub struct Directory {
     /// By number, `+` and digits.
     outside: HashMap<String, Arc<Agent>>,
     seats: Vec<(Option<SwitchId>, String)>,
+    /// Who takes seats, by every name under which a switch may know them.
+    logins: HashMap<String, Vec<Arc<Agent>>>,
 }
 
 /// At which switch (absent: any) a device is whose.
@@ -196,6 +196,12 @@ impl Directory {
                     Device::Outside { number } => {
                         directory.outside.entry(plain(number.expose())).or_insert_with(|| agent.clone());
                     }
+                }
+            }
+            if agent.seat == SeatKind::Login {
+                let names = agent.name.iter().chain(agent.ids.values());
+                for name in names {
+                    directory.logins.entry(name.clone()).or_default().push(agent.clone());
                 }
             }
             directory.agents.entry(agent.id.clone()).or_insert(agent);
@@ -264,9 +270,8 @@ impl Directory {
     /// Who takes a seat under this name at a switch: by the id there, by our id, or by the person's name.
     #[must_use]
     pub fn called(&self, switch: &SwitchId, name: &str) -> Option<&Arc<Agent>> {
-        let login = |agent: &&Arc<Agent>| agent.seat == SeatKind::Login;
-        let by_id = self.agents.get(&AgentId::from(name)).filter(login);
-        by_id.or_else(|| self.agents.values().filter(login).find(|agent| agent.is_called(switch, name)))
+        let by_id = self.agents.get(&AgentId::from(name)).filter(|agent| agent.seat == SeatKind::Login);
+        by_id.or_else(|| self.logins.get(name)?.iter().find(|agent| agent.is_called(switch, name)))
     }
 
     pub fn agents(&self) -> impl Iterator<Item = &Arc<Agent>> {

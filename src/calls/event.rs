@@ -242,6 +242,12 @@ pub enum Said {
     },
     /// Everything that exists now; what the book knows of this switch and is not in it is gone.
     Snapshot(Snapshot),
+    /// The switch's own agent login.
+    LoggedOn(Member),
+    /// And its logout. An empty name: whoever is there.
+    LoggedOff(Member),
+    /// All who are logged in now.
+    Members(Vec<Member>),
     /// Nothing more comes over this feed.
     LinkLost {
         feed: Feed,
@@ -250,6 +256,17 @@ pub enum Said {
     Gap {
         feed: Feed,
     },
+}
+
+/// Somebody logged in at a device, by the switch's own means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// As the switch calls the agent; an id or a person's name.
+    pub name: String,
+    /// `PJSIP/1001`, or an extension.
+    pub device: String,
+    /// The queue that the login is for.
+    pub queue: String,
 }
 
 /// The answer to "what is there now", merged from the lists of one feed (AMI `CoreShowChannels`, `Status`, `BridgeList`, `QueueStatus`;

@@ -16,6 +16,7 @@ pub mod facts;
 mod judge;
 mod merge;
 pub mod record;
+pub mod seats;
 mod standing;
 #[cfg(test)]
 mod stories;

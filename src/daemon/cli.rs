@@ -55,6 +55,9 @@ pub enum Verb {
     /// Call records that were written.
     #[command(subcommand)]
     Records(Records),
+    /// Who sits where.
+    #[command(subcommand)]
+    Agents(Agents),
     /// A token for tests and small sites (needs agents.tokens.hs256).
     #[command(after_help = "Example:\n  linecard token --agent 1001 --ttl 8h")]
     Token(Token),
@@ -288,6 +291,23 @@ pub enum Records {
         call: String,
         #[command(flatten)]
         store: StoreFile,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Agents {
+    /// The seats that are taken now, and since when.
+    #[command(after_help = "Example:\n  linecard agents seats --all --json")]
+    Seats {
+        #[command(flatten)]
+        folder: Folder,
+        /// Also those that were left, newest first.
+        #[arg(long)]
+        all: bool,
+        #[arg(long)]
+        json: bool,
+        #[arg(long, default_value_t = 1000)]
+        limit: u32,
     },
 }
 

@@ -9,16 +9,25 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    agents::{Ask, Heard, LinkState, Output, Roster, Screens, Token, protocol::LinkKind},
-    calls::{self, Book, Change, Command, Directory, Face, What, call::Checkpoint, command::Failure, event::Feed},
+    agents::{
+        Ask, Heard, LinkState, Output, Roster, Screens, Token,
+        protocol::{LinkKind, SeatClaim},
+    },
+    calls::{
+        self, Book, Change, Command, Directory, Face, What,
+        call::Checkpoint,
+        command::Failure,
+        event::Feed,
+        seats::{How, Refusal, Sitting, Turn, Wish},
+    },
     customers::{Answered, Candidate, Card, Customers, Question},
     numbers::{Class, Number, dial_out::Refused},
     private::Private,
     records::{self, Desk, live::Answer as Kept},
-    store::{Batch, CheckpointRow, TraceRow},
+    store::{AuditRow, Batch, CheckpointRow, SeatRow, TraceRow},
     switches::{Heard as FromSwitch, LinkState as SwitchLink, Said},
     watch::{self, Metrics, Trace, Traces},
-    words::{CallId, Mono, Now, SwitchId, TenantId, Wall},
+    words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
 /// How long a call's card is kept after its end: an agent's wrap-up still shows it.
@@ -102,7 +111,8 @@ impl Core {
 
     /// Calls that were up when the last run ended. The book goes on with them; screens that come back see what they saw, and the
     /// first snapshot of each switch then says which of them are over.
-    pub fn restore(&mut self, now: Now, rows: Vec<CheckpointRow>) {
+    pub fn restore(&mut self, now: Now, rows: Vec<CheckpointRow>, seats: Vec<SeatRow>) {
+        self.restore_seats(now, seats);
         let open = self.desk.restore(rows);
         let checkpoints: Vec<Checkpoint> = open
             .iter()
@@ -246,6 +256,8 @@ impl Core {
         self.catch_up(now);
         self.directory = settings.directory.clone();
         self.book.reload(settings);
+        self.book.check_seats(now);
+        self.turns(now, None);
         // The rows changed: what still has none is told again.
         self.metrics.unmapped_lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.desk.reload(rules, offers, self.directory.clone());
@@ -314,6 +326,7 @@ impl Core {
 
     /// Shows what the book concluded; says whether there was anything.
     fn conclude(&mut self, now: Now, arrived: Option<Now>) -> bool {
+        self.turns(now, None);
         let mut changes: Vec<Change> = std::iter::from_fn(|| self.book.next_change()).collect();
         let merged: Vec<(CallId, CallId)> = changes
             .iter()
@@ -561,6 +574,54 @@ impl Core {
         self.cards.insert(call, (0, card));
     }
 
+    fn seat(&mut self, now: Now, (tenant, agent): (TenantId, AgentId), claim: Option<SeatClaim>, token: Token) {
+        let Some(claim) = claim else {
+            self.book.leave_seat(now, &tenant, &agent);
+            return self.turns(now, Some(token));
+        };
+        let named = claim.switch.map(SwitchId::from).or_else(|| self.directory.seat_switch(&claim.device).cloned());
+        let only = if let [one] = self.switches.as_slice() { Some(one.clone()) } else { None };
+        let taken = match named.or(only).filter(|switch| self.switches.contains(switch)) {
+            None => Err(Refusal::NoSeat),
+            Some(switch) => {
+                let wish = Wish { tenant, agent, switch, device: claim.device, how: How::Page };
+                let roster = &self.roster;
+                self.book.take_seat(now, wish, |sitting| roster.is_there(now, &sitting.tenant, &sitting.agent))
+            }
+        };
+        match taken {
+            Ok(()) => self.turns(now, Some(token)),
+            Err(why) => self.roster.no_seat(now, token, &why, &self.directory),
+        }
+    }
+
+    /// Seats that were taken and left: to the screens at once, and to disk. With a token even where nothing changed: what was asked for is
+    /// durable when everything before it is.
+    fn turns(&mut self, now: Now, token: Option<Token>) {
+        let mut batch = Batch::default();
+        while let Some(turn) = self.book.next_turn() {
+            self.roster.seated(now, &turn);
+            let (row, audit) = seat_rows(&turn);
+            // Who it is stands in the audit.
+            tracing::debug!(switch = %row.switch, device = row.device, how = row.how, why = row.why, "a seat was taken or left");
+            batch.seats.push(row);
+            batch.audit.push(audit);
+        }
+        if !batch.is_empty() || token.is_some() {
+            let tokens = token.iter().map(|token| token.0).collect();
+            self.unsent.push_back(records::Output::Submit { batch: Box::new(batch), tokens });
+        }
+    }
+
+    fn restore_seats(&mut self, now: Now, rows: Vec<SeatRow>) {
+        let sittings: Vec<Sitting> = rows.into_iter().filter_map(sitting).collect();
+        self.book.restore_seats(now, sittings);
+        for sitting in self.book.seats().all().cloned().collect::<Vec<_>>() {
+            self.roster.seated(now, &Turn { sitting, left: None });
+        }
+        self.turns(now, None);
+    }
+
     fn asked(&mut self, now: Now, ask: Ask) {
         match ask {
             Ask::Record(command, token) => {
@@ -588,6 +649,7 @@ impl Core {
                     self.roster.dialled(now, &request, Err(Failure::SwitchUnavailable));
                 }
             }
+            Ask::Seat { tenant, agent, claim, token } => self.seat(now, (tenant, agent), claim, token),
             Ask::Choose { call, candidate, .. } => self.customers.choose(call, candidate),
             Ask::Search { tenant, query, token, .. } => {
                 if let Err(e) = self.outs.searches.try_send(Search { tenant, query, token }) {
@@ -620,6 +682,42 @@ fn asked_for(number: &Number, face: &Face) -> String {
         key.push_str(system.as_str());
     }
     key
+}
+
+/// A seat's row, and what the audit says of it.
+fn seat_rows(turn: &Turn) -> (SeatRow, AuditRow) {
+    let word = |value: serde_json::Result<serde_json::Value>| {
+        value.ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    let sitting = &turn.sitting;
+    let how = word(serde_json::to_value(sitting.how));
+    let why = turn.left.map(|(_, why)| word(serde_json::to_value(why)));
+    let row = SeatRow {
+        tenant: sitting.tenant.clone(),
+        agent: sitting.agent.clone(),
+        switch: sitting.switch.clone(),
+        device: sitting.device.clone(),
+        from: sitting.from,
+        to: turn.left.map(|(at, _)| at),
+        how: how.clone(),
+        why: why.clone(),
+    };
+    let audit = AuditRow {
+        tenant: sitting.tenant.clone(),
+        at: turn.left.map_or(sitting.from, |(at, _)| at),
+        who: sitting.agent.to_string(),
+        what: if why.is_some() { "seat.left" } else { "seat.taken" }.to_owned(),
+        about: format!("{} {}", sitting.switch, sitting.device),
+        reason: Some(why.unwrap_or(how)),
+    };
+    (row, audit)
+}
+
+/// A row as it was when the last run ended. The queues are told again by the switch.
+fn sitting(row: SeatRow) -> Option<Sitting> {
+    let how = serde_json::from_value(row.how.into()).ok()?;
+    let SeatRow { tenant, agent, switch, device, from, .. } = row;
+    Some(Sitting { tenant, agent, switch, device, from, how, queues: std::collections::BTreeSet::new() })
 }
 
 #[must_use]

@@ -3,7 +3,12 @@
 use super::*;
 use crate::{
     access::Who,
-    agents::{ScreenId, Told, protocol::Resume},
+    agents::{
+        ScreenId, Told,
+        protocol::Resume,
+        wire::{Request, Wanted},
+    },
+    calls::directory::{Agent, AgentsFile, SeatKind},
     connectors::Connectors,
     daemon::replay::{Capture, ReplaySettings, SWITCH, ami_events},
     numbers::{DialOut, OutRule, Plan, TrunkMap, TrunkRow},
@@ -141,4 +146,217 @@ async fn a_consultation_that_proves_to_be_the_customers_call_leaves_no_pop_behin
     core.tick(later);
     core.tick(later);
     assert_eq!(core.roster.figures().1, 0);
+}
+
+/// A core with hot desks, on a store of its own: what the clerk would write is written.
+struct Hot {
+    core: Core,
+    ends: super::super::wiring::OtherEnds,
+    store: crate::store::Store,
+    now: Now,
+}
+
+impl Hot {
+    async fn open(path: &std::path::Path) -> Self {
+        let mut settings = ReplaySettings::plain(&[], "CN", Some("21")).book;
+        let agents = ["li", "wang"].map(|id| Agent {
+            seat: SeatKind::Login,
+            name: Some(format!("Agent {id}")),
+            ..Agent::new(id)
+        });
+        let file = AgentsFile { seats: vec!["PJSIP/20*".into()], agents: agents.to_vec(), ..AgentsFile::default() };
+        settings.directory = Arc::new(Directory::of(file));
+        settings.arrival_times = true;
+        let directory = settings.directory.clone();
+        let store =
+            crate::store::Store::open(&crate::store::Settings { path: path.to_owned(), ..Default::default() }).unwrap();
+        let limits = crate::agents::Limits::default();
+        let switch: SwitchId = SWITCH.into();
+        let roster = Roster::new(store.fence(), limits.clone(), None, vec![switch.clone()]);
+        let rules = Arc::new(records::Rules::read("rules.yaml", "rules: []\n").unwrap());
+        let desk = Desk::new(rules, Arc::default(), directory.clone());
+        let (core_ends, ends) = super::super::wiring::channels(std::slice::from_ref(&switch));
+        let back = tokio::runtime::Handle::current();
+        let customers = Customers::new(
+            Arc::new(Connectors::default()),
+            &crate::customers::Settings::default(),
+            back,
+            ends.cards.clone(),
+        );
+        let screens = Arc::new(Screens::new(&limits));
+        let outs =
+            Outs { screens, commands: core_ends.commands, outputs: core_ends.outputs, searches: core_ends.searches };
+        let rooms = (Book::new(settings), roster, desk);
+        let mut core = Core::new(rooms, customers, directory, vec![switch], Metrics::new().0, outs);
+        let now = crate::live::now();
+        core.restore(now, store.open_calls().await.unwrap(), store.seats().await.unwrap());
+        Self { core, ends, store, now }
+    }
+
+    fn later(&mut self, ms: u64) {
+        let wall = self.now.wall.plus_ms(i64::try_from(ms).unwrap());
+        self.now = Now { wall, mono: self.now.mono.plus_ms(ms) };
+    }
+
+    fn screen(&mut self, screen: u64, agent: &str) {
+        let who = Who {
+            tenant: "default".into(),
+            agent: agent.into(),
+            roles: [].into(),
+            teams: [].into(),
+            device: None,
+            expires: Wall(i64::MAX),
+        };
+        self.core.heard(self.now, Heard { screen: ScreenId(screen), what: Told::Attached { who: Arc::new(who) } });
+    }
+
+    fn claim(&mut self, screen: u64, device: &str) {
+        self.later(10);
+        let what = Wanted::SeatClaim(SeatClaim { device: device.to_owned(), switch: None });
+        let request = Request { id: format!("{screen} {device} {}", self.now.wall), what };
+        self.core.heard(self.now, Heard { screen: ScreenId(screen), what: Told::Request(request) });
+    }
+
+    /// The clerk's work: everything that waits goes to disk.
+    async fn write(&mut self) {
+        while self.core.has_work() {
+            self.core.work(self.now);
+        }
+        self.core.flush();
+        while let Ok(output) = self.ends.outputs.try_recv() {
+            if let records::Output::Submit { batch, tokens } = output {
+                self.store.submit(*batch).await.unwrap();
+                for token in tokens {
+                    self.core.kept(self.now, Kept::Done(token));
+                }
+            }
+        }
+    }
+
+    fn hears(&mut self, said: calls::event::Said) {
+        self.later(10);
+        let what = FromSwitch::Events(vec![calls::Event { at: None, said }]);
+        self.core.said(self.now, Said { switch: SWITCH.into(), feed: Feed::Ami, at: self.now, what });
+    }
+
+    fn leg(id: &str, name: &str) -> calls::event::Leg {
+        calls::event::Leg { id: id.into(), name: name.into(), linked: None, sip_call_id: None }
+    }
+
+    /// A customer's call rings at this device.
+    fn rings(&mut self, n: u32, device: &str) -> CallId {
+        let (a, b) = (format!("{n}00.1"), format!("{n}00.2"));
+        let before: Vec<CallId> = self.core.book.open_calls().map(|face| face.call).collect();
+        let caller = || calls::event::Caller { number: Some("13800138000".into()), name: None };
+        self.hears(calls::event::Said::NewLeg {
+            leg: Self::leg(&a, "PJSIP/trunk-1"),
+            state: calls::event::LegState::Calling,
+            caller: caller(),
+            dialled: Some("4008001234".into()),
+            created: None,
+        });
+        self.hears(calls::event::Said::NewLeg {
+            leg: Self::leg(&b, &format!("{device}-2")),
+            state: calls::event::LegState::Down,
+            caller: caller(),
+            dialled: None,
+            created: None,
+        });
+        self.hears(calls::event::Said::DialBegin {
+            by: Some(Self::leg(&a, "PJSIP/trunk-1")),
+            to: Self::leg(&b, &format!("{device}-2")),
+            dialled: Some(device.to_owned().into()),
+            presented: None,
+        });
+        self.hears(calls::event::Said::State {
+            leg: Self::leg(&b, &format!("{device}-2")),
+            state: calls::event::LegState::Ringing,
+        });
+        let fresh = self.core.book.open_calls().map(|face| face.call).find(|call| !before.contains(call));
+        fresh.unwrap()
+    }
+
+    fn on(&self, call: CallId) -> Vec<String> {
+        self.core.book.face(call).unwrap().agents.iter().map(|on| on.offer.agent.to_string()).collect()
+    }
+
+    fn sits(&self, agent: &str) -> Option<String> {
+        self.core.book.seats().of(&TenantId::default(), &agent.into()).map(|s| s.device.clone())
+    }
+}
+
+/// A seat is refused while its owner is there, taken over when nobody is, kept over a restart; and a call stays with who had it, whoever sits down
+/// meanwhile.
+#[tokio::test]
+async fn hot_desks_from_claim_to_restart() {
+    let folder =
+        std::env::temp_dir().join(format!("linecard-seats-{}-{:x}", std::process::id(), rand::random::<u64>()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("linecard.db");
+    let mut hot = Hot::open(&path).await;
+    hot.screen(1, "li");
+    hot.screen(2, "wang");
+    hot.claim(1, "2001");
+    hot.claim(2, "PJSIP/2001");
+    assert_eq!((hot.sits("li").as_deref(), hot.sits("wang")), (Some("PJSIP/2001"), None));
+    let call = hot.rings(1, "PJSIP/2001");
+    assert_eq!(hot.on(call), ["li"]);
+    // Li goes; the call still rings, so li is there. Then nobody is: but not at once, a page may be reloading.
+    hot.core.heard(hot.now, Heard { screen: ScreenId(1), what: Told::Detached });
+    hot.claim(2, "2001");
+    assert_eq!(hot.sits("wang"), None);
+    hot.hears(calls::event::Said::Hangup { leg: Hot::leg("100.2", "PJSIP/2001-2"), cause: Some(0), text: None });
+    hot.later(60_000);
+    hot.claim(2, "2001");
+    assert_eq!(hot.sits("wang"), None, "gone for a minute only");
+    hot.later(61_000);
+    hot.claim(2, "2001");
+    assert_eq!((hot.sits("li"), hot.sits("wang").as_deref()), (None, Some("PJSIP/2001")));
+    hot.hears(calls::event::Said::Hangup { leg: Hot::leg("100.1", "PJSIP/trunk-1"), cause: Some(16), text: None });
+
+    // Wang talks; then li logs in at that phone by the switch's queue. Wang's call stays wang's, in the record too.
+    let call = hot.rings(2, "PJSIP/2001");
+    for leg in [Hot::leg("200.1", "PJSIP/trunk-1"), Hot::leg("200.2", "PJSIP/2001-2")] {
+        hot.hears(calls::event::Said::State { leg: leg.clone(), state: calls::event::LegState::Up });
+        hot.hears(calls::event::Said::BridgeEnter { leg, bridge: "b".into(), kind: calls::event::BridgeKind::Mixing });
+    }
+    let member = calls::event::Member { name: "Agent li".into(), device: "PJSIP/2001".into(), queue: "support".into() };
+    hot.hears(calls::event::Said::LoggedOn(member.clone()));
+    assert_eq!((hot.sits("li").as_deref(), hot.sits("wang")), (Some("PJSIP/2001"), None));
+    assert_eq!(hot.on(call), ["wang"]);
+    let next = hot.rings(3, "PJSIP/2001");
+    assert_eq!(hot.on(next), ["li"]);
+    hot.write().await;
+
+    // Killed here: everything goes on, with the same people.
+    drop(hot);
+    let mut hot = Hot::open(&path).await;
+    hot.later(300_000);
+    assert_eq!((hot.sits("li").as_deref(), hot.sits("wang")), (Some("PJSIP/2001"), None));
+    assert_eq!((hot.on(call), hot.on(next)), (vec!["wang".to_owned()], vec!["li".to_owned()]));
+    hot.hears(calls::event::Said::Members(vec![member.clone()]));
+    for leg in ["200.2", "200.1"] {
+        hot.hears(calls::event::Said::Hangup { leg: Hot::leg(leg, ""), cause: Some(16), text: None });
+    }
+    let record = hot.core.book.record(call).unwrap();
+    assert_eq!(record.agents, Some(vec!["wang".into()]));
+    assert!(record.parties.iter().any(|p| p.agent == Some("wang".into())));
+    assert!(record.parties.iter().all(|p| p.agent != Some("li".into())));
+    // Logged out at the switch while we were away: the next list says so.
+    hot.hears(calls::event::Said::Members(Vec::new()));
+    assert_eq!(hot.sits("li"), None);
+    hot.write().await;
+
+    let reader =
+        crate::store::Reader::open(&crate::store::Settings { path: path.clone(), ..Default::default() }).unwrap();
+    assert_eq!(reader.seats().unwrap(), []);
+    let told: Vec<(String, String, Option<String>, bool)> =
+        reader.sat(10).unwrap().into_iter().map(|r| (r.agent.to_string(), r.how, r.why, r.to > Some(r.from))).collect();
+    let row = |agent: &str, how: &str, why: &str| (agent.to_owned(), how.to_owned(), Some(why.to_owned()), true);
+    assert_eq!(
+        told,
+        [row("li", "queue", "logged-out"), row("wang", "page", "taken-over"), row("li", "page", "taken-over")]
+    );
+    drop(hot);
+    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -116,8 +116,9 @@ pub fn ami_events(capture: &Capture, step: usize) -> Result<Vec<Event>, ReplayEr
                 Ok(Some(message)) => {
                     let event = translate_ami::translate(&message);
                     last = event.as_ref().and_then(|e| e.at).unwrap_or(last);
-                    let snapshot = lists.take(&message, last);
-                    events.extend(event.or(snapshot));
+                    let listed = lists.take(&message, last);
+                    events.extend(event);
+                    events.extend(listed);
                 }
                 Ok(None) => break,
                 Err(error) => return Err(ReplayError::Ami { name: capture.name.clone(), error }),
@@ -142,7 +143,7 @@ impl Lists {
     }
 
     /// A message of a list, or one that came meanwhile; the snapshot when all lists are in hand.
-    fn take(&mut self, m: &ami::Message<'_>, last: Wall) -> Option<Event> {
+    fn take(&mut self, m: &ami::Message<'_>, last: Wall) -> Vec<Event> {
         let list = match m.event() {
             Some("CoreShowChannel" | "CoreShowChannelsComplete") => 0,
             Some("Status" | "StatusComplete") => 1,
@@ -152,20 +153,23 @@ impl Lists {
                 if let Some(lists) = &mut self.now {
                     lists.meanwhile(m);
                 }
-                return None;
+                return Vec::new();
             }
         };
         // Without the channels the rest says nothing.
         if !self.there[0] {
-            return None;
+            return Vec::new();
         }
         let asked = Now { wall: last, mono: Mono(u64::try_from(last.0).unwrap_or(0).saturating_mul(1000)) };
         let there = self.there;
         let lists = self.now.get_or_insert_with(|| AmiLists::new(asked).only(there));
         match lists.item(list, m) {
-            Ok(true) => self.now.take().map(|lists| Event { at: None, said: Said::Snapshot(lists.finish()) }),
+            Ok(true) => {
+                let said = self.now.take().map(AmiLists::said).unwrap_or_default();
+                said.into_iter().map(|said| Event { at: None, said }).collect()
+            }
             // More channels than any switch has: no list.
-            Ok(false) | Err(_) => None,
+            Ok(false) | Err(_) => Vec::new(),
         }
     }
 }

@@ -40,7 +40,7 @@ use crate::{
     live::{instant, now},
     numbers::trunks::unmapped,
     records::{self, Desk},
-    store::{CheckpointRow, Reader, State, Store},
+    store::{CheckpointRow, Reader, SeatRow, State, Store},
     switches::{self, live::Stats},
     watch::{self, Metrics, Trace},
     words::{CallId, SwitchId, SystemId},
@@ -123,6 +123,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
 
     // Open calls of the last run, before the first snapshot.
     let open = store.open_calls().await.map_err(|e| e.to_string())?;
+    let seats = store.seats().await.map_err(|e| e.to_string())?;
     let stats: Vec<Stats> = switch_settings.iter().map(|s| Stats::new(s)).collect();
     let beats = Arc::new(AtomicU64::new(0));
 
@@ -151,6 +152,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         traces: watch::Traces::new(&settings.traces),
         stop: links_stop.clone(),
         open,
+        seats,
     };
     let core = thread::Builder::new()
         .name("core".to_owned())
@@ -252,6 +254,7 @@ struct CoreSeed {
     traces: watch::Traces,
     stop: CancellationToken,
     open: Vec<CheckpointRow>,
+    seats: Vec<SeatRow>,
 }
 
 impl CoreSeed {
@@ -281,7 +284,7 @@ impl CoreSeed {
         let rooms = (self.book, self.roster, self.desk);
         let mut core = Core::new(rooms, self.customers, self.directory, self.switches, self.metrics, outs);
         core.traces = self.traces;
-        core.restore(now(), self.open);
+        core.restore(now(), self.open, self.seats);
         loop {
             let deadline = core.deadline().map(instant);
             let unsent = core.unsent() > 0;

@@ -17,6 +17,7 @@ pub struct Batch {
     pub closed: Vec<CallKey>,
     pub notes: Vec<NoteRow>,
     pub effects: Vec<EffectSet>,
+    pub seats: Vec<SeatRow>,
     pub audit: Vec<AuditRow>,
     pub traces: Vec<TraceRow>,
 }
@@ -29,6 +30,7 @@ impl Batch {
             && self.closed.is_empty()
             && self.notes.is_empty()
             && self.effects.is_empty()
+            && self.seats.is_empty()
             && self.audit.is_empty()
             && self.traces.is_empty()
     }
@@ -43,6 +45,7 @@ impl Batch {
         self.closed.append(&mut next.closed);
         self.notes.append(&mut next.notes);
         self.effects.append(&mut next.effects);
+        self.seats.append(&mut next.seats);
         self.audit.append(&mut next.audit);
         self.traces.append(&mut next.traces);
     }
@@ -107,6 +110,22 @@ pub struct NoteRow {
     pub at: Wall,
     /// JSON of the room that wrote it.
     pub body: Private<String>,
+}
+
+/// One person at one seat, from a moment to a moment. Written when it begins and again when it ends.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SeatRow {
+    pub tenant: TenantId,
+    pub agent: AgentId,
+    pub switch: SwitchId,
+    pub device: String,
+    pub from: Wall,
+    /// Absent while it lasts.
+    pub to: Option<Wall>,
+    /// `page` or `queue`.
+    pub how: String,
+    /// Why it ended: `left`, `moved`, `taken-over`, `logged-out`, `settings`.
+    pub why: Option<String>,
 }
 
 /// Everything a call is to have done at the business systems by what is known now. What was put before for this call and is not in

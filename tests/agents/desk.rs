@@ -13,7 +13,7 @@ use linecard::{
     calls::{
         Change, Directory, Face, What,
         change::{Offer, Role},
-        directory::Agent,
+        directory::{Agent, AgentsFile, SeatKind},
         face::{AgentLeg, CallState, OnCall},
         record::{Direction, Origin},
     },
@@ -304,8 +304,10 @@ pub fn face(call: CallId, on: &[(&Offer, AgentLeg)]) -> Face {
 pub fn directory() -> Directory {
     let agent =
         |id: &str, name: &str| Agent { name: Some(name.into()), ..Agent::new(id).at(&[&format!("PJSIP/{id}")]) };
+    let login = Agent { seat: SeatKind::Login, ..Agent::new("1003") };
     let supervisor = Agent { roles: vec!["supervisor".into()], ..agent("1002", "Wang Fang") };
-    Directory::new(vec![agent("1001", "Li Na"), supervisor])
+    let agents = vec![agent("1001", "Li Na"), supervisor, login];
+    Directory::of(AgentsFile { seats: vec!["PJSIP/20*".into()], agents, ..AgentsFile::default() })
 }
 
 static SCHEMAS: LazyLock<HashMap<&'static str, jsonschema::Validator>> = LazyLock::new(|| {

@@ -130,6 +130,32 @@ impl Tape {
         self
     }
 
+    /// `AddQueueMember` and `RemoveQueueMember`, as AMI alone tells them.
+    pub fn member(&mut self, added: bool, name: &str, device: &str, queue: &str) -> &mut Self {
+        self.step();
+        let event = if added { "QueueMemberAdded" } else { "QueueMemberRemoved" };
+        let headers = [("Queue", queue), ("MemberName", name), ("Interface", device), ("StateInterface", device)];
+        self.say(event, &[&headers[..], &[("Membership", "dynamic")]].concat());
+        self
+    }
+
+    pub fn transfers(&mut self, by: Channel, customer: Channel, to: &str) -> &mut Self {
+        self.step();
+        let headers = [
+            ("Result", "Success"),
+            ("TransfererUniqueid", by.0),
+            ("TransfererChannel", by.1),
+            ("TransfereeUniqueid", customer.0),
+            ("TransfereeChannel", customer.1),
+            ("Extension", to),
+        ];
+        self.say("BlindTransfer", &headers);
+        let (channel, transferee) = (json(by, "Up", "", ""), json(customer, "Up", "", ""));
+        let told = serde_json::json!({"channel": channel, "transferee": transferee, "exten": to, "result": "Success"});
+        self.tell("BridgeBlindTransfer", told);
+        self
+    }
+
     pub fn holds(&mut self, channel: Channel) -> &mut Self {
         self.plain("Hold", "ChannelHold", channel)
     }
@@ -179,6 +205,7 @@ pub struct Watch {
     said: Vec<(CallId, What)>,
     last: Option<CallId>,
     ended: Vec<CallId>,
+    records: Vec<Record>,
 }
 
 impl Watch {
@@ -194,6 +221,7 @@ impl Watch {
             said: Vec::new(),
             last: None,
             ended: Vec::new(),
+            records: Vec::new(),
         }
     }
 
@@ -231,6 +259,27 @@ impl Watch {
         std::mem::take(&mut self.said)
     }
 
+    pub fn now(&self) -> Now {
+        moment(Wall(START + self.steps * 100))
+    }
+
+    /// Killed and started again: what was committed is put back, calls and seats.
+    pub fn restart(&mut self, file: AgentsFile) {
+        let calls: Vec<CallId> = self.book.open_calls().map(|face| face.call).collect();
+        let kept = calls.iter().filter_map(|call| self.book.checkpoint(*call)).map(|checkpoint| {
+            let text = serde_json::to_string(&checkpoint).unwrap();
+            serde_json::from_str(&text).unwrap()
+        });
+        let kept = kept.collect();
+        let seats = self.book.seats().all().cloned().collect();
+        // Records of calls that are over are on disk.
+        let over = std::mem::take(&mut self.ended);
+        self.records.extend(over.iter().filter_map(|call| self.book.record(*call)));
+        self.book = Book::new(settings(file));
+        self.book.restore_seats(self.now(), seats);
+        self.book.restore(kept);
+    }
+
     /// Of the call that was heard of last.
     pub fn face(&self) -> &Face {
         self.book.face(self.last.unwrap()).unwrap()
@@ -245,7 +294,8 @@ impl Watch {
 
     pub fn records(&self) -> Vec<Record> {
         assert_eq!(self.book.open_calls().count(), 0, "a call is still open");
-        self.ended.iter().map(|call| self.book.record(*call).unwrap()).collect()
+        let new = self.ended.iter().map(|call| self.book.record(*call).unwrap());
+        self.records.iter().cloned().chain(new).collect()
     }
 }
 

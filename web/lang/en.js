@@ -24,5 +24,8 @@ export default {
   "code.dial-pending": "Another number is being dialled.", "code.no-device": "No phone is set for you.", "code.busy": "Busy.", "code.no-answer": "No answer.", "code.not-registered": "Your phone is not connected.",
   "code.not-permitted": "The switch does not allow this number.", "code.agent-in-call": "You are on a call.", "code.unknown-target": "There is no such number.", "code.not-dialable": "This number cannot be called.", "code.switch-unavailable": "The phone system is away. Try again when it is back.",
   "code.timeout": "No answer in time. Try again.", "code.unavailable": "It could not be done just now. Your words are kept. Try again.", "code.unknown-call": "This call is closed.", "code.unknown-candidate": "This customer is no longer offered.", "code.other": "It could not be done.",
+  "seat": "Seat", "seat.none": "No seat yet", "seat.at": "Seat {s}", "seat.device": "Phone at this desk", "seat.hint": "As on its label. Calls to it are yours until you leave it; a call that is up stays where it is.",
+  "seat.take": "Sit here", "seat.leave": "Leave the seat", "seat.taken": "{who} sits there.",
+  "code.seat-taken": "Somebody sits there.", "code.unknown-seat": "There is no such seat.",
   "f.balance": "Balance", "f.currency": "Currency", "f.credit": "Credit", "f.points": "Points", "f.tier": "Tier", "f.company": "Company", "f.phone": "Phone", "f.status": "Status", "f.name": "Name", "f.email": "Mail",
 };

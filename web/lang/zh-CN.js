@@ -24,5 +24,8 @@ export default {
   "code.dial-pending": "正在拨另一个号码。", "code.no-device": "没有给您配话机。", "code.busy": "对方忙。", "code.no-answer": "无人接听。", "code.not-registered": "您的话机没有连上。",
   "code.not-permitted": "交换机不允许拨这个号码。", "code.agent-in-call": "您正在通话。", "code.unknown-target": "没有这个号码。", "code.not-dialable": "这个号码打不了。", "code.switch-unavailable": "电话系统断开了，恢复后再试。",
   "code.timeout": "没有及时应答，再试一次。", "code.unavailable": "现在办不了，写下的已留着，稍后再试。", "code.unknown-call": "这通电话已关闭。", "code.unknown-candidate": "这位客户已不在列。", "code.other": "没有办成。",
+  "seat": "工位", "seat.none": "还没有工位", "seat.at": "工位{s}", "seat.device": "这张桌上的话机", "seat.hint": "按话机上的标签填写。离开之前，打到它的电话都归您；正在进行的通话不变。",
+  "seat.take": "坐这里", "seat.leave": "离开工位", "seat.taken": "{who}坐在那里。",
+  "code.seat-taken": "那里有人。", "code.unknown-seat": "没有这个工位。",
   "f.balance": "余额", "f.currency": "币种", "f.credit": "额度", "f.points": "积分", "f.tier": "等级", "f.company": "公司", "f.phone": "电话", "f.status": "状态", "f.name": "姓名", "f.email": "邮箱",
 };

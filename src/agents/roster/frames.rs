@@ -24,13 +24,14 @@ use super::{
         CoalesceKey, Deliver, ScreenId,
         protocol::{
             AgentChanged, AgentCondition, AgentState, AttributeField, CallChanged, Dialable, FieldType, Handover, Link,
-            LinkChanged, LinkKind, Me, Note, OnPhone, Pop, PopUpdated, PopWithdrawn, Queue, Resumed, Snapshot,
+            LinkChanged, LinkKind, Me, Note, OnPhone, Pop, PopUpdated, PopWithdrawn, Queue, Resumed, Seat, Snapshot,
             SnapshotCall, Welcome, WrapUpDue,
         },
         wire,
     },
     Key, LinkNow, OnDesk, Roster, deliver,
     mask::{self, Shade},
+    seat,
     stream::{OnScreen, Stage},
 };
 
@@ -71,9 +72,10 @@ pub(super) fn resumed<'a>(
     state: AgentCondition,
     active: bool,
     screens: usize,
+    seat: Option<Option<Seat<'a>>>,
     known: &'a Links,
 ) -> Resumed<'a> {
-    Resumed { agent: AgentState { agent: agent.as_str(), state, active, screens }, links: links(known) }
+    Resumed { agent: AgentState { agent: agent.as_str(), state, active, screens, seat }, links: links(known) }
 }
 
 fn links(known: &Links) -> Vec<Link<'_>> {
@@ -364,6 +366,7 @@ impl Roster {
                 state: stream.condition(),
                 active: stream.active == Some(*screen),
                 screens: stream.screens.len(),
+                seat: seat::shown(&self.seats, key),
             });
             self.out.push_back(deliver(*screen, Some(CoalesceKey::Agent), wire::write(0, now.wall, &body)));
         }
@@ -399,8 +402,13 @@ impl Roster {
                 notes: call.notes.iter().find(|(agent, _)| *agent == key.1).map(|(_, text)| text.expose().as_str()),
             });
         }
-        let state =
-            AgentState { agent: key.1.as_str(), state: stream.condition(), active, screens: stream.screens.len() };
+        let state = AgentState {
+            agent: key.1.as_str(),
+            state: stream.condition(),
+            active,
+            screens: stream.screens.len(),
+            seat: seat::shown(&self.seats, key),
+        };
         let body = Snapshot { agent: state, links: links(&self.links), calls };
         let frame = wire::write(stream.seq, now.wall, &body);
         self.out.push_back(deliver(screen, None, frame));

@@ -9,6 +9,7 @@
 mod frames;
 mod mask;
 mod requests;
+mod seat;
 mod stream;
 
 use std::{
@@ -33,7 +34,7 @@ use crate::{
 
 use super::{
     Deliver, Heard, Limits, ScreenId, Told,
-    protocol::{AgentCondition, LinkKind, Resume},
+    protocol::{AgentCondition, LinkKind, Resume, SeatClaim},
     wire,
 };
 use stream::{OnScreen, Stage, Stream};
@@ -60,6 +61,8 @@ pub enum Ask {
     Dial(calls::Command),
     /// The card of this call shall be this customer's. No answer: a new card comes.
     Choose { tenant: TenantId, call: CallId, candidate: Option<Arc<Candidate>> },
+    /// A seat for this agent, or (`None`) none any more: then [`Roster::committed`], when it is durable, or [`Roster::no_seat`].
+    Seat { tenant: TenantId, agent: AgentId, claim: Option<SeatClaim>, token: Token },
     /// Then [`Roster::found`].
     Search { tenant: TenantId, call: Option<CallId>, query: Private<String>, token: Token },
 }
@@ -85,6 +88,8 @@ pub struct Roster {
     switches: Vec<SwitchId>,
     screens: HashMap<ScreenId, Screen>,
     streams: HashMap<Key, Stream>,
+    /// Of those who take one.
+    seats: HashMap<Key, seat::SeatNow>,
     calls: HashMap<CallId, OnDesk>,
     links: BTreeMap<(LinkKind, Arc<str>), LinkNow>,
     waiting: HashMap<Token, requests::Waiting>,
@@ -149,6 +154,7 @@ impl Roster {
             switches,
             screens: HashMap::new(),
             streams: HashMap::new(),
+            seats: HashMap::new(),
             calls: HashMap::new(),
             links: BTreeMap::new(),
             waiting: HashMap::new(),
@@ -298,6 +304,7 @@ impl Roster {
 
     fn attached(&mut self, now: Now, screen: ScreenId, who: Arc<Who>, directory: &Directory) {
         let key = (who.tenant.clone(), who.agent.clone());
+        self.comes(&key, directory);
         let lowest = self.lowest;
         let stream = self.streams.entry(key).or_insert_with(|| Stream::new(lowest));
         let roles = frames::roles(&who, directory);
@@ -331,7 +338,8 @@ impl Roster {
         match missed {
             Some(missed) => {
                 let count = stream.screens.len();
-                let body = frames::resumed(&key.1, stream.condition(), active, count, &self.links);
+                let seat = seat::shown(&self.seats, &key);
+                let body = frames::resumed(&key.1, stream.condition(), active, count, seat, &self.links);
                 self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &body)));
                 self.out.extend(missed.into_iter().map(|frame| deliver(screen, None, frame)));
                 // What was missed holds the pops that nobody was there to see.
@@ -358,6 +366,7 @@ impl Roster {
             }
         }
         if self.streams.get(&key).is_some_and(|s| s.screens.is_empty()) {
+            self.goes(now, &key);
             self.later(now.mono.plus_ms(self.limits.resume_ms), Due::Idle(key));
         } else {
             self.tell_screens(now, &key, None);

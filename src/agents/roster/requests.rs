@@ -100,6 +100,14 @@ impl Roster {
                 Ok(())
             }
             Wanted::Dial(dial) => self.dial(now, &asked, dial, directory),
+            Wanted::SeatClaim(claim) => {
+                self.seat(&asked, Some(claim));
+                Ok(())
+            }
+            Wanted::SeatLeave => {
+                self.seat(&asked, None);
+                Ok(())
+            }
             Wanted::Ping | Wanted::ScreenActivate => Ok(()),
         };
         if let Err((code, message)) = result {
@@ -278,7 +286,10 @@ impl Roster {
             return Err(UNKNOWN_TARGET);
         }
         let seen = self.streams.get_mut(key).and_then(|stream| stream.busy().seen_at.clone());
-        let (switch, device) = place(seen, &agent.devices, &self.switches)?;
+        let seat = self.seats.get(key).and_then(|seat| seat.sitting.as_ref());
+        let seat = seat.map(|s| Device::At { switch: Some(s.switch.clone()), name: s.device.clone() });
+        let devices: Vec<Device> = seat.into_iter().chain(agent.devices.iter().cloned()).collect();
+        let (switch, device) = place(seen, &devices, &self.switches)?;
         let request = RequestId(format!("lc-{}", self.request_ulid(now, asked)));
         self.dials.insert(request.clone(), (key.clone(), id.clone()));
         self.later(now.mono.plus_ms(self.limits.dial_ms), Due::Dial(request.clone()));
@@ -337,7 +348,7 @@ impl Roster {
         ulid::Ulid::from_parts(u64::try_from(now.wall.0).unwrap_or(0), u128::from_be_bytes(random))
     }
 
-    fn answer(&mut self, asked: &Asked, frame: Bytes) {
+    pub(super) fn answer(&mut self, asked: &Asked, frame: Bytes) {
         let Some(stream) = self.streams.get_mut(&asked.0) else { return };
         let answers = &mut stream.busy().answers.last;
         let Some(entry) = answers.iter_mut().find(|entry| entry.id == asked.1) else { return };
@@ -347,7 +358,7 @@ impl Roster {
         self.idle(&asked.0);
     }
 
-    fn wait(&mut self, waiting: Waiting) -> Token {
+    pub(super) fn wait(&mut self, waiting: Waiting) -> Token {
         self.count += 1;
         self.waiting.insert(Token(self.count), waiting);
         Token(self.count)
@@ -376,7 +387,7 @@ fn done(now: Now, id: &str, call: Option<CallId>) -> Bytes {
 }
 
 fn failed(now: Now, id: &str, code: Code, message: &str) -> Bytes {
-    wire::write(0, now.wall, &Failed { id: Some(id), code, message })
+    wire::write(0, now.wall, &Failed { id: Some(id), code, message, agent: None, name: None })
 }
 
 fn why(failure: Failure) -> &'static str {

@@ -268,7 +268,9 @@ async fn renew(around: &Around, mailbox: &Mailbox, who: &Who, again: Authenticat
     }
     let id = again.id.as_deref();
     let frame = match (message, id) {
-        (Some(message), id) => wire::write(0, now, &Failed { id, code: Code::Unauthenticated, message: &message }),
+        (Some(message), id) => {
+            wire::write(0, now, &Failed { id, code: Code::Unauthenticated, message: &message, agent: None, name: None })
+        }
         (None, Some(id)) => wire::write(0, now, &Done { id, call: None, candidates: None }),
         (None, None) => return,
     };

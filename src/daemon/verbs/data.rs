@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use super::{Exit, fail, settings_of};
 use crate::{
-    daemon::cli::{Outbox, Records, StoreFile},
+    daemon::cli::{Agents, Folder, Outbox, Records, StoreFile},
     records::list::{self, EffectLine},
-    store::{EffectFilter, Reader, RecordFilter, State, StoreError},
-    words::CallId,
+    store::{EffectFilter, Reader, RecordFilter, SeatRow, State, StoreError},
+    words::{CallId, Wall},
 };
 
 pub fn records(verb: Records) -> Exit {
@@ -97,8 +97,44 @@ pub fn outbox(verb: Outbox) -> Exit {
     }
 }
 
+pub fn agents(verb: &Agents) -> Exit {
+    let Agents::Seats { folder, all, json, limit } = verb;
+    open(folder, |reader| {
+        let rows = if *all { reader.sat(*limit)? } else { reader.seats()? };
+        if !json {
+            println!("{:<12} {:<20} {:<16} {:<24} {:<24} {:<6} why", "switch", "device", "agent", "from", "to", "how");
+        }
+        for row in &rows {
+            if *json {
+                println!("{}", serde_json::to_string(row).unwrap_or_default())
+            } else {
+                println!("{}", seat(row))
+            }
+        }
+        Ok(())
+    })
+}
+
+fn seat(row: &SeatRow) -> String {
+    let time = |at: Option<Wall>| serde_json::to_value(at).ok().and_then(|v| v.as_str().map(str::to_owned));
+    format!(
+        "{:<12} {:<20} {:<16} {:<24} {:<24} {:<6} {}",
+        row.switch.as_str(),
+        row.device,
+        row.agent.as_str(),
+        time(Some(row.from)).unwrap_or_default(),
+        time(row.to).unwrap_or_else(|| "-".to_owned()),
+        row.how,
+        row.why.as_deref().unwrap_or("-")
+    )
+}
+
 fn with(store: &StoreFile, work: impl FnOnce(&Reader) -> Result<(), StoreError>) -> Exit {
-    let settings = match settings_of(&store.folder) {
+    open(&store.folder, work)
+}
+
+fn open(folder: &Folder, work: impl FnOnce(&Reader) -> Result<(), StoreError>) -> Exit {
+    let settings = match settings_of(folder) {
         Ok(settings) => settings,
         Err(exit) => return exit,
     };

@@ -60,6 +60,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Numbers(verb) => numbers::numbers(verb),
         Verb::Outbox(verb) => data::outbox(verb),
         Verb::Records(verb) => data::records(verb),
+        Verb::Agents(verb) => data::agents(&verb),
         Verb::Token(args) => token(&args),
     }
 }

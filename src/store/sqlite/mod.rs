@@ -18,7 +18,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::{
     OnDamage, Settings, StoreError,
-    rows::{Batch, CallKey, CheckpointRow, Claim, EffectRow, History, Settled, Stats},
+    rows::{Batch, CallKey, CheckpointRow, Claim, EffectRow, History, SeatRow, Settled, Stats},
 };
 
 use queue::Queue;
@@ -113,6 +113,14 @@ impl Store {
     /// The file cannot be read.
     pub async fn open_calls(&self) -> Result<Vec<CheckpointRow>, StoreError> {
         self.ask(0, Job::OpenCalls).await
+    }
+
+    /// Seats that were taken when they were last written, oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn seats(&self) -> Result<Vec<SeatRow>, StoreError> {
+        self.ask(0, Job::Seats).await
     }
 
     /// All that is stored of one call, as of all submits that were answered.

@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::Type};
 use crate::{
     private::Private,
     store::rows::{
-        CallKey, CheckpointRow, EffectFilter, EffectRow, History, NoteRow, RecordFilter, RecordRow, State, Stats,
+        CallKey, CheckpointRow, EffectFilter, EffectRow, History, NoteRow, RecordFilter, RecordRow, SeatRow, State,
+        Stats,
     },
     words::{CallId, Wall},
 };
@@ -82,6 +83,29 @@ fn note(row: &Row<'_>) -> Result<NoteRow> {
         at: Wall(row.get("at")?),
         body: row.get::<_, String>("body")?.into(),
     })
+}
+
+fn seat(row: &Row<'_>) -> Result<SeatRow> {
+    Ok(SeatRow {
+        tenant: row.get::<_, String>("tenant")?.into(),
+        agent: row.get::<_, String>("agent")?.into(),
+        switch: row.get::<_, String>("switch")?.into(),
+        device: row.get("device")?,
+        from: Wall(row.get("from_at")?),
+        to: row.get::<_, Option<i64>>("to_at")?.map(Wall),
+        how: row.get("how")?,
+        why: row.get("why")?,
+    })
+}
+
+/// Who sits where: those who sit there still, oldest first.
+pub(super) fn seats(conn: &Connection) -> Result<Vec<SeatRow>> {
+    conn.prepare_cached("SELECT * FROM seats WHERE to_at IS NULL ORDER BY from_at, key")?.query_map([], seat)?.collect()
+}
+
+/// Who sat where, newest first.
+pub(super) fn sat(conn: &Connection, limit: u32) -> Result<Vec<SeatRow>> {
+    conn.prepare_cached("SELECT * FROM seats ORDER BY from_at DESC, key LIMIT ?1")?.query_map([limit], seat)?.collect()
 }
 
 pub(super) fn open_calls(conn: &Connection) -> Result<Vec<CheckpointRow>> {

@@ -9,7 +9,8 @@ use crate::{
     store::{
         Settings, StoreError,
         rows::{
-            AuditRow, CallKey, CheckpointRow, EffectFilter, EffectRow, History, RecordFilter, RecordRow, State, Stats,
+            AuditRow, CallKey, CheckpointRow, EffectFilter, EffectRow, History, RecordFilter, RecordRow, SeatRow,
+            State, Stats,
         },
     },
     words::{CallId, TenantId, Wall},
@@ -119,6 +120,22 @@ impl Reader {
             State::Done => Err("it is done already".to_owned()),
             _ => outbox::drop(conn, row, reason, now).map_err(|e| e.to_string()),
         })
+    }
+
+    /// Who sits where now, oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn seats(&self) -> Result<Vec<SeatRow>, StoreError> {
+        read::seats(&self.conn).map_err(|e| self.told(&e))
+    }
+
+    /// Who sat where, newest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn sat(&self, limit: u32) -> Result<Vec<SeatRow>, StoreError> {
+        read::sat(&self.conn, limit).map_err(|e| self.told(&e))
     }
 
     /// # Errors

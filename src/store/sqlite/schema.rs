@@ -59,6 +59,15 @@ const MIGRATIONS: &[&str] = &["
         at INTEGER NOT NULL, body TEXT NOT NULL,
         PRIMARY KEY (key, tenant));
     CREATE INDEX traces_due ON traces (due_at);
+    ", "
+    CREATE TABLE seats (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
+        agent TEXT NOT NULL, switch TEXT NOT NULL, device TEXT NOT NULL, from_at INTEGER NOT NULL, to_at INTEGER,
+        how TEXT NOT NULL, why TEXT,
+        PRIMARY KEY (key, tenant));
+    CREATE INDEX seats_open ON seats (switch, device) WHERE to_at IS NULL;
+    CREATE INDEX seats_from ON seats (from_at);
     "];
 
 /// Files up to this size are checked whole at each start (about 1 s on a slow disk); of larger ones the first pages are, for a start

@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     store::rows::{
-        AuditRow, Batch, CallKey, CheckpointRow, EffectPut, EffectRow, EffectSet, NoteRow, RecordRow, State, TraceRow,
-        effect_key,
+        AuditRow, Batch, CallKey, CheckpointRow, EffectPut, EffectRow, EffectSet, NoteRow, RecordRow, SeatRow, State,
+        TraceRow, effect_key,
     },
     words::Wall,
 };
@@ -40,12 +40,39 @@ pub(super) fn batch(conn: &Connection, who: &Who<'_>, batch: &Batch) -> Result<(
     for set in &batch.effects {
         effects(conn, who, set)?;
     }
+    for row in &batch.seats {
+        seat(conn, who, row)?;
+    }
     for row in &batch.audit {
         audit(conn, who, row)?;
     }
     for row in &batch.traces {
         trace(conn, who, row)?;
     }
+    Ok(())
+}
+
+fn seat(conn: &Connection, who: &Who<'_>, row: &SeatRow) -> Result<()> {
+    // Begin and end are the same row; an end that is known is never forgotten by a begin that is written again.
+    conn.prepare_cached(
+        "INSERT INTO seats (tenant, key, revision, schema, owner, fence, agent, switch, device, from_at, to_at, how, why)
+         VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+         ON CONFLICT (key, tenant) DO UPDATE SET revision = revision + 1, owner = excluded.owner, fence = excluded.fence,
+             to_at = coalesce(excluded.to_at, seats.to_at), why = coalesce(excluded.why, seats.why)",
+    )?
+    .execute(params![
+        row.tenant.as_str(),
+        format!("{} {} {} {}", row.switch, row.device, row.agent, row.from.0),
+        who.owner,
+        who.fence(),
+        row.agent.as_str(),
+        row.switch.as_str(),
+        row.device,
+        row.from.0,
+        row.to.map(|at| at.0),
+        row.how,
+        row.why,
+    ])?;
     Ok(())
 }
 

@@ -15,7 +15,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
 use crate::store::{
     Settings, StoreError,
-    rows::{Batch, CallKey, CheckpointRow, Claim, EffectRow, History, Settled, Stats},
+    rows::{Batch, CallKey, CheckpointRow, Claim, EffectRow, History, SeatRow, Settled, Stats},
 };
 
 use super::{outbox, queue::Queue, read, schema, write};
@@ -27,6 +27,7 @@ pub(super) enum Job {
     Claim(Claim, Answer<Vec<EffectRow>>),
     Settle(Vec<Settled>, Answer<usize>),
     OpenCalls(Answer<Vec<CheckpointRow>>),
+    Seats(Answer<Vec<SeatRow>>),
     History(CallKey, Answer<History>),
     Stats(Answer<Stats>),
     #[cfg(test)]
@@ -147,6 +148,7 @@ impl Writer {
                 settled.iter().try_fold(0, |n, one| Ok(n + usize::from(outbox::settle(conn, one)?)))
             }),
             Job::OpenCalls(answer) => self.step(broken, answer, read::open_calls),
+            Job::Seats(answer) => self.step(broken, answer, read::seats),
             Job::History(key, answer) => self.step(broken, answer, |conn| read::history(conn, &key)),
             Job::Stats(answer) => self.step(broken, answer, stats),
             #[cfg(test)]

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use super::settings::{Settings, Via};
 
 /// The AMI events that the translator understands and we want (digits and names of events only where they are mapped), and two of our own. All are of the classes system, call and agent.
-pub const AMI_EVENTS: [&str; 23] = [
+pub const AMI_EVENTS: [&str; 25] = [
     "FullyBooted",
     "Shutdown",
     "Newchannel",
@@ -36,6 +36,8 @@ pub const AMI_EVENTS: [&str; 23] = [
     "AgentCalled",
     "AgentConnect",
     "AgentRingNoAnswer",
+    "QueueMemberAdded",
+    "QueueMemberRemoved",
 ];
 
 /// The ARI events that the translator understands and we want, and one of our own.

@@ -324,7 +324,7 @@ impl Session {
                         // The framer is lent out now; `poll` puts the banner in.
                         self.out.push_back(Output::Up { version: String::new() });
                     }
-                    self.events.push(Event { at: None, said: Said::Snapshot(lists.finish()) });
+                    self.events.extend(lists.said().into_iter().map(|said| Event { at: None, said }));
                     if self.again {
                         self.list(now, false);
                     }

@@ -9,7 +9,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::{
-    calls::event::{BridgeKind, Caller, Feed, Leg, Snapshot, SnapshotBridge, SnapshotLeg, SnapshotWaiting},
+    calls::event::{
+        BridgeKind, Caller, Feed, Leg, Member, Said, Snapshot, SnapshotBridge, SnapshotLeg, SnapshotWaiting,
+    },
     private::Private,
     words::{Now, Wall},
 };
@@ -18,7 +20,7 @@ use super::{
     ami::Message,
     ari,
     link::Reason,
-    translate_ami::{bridge_kind, channel_state},
+    translate_ami::{self, bridge_kind, channel_state},
     translate_ari,
 };
 
@@ -45,6 +47,8 @@ pub struct AmiLists {
     members: BTreeMap<String, Vec<String>>,
     kinds: HashMap<String, BridgeKind>,
     waiting: Vec<SnapshotWaiting>,
+    /// Logins; absent: not told.
+    logged_on: Option<Vec<Member>>,
     ended: HashSet<String>,
     left: HashSet<String>,
 }
@@ -63,6 +67,7 @@ impl AmiLists {
             members: BTreeMap::new(),
             kinds: HashMap::new(),
             waiting: Vec::new(),
+            logged_on: Some(Vec::new()),
             ended: HashSet::new(),
             left: HashSet::new(),
         }
@@ -72,6 +77,7 @@ impl AmiLists {
     #[must_use]
     pub fn only(mut self, lists: [bool; 4]) -> Self {
         self.open = lists;
+        self.logged_on = self.logged_on.filter(|_| lists[3]);
         self
     }
 
@@ -90,6 +96,7 @@ impl AmiLists {
                 // An error, or an answer without the events that were to follow, ends the list here.
                 let refused = m.response() != Some("Success");
                 self.blind |= refused && list == 0;
+                self.logged_on = self.logged_on.take().filter(|_| !refused || list != 3);
                 refused
             }
             Some(_) if m.bytes_of("EventList") == Some(b"Complete") => true,
@@ -125,6 +132,15 @@ impl AmiLists {
                 }
                 false
             }
+            Some("QueueMember") => {
+                if let Some(logged_on) = &mut self.logged_on {
+                    if logged_on.len() == LEG_CAP {
+                        return Err(Reason::TooMany(LEG_CAP));
+                    }
+                    logged_on.extend(translate_ami::member(m, "Name", "Location"));
+                }
+                false
+            }
             Some(_) => false,
         };
         if whole && let Some(open) = self.open.get_mut(list) {
@@ -138,8 +154,22 @@ impl AmiLists {
         match m.event() {
             Some("Hangup") => self.ended.extend(owned(m, "Uniqueid")),
             Some("QueueCallerLeave") => self.left.extend(owned(m, "Uniqueid")),
+            Some(event @ ("QueueMemberAdded" | "QueueMemberRemoved")) => {
+                let member = translate_ami::member(m, "MemberName", "Interface");
+                if let (Some(logged_on), Some(member)) = (&mut self.logged_on, member) {
+                    logged_on.retain(|other| *other != member);
+                    logged_on.extend(Some(member).filter(|_| event == "QueueMemberAdded" && logged_on.len() < LEG_CAP));
+                }
+            }
             _ => {}
         }
+    }
+
+    /// What the lists say: who is logged in, if they tell it, and what is there.
+    #[must_use]
+    pub fn said(mut self) -> Vec<Said> {
+        let members = self.logged_on.take().map(Said::Members);
+        members.into_iter().chain([Said::Snapshot(self.finish())]).collect()
     }
 
     #[must_use]

@@ -7,7 +7,7 @@
 use crate::{
     calls::{
         attributes::Place,
-        event::{BridgeKind, Caller, DialStatus, Event, Leg, LegState, Said},
+        event::{BridgeKind, Caller, DialStatus, Event, Leg, LegState, Member, Said},
     },
     private::Private,
     words::Wall,
@@ -66,6 +66,8 @@ pub fn translate(m: &Message<'_>) -> Option<Event> {
         "HangupRequest" if m.bytes_of("ChannelState") == Some(b"7") => return None,
         "HangupRequest" => Said::HangupRequest { leg: leg(m)?, cause: number(m, "Cause") },
         "Hangup" => Said::Hangup { leg: leg(m)?, cause: number(m, "Cause"), text: owned(m, "Cause-txt") },
+        "QueueMemberAdded" => Said::LoggedOn(member(m, "MemberName", "Interface")?),
+        "QueueMemberRemoved" => Said::LoggedOff(member(m, "MemberName", "Interface")?),
         "VarSet" => Said::Variable { leg: leg(m)?, name: owned(m, "Variable")?, value: raw(m.bytes_of("Value")?)? },
         // The dialplan's own headers stand behind the event's name, and may be called like the switch's.
         "UserEvent" => Said::UserEvent {
@@ -124,6 +126,27 @@ fn named(m: &Message<'_>, id: &str, name: &str, linked: &str) -> Option<Leg> {
         linked: owned(m, linked),
         sip_call_id: None,
     })
+}
+
+/// A dynamic member of a queue: what `AddQueueMember` makes of a login. Members of queues.conf were not logged in by anybody. `QueueStatus` has
+/// other names for two of the headers.
+#[must_use]
+pub fn member(m: &Message<'_>, name: &str, interface: &str) -> Option<Member> {
+    if m.bytes_of("Membership") != Some(b"dynamic") {
+        return None;
+    }
+    // A member that is called through a Local channel names the phone as its state interface (22.10.1, scenario r).
+    let device = owned(m, "StateInterface").and_then(|state| phone(&state)).or_else(|| phone(&owned(m, interface)?))?;
+    Some(Member { name: owned(m, name).unwrap_or_default(), device, queue: owned(m, "Queue")? })
+}
+
+/// `PJSIP/1001` as it is; the extension of `hint:1001@agents` and `Local/1001@agents/n`. `Custom:` states are no phone's.
+fn phone(interface: &str) -> Option<String> {
+    let inside = interface.strip_prefix("hint:").or_else(|| interface.strip_prefix("Local/"));
+    match inside {
+        Some(rest) => rest.split('@').next().filter(|e| !e.is_empty()).map(str::to_owned),
+        None => interface.contains('/').then(|| interface.to_owned()),
+    }
 }
 
 fn owned(m: &Message<'_>, key: &str) -> Option<String> {
@@ -228,6 +251,34 @@ mod tests {
         let Some(Event { at: None, said: Said::DialBegin { by: None, presented: None, .. } }) = event else {
             panic!("{event:?}")
         };
+    }
+
+    #[test]
+    fn a_dynamic_member_is_a_login_at_the_phone_behind_it() {
+        let said = |headers: &str| {
+            one(&format!("Event: QueueMemberAdded\r\nQueue: callback\r\nMemberName: Agent Li\r\n{headers}\r\n\r\n"))
+                .map(|e| e.said)
+        };
+        let on = |device: &str| {
+            Some(Said::LoggedOn(Member { name: "Agent Li".into(), device: device.into(), queue: "callback".into() }))
+        };
+        assert_eq!(
+            said("Interface: PJSIP/1001\r\nStateInterface: PJSIP/1001\r\nMembership: dynamic"),
+            on("PJSIP/1001")
+        );
+        assert_eq!(
+            said("Interface: Local/1001@agents/n\r\nStateInterface: hint:1001@agents\r\nMembership: dynamic"),
+            on("1001")
+        );
+        assert_eq!(said("Interface: Local/1001@agents/n\r\nMembership: dynamic"), on("1001"));
+        assert_eq!(
+            said("Interface: PJSIP/1001\r\nStateInterface: Custom:away\r\nMembership: dynamic"),
+            on("PJSIP/1001")
+        );
+        assert_eq!(said("Interface: PJSIP/1001\r\nStateInterface: PJSIP/1001\r\nMembership: static"), None);
+        assert_eq!(said("Interface: Agent-1\r\nMembership: dynamic"), None);
+        let off = "Event: QueueMemberRemoved\r\nQueue: callback\r\nMemberName: Agent Li\r\nInterface: PJSIP/1001\r\nMembership: dynamic\r\n\r\n";
+        assert!(matches!(one(off).unwrap().said, Said::LoggedOff(m) if m.device == "PJSIP/1001"));
     }
 
     #[test]
