@@ -22,6 +22,23 @@ impl Expected {
         Ok(Self(records.clone()))
     }
 
+    /// So many records of which nothing is known.
+    pub fn nothing_of(count: usize) -> Self {
+        Self(vec![Value::Object(serde_json::Map::new()); count])
+    }
+
+    /// And every record says what stands in this JSON object (nothing, if empty).
+    pub fn and(mut self, also: &str) -> Result<Self, String> {
+        if also.is_empty() {
+            return Ok(self);
+        }
+        let more: Value = serde_json::from_str(also).map_err(|e| format!("{also}: {e}"))?;
+        for record in self.0.iter_mut().filter_map(Value::as_object_mut) {
+            record.extend(more.as_object().cloned().unwrap_or_default());
+        }
+        Ok(self)
+    }
+
     pub fn count(&self) -> usize {
         self.0.len()
     }

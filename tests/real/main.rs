@@ -7,7 +7,9 @@
 //!
 //! `--drivers` plays the calls with nobody watching: phones, carrier and switch alone.
 
+mod cable;
 mod expected;
+mod hands;
 mod http;
 mod phones;
 mod redmine;

@@ -60,7 +60,9 @@ impl Phones {
     pub fn customer(&mut self, from: &str, did: &str, scenario: &str, facts: Facts) -> Result<Party, String> {
         let from = if from.contains('<') { from.to_owned() } else { format!("<sip:{from}@[local_ip]>") };
         let facts: Vec<_> = [("FROM", from.as_str())].into_iter().chain(facts.iter().copied()).collect();
-        self.sipp(scenario, TRUNK, 5070, did, 1, &facts)
+        // Two customers may be on the line at once.
+        let port = 5070 + u16::try_from(self.made % 20).unwrap_or(0);
+        self.sipp(scenario, TRUNK, port, did, 1, &facts)
     }
 
     /// The carrier takes an outbound call.
@@ -81,6 +83,7 @@ impl Phones {
             ("HOLD_MS", "2000"),
             ("CONSULT_MS", "2000"),
             ("TARGET", "1002"),
+            ("DTMF_WAIT_MS", "1500"),
             ("CODE", "486"),
         ];
         for (key, value) in facts.iter().chain(&usual) {

@@ -121,22 +121,18 @@ impl Screen {
 
     /// The first frame since `mark` that `is` it.
     pub fn await_frame(&self, mark: usize, what: &str, is: impl Fn(&Value) -> bool) -> Result<Value, String> {
-        self.await_within(Duration::from_secs(20), mark, what, is)
+        self.await_place(mark, what, is).map(|(_, frame)| frame)
     }
 
-    pub fn await_within(
-        &self,
-        at_most: Duration,
-        mark: usize,
-        what: &str,
-        is: impl Fn(&Value) -> bool,
-    ) -> Result<Value, String> {
+    /// The same, with its place among the frames.
+    pub fn await_place(&self, mark: usize, what: &str, is: impl Fn(&Value) -> bool) -> Result<(usize, Value), String> {
+        let at_most = Duration::from_secs(20);
         let start = Instant::now();
         let mut heard = self.heard();
         let mut from = mark;
         loop {
-            if let Some(found) = heard.frames.iter().skip(from).find(|f| is(f)) {
-                return Ok(found.clone());
+            if let Some((at, found)) = heard.frames.iter().enumerate().skip(from).find(|(_, f)| is(f)) {
+                return Ok((at, found.clone()));
             }
             from = from.max(heard.frames.len());
             let Some(left) = at_most.checked_sub(start.elapsed()).filter(|_| heard.closed.is_none()) else {

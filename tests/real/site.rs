@@ -12,6 +12,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
+    cable::Cable,
     http,
     redmine::Redmine,
     screen::{Place, Protocol, Screen},
@@ -46,6 +47,8 @@ pub struct Site {
     /// For the connector, by the environment.
     key: String,
     daemon: Option<Child>,
+    /// Its links to the switch.
+    cables: Vec<Cable>,
     protocol: Arc<Protocol>,
     /// In the order of [`AGENTS`]; empty while the daemon is down.
     pub screens: Vec<Screen>,
@@ -73,6 +76,7 @@ impl Site {
             port,
             key: redmine.fact("KEY").to_owned(),
             daemon: None,
+            cables: vec![Cable::lay(port + 200, 5038)?, Cable::lay(port + 300, 8088)?],
             protocol: protocol.clone(),
             screens: Vec::new(),
             settled: Vec::new(),
@@ -109,24 +113,28 @@ impl Site {
         )?;
         // The third daemon comes as the user that `check --manager-conf` asks the administrator for.
         let user = if feed == Feed::Both { id } else { "linecard" };
-        let ami =
-            format!("  ami: {{host: 127.0.0.1, port: 5038, user: {user}, secret: {{file: {folder}/ami.secret}}}}\n");
+        let ami = format!(
+            "  ami: {{host: 127.0.0.1, port: {}, user: {user}, secret: {{file: {folder}/ami.secret}}}}\n",
+            port + 200
+        );
         let ari = format!(
-            "  ari: {{url: \"http://127.0.0.1:8088\", app: {id}, user: {user}, secret: {{file: {folder}/ari.secret}}}}\n"
+            "  ari: {{url: \"http://127.0.0.1:{}\", app: {id}, user: {user}, secret: {{file: {folder}/ari.secret}}}}\n",
+            port + 300
         );
         put(
             "switches/asterisk.yaml",
             &format!(
-                "asterisk:\n  id: {id}\n  country: CN\n  area: \"21\"\n  trunks: [\"PJSIP/trunk*\"]\n  internal: [\"100X\", \"700X\"]\n{}{}  \
+                "asterisk:\n  id: {id}\n  country: CN\n  area: \"21\"\n  trunks: [\"PJSIP/trunk*\"]\n  internal: [\"100X\", \"700X\"]\n  \
+             variables: {{CTI_ACCOUNT: ivr.account}}\n{}{}  \
              dial: {{context: click2dial, timeout_ms: 4000, via: {}}}\n",
                 if feed == Feed::Ari { "" } else { &ami },
                 if feed == Feed::Ami { "" } else { &ari },
                 if feed == Feed::Ari { "ari" } else { "ami" },
             ),
         )?;
-        for name in ["agents.yaml", "trunks.yaml"] {
-            put(name, &shipped(name)?)?;
-        }
+        put("trunks.yaml", &shipped("trunks.yaml")?)?;
+        // One agent has two phones.
+        put("agents.yaml", &shipped("agents.yaml")?.replacen("[PJSIP/1001]", "[PJSIP/1001, PJSIP/1004]", 1))?;
         // The connector as it is shipped; this Redmine's address, field ids and key are the site's own. Three daemons ask one Redmine
         // at once, which does one thing at a time: it gets more time than a site of one daemon gives it.
         let connector = shipped("connectors/redmine.yaml")?;
@@ -222,6 +230,19 @@ impl Site {
                 Err(late)
             }
         }
+    }
+
+    /// Nothing passes between the daemon and the switch until [`Site::mend`].
+    pub fn cut(&self) {
+        self.cables.iter().for_each(Cable::cut);
+    }
+
+    pub fn mend(&self) {
+        self.cables.iter().for_each(Cable::mend);
+    }
+
+    pub fn look(&self, agent: &str) -> Result<&Screen, String> {
+        self.screens.iter().find(|s| s.agent == agent).ok_or(format!("no screen of {agent} is open"))
     }
 
     pub fn screen(&mut self, agent: &str) -> Result<&mut Screen, String> {
