@@ -84,6 +84,9 @@ fn main() -> ExitCode {
                     }
                 }
             }
+            for site in &stage.sites {
+                println!("{}", in_words(site));
+            }
         }
     }
     if !failures.is_empty() {
@@ -100,4 +103,19 @@ fn main() -> ExitCode {
         start.elapsed().as_secs_f64()
     );
     ExitCode::from(u8::from(!failures.is_empty()))
+}
+
+/// How fast the pops were.
+fn in_words(site: &Site) -> String {
+    let mut lags = site.lags.clone();
+    lags.sort_unstable();
+    let at = |percent: usize| lags.get(lags.len().saturating_sub(1) * percent / 100).copied().unwrap_or(0);
+    format!(
+        "from ring to pop [{}]: {} pops, p50 {} ms, p90 {} ms, max {} ms",
+        site.feed.name(),
+        lags.len(),
+        at(50),
+        at(90),
+        at(100)
+    )
 }

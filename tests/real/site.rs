@@ -54,6 +54,8 @@ pub struct Site {
     pub screens: Vec<Screen>,
     /// Calls whose records earlier stories have looked at.
     pub settled: Vec<String>,
+    /// Milliseconds from ring to pop, over all stories.
+    pub lags: Vec<i64>,
 }
 
 impl Site {
@@ -80,6 +82,7 @@ impl Site {
             protocol: protocol.clone(),
             screens: Vec::new(),
             settled: Vec::new(),
+            lags: Vec::new(),
         };
         let put = |name: &str, text: &str| fs::write(site.folder.join(name), text).map_err(|e| format!("{name}: {e}"));
         put("tokens.key", "a key for the stories only, long enough for HS256\n")?;

@@ -200,6 +200,11 @@ impl Story {
             wrong.extend(shown.fault(site, marks));
         }
         wrong.extend(left_over(site, marks));
+        let lags = lags(site, marks, &records);
+        if let Some(late) = lags.iter().find(|ms| **ms > SLOW_MS) {
+            wrong.push(format!("a pop came {late} ms after the phone rang"));
+        }
+        site.lags.extend(lags);
         wrong.extend(self.unwanted(site, marks, &records));
         Ok(wrong)
     }
@@ -303,6 +308,31 @@ impl Shown {
             _ => None,
         }
     }
+}
+
+/// A pop never waits. On a machine that does nothing else it takes a millisecond or two; this is what no pause of a scheduler explains.
+const SLOW_MS: i64 = 500;
+
+/// For each phone that rang, milliseconds from the switch's own stamp of the ringing to the stamp on the pop.
+fn lags(site: &Site, marks: &[usize], records: &[Value]) -> Vec<i64> {
+    let stamp = |text: &Value| Some(text.as_str()?.parse::<jiff::Timestamp>().ok()?.as_millisecond());
+    let mut all = Vec::new();
+    for record in records {
+        for ring in record["segments"].as_array().into_iter().flatten().filter(|s| s["kind"] == "ring") {
+            let Some((from, to)) = stamp(&ring["from"]).zip(stamp(&ring["to"])) else { continue };
+            let Some((screen, mark)) = site.screens.iter().zip(marks).find(|(s, _)| ring["agent"] == s.agent.as_str())
+            else {
+                continue;
+            };
+            let pops = screen.since(*mark);
+            let pops = pops.iter().filter(|f| f["type"] == "pop" && f["call"] == record["call"]);
+            // The one of this ring, not of an earlier.
+            all.extend(
+                pops.filter_map(|f| stamp(&f["at"])).find(|at| (from..=to + SLOW_MS).contains(at)).map(|at| at - from),
+            );
+        }
+    }
+    all
 }
 
 /// Pops that neither were withdrawn nor ended: a dead pop that stays on a screen.
