@@ -128,7 +128,10 @@ impl Site {
             "switches/asterisk.yaml",
             &format!(
                 "asterisk:\n  id: {id}\n  country: CN\n  area: \"21\"\n  trunks: [\"PJSIP/trunk*\"]\n  internal: [\"100X\", \"700X\"]\n  \
-             variables: {{CTI_ACCOUNT: ivr.account}}\n{}{}  \
+             attributes:\n    \
+             - {{name: ivr.account, from: {{variable: CTI_ACCOUNT}}, type: digits}}\n    \
+             - {{name: ivr.told, from: {{user-event: {{event: CustomerData, header: Account}}}}, type: digits}}\n    \
+             - {{name: ivr.keyed, from: {{digits: {{max: 4}}}}, type: digits}}\n{}{}  \
              dial: {{context: click2dial, timeout_ms: 4000, via: {}}}\n",
                 if feed == Feed::Ari { "" } else { &ami },
                 if feed == Feed::Ami { "" } else { &ari },

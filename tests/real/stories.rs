@@ -121,7 +121,7 @@ pub const ALL: &[Story] = &[
     story("internal", hands::internal, &[colleague("1001"), colleague("1002")]),
     story("conference", hands::conference, &[colleague("1001"), colleague("1002"), colleague("1003")]),
     Story {
-        also: r#"{"attributes": {"ivr.account": "8642"}}"#,
+        also: r#"{"attributes": {"ivr.account": "8642", "ivr.told": "8642", "ivr.keyed": "8642"}}"#,
         ..story("ivr-data", hands::ivr_data, &[has("1001", "inbound")])
     },
     story("anonymous", hands::anonymous, &[has("1001", "inbound")]),
