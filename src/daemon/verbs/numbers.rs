@@ -1,12 +1,15 @@
 //! `numbers audit`: what is wrong with the numbers that a business system holds.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::{
+    borrow::Cow,
+    io::{self, IsTerminal as _, Write},
+};
 
 use super::{Exit, fail, wrong};
 use crate::{
     connectors::{
         Connectors,
-        audit::{Audit, Counts, Finding, csv},
+        audit::{Audit, Counts, Finding, harmless},
         index::live::{Progress, walk},
     },
     daemon::{cli::Numbers, load},
@@ -76,15 +79,17 @@ fn print(findings: &[Finding], json: bool, excel: bool) -> io::Result<()> {
         }
         return out.flush();
     }
-    let end = if excel { "\r\n" } else { "\n" };
     if excel {
         out.write_all("\u{feff}".as_bytes())?;
     }
-    write!(out, "{}{end}", csv(Finding::HEAD, excel))?;
+    let end = if excel { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') };
+    let mut sheet = csv::WriterBuilder::new().terminator(end).from_writer(out);
+    sheet.write_record(Finding::HEAD)?;
     for finding in findings {
-        write!(out, "{}{end}", csv(finding.columns(), excel))?;
+        let cells = finding.columns().map(|cell| if excel { harmless(cell) } else { Cow::Borrowed(cell) });
+        sheet.write_record(cells.iter().map(|cell| cell.as_bytes()))?;
     }
-    out.flush()
+    sheet.flush()
 }
 
 fn said(counts: &Counts, json: bool) -> String {
