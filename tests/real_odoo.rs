@@ -210,25 +210,77 @@ async fn every_customer_is_found_in_whatever_spelling_and_nobody_else() {
     }
 }
 
+/// What an agent would see of this caller, with both systems up: `linecard explain` on a settings folder as a site has it.
+fn card(number: &str) -> Value {
+    let folder = std::env::temp_dir().join(format!("linecard-both-{}", ulid::Ulid::new()));
+    let odoo = json!({"url": env("ODOO_URL"), "db": env("ODOO_DB"), "project": env("ODOO_PROJECT")});
+    let values = json!({"odoo": odoo, "redmine": real_redmine::values()});
+    let tokens = "{issuer: desk, keys: {hs256: {env: LINECARD_TEST_SECRET}}}";
+    let trunk = "asterisk:\n  id: pbx1\n  trunks: [PJSIP/trunk]\n  ami: {host: 127.0.0.1, user: linecard, secret: {env: LINECARD_TEST_SECRET}}\n";
+    for (name, text) in [
+        ("linecard.yaml", format!("agents:\n  tokens: {tokens}\nconnectors: {values}\n")),
+        ("switches/pbx1.yaml", trunk.to_owned()),
+        ("trunks.yaml", "rows:\n  - {dialled: \"4008001234\", title: Sales}\n".to_owned()),
+        ("agents.yaml", "agents:\n  - {id: \"1001\", devices: [PJSIP/1001]}\n".to_owned()),
+        ("connectors/odoo.yaml", FILE.to_owned()),
+        ("connectors/redmine.yaml", include_str!("../config/connectors/redmine.yaml").to_owned()),
+    ] {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    let output = Command::new(env!("CARGO_BIN_EXE_linecard"))
+        .args(["explain", "--json", "--from", number, "--to", "4008001234", "--config"])
+        .arg(&folder)
+        .env("LINECARD_TEST_SECRET", "a-secret-of-at-least-thirty-two-bytes")
+        .output()
+        .unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let told: Value =
+        serde_json::from_str(&said).unwrap_or_else(|_| panic!("{said}{}", String::from_utf8_lossy(&output.stderr)));
+    told["pop"]["card"].clone()
+}
+
+/// Of each person on the card the systems that know them, with the code there.
+fn people(card: &Value, codes: &BTreeMap<(String, String), String>) -> Vec<BTreeMap<String, String>> {
+    let of = |link: &Value| {
+        let (system, id) = (link["system"].as_str().unwrap().to_owned(), link["id"].as_str().unwrap().to_owned());
+        let code = codes.get(&(system.clone(), id)).unwrap_or_else(|| panic!("{link}")).clone();
+        (system, code)
+    };
+    let candidates = card["candidates"].as_array().unwrap_or_else(|| panic!("{card:#}"));
+    let also = |candidate: &Value| candidate["also"].as_array().cloned().unwrap_or_default();
+    candidates
+        .iter()
+        .map(|c| std::iter::once(of(&c["link"])).chain(also(c).iter().map(|a| of(&a["link"]))).collect())
+        .collect()
+}
+
 #[tokio::test]
-async fn redmine_and_odoo_show_the_same_two_customers_of_one_number() {
+async fn one_card_shows_the_two_customers_of_a_number_at_both_systems() {
     let _server = SERVER.read().await;
-    let redmine = real_redmine::system("REDMINE_KEY");
-    let both = Connectors::new(Set::new(vec![redmine, system("ODOO_USER", "ODOO_PASSWORD", &env("ODOO_URL"))]));
-    for number in ["+8613800138000", "138 0013 8000"] {
-        for id in ["odoo", "redmine"] {
-            let ask = Ask {
-                tenant: "default".into(),
-                system: id.into(),
-                operation: "customer.by_phone".to_owned(),
-                inputs: json!({"number": number}).as_object().unwrap().clone(),
-                deadline: Duration::from_secs(10),
-                priority: Priority::Pop,
-            };
-            let outcome = both.run(ask).await;
-            let Outcome::Ok(Value::Array(found)) = outcome else { panic!("{id}: {outcome:?}") };
-            assert_eq!(codes(&found), ["C10001", "C10004"], "{id} {number}");
+    let odoo = odoo();
+    let redmine = real_redmine::redmine("REDMINE_KEY");
+    let mut codes = BTreeMap::new();
+    for number in ["13800138000"] {
+        for (system, found) in
+            [("odoo", by_phone(&odoo, number).await), ("redmine", real_redmine::by_phone(&redmine, number).await)]
+        {
+            for one in found {
+                let text = |key: &str| one[key].as_str().unwrap().to_owned();
+                codes.insert((system.to_owned(), text("id")), text("code"));
+            }
         }
+    }
+    for number in ["13800138000", "+8613800138000", "0086 138 0013 8000"] {
+        let card = card(number);
+        assert_eq!(card["answer"]["state"], "ambiguous", "{card:#}");
+        let mut shown: Vec<_> = people(&card, &codes).into_iter().flatten().collect();
+        shown.sort();
+        let shown: Vec<_> = shown.iter().map(|(system, code)| (system.as_str(), code.as_str())).collect();
+        let wanted = [("odoo", "C10001"), ("odoo", "C10004"), ("redmine", "C10001"), ("redmine", "C10004")];
+        assert_eq!(shown, wanted, "{number}");
     }
 }
 

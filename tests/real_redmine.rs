@@ -19,16 +19,12 @@ fn env(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: source redmine.env, or use tests/run"))
 }
 
-fn redmine(key: &str) -> Connectors {
+pub fn redmine(key: &str) -> Connectors {
     Connectors::new(Set::new(vec![system(key)]))
 }
 
-/// The connector as a site would set it. `key`: the variable of the environment that holds the key.
-pub fn system(key: &str) -> System {
-    system_of(key, FILE)
-}
-
-fn system_of(key: &str, file: &str) -> System {
+/// What a site gives to the variables of the file.
+pub fn values() -> BTreeMap<String, String> {
     let ids = [
         ("url", "REDMINE_URL"),
         ("cf_code", "REDMINE_CF_CODE"),
@@ -43,9 +39,17 @@ fn system_of(key: &str, file: &str) -> System {
         ("cf_amount", "REDMINE_CF_AMOUNT"),
         ("tracker_ticket", "REDMINE_TRACKER_TICKET"),
     ];
-    let values: BTreeMap<String, String> = ids.iter().map(|(name, from)| ((*name).to_owned(), env(from))).collect();
+    ids.iter().map(|(name, from)| ((*name).to_owned(), env(from))).collect()
+}
+
+/// The connector as a site would set it. `key`: the variable of the environment that holds the key.
+fn system(key: &str) -> System {
+    system_of(key, FILE)
+}
+
+fn system_of(key: &str, file: &str) -> System {
     let text = file.replace("{env: REDMINE_KEY}", &format!("{{env: {key}}}"));
-    connectors::load_with("redmine.yaml", &text, &values).unwrap_or_else(|p| panic!("{p:#?}"))
+    connectors::load_with("redmine.yaml", &text, &values()).unwrap_or_else(|p| panic!("{p:#?}"))
 }
 
 async fn run(redmine: &Connectors, operation: &str, inputs: Value) -> Outcome {
@@ -60,7 +64,7 @@ async fn run(redmine: &Connectors, operation: &str, inputs: Value) -> Outcome {
     redmine.run(ask).await
 }
 
-async fn by_phone(redmine: &Connectors, number: &str) -> Vec<Value> {
+pub async fn by_phone(redmine: &Connectors, number: &str) -> Vec<Value> {
     match run(redmine, "customer.by_phone", json!({"number": number})).await {
         Outcome::Ok(Value::Array(found)) => found,
         Outcome::Empty => Vec::new(),
