@@ -179,7 +179,8 @@ impl China {
         let mut field = || fields.next().unwrap_or_default().trim();
         let (kind, prefix, digits, zh) = (field(), field(), field(), field());
         let en = field().trim_matches('"');
-        let at = |what: &str| what.as_ptr() as usize - row.as_ptr() as usize + 1;
+        // A field that is not there has no place in the row: the row's end is told.
+        let at = |what: &str| (what.as_ptr() as usize).wrapping_sub(row.as_ptr() as usize).min(row.len()) + 1;
         let lengths = Lengths::read(digits);
         let lengths = lengths.ok_or((at(digits), "this is no length", "a count of digits, or two: 11, 5..8"))?;
         let prefixes = prefixes(prefix);
@@ -339,5 +340,9 @@ mod tests {
                 .unwrap_err();
         let lines: Vec<(u32, u32)> = told.iter().map(|p| (p.line, p.column)).collect();
         assert_eq!(lines, [(1, 1), (2, 1), (3, 8), (4, 11), (5, 1)]);
+        // A row that is torn is told, whatever is missing.
+        for torn in ["area", "area,592", ",,", "mobile,,11"] {
+            assert_eq!(China::with("china.csv", torn).unwrap_err().len(), 1, "{torn}");
+        }
     }
 }
