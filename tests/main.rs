@@ -8,6 +8,7 @@ mod check;
 mod connectors;
 mod daemon;
 mod fixtures;
+mod gaps;
 mod house;
 mod index;
 mod kill;

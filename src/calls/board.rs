@@ -996,7 +996,7 @@ impl Board {
 }
 
 /// What a channel is, by its name, and the endpoint behind it.
-fn kind_of(name: &str, trunks: &[String]) -> (Kind, String) {
+pub(super) fn kind_of(name: &str, trunks: &[String]) -> (Kind, String) {
     let technology = name.split('/').next().unwrap_or_default();
     match technology {
         "Local" => {

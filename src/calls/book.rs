@@ -273,6 +273,18 @@ impl Book {
     }
 }
 
+impl Book {
+    /// A number as it is read at this switch.
+    #[must_use]
+    pub fn number(&self, switch: &SwitchId, raw: &str) -> Option<crate::numbers::Number> {
+        Some(self.desk.rules(switch)?.plan.read(raw))
+    }
+
+    pub(super) fn board(&self, switch: &SwitchId) -> Option<&Board> {
+        self.boards.get(switch)
+    }
+}
+
 impl Desk {
     pub fn change(&mut self, call: CallId, at: Now, what: super::What) {
         self.changes.push_back(Change { call, at, what });

@@ -15,6 +15,7 @@ pub mod face;
 pub mod facts;
 mod judge;
 mod merge;
+pub mod missed;
 pub mod record;
 pub mod seats;
 mod standing;

@@ -51,6 +51,14 @@ pub enum Way {
     Cached { age_ms: u64, fresh: bool },
 }
 
+impl Question {
+    /// Of a call that is over: all systems, by its number.
+    #[must_use]
+    pub fn by_number(tenant: TenantId, call: CallId, number: Number) -> Self {
+        Self { tenant, call, number, systems: None }
+    }
+}
+
 /// A card became richer. `card` is whole each time, so a lost one does no harm.
 #[derive(Clone, Debug)]
 pub struct Answered {

@@ -18,13 +18,14 @@ use crate::{
         call::Checkpoint,
         command::Failure,
         event::Feed,
+        missed::Row,
         seats::{How, Refusal, Sitting, Turn, Wish},
     },
     customers::{Answered, Candidate, Card, Customers, Question},
     numbers::{Class, Number, dial_out::Refused},
     private::Private,
     records::{self, Desk, live::Answer as Kept},
-    store::{AuditRow, Batch, CheckpointRow, SeatRow, TraceRow},
+    store::{AuditRow, Batch, CheckpointRow, PositionRow, SeatRow, TraceRow},
     switches::{Heard as FromSwitch, LinkState as SwitchLink, Said},
     watch::{self, Metrics, Trace, Traces},
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
@@ -74,6 +75,8 @@ pub struct Core {
     /// What the clerk's channel had no room for, in order.
     unsent: VecDeque<records::Output>,
     links: HashMap<(SwitchId, Feed), bool>,
+    /// Since when no feed of a switch is up.
+    unwatched: HashMap<SwitchId, Mono>,
     switches: Vec<SwitchId>,
     /// The stories of calls; the default tells none.
     pub traces: Traces,
@@ -104,6 +107,7 @@ impl Core {
             carded: HashSet::new(),
             unsent: VecDeque::new(),
             links: HashMap::new(),
+            unwatched: HashMap::new(),
             switches,
             traces: Traces::default(),
         }
@@ -179,6 +183,53 @@ impl Core {
         self.settle(now, Some(said.at));
     }
 
+    /// Of calls in a switch's own records, those that are known neither to the book nor to the desk. `None` while nobody watches the switch: then nobody
+    /// can say.
+    #[must_use]
+    pub fn unknown(&self, switch: &SwitchId, mut calls: Vec<Vec<Row>>) -> Option<Vec<Vec<Row>>> {
+        if !self.links.iter().any(|((s, _), up)| s == switch && *up) {
+            return None;
+        }
+        calls.retain(|rows| {
+            !self.book.knows(switch, rows)
+                && self.book.missed(switch, rows).is_some_and(|(record, _)| !self.desk.knows(record.call))
+        });
+        Some(calls)
+    }
+
+    /// Calls that nobody knows but the switch: written down as gaps, with lookups and effects like any other.
+    pub fn missed(&mut self, now: Now, switch: &SwitchId, calls: &[Vec<Row>], position: PositionRow) {
+        self.catch_up(now);
+        let found: Vec<_> = calls
+            .iter()
+            .filter(|rows| !self.book.knows(switch, rows))
+            .filter_map(|rows| self.book.missed(switch, rows))
+            .collect();
+        let mut questions = Vec::new();
+        for (record, _) in &found {
+            if let Some(number) = record.customer.as_ref().and_then(|c| c.raw.as_ref())
+                && let Some(number) = self.book.number(switch, number.expose())
+            {
+                questions.push(Question::by_number(record.tenant.clone(), record.call, number));
+            }
+        }
+        let taken = self.desk.missed(now, found, position);
+        if !taken.is_empty() {
+            tracing::warn!(%switch, calls = taken.len(), "calls that nobody watched were taken from the switch's own records");
+        }
+        self.metrics.missed.inc_by(taken.len() as u64);
+        for question in questions.into_iter().filter(|q| taken.contains(&q.call)) {
+            let call = question.call;
+            self.ask(now, &question);
+            self.carded.remove(&call);
+            if let Some((_, card)) = self.cards.get(&call) {
+                self.desk.card(now, call, card);
+            }
+            self.forget.push_back((now.mono.plus_ms(CARD_MS), call));
+        }
+        self.settle(now, None);
+    }
+
     fn link(&mut self, now: Now, switch: &SwitchId, feed: Feed, state: SwitchLink) {
         let (up, reason) = match state {
             SwitchLink::Up { version } => {
@@ -195,6 +246,13 @@ impl Core {
         self.metrics.link_up.get_or_create(&label).set(i64::from(up));
         // An agent is told of the switch, not of its feeds: it is there while one of them is.
         let any = self.links.iter().any(|((s, _), up)| s == switch && *up);
+        if !any {
+            self.unwatched.entry(switch.clone()).or_insert(now.mono);
+        } else if let Some(since) = self.unwatched.remove(switch) {
+            let ms = now.mono.since_ms(since);
+            self.metrics.unwatched_seconds.inc_by(ms.div_ceil(1000));
+            tracing::warn!(%switch, ms, "the switch was not watched for a while: calls that began and ended in it are known only from its own records (\"records\" in its file)");
+        }
         self.roster.link(
             now,
             LinkState { kind: LinkKind::Switch, id: switch.to_string(), up: any, reason: reason.filter(|_| !any) },
@@ -565,9 +623,8 @@ impl Core {
     fn ask(&mut self, now: Now, question: &Question) {
         let call = question.call;
         let card = self.customers.ask(question);
-        if let Some(face) = self.book.face(call) {
-            self.asked.insert(call, asked_for(&question.number, face));
-        }
+        let key = self.book.face(call).map(|face| asked_for(&question.number, face));
+        self.asked.insert(call, key.unwrap_or_default());
         self.carded.insert(call);
         self.roster.card(now, call, &card);
         // Version 0: whatever comes through the channel is newer.

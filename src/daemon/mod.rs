@@ -2,6 +2,7 @@
 
 pub mod cli;
 pub mod core;
+pub mod gaps;
 pub mod layers;
 pub mod load;
 pub mod logs;

@@ -188,6 +188,9 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
             }
         }
     });
+    for switch in &switch_settings {
+        tasks.spawn(super::gaps::watch(switch.clone(), store.clone(), ends.control.clone(), metrics.clone()));
+    }
     tasks.spawn(systems(connectors.clone(), ends.control.clone()));
     tasks.spawn(connectors::index::live::keep(connectors.clone(), settings.index_folder()));
     tasks.spawn(indexes(connectors.clone(), metrics.clone()));
@@ -302,6 +305,10 @@ impl CoreSeed {
                     Some(Control::Trace(call, answer)) => {
                         let _ = answer.send(core.trace(call));
                     }
+                    Some(Control::Unknown { switch, calls, answer }) => {
+                        let _ = answer.send(core.unknown(&switch, calls));
+                    }
+                    Some(Control::Missed { switch, calls, position }) => core.missed(now(), &switch, &calls, position),
                     Some(Control::Beat(answer)) => {
                         let _ = answer.send(core.beat());
                     }

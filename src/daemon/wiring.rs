@@ -8,9 +8,10 @@ use tokio::sync::mpsc;
 use super::core::Search;
 use crate::{
     agents::{Heard, Token},
-    calls::{self, Command},
+    calls::{self, Command, missed::Row},
     customers::{Answered, Candidate},
     records::{self, live::Answer as Kept},
+    store::PositionRow,
     switches::Said,
     words::SwitchId,
 };
@@ -30,6 +31,18 @@ pub enum Control {
     },
     /// Tell the story so far of a call that is up.
     Trace(crate::words::CallId, tokio::sync::oneshot::Sender<Option<crate::watch::Trace>>),
+    /// Which of these calls in a switch's own records nobody knows; `None` while nobody watches the switch.
+    Unknown {
+        switch: SwitchId,
+        calls: Vec<Vec<Row>>,
+        answer: tokio::sync::oneshot::Sender<Option<Vec<Vec<Row>>>>,
+    },
+    /// Write these down, and up to where the switch's own records were read.
+    Missed {
+        switch: SwitchId,
+        calls: Vec<Vec<Row>>,
+        position: PositionRow,
+    },
     /// Say whether you are there: the answer feeds the watchdog.
     Beat(tokio::sync::oneshot::Sender<Vec<String>>),
     /// Take nothing more from switches and agents, hand over what is in hand, and end.

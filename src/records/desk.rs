@@ -15,11 +15,12 @@ use serde_json::{Value, value::RawValue};
 use crate::{
     calls::{
         Change, Directory, Face, Record, What,
+        missed::Missed,
         record::{End, Quality, SegmentKind, WrapUp},
     },
     customers::{Answer, Candidate, Card},
     private::Private,
-    store::{AuditRow, Batch, CallKey, CheckpointRow, History, NoteRow, RecordRow, StoreError},
+    store::{AuditRow, Batch, CallKey, CheckpointRow, History, NoteRow, PositionRow, RecordRow, StoreError},
     words::{AgentId, CallId, Mono, Now, SwitchId, Wall},
 };
 
@@ -248,6 +249,36 @@ impl Desk {
             _ => {}
         }
         self.calls.insert(change.call, entry);
+    }
+
+    /// Calls that nobody watched, made of the switch's own records, and up to where those were read: one transaction. A call that is known here is
+    /// left out; gives those that were taken.
+    pub fn missed(&mut self, now: Now, calls: Vec<Missed>, position: PositionRow) -> Vec<CallId> {
+        self.forget(now);
+        let mut batch = Batch { positions: vec![position], ..Batch::default() };
+        let mut taken = Vec::new();
+        for (record, line) in calls {
+            let call = self.whole(record.call);
+            if self.calls.contains_key(&call) {
+                continue;
+            }
+            let key = CallKey { tenant: record.tenant.clone(), call };
+            let mut entry = Entry::new(key, record.started_at.unwrap_or(now.wall));
+            entry.switch = Some(record.switch.clone());
+            (entry.record, entry.line, entry.ended) = (Some(record), line, true);
+            entry.write_end(now, &self.rules, &self.offers, &self.directory, &mut batch);
+            self.ended.push_back((now.mono.plus_ms(KEEP_MS), call));
+            self.calls.insert(call, entry);
+            taken.push(call);
+        }
+        self.submit(batch, Vec::new());
+        taken
+    }
+
+    /// Whether this call is in memory.
+    #[must_use]
+    pub fn knows(&self, call: CallId) -> bool {
+        self.calls.contains_key(&self.whole(call))
     }
 
     /// The card as it now is. Cards are whole, so one that changes nothing here costs nothing.

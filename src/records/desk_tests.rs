@@ -220,3 +220,26 @@ fn what_agents_wrote_into_attributes_is_in_every_revision_and_survives_a_restart
     let late = submits(&mut new);
     assert_eq!((stored(&late[0].0).attributes["case"].expose().as_str(), late[0].1.as_slice()), ("billing", &[5][..]));
 }
+
+#[test]
+fn calls_that_nobody_watched_are_written_once_with_their_effects_and_the_place_in_one_batch() {
+    let mut desk = desk();
+    let gap = || (record(json!({"quality": "gap", "agents": ["1001"]})), Some("Hotline".to_owned()));
+    let place = || PositionRow { tenant: "default".into(), switch: "pbx1".into(), body: "{}".into() };
+    assert_eq!(desk.missed(at(0), vec![gap()], place()), [call()]);
+    assert!(desk.knows(call()));
+    let written = submits(&mut desk);
+    assert_eq!(written.len(), 1, "one transaction");
+    let batch = &written[0].0;
+    assert_eq!((batch.records.len(), batch.effects.len(), batch.positions.len()), (1, 1, 1));
+    assert_eq!((stored(batch).quality, stored(batch).revision), (Quality::Gap, 1));
+    assert_eq!(desk.missed(at(1), vec![gap()], place()), []);
+    let again = submits(&mut desk);
+    assert_eq!((again[0].0.records.len(), again[0].0.positions.len()), (0, 1));
+    // The customer who was found, and an agent's words, belong to it as to any call.
+    desk.card(at(2), call(), &found());
+    assert_eq!(stored(&submits(&mut desk)[0].0).customer.unwrap().links.len(), 1);
+    desk.command(at(3), notes("called back"), 1);
+    let noted = stored(&submits(&mut desk)[0].0);
+    assert_eq!((noted.quality, noted.wrapups.len()), (Quality::Gap, 1));
+}

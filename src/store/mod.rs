@@ -14,7 +14,7 @@ mod sqlite;
 
 pub use rows::{
     Amend, AuditRow, Batch, CallKey, CheckpointRow, Claim, EffectFilter, EffectPut, EffectRow, EffectSet, History,
-    Next, NoteRow, RecordFilter, RecordRow, SeatRow, Settled, State, Stats, TraceRow, effect_key,
+    Next, NoteRow, PositionRow, RecordFilter, RecordRow, SeatRow, Settled, State, Stats, TraceRow, effect_key,
 };
 pub use settings::{OnDamage, Settings};
 pub use sqlite::{Reader, Store};

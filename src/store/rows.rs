@@ -20,6 +20,8 @@ pub struct Batch {
     pub seats: Vec<SeatRow>,
     pub audit: Vec<AuditRow>,
     pub traces: Vec<TraceRow>,
+    /// Up to where switches' own records were read.
+    pub positions: Vec<PositionRow>,
 }
 
 impl Batch {
@@ -33,6 +35,7 @@ impl Batch {
             && self.seats.is_empty()
             && self.audit.is_empty()
             && self.traces.is_empty()
+            && self.positions.is_empty()
     }
 
     /// Adds `next` behind this one; the order within each kind is kept.
@@ -48,6 +51,7 @@ impl Batch {
         self.seats.append(&mut next.seats);
         self.audit.append(&mut next.audit);
         self.traces.append(&mut next.traces);
+        self.positions.append(&mut next.positions);
     }
 
     /// About how many bytes it holds, for the bound of the writer's queue.
@@ -61,6 +65,15 @@ impl Batch {
         let traces: usize = self.traces.iter().map(|row| row.body.expose().len()).sum();
         256 + records + open + notes + effects + traces
     }
+}
+
+/// Up to where one switch's own records were read; the newest counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PositionRow {
+    pub tenant: TenantId,
+    pub switch: SwitchId,
+    /// JSON of the room that wrote it.
+    pub body: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -100,6 +100,12 @@ pub struct Metrics {
     pub unmapped: Counter,
     /// The numbers themselves, for the admin: a label each would let a scan from outside fill the figures.
     pub unmapped_lines: Arc<Mutex<Unmapped>>,
+    /// Records made of the switch's own, because nobody watched the call.
+    pub missed: Counter,
+    /// Lines of switches' own records that could not be read.
+    pub bad_lines: Counter,
+    /// Seconds in which a switch was not watched over any feed.
+    pub unwatched_seconds: Counter,
     /// Frames of agents that were refused, by the code they were told.
     pub refused: Family<Kind, Counter>,
     pub reloads: Family<Kind, Counter>,
@@ -133,6 +139,9 @@ impl Metrics {
             records: Counter::default(),
             unmapped: Counter::default(),
             unmapped_lines: Arc::default(),
+            missed: Counter::default(),
+            bad_lines: Counter::default(),
+            unwatched_seconds: Counter::default(),
             refused: Family::default(),
             reloads: Family::default(),
         };
@@ -163,6 +172,9 @@ impl Metrics {
         registry.register("calls_open", "Calls going on", m.calls_open.clone());
         registry.register("records", "Call records written", m.records.clone());
         registry.register("unmapped_calls", "Calls to a number without a trunk row", m.unmapped.clone());
+        registry.register("missed_calls", "Records made of the switch's own (quality gap)", m.missed.clone());
+        registry.register("cdr_bad_lines", "Lines of switches' own records that are none", m.bad_lines.clone());
+        registry.register("unwatched_seconds", "Time without any link to a switch", m.unwatched_seconds.clone());
         registry.register("refused_frames", "Agent frames refused, by code", m.refused.clone());
         registry.register("reloads", "Reloads of the settings, by outcome", m.reloads.clone());
         (metrics, registry)

@@ -20,6 +20,10 @@ use super::{
     OnDamage, Settings, StoreError,
     rows::{Batch, CallKey, CheckpointRow, Claim, EffectRow, History, SeatRow, Settled, Stats},
 };
+use crate::{
+    private::Private,
+    words::{SwitchId, TenantId, Wall},
+};
 
 use queue::Queue;
 pub use reader::Reader;
@@ -129,6 +133,22 @@ impl Store {
     /// The file cannot be read.
     pub async fn history(&self, key: CallKey) -> Result<History, StoreError> {
         self.ask(0, |answer| Job::History(key, answer)).await
+    }
+
+    /// Up to where a switch's own records were read, as it was given.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn position(&self, tenant: TenantId, switch: SwitchId) -> Result<Option<String>, StoreError> {
+        self.ask(0, |answer| Job::Position(tenant, switch, answer)).await
+    }
+
+    /// Records (JSON) of calls that ended in this time.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn ended(&self, from: Wall, to: Wall) -> Result<Vec<Private<String>>, StoreError> {
+        self.ask(0, |answer| Job::Ended(from, to, answer)).await
     }
 
     /// # Errors

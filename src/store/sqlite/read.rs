@@ -8,7 +8,7 @@ use crate::{
         CallKey, CheckpointRow, EffectFilter, EffectRow, History, NoteRow, RecordFilter, RecordRow, SeatRow, State,
         Stats,
     },
-    words::{CallId, Wall},
+    words::{CallId, SwitchId, TenantId, Wall},
 };
 
 use super::write::small;
@@ -110,6 +110,20 @@ pub(super) fn sat(conn: &Connection, limit: u32) -> Result<Vec<SeatRow>> {
 
 pub(super) fn open_calls(conn: &Connection) -> Result<Vec<CheckpointRow>> {
     conn.prepare_cached("SELECT * FROM open_calls ORDER BY opened_at")?.query_map([], checkpoint)?.collect()
+}
+
+/// Up to where a switch's own records were read.
+pub(super) fn position(conn: &Connection, tenant: &TenantId, switch: &SwitchId) -> Result<Option<String>> {
+    conn.prepare_cached("SELECT body FROM positions WHERE tenant = ?1 AND key = ?2")?
+        .query_row(params![tenant.as_str(), switch.as_str()], |row| row.get(0))
+        .optional()
+}
+
+/// Bodies of records of calls that ended in this time.
+pub(super) fn ended(conn: &Connection, from: Wall, to: Wall) -> Result<Vec<Private<String>>> {
+    conn.prepare_cached("SELECT body FROM records WHERE ended_at BETWEEN ?1 AND ?2")?
+        .query_map(params![from.0, to.0], |row| Ok(row.get::<_, String>(0)?.into()))?
+        .collect()
 }
 
 pub(super) fn history(conn: &Connection, key: &CallKey) -> Result<History> {

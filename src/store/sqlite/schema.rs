@@ -68,6 +68,11 @@ const MIGRATIONS: &[&str] = &["
         PRIMARY KEY (key, tenant));
     CREATE INDEX seats_open ON seats (switch, device) WHERE to_at IS NULL;
     CREATE INDEX seats_from ON seats (from_at);
+    ", "
+    CREATE TABLE positions (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER, body TEXT NOT NULL,
+        PRIMARY KEY (tenant, key));
     "];
 
 /// Files up to this size are checked whole at each start (about 1 s on a slow disk); of larger ones the first pages are, for a start

@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     store::rows::{
-        AuditRow, Batch, CallKey, CheckpointRow, EffectPut, EffectRow, EffectSet, NoteRow, RecordRow, SeatRow, State,
-        TraceRow, effect_key,
+        AuditRow, Batch, CallKey, CheckpointRow, EffectPut, EffectRow, EffectSet, NoteRow, PositionRow, RecordRow,
+        SeatRow, State, TraceRow, effect_key,
     },
     words::Wall,
 };
@@ -49,6 +49,19 @@ pub(super) fn batch(conn: &Connection, who: &Who<'_>, batch: &Batch) -> Result<(
     for row in &batch.traces {
         trace(conn, who, row)?;
     }
+    for row in &batch.positions {
+        position(conn, who, row)?;
+    }
+    Ok(())
+}
+
+fn position(conn: &Connection, who: &Who<'_>, row: &PositionRow) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO positions (tenant, key, revision, schema, owner, fence, body) VALUES (?1, ?2, 1, 1, ?3, ?4, ?5)
+         ON CONFLICT (tenant, key) DO UPDATE SET revision = revision + 1, owner = excluded.owner, fence = excluded.fence,
+             body = excluded.body",
+    )?
+    .execute(params![row.tenant.as_str(), row.switch.as_str(), who.owner, who.fence(), row.body])?;
     Ok(())
 }
 

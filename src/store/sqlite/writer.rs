@@ -13,9 +13,13 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
-use crate::store::{
-    Settings, StoreError,
-    rows::{Batch, CallKey, CheckpointRow, Claim, EffectRow, History, SeatRow, Settled, Stats},
+use crate::{
+    private::Private,
+    store::{
+        Settings, StoreError,
+        rows::{Batch, CallKey, CheckpointRow, Claim, EffectRow, History, SeatRow, Settled, Stats},
+    },
+    words::{SwitchId, TenantId, Wall},
 };
 
 use super::{outbox, queue::Queue, read, schema, write};
@@ -30,6 +34,8 @@ pub(super) enum Job {
     Seats(Answer<Vec<SeatRow>>),
     History(CallKey, Answer<History>),
     Stats(Answer<Stats>),
+    Position(TenantId, SwitchId, Answer<Option<String>>),
+    Ended(Wall, Wall, Answer<Vec<Private<String>>>),
     #[cfg(test)]
     LimitPages(Option<u32>, Answer<()>),
 }
@@ -150,6 +156,10 @@ impl Writer {
             Job::OpenCalls(answer) => self.step(broken, answer, read::open_calls),
             Job::Seats(answer) => self.step(broken, answer, read::seats),
             Job::History(key, answer) => self.step(broken, answer, |conn| read::history(conn, &key)),
+            Job::Position(tenant, switch, answer) => {
+                self.step(broken, answer, |conn| read::position(conn, &tenant, &switch))
+            }
+            Job::Ended(from, to, answer) => self.step(broken, answer, |conn| read::ended(conn, from, to)),
             Job::Stats(answer) => self.step(broken, answer, stats),
             #[cfg(test)]
             Job::LimitPages(pages, answer) => self.step(broken, answer, |conn| {

@@ -369,6 +369,9 @@ pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
             Err(_) => lines.push(Err("cannot use AMI: no answer within 10 s".to_owned())),
         }
     }
+    if let Some(records) = &settings.records {
+        lines.push(super::cdr::live::probe(records, &settings.zone));
+    }
     if let Some(ari) = &settings.ari {
         match http::probe(ari).await {
             Ok(found) => lines.extend(found.into_iter().map(Ok)),

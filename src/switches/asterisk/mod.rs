@@ -6,6 +6,7 @@
 
 pub mod ami;
 pub mod ari;
+pub mod cdr;
 mod http;
 mod link;
 mod live;

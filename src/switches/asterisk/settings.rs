@@ -15,6 +15,7 @@ use crate::{
     words::{SwitchId, TenantId},
 };
 
+use super::cdr::{NEEDED, Records};
 use crate::switches::Settings as AnySettings;
 
 /// One Asterisk. `ami`, `ari` or both must be there.
@@ -45,6 +46,9 @@ pub struct Settings {
     /// Recordings that the dialplan makes; absent: not wanted.
     #[serde(default)]
     pub recordings: Option<Recordings>,
+    /// The switch's own records, from which calls are taken that nobody watched; absent: such calls are not known.
+    #[serde(default)]
+    pub records: Option<Records>,
     #[serde(default)]
     pub ami: Option<Ami>,
     #[serde(default)]
@@ -314,6 +318,20 @@ impl Settings {
                 _ => {}
             }
         }
+        if let Some(r) = &self.records {
+            for column in NEEDED.iter().filter(|c| !r.columns.contains(c)) {
+                let found = format!("there is no {}", format!("{column:?}").to_lowercase());
+                wrong(
+                    "asterisk.records.columns",
+                    found,
+                    "at least channel, dstchannel, start, end, disposition and uniqueid",
+                );
+            }
+            if !r.cdr_csv.is_absolute() {
+                let wanted = "the whole path, for example /var/log/asterisk/cdr-csv/Master.csv";
+                wrong("asterisk.records.cdr_csv", "this path does not begin with /".into(), wanted);
+            }
+        }
         if let Some(r) = &self.recordings {
             if !variable(&r.variable) {
                 wrong("asterisk.recordings.variable", "this is no channel variable".into(), VARIABLE);
@@ -398,6 +416,7 @@ mod tests {
         told.internal.clear();
         told.attributes.clear();
         told.recordings = None;
+        told.records = None;
         told.dial.as_mut().unwrap().via = None;
         assert_eq!(&told, defaults);
     }

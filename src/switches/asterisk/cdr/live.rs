@@ -1,0 +1,175 @@
+//! The tail of a file of records: what was added since the last look, through rotation and a restart of ours.
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom},
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{BadLine, LINE_CAP, Records, row};
+use crate::calls::missed::Row;
+
+/// Up to where a file was read. Durable together with what was made of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    pub inode: u64,
+    pub offset: u64,
+    /// Lines before it, to name a bad one.
+    pub lines: u64,
+    /// Of the bytes before it, so that another file under the same inode is not taken for this one.
+    pub mark: String,
+}
+
+/// What one look found.
+#[derive(Debug, Default)]
+pub struct Found {
+    pub rows: Vec<Row>,
+    /// File, line and why.
+    pub bad: Vec<(PathBuf, u64, BadLine)>,
+    pub position: Position,
+    /// The file that was read last time is not there any more: what was written into it after that is not known.
+    pub torn: bool,
+    /// There is more than was read in this look.
+    pub more: bool,
+}
+
+/// Bytes read in one look; 64 MiB are about 300,000 rows.
+const LOOK: u64 = 64 << 20;
+/// Bytes before a position that its mark is made of.
+const MARK: u64 = 256;
+
+/// Reads on from `from`; without it nothing, only where the end is now: what happened before we were first here is not ours to tell.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn look(records: &Records, zone: &jiff::tz::TimeZone, from: Option<&Position>) -> io::Result<Found> {
+    let path = &records.cdr_csv;
+    let now = match (File::open(path), from) {
+        (Ok(now), Some(_)) => now,
+        (Ok(_), None) => return Ok(Found { position: end(path)?, ..Found::default() }),
+        // No record yet, or none since it was rotated.
+        (Err(e), from) if e.kind() == io::ErrorKind::NotFound && path.parent().is_some_and(Path::is_dir) => {
+            return Ok(Found { position: from.cloned().unwrap_or_default(), ..Found::default() });
+        }
+        (Err(e), _) => return Err(e),
+    };
+    let Some(from) = from else { return Ok(Found::default()) };
+    let mut found = Found { position: from.clone(), ..Found::default() };
+    let meta = now.metadata()?;
+    if meta.ino() == from.inode && meta.len() >= from.offset && mark(path, from.offset)? == from.mark {
+        read(records, zone, path, &mut found)?;
+        return Ok(found);
+    }
+    // Renamed beside (logrotate), or copied and cut.
+    match rotated(path, from)? {
+        Some(old) => read(records, zone, &old, &mut found)?,
+        None => found.torn = from.offset > 0,
+    }
+    if !found.more {
+        found.position = Position { inode: meta.ino(), ..Position::default() };
+        found.position.mark = mark(path, 0)?;
+        read(records, zone, path, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// For `check --probe`: whether the file is there and its last line is what the settings say.
+///
+/// # Errors
+/// Why it is of no use.
+pub fn probe(records: &Records, zone: &str) -> Result<String, String> {
+    let path = records.cdr_csv.display();
+    let zone = records.zone(zone).ok_or_else(|| format!("records: the time zone {zone} is not known here"))?;
+    let whole = end(&records.cdr_csv).map_err(|e| format!("records: cannot read {path}: {e}"))?;
+    let back = Position { offset: whole.offset.saturating_sub(LINE_CAP as u64), ..whole.clone() };
+    let mut found = Found { position: back, ..Found::default() };
+    read(records, &zone, &records.cdr_csv, &mut found).map_err(|e| format!("records: cannot read {path}: {e}"))?;
+    match (found.rows.last(), found.bad.last()) {
+        (Some(_), _) => Ok(format!("records: {path}: {} lines, records are in it", whole.lines)),
+        (None, Some((.., why))) => Err(format!("records: {path}: its last line is no record: {why}")),
+        (None, None) => Ok(format!("records: {path} is empty")),
+    }
+}
+
+/// The end of a file's last whole line.
+fn end(path: &Path) -> io::Result<Position> {
+    let file = File::open(path)?;
+    let inode = file.metadata()?.ino();
+    let (mut offset, mut lines) = (0, 0);
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    while reader.read_until(b'\n', &mut line)? > 0 {
+        if line.ends_with(b"\n") {
+            offset += line.len() as u64;
+            lines += 1;
+        }
+        line.clear();
+    }
+    Ok(Position { inode, offset, lines, mark: mark(path, offset)? })
+}
+
+/// The file that `from` is about, under another name in the same folder.
+fn rotated(path: &Path, from: &Position) -> io::Result<Option<PathBuf>> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let meta = entry.metadata()?;
+        if meta.is_file() && meta.len() >= from.offset && from.offset > 0 {
+            let same = mark(&entry.path(), from.offset).is_ok_and(|m| m == from.mark);
+            if same && entry.path() != path {
+                return Ok(Some(entry.path()));
+            }
+        }
+    }
+    Ok(None)
+}
+
+fn mark(path: &Path, offset: u64) -> io::Result<String> {
+    let mut file = File::open(path)?;
+    let from = offset.saturating_sub(MARK);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(offset - from).read_to_end(&mut bytes)?;
+    Ok(Sha256::digest(&bytes).iter().take(8).map(|b| format!("{b:02x}")).collect())
+}
+
+/// Whole lines from the position on; half a line at the end is left for the next look.
+fn read(records: &Records, zone: &jiff::tz::TimeZone, path: &Path, found: &mut Found) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(found.position.offset))?;
+    let mut reader = BufReader::new(file);
+    let began = found.position.offset;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A line that never ends must not fill the memory.
+        let n = (&mut reader).take(LINE_CAP as u64 * 4).read_until(b'\n', &mut line)?;
+        if n == 0 || !line.ends_with(b"\n") {
+            if n as u64 == LINE_CAP as u64 * 4 {
+                found.bad.push((path.to_owned(), found.position.lines + 1, BadLine::TooLong));
+                found.position.offset += n as u64;
+                continue;
+            }
+            break;
+        }
+        found.position.offset += n as u64;
+        found.position.lines += 1;
+        let text = line.strip_suffix(b"\n").unwrap_or(&line);
+        if !text.trim_ascii().is_empty() {
+            match row(records, zone, text) {
+                Ok(row) => found.rows.push(row),
+                Err(why) => found.bad.push((path.to_owned(), found.position.lines, why)),
+            }
+        }
+        if found.position.offset - began >= LOOK {
+            found.more = true;
+            break;
+        }
+    }
+    found.position.mark = mark(path, found.position.offset)?;
+    Ok(())
+}
