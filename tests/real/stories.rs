@@ -678,9 +678,9 @@ fn link(up: bool) -> impl Fn(&Value) -> bool {
 fn link_cut(stage: &mut Stage) -> Result<(), String> {
     stage.phones.register(&["1001", "1002"])?;
     let first = stage.phones.phone("1001", "uas_answer", 1, &[("RING_MS", "1000")])?;
-    let second = stage.phones.phone("1002", "uas_answer_bye", 1, &[("RING_MS", "1000"), ("TALK_MS", "2500")])?;
+    let second = stage.phones.phone("1002", "uas_answer_bye", 1, &[("RING_MS", "1000"), ("TALK_MS", "1500")])?;
     let (mut stays, mut goes) = (Watch::of(stage, "1001")?, Watch::of(stage, "1002")?);
-    let caller = stage.phones.customer("13800138000", "4008001234", "trunk_call", &[("TALK_MS", "9000")])?;
+    let caller = stage.phones.customer("13800138000", "4008001234", "trunk_call", &[("TALK_MS", "14000")])?;
     stays.is(stage, "talking")?;
     let other = stage.phones.customer("13712345678", "02161234569", "trunk_call_wait", &[])?;
     goes.is(stage, "talking")?;
