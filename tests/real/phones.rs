@@ -1,6 +1,7 @@
 //! Phones and the carrier, played by sipp. Each has an address of its own on the loopback.
 
 use std::{
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -16,6 +17,8 @@ const TRUNK: &str = "127.0.0.2";
 pub struct Phones {
     folder: PathBuf,
     made: u32,
+    /// Where each agent's phone was registered last.
+    ports: HashMap<String, u16>,
 }
 
 /// One sipp at work. Ends with the scenario; is killed when dropped.
@@ -32,21 +35,25 @@ impl Phones {
     pub fn new(folder: &Path) -> Result<Self, String> {
         let folder = folder.join("sipp");
         fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        Ok(Self { folder, made: 0 })
+        Ok(Self { folder, made: 0, ports: HashMap::new() })
     }
 
-    /// Registers the agents' phones.
+    /// Registers the agents' phones, each at a new port: what the switch still has to say to a phone of an earlier story (a NOTIFY of a
+    /// transfer is sent again for half a minute) must not look like this one's call.
     pub fn register(&mut self, agents: &[&str]) -> Result<(), String> {
         for agent in agents {
-            self.sipp("register", &phone(agent), 5060, agent, 1, &[])?.done()?;
+            let port = 5100 + u16::try_from(self.made % 400).unwrap_or(0);
+            self.sipp("register", &phone(agent), port, agent, 1, &[])?.done()?;
+            self.ports.insert((*agent).to_owned(), port);
         }
         Ok(())
     }
 
     /// The agent's phone waits for `calls` calls.
     pub fn phone(&mut self, agent: &str, scenario: &str, calls: u32, facts: Facts) -> Result<Party, String> {
-        let party = self.sipp(scenario, &phone(agent), 5060, agent, calls, facts)?;
-        listens(&party.name, &phone(agent), 5060)?;
+        let port = self.ports.get(agent).copied().unwrap_or(5060);
+        let party = self.sipp(scenario, &phone(agent), port, agent, calls, facts)?;
+        listens(&party.name, &phone(agent), port)?;
         Ok(party)
     }
 
