@@ -16,7 +16,10 @@ use linecard::{
         face::AgentLeg,
         seats::{How, Left, Refusal, Sitting, Turn},
     },
-    customers::{Answer, Block, BlockState, Candidate, Card},
+    customers::{
+        Answer, Block, BlockState, Candidate, Card, Choice, FoundBy, Joined, JoinedBy, Person, Reason, Remembered,
+        Shared,
+    },
     records::Said,
     words::CallId,
 };
@@ -66,21 +69,24 @@ fn asyncapi_names_every_frame() {
 
 const CALL: CallId = CallId(ulid::Ulid(7));
 
-fn candidate(id: &str) -> Arc<Candidate> {
-    Arc::new(Candidate {
+fn candidate(id: &str) -> Arc<Person> {
+    let link = Reference { system: "erp".into(), kind: "customer".into(), id: id.into() };
+    let facts = serde_json::value::to_raw_value(&serde_json::json!({"tier":"gold"})).unwrap();
+    Arc::new(Person::alone(Arc::new(Candidate {
         id: id.into(),
-        link: Reference { system: "erp".into(), kind: "customer".into(), id: id.into() },
         name: Some("Zhang Wei".into()),
         reason: Some("mobile".into()),
-        url: None,
-        facts: Some(Arc::new(serde_json::json!({"tier":"gold"}))),
-    })
+        facts: Some(facts.into()),
+        ..Candidate::at(link)
+    })))
 }
 
 fn card(answer: Answer) -> Arc<Card> {
     let body = serde_json::value::RawValue::from_string(r#"{"balance":"1286.00"}"#.into()).unwrap();
     Arc::new(Card {
-        answer,
+        found_by: Some(FoundBy::Number),
+        attach: vec!["erp".into()],
+        create: vec!["erp".into()],
         blocks: vec![Block {
             system: "erp".into(),
             kind: "finance".into(),
@@ -90,6 +96,7 @@ fn card(answer: Answer) -> Arc<Card> {
             reason: None,
             body: Some(body.into()),
         }],
+        ..Card::of(answer)
     })
 }
 
@@ -160,6 +167,101 @@ async fn the_page_is_served_with_a_strict_policy() {
     assert!(desk.get("/../etc/passwd").await.starts_with("HTTP/1.1 404"));
 }
 
+/// What a choice is remembered for, how it is taken back, and how an unknown number becomes somebody's; every frame as its schema says.
+#[tokio::test]
+async fn choosing_forgetting_attaching_and_creating() {
+    let mut desk = Desk::open(|_| {}).await;
+    let mut screen = desk.screen("1001").await;
+    screen.begin().await;
+    let offer = offer("1001", 1, Role::Inbound);
+    desk.change(CALL, What::Appeared, &[]).await;
+    desk.change(CALL, What::Offered(offer.clone()), &[(&offer, AgentLeg::Ringing)]).await;
+    screen.next_of("agent.changed").await;
+
+    // A card with everything that it can say; to its owner, the own customer stands first.
+    let at = linecard::live::now().wall;
+    let reasons =
+        |owner: &str| vec![Reason::LastCall { at, agent: Some("1002".into()) }, Reason::Owner { agent: owner.into() }];
+    let joined = |id: &str, by| Joined { candidate: candidate(id).head.clone(), by };
+    let one = Person {
+        also: vec![joined("7", JoinedBy::Key("customer_no".into())), joined("8", JoinedBy::Name)],
+        reasons: reasons("1002"),
+        ..(*candidate("1")).clone()
+    };
+    let two = Person { reasons: reasons("1001"), ..(*candidate("2")).clone() };
+    let two = Arc::new(two);
+    let ambiguous = (*card(Answer::Ambiguous(vec![Arc::new(one), two.clone()]))).clone();
+    let several = Arc::new(ambiguous.clone());
+    desk.roster(move |roster, now| roster.card(now, CALL, &several)).await;
+    let shown = screen.next_of("pop.updated").await;
+    let ids: Vec<&str> =
+        shown["card"]["candidates"].as_array().unwrap().iter().map(|c| c["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["2", "1"], "1001's own customer first, on 1001's screen");
+    assert_eq!(shown["card"]["candidates"][1]["also"][0]["key"], "customer_no");
+    assert_eq!(shown["card"]["candidates"][0]["reasons"][1], serde_json::json!({"kind": "owner", "agent": "1001"}));
+    assert!(!shown["actions"].to_string().contains("customer.create"), "{}", shown["actions"]);
+
+    // By a shared number the choice is this call's alone.
+    let shared = Arc::new(Card { shared: Some(Shared::Listed), ..ambiguous.clone() });
+    desk.roster(move |roster, now| roster.card(now, CALL, &shared)).await;
+    assert_eq!(screen.next_of("pop.updated").await["card"]["shared"], "listed");
+    screen.say(serde_json::json!({"type":"candidate.choose","id":"c1","call":CALL,"candidate":"7"})).await;
+    assert_eq!(
+        screen.next_of("pop.updated").await["chosen"],
+        "1",
+        "chosen by another system's record of the same person"
+    );
+    assert!(matches!(desk.asked().await, Ask::Choose { choice: Choice::Person(_), .. }));
+    let Ask::Record(command, _) = desk.asked().await else { panic!("nothing recorded") };
+    assert!(matches!(command.said, Said::Customer { choice: Choice::Person(_), number: None }));
+
+    // What was remembered is said, and goes with one request.
+    let remembered = Remembered { candidate: "2".into(), agent: "1002".into(), at };
+    let found = Card { answer: Answer::Found(two), remembered: Some(remembered), ..ambiguous };
+    desk.roster(move |roster, now| roster.card(now, CALL, &Arc::new(found))).await;
+    let shown = screen.next_of("pop.updated").await;
+    assert_eq!(shown["card"]["remembered"]["agent"], "1002");
+    assert!(shown["actions"].to_string().contains("candidate.forget"));
+    screen.say(serde_json::json!({"type":"candidate.forget","id":"c2","call":CALL})).await;
+    assert!(screen.next_of("pop.updated").await["chosen"].is_null());
+    assert!(matches!(desk.asked().await, Ask::Choose { choice: Choice::Open, .. }));
+    let Ask::Record(command, durable) = desk.asked().await else { panic!("nothing recorded") };
+    assert!(matches!(command.said, Said::Customer { choice: Choice::Open, number: Some(_) }));
+    desk.roster(move |roster, now| roster.committed(now, durable, true)).await;
+    assert_eq!(screen.next_of("done").await["id"], "c2");
+
+    // Nobody knows the number: it can be put to somebody who is searched for, or made a customer.
+    desk.roster(|roster, now| roster.card(now, CALL, &card(Answer::Absent))).await;
+    let shown = screen.next_of("pop.updated").await;
+    assert!(["customer.attach", "customer.create"].iter().all(|a| shown["actions"].to_string().contains(a)), "{shown}");
+    screen.say(serde_json::json!({"type":"customer.attach","id":"a0","call":CALL,"candidate":"5"})).await;
+    assert_eq!(screen.next_of("failed").await["code"], "unknown-candidate");
+    screen.say(serde_json::json!({"type":"customer.search","id":"s","call":CALL,"query":"zhang"})).await;
+    let Ask::Search { token, .. } = desk.asked().await else { panic!("no search") };
+    let list = vec![candidate("5").head.clone()];
+    desk.roster(move |roster, now| roster.found(now, token, Ok(list))).await;
+    assert_eq!(screen.next_of("done").await["candidates"][0]["id"], "5");
+    screen.say(serde_json::json!({"type":"customer.attach","id":"a1","call":CALL,"candidate":"5"})).await;
+    assert!(matches!(desk.asked().await, Ask::Choose { choice: Choice::Person(_), .. }));
+    let Ask::Record(command, _) = desk.asked().await else { panic!("nothing recorded") };
+    assert!(matches!(command.said, Said::Customer { number: None, .. }));
+    let Ask::Record(command, durable) = desk.asked().await else { panic!("nothing recorded") };
+    let Said::Attach { customer, number } = command.said else { panic!("not attached") };
+    assert_eq!((customer.id.as_str(), number.expose().as_str()), ("5", "+8613800138000"));
+    desk.roster(move |roster, now| roster.committed(now, durable, true)).await;
+    assert_eq!(screen.next_of("done").await["id"], "a1");
+
+    let create = |id: &str, system: &str| serde_json::json!({"type":"customer.create","id":id,"call":CALL,"system":system,"name":"Zhao Min","company":"Lanhai"});
+    screen.say(create("n0", "desk")).await;
+    assert_eq!(screen.next_of("failed").await["code"], "not-offered");
+    screen.say(create("n1", "erp")).await;
+    let Ask::Record(command, durable) = desk.asked().await else { panic!("nothing recorded") };
+    let Said::Create { fields, .. } = command.said else { panic!("nothing made") };
+    assert_eq!(fields.keys().copied().collect::<Vec<_>>(), ["company", "name"]);
+    desk.roster(move |roster, now| roster.committed(now, durable, true)).await;
+    assert_eq!(screen.next_of("done").await["id"], "n1");
+}
+
 #[tokio::test]
 async fn a_call_from_ring_to_wrap_up() {
     let mut desk = Desk::open(|_| {}).await;
@@ -185,10 +287,11 @@ async fn a_call_from_ring_to_wrap_up() {
     assert_eq!(screen.next().await["code"], "unknown-candidate");
     screen.say(serde_json::json!({"type":"candidate.choose","id":"r2","call":CALL,"candidate":"2"})).await;
     assert_eq!(screen.next().await["chosen"], "2");
-    let Ask::Choose { candidate: Some(chosen), .. } = desk.asked().await else { panic!("nothing chosen") };
-    assert_eq!(chosen.id, "2");
+    let Ask::Choose { choice: Choice::Person(chosen), .. } = desk.asked().await else { panic!("nothing chosen") };
+    assert_eq!(chosen.head.id, "2");
     let Ask::Record(command, durable) = desk.asked().await else { panic!("nothing recorded") };
-    assert!(matches!(command.said, Said::Customer { candidate: Some(_) }));
+    let Said::Customer { choice: Choice::Person(_), number } = command.said else { panic!("no choice") };
+    assert_eq!(number.unwrap().expose(), "+8613800138000", "remembered for the number it was found by");
     // `done` only after it is durable: a ping sent meanwhile is answered first.
     screen.say(serde_json::json!({"type":"ping","id":"p"})).await;
     assert_eq!(screen.next().await["id"], "p");
@@ -236,13 +339,12 @@ async fn who_may_not_read_whole_numbers_reads_none_anywhere() {
     assert_eq!(other.next().await["type"], "snapshot");
 
     let person = |id: &str| {
-        let mut one = (*candidate(id)).clone();
+        let mut one = (*candidate(id).head).clone();
         one.reason = Some("main number 138-0013-8000".into());
         one.url = Some("https://crm.example.org/?q=13800138000".into());
-        one.facts = Some(Arc::new(
-            serde_json::json!({"mobile": "+86 138 0013 8000", "second": 13800138000u64, "fax": "02161230000"}),
-        ));
-        Arc::new(one)
+        let facts = serde_json::json!({"mobile": "+86 138 0013 8000", "second": 13800138000u64, "fax": "02161230000"});
+        one.facts = Some(serde_json::value::to_raw_value(&facts).unwrap().into());
+        Arc::new(Person::alone(Arc::new(one)))
     };
     let mut known = (*card(Answer::Ambiguous(vec![person("p-13800138000"), person("p-2")]))).clone();
     let body = r#"{"calls":[{"from":"008613800138000","total":"1286.00"}],"contact":{"phone":"13900139000"}}"#;
@@ -283,13 +385,13 @@ async fn who_may_not_read_whole_numbers_reads_none_anywhere() {
     // A search, a choice by the id as it was shown, a new screen, and a dial.
     screen.say(serde_json::json!({"type":"customer.search","id":"s1","call":CALL,"query":"Zhang"})).await;
     let Ask::Search { token, .. } = desk.asked().await else { panic!("no search") };
-    desk.roster(move |roster, now| roster.found(now, token, Ok(vec![person("p-13800138000")]))).await;
+    desk.roster(move |roster, now| roster.found(now, token, Ok(vec![person("p-13800138000").head.clone()]))).await;
     seen.push(screen.next_of("done").await);
     let id = pop["card"]["candidates"][0]["id"].as_str().unwrap().to_owned();
     assert_eq!(id, "p-138****8000");
     screen.say(serde_json::json!({"type":"candidate.choose","id":"c1","call":CALL,"candidate":id})).await;
-    let Ask::Choose { candidate: Some(chosen), .. } = desk.asked().await else { panic!("nothing chosen") };
-    assert_eq!(chosen.id, "p-13800138000");
+    let Ask::Choose { choice: Choice::Person(chosen), .. } = desk.asked().await else { panic!("nothing chosen") };
+    assert_eq!(chosen.head.id, "p-13800138000");
     let chosen = screen.next_of("pop.updated").await;
     assert_eq!(chosen["chosen"], "p-138****8000");
     seen.push(chosen);

@@ -320,7 +320,7 @@ fn agent(state: &str) -> Value {
 fn pop(card: Value) -> Value {
     json!({"pop": format!("{CALL}-1"), "call": CALL, "role": "inbound", "device": "PJSIP/1001", "direction": "inbound", "origin": "phone", "title": "After-sales",
         "queue": {"id": "support", "label": "Support"}, "number": {"display": "13800138000", "e164": "+8613800138000", "class": "mobile", "masked": false, "handle": "h1"},
-        "waited_since": in_seconds(-42), "attributes": {"ivr.account": "88001234"}, "card": card, "actions": ["notes.set"]})
+        "waited_since": in_seconds(-42), "attributes": {"ivr.account": "88001234", "ivr.language": "English"}, "card": card, "actions": ["notes.set"]})
 }
 fn block(system: &str, kind: &str, title: &str, state: &str, body: Value) -> Value {
     let mut block = json!({"system": system, "kind": kind, "title": title, "state": state});
@@ -436,8 +436,36 @@ async fn page_against_recorded_frames() {
     browser.until("saved.textContent==='Saved' && desk.dataset.away==='no'").await;
 
     // Several people have the number: nothing is chosen until a person does.
-    daemon.say("pop.updated", pop(json!({"answer": {"state": "ambiguous"}, "candidates": [person("C1", "Zhang Wei", "main number"), person("C2", "Wang Fang", "second number")], "blocks": pending()["blocks"]})));
+    let (mut one, mut two) = (person("C1", "Zhang Wei", "main number"), person("C2", "Wang Fang", "second number"));
+    one["also"] =
+        json!([{"link": {"system": "desk", "type": "contact", "id": "9"}, "by": "key", "key": "customer_no"}]);
+    one["reasons"] = json!([{"kind": "open-tickets", "count": 2}, {"kind": "last-call", "at": in_seconds(-90_000), "agent": "1001"}, {"kind": "owner", "agent": "1001"}]);
+    two["also"] = json!([{"link": {"system": "desk", "type": "contact", "id": "8"}, "by": "name"}]);
+    let waiting: Vec<Value> = pending()["blocks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|b| {
+            let mut b = b.clone();
+            b["state"] = json!("ambiguous");
+            b
+        })
+        .collect();
+    let several = |state: &str, list: Value| json!({"answer": {"state": state}, "candidates": list, "blocks": waiting, "found_by": "number"});
+    daemon.say("pop.updated", pop(several("ambiguous", json!([one, two]))));
     browser.until("document.querySelectorAll('[role=option]').length===3 && !document.querySelector('[aria-selected=true][role=option]')").await;
+    let rows = browser
+        .eval("[...document.querySelectorAll('[role=option]')].map(o=>o.innerText.replace(/\\s+/g,' ').trim())")
+        .await;
+    let first = rows[0].as_str().unwrap();
+    assert!(
+        first.starts_with("1 Zhang Wei main number; open tickets: 2; last call ")
+            && first.ends_with(", you; your customer erp + desk"),
+        "{rows}"
+    );
+    assert_eq!(rows[1], "2 Wang Fang second number erp + desk (same name)");
+    let more = browser.eval("more.textContent").await;
+    assert!(more.as_str().unwrap().ends_with("Account88001234LanguageEnglish"), "{more}");
     browser.shots("6-ambiguous").await;
     browser.eval("document.querySelector('[role=option]').focus()").await;
     for kind in ["keyDown", "keyUp"] {
@@ -451,9 +479,101 @@ async fn page_against_recorded_frames() {
     let chosen = daemon.hear("candidate.choose").await;
     assert_eq!(chosen["candidate"], "erp:customer:C2");
     daemon.done(&chosen);
-    daemon.say("pop.updated", pop(json!({"answer": {"state": "absent"}, "candidates": [], "blocks": []})));
+
+    // Chosen: the strip has the name, the others stay in sight, and one click takes it back.
+    let mut frame = pop(several("found", json!([two, one])));
+    frame["card"]["blocks"] = filled()["blocks"].clone();
+    frame["chosen"] = json!("erp:customer:C2");
+    frame["actions"] = json!(["candidate.choose", "candidate.forget", "notes.set"]);
+    daemon.say("pop.updated", frame.clone());
+    browser.until("document.getElementById('name').textContent==='Wang Fang' && document.querySelector('[role=option][aria-selected=true]').textContent.includes('Wang Fang')").await;
+    browser.shots("6b-chosen").await;
+    browser.eval("[...document.querySelectorAll('.who-is h2 button')].find(b=>b.textContent==='Undo').click()").await;
+    let undone = daemon.hear("candidate.forget").await;
+    assert_eq!(undone["call"], CALL);
+    daemon.done(&undone);
+    frame.as_object_mut().unwrap().remove("chosen");
+    frame["card"]["remembered"] = json!({"agent": "1002", "at": "2026-03-12T08:00:00.000Z"});
+    daemon.say("pop.updated", frame);
+    browser.until("document.querySelector('.who-is h2').textContent.includes('chosen by 1002, Mar 12')").await;
+    browser.shots("6c-remembered").await;
+    // A shared number, and one of which nobody was asked, say so.
+    let mut shared = several("ambiguous", json!([one]));
+    shared["shared"] = json!("listed");
+    daemon.say("pop.updated", pop(shared));
+    browser.until("document.querySelector('.who-is').textContent.includes('Shared number')").await;
+    browser.shots("6d-shared").await;
+    daemon.say("pop.updated", pop(json!({"answer": {"state": "not-asked", "reason": "an internal number", "why": "internal"}, "candidates": [], "blocks": []})));
+    browser.until("document.getElementById('name').textContent==='Colleague' && facts.textContent.includes('No system was asked')").await;
+
+    // What agents may write stands beside the notes; what the caller gave has the label of the switch's file.
+    let mut given = pop(filled());
+    given["fields"] = json!([{"name": "ivr.account", "label": "Contract", "type": "digits", "cap": 12, "writable": false},
+        {"name": "case.kind", "label": "Kind of case", "type": "choice", "choices": ["repair", "billing"], "cap": 12, "writable": true},
+        {"name": "case.ref", "type": "text", "cap": 20, "writable": true}]);
+    given["actions"] = json!(["notes.set", "attribute.set"]);
+    daemon.say("pop.updated", given.clone());
+    browser
+        .until("given.querySelectorAll('select,input').length===2 && more.textContent.includes('Contract88001234')")
+        .await;
+    browser
+        .eval("(()=>{const s=given.querySelector('select');s.value='billing';s.dispatchEvent(new Event('change'))})()")
+        .await;
+    let set = daemon.hear("attribute.set").await;
+    assert_eq!((&set["call"], &set["name"], &set["value"]), (&json!(CALL), &json!("case.kind"), &json!("billing")));
+    daemon.say("failed", json!({"id": set["id"], "code": "invalid-value", "message": "not of its type"}));
+    browser.until("given.querySelector('select').getAttribute('aria-invalid')==='true'").await;
+    // A colleague writes meanwhile: the field under the hand keeps what is typed in it.
+    browser.eval("given.querySelector('input').focus()").await;
+    browser.type_text("RMA 7").await;
+    given["attributes"]["case.kind"] = json!("repair");
+    given["attributes"]["case.ref"] = json!("other");
+    daemon.say("pop.updated", given);
+    browser.until("given.querySelector('select').value==='repair'").await;
+    assert_eq!(browser.eval("given.querySelector('input').value").await, "RMA 7");
+    browser.shots("6e-attributes").await;
+
+    // Nobody knows the number: a customer is made of it, or it is put to one who is searched for.
+    let mut frame = pop(
+        json!({"answer": {"state": "absent"}, "candidates": [], "blocks": pending()["blocks"].as_array().unwrap().iter().map(|b| { let mut b = b.clone(); b["state"] = json!("absent"); b }).collect::<Vec<_>>(), "attach": ["erp"], "create": ["erp", "crm"]}),
+    );
+    frame["actions"] = json!(["customer.search", "customer.attach", "customer.create", "notes.set"]);
+    daemon.say("pop.updated", frame.clone());
     browser.until("document.getElementById('name').textContent==='No customer found'").await;
     browser.shots("7-absent").await;
+    browser
+        .eval("[...document.querySelectorAll('.who-is button')].find(b=>b.textContent==='New customer').click()")
+        .await;
+    browser.until("maker.open && document.activeElement.id==='make-name'").await;
+    browser.type_text("赵敏").await;
+    // The card comes again under the form: what was typed stays, and so does the hand.
+    daemon.say("pop.updated", frame.clone());
+    browser.type_text(" Min").await;
+    browser.eval("document.getElementById('make-company').value='Lanhai Trading';document.getElementById('make-system').value='crm'").await;
+    browser.shots("7b-new-customer").await;
+    browser.eval("make.requestSubmit()").await;
+    let create = daemon.hear("customer.create").await;
+    assert_eq!(
+        (&create["name"], &create["company"], &create["system"]),
+        (&json!("赵敏 Min"), &json!("Lanhai Trading"), &json!("crm"))
+    );
+    daemon.done(&create);
+    browser.until("!maker.open && facts.textContent.includes('赵敏 Min is being created at crm')").await;
+    browser
+        .eval("[...document.querySelectorAll('.who-is button')].find(b=>b.textContent==='Find customer').click()")
+        .await;
+    browser.until("panel.open && document.activeElement.id==='query'").await;
+    browser.type_text("wang").await;
+    browser.eval("ask.requestSubmit()").await;
+    let search = daemon.hear("customer.search").await;
+    daemon.say("done", json!({"id": search["id"], "candidates": [person("C2", "Wang Fang", "")]}));
+    browser.until("results.textContent.includes('Wang Fang')").await;
+    browser.shots("7c-attach").await;
+    browser.eval("[...results.querySelectorAll('button')].find(b=>b.textContent==='Add number').click()").await;
+    let attach = daemon.hear("customer.attach").await;
+    assert_eq!((&attach["candidate"], &attach["call"]), (&json!("erp:customer:C2"), &json!(CALL)));
+    daemon.done(&attach);
+    browser.until("!panel.open && facts.textContent.includes('being added to this customer')").await;
 
     // Chinese, every word of it, and the wrap-up.
     browser.click("lang").await;

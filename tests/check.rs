@@ -84,6 +84,44 @@ fn mistakes_of_all_files_are_told_together_and_nothing_is_started() {
     assert!(first["line"].as_u64().is_some() && first["found"].is_string(), "{first}");
 }
 
+/// A connector that wants a customer by a key which no other gives would never be asked; a shared number that is none would share nothing.
+#[test]
+fn a_key_that_nobody_gives_and_a_shared_number_that_is_none_are_told() {
+    let connector = |id: &str, keys: &str, by: &str| {
+        format!(
+            "connector: {id}\nschema: 1\nbase_url: http://127.0.0.1:9\n{keys}operations:\n  customer.by_phone:\n    steps:\n      - name: s\n        path: /c\n\
+             \x20       outcome: [{{status: [200], when: body, is: ok}}]\n        records: body\n    fields: {{id: record.id, code: record.code, phone: record.phone}}\n\
+             \x20   phones: {{phone: phone}}\n  loyalty:\n    by: [{by}]\n    steps:\n      - name: p\n        path: '/p/{{{{ customer.id }}}}'\n\
+             \x20       outcome: [{{status: [200], when: body, is: ok}}]\n    output: {{points: body.points}}\n"
+        )
+    };
+    let files = |first: &str, second: &str| {
+        let main = GOOD.replace("PORT", "0") + "customers: {shared: ['4008001234', reception]}\n";
+        Folder::new(&[("linecard.yaml", &main), ("connectors/crm.yaml", first), ("connectors/points.yaml", second)])
+    };
+    let folder =
+        files(&connector("crm", "keys: {customer_no: code}\n", "customer_no"), &connector("points", "", "member_no"));
+    let output = folder.linecard(&["check"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(78), "{told}");
+    assert!(
+        told.contains("connectors/points.yaml") && told.contains("loyalty takes a customer by \"member_no\""),
+        "{told}"
+    );
+    assert!(told.contains("keys that are given: customer_no"), "{told}");
+    assert!(told.contains("customers.shared[1]") && !told.contains("customers.shared[0]"), "{told}");
+    // A key whose field no customer operation maps.
+    let folder = files(
+        &connector("crm", "keys: {customer_no: number}\n", "customer_no"),
+        &connector("points", "", "customer_no"),
+    );
+    let told = text(&folder.linecard(&["check"]).stderr);
+    assert!(
+        told.contains("connectors/crm.yaml:4:") && told.contains("no customer operation maps \"number\""),
+        "{told}"
+    );
+}
+
 #[test]
 fn the_example_folder_passes_and_its_defaults_are_the_programs() {
     let folder = Folder::new(&[]);

@@ -25,3 +25,4 @@ mod systemd;
 #[cfg(feature = "real-servers")]
 mod tls;
 mod trunks;
+mod who;

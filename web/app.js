@@ -2,7 +2,7 @@
 import { Desk, nameOf, phase } from "./desk.js";
 import { erase, keep, kept } from "./keep.js";
 import { Link } from "./link.js";
-import { age, because, clock, groups, label, language, otherLanguage, t, timeOfDay, value } from "./say.js";
+import { age, because, clock, day, groups, label, language, otherLanguage, reason, t, timeOfDay, value } from "./say.js";
 
 const $ = (id) => document.getElementById(id);
 const desk = new Desk();
@@ -11,6 +11,7 @@ const drafts = new Map(); // call -> words not yet saved
 const sent = new Set(); // wrap-ups on their way
 const summed = new Set(); // pops whose facts were announced
 const warned = new Set(); // wrap-ups whose last 20 seconds were announced
+const made = new Map(); // call -> what was done about an unknown number
 const forms = new Map(); // call -> { outcome, ticket }
 let drawn = ""; // whose words stand in the note field
 let tab = "facts";
@@ -136,8 +137,20 @@ async function done() {
 const outcomes = () => { try { return JSON.parse(localStorage.getItem("outcomes")) ?? []; } catch { return []; } };
 function remember(path) { if (path) localStorage.setItem("outcomes", JSON.stringify([path, ...outcomes().filter((o) => o !== path)].slice(0, 20))); }
 
-async function choose(call, candidate) {
-  try { await link.ask("candidate.choose", { call, candidate }); } catch (failed) { say("alert", because(failed)); }
+async function ask(what, body) {
+  try { await link.ask(what, body); return true; } catch (failed) { say("alert", because(failed)); return false; }
+}
+const choose = (call, candidate) => ask("candidate.choose", { call, candidate });
+async function attach(call, candidate) {
+  if (await ask("customer.attach", { call, candidate })) { made.set(call, t("attached")); say("status", t("attached")); draw(); }
+}
+
+/** What the caller gave, each with the label of the switch's file. */
+const named = (field, name) => field?.label ?? label(name.split(".").at(-1));
+const attributes = (pop) => Object.entries(pop?.attributes ?? {}).map(([name, v]) => [named(pop.fields?.find((f) => f.name === name), name), v]);
+async function write(call, name, input) {
+  const ok = await ask("attribute.set", { call, name, value: input.value.trim() });
+  input.setAttribute("aria-invalid", String(!ok));
 }
 
 // The document.
@@ -146,6 +159,7 @@ function draw() {
   const call = desk.call, now = link.now();
   if (desk.gone && (call || now > desk.gone.until)) desk.gone = undefined;
   const away = frozen ? { us: true, at: frozen } : desk.switchAway && { at: Date.parse(desk.switchAway.since) };
+  if ($("maker").open && !desk.calls.has($("maker").dataset.call)) $("maker").close();
   const is = !desk.agent.active ? "elsewhere" : call ? phase(call) : desk.gone ? "gone" : "idle";
   $("desk").dataset.is = is;
   $("desk").dataset.away = away ? "yes" : "no";
@@ -184,7 +198,7 @@ function drawStrip(is, call) {
   if (is === "elsewhere") head = t("elsewhere");
   else if (is === "gone") head = t(`gone.${desk.gone.reason}`);
   else if (pop) head = nameOf(pop) ?? (pop.chosen === null ? t("unnamed") : answer === "pending" ? t("asking") : answer === "absent" ? t("absent")
-    : answer === "ambiguous" ? t("ambiguous", { n: pop.card.candidates.length }) : answer === "unavailable" ? t("no-answer-yet") : t("unnamed"));
+    : answer === "not-asked" ? t(`not-asked.${pop.card.answer.why}`) : answer === "ambiguous" ? t("ambiguous", { n: pop.card.candidates.length }) : answer === "unavailable" ? t("no-answer-yet") : t("unnamed"));
   put($("name"), head);
   put($("tag"), pop ? t(`role.${pop.role}`, {}, "") : "");
   fill($("number"), pop?.number, () => number(pop?.number));
@@ -194,10 +208,10 @@ function drawStrip(is, call) {
   page.hidden = !target;
   if (target) page.href = target; else page.removeAttribute("href");
   put(page, target ? t("page") : "");
-  const keyed = Object.values(pop?.attributes ?? {}).join(", ");
+  const given = attributes(pop);
   const waited = pop?.waited_since && call && Date.parse(call.state.answered_at ?? call.state.since ?? pop.at) - Date.parse(pop.waited_since);
-  fill($("more"), [waited, keyed], () => [
-    waited > 999 ? el("span", "", el("i", "", t("waited")), clock(waited)) : "", keyed ? el("span", "", el("i", "", t("keyed")), keyed) : "",
+  fill($("more"), [waited, given], () => [
+    waited > 999 ? el("span", "", el("i", "", t("waited")), clock(waited)) : "", ...given.map(([k, v]) => el("span", "", el("i", "", k), v)),
   ].filter(Boolean));
   fill($("word"), is, () => (icons[is] ? [icon(icons[is]), t(is)] : []));
   $("here").hidden = is !== "elsewhere";
@@ -212,35 +226,61 @@ function lane(call) {
   });
   if (others.length) return others;
   const names = (call?.state.agents ?? []).filter((a) => a.agent !== desk.me.id);
-  return names.map((a) => el("span", "", `${a.name ?? a.agent} · ${t(a.state)}`));
+  // What the caller gave, where the strip has no room for it.
+  const given = attributes(call?.pop).map(([k, v]) => el("span", "given", el("i", "", k), v));
+  return [...names.map((a) => el("span", "", `${a.name ?? a.agent} · ${t(a.state)}`)), ...given];
 }
 function drawFacts(is, call) {
   const keptHere = call ? [] : [...drafts];
-  fill($("facts"), [is === "idle" || is === "gone" || is === "elsewhere", call?.pop.pop, call?.pop.card, call?.pop.chosen, keptHere], () => {
+  fill($("facts"), [is === "idle" || is === "gone" || is === "elsewhere", call?.pop.pop, call?.pop.card, call?.pop.chosen, call?.pop.actions, made.get(call?.pop.call), keptHere], () => {
     if (!call) {
       const list = keptHere.map(([id, text]) => el("div", "kept", el("p", "", text), button(t("erase"), () => { drafts.delete(id); void keep(desk.me.id, id, text).then(() => erase(desk.me.id, id, text)); draw(); }, id)));
       return [list.length ? el("section", "block tall", el("h2", "", t("kept.title")), ...list) : el("p", "quiet", t("idle.facts"))];
     }
-    const { card, chosen, call: id } = call.pop;
-    const made = [];
-    if (card.answer.state === "ambiguous") made.push(candidates(id, card.candidates, chosen));
-    if (card.answer.state === "unavailable") made.push(el("p", "quiet red", icon("cut"), card.answer.reason ?? t("no-answer-yet")));
-    return made.concat(card.blocks.map(block));
+    const { card } = call.pop;
+    const shown = [whoIs(call.pop)];
+    if (card.answer.state === "unavailable") shown.push(el("p", "quiet red", icon("cut"), card.answer.reason ?? t("no-answer-yet")));
+    return shown.concat(card.blocks.map(block)).filter(Boolean);
   });
   tickAges();
 }
-function candidates(call, list, chosen) {
+/** Who it is, as far as that is a question: the candidates with their reasons, what was chosen and by whom, and what can be done about nobody. */
+function whoIs({ card, chosen, call, actions }) {
+  const { answer, candidates: list, remembered } = card, can = (what) => actions.includes(what);
+  const notes = [
+    card.shared && t(`shared.${card.shared}`), card.found_by === "account" && t("found.account"), card.account_unknown && t("found.account-unknown"),
+    answer.state === "not-asked" && t("not-asked.text"), made.get(call),
+  ].filter(Boolean);
+  const open = answer.state === "ambiguous" || chosen !== undefined || remembered || list.length > 1, nobody = answer.state === "absent" && !list.length;
+  if (!open && !nobody) return notes.length ? el("p", "quiet", notes.join(" · ")) : undefined;
+  const title = el("h2", "", nobody ? t("nobody") : t("who"));
+  const said = chosen === null ? t("not-them") : chosen !== undefined ? t("chosen") : remembered ? reason({ kind: "chosen", ...remembered }, desk.me.id) : "";
+  title.append(el("span", "source", said), can("candidate.forget") && said ? button(t("undo"), () => void ask("candidate.forget", { call }), "who undo") : "");
+  const inside = [list.length ? candidates(call, card, chosen) : ""];
+  if (nobody || chosen === null) {
+    const acts = [button(t("search"), panel, "who find")];
+    if (can("customer.create") && !made.has(call)) acts.push(button(t("new-customer"), () => maker(call, card.create), "who new"));
+    inside.push(el("div", "row acts-row", ...acts));
+  }
+  return el("section", "block who-is", title, ...inside.filter(Boolean), notes.length ? el("p", "hint", notes.join(" · ")) : "");
+}
+function candidates(call, card, chosen) {
+  const list = card.candidates, one = card.answer.state === "found" ? list[0]?.id : chosen;
   const box = el("ul", "list");
   box.setAttribute("role", "listbox");
   box.setAttribute("aria-label", t("who"));
-  const options = [...list.map((c, i) => ({ c, key: String(i + 1) })), { c: null, key: "0" }];
+  const options = [...list.map((c, i) => ({ c, key: i < 9 ? String(i + 1) : "" })), { c: null, key: "0" }];
+  const marked = options.findIndex(({ c }) => one === (c?.id ?? null));
   box.append(...options.map(({ c, key }, i) => {
-    const o = el("li", "row", el("kbd", "", key), el("b", "", c ? c.name ?? c.id : t("none-of-these")), el("span", "hint", c?.reason), el("span", "source", c?.link.system));
+    const why = [c?.reason, ...(c?.reasons ?? []).map((r) => reason(r, desk.me.id))].filter(Boolean).join("; ");
+    const also = c?.also ?? [], systems = c ? [c.link.system, ...also.map((a) => a.link.system)].join(" + ") : "";
+    const hint = also.some((a) => a.by !== "key") ? t("joined.guess") : "";
+    const o = el("li", "row", key ? el("kbd", "", key) : "", el("b", "", c ? c.name ?? c.id : t("none-of-these")), el("span", "hint", why), el("span", "source", systems, hint ? ` (${hint})` : ""));
     o.setAttribute("role", "option");
-    o.setAttribute("aria-selected", String(chosen === (c?.id ?? null)));
-    o.tabIndex = i === 0 ? 0 : -1;
-    o.dataset.key = `who ${key}`;
-    o.onclick = () => void choose(call, c?.id ?? null);
+    o.setAttribute("aria-selected", String(i === marked));
+    o.tabIndex = i === Math.max(marked, 0) ? 0 : -1;
+    o.dataset.key = `who ${c?.id ?? 0}`;
+    o.onclick = () => { if (i !== marked) void choose(call, c?.id ?? null); };
     return o;
   }));
   box.onkeydown = (e) => {
@@ -253,7 +293,7 @@ function candidates(call, list, chosen) {
     else return;
     e.preventDefault();
   };
-  return el("section", "block who-is", el("h2", "", t("who")), box);
+  return box;
 }
 function block(b) {
   const title = b.title ?? b.kind;
@@ -263,7 +303,7 @@ function block(b) {
   if (shown && b.asked_at) source.querySelector("time").dataset.at = b.asked_at;
   let inside;
   if (b.state === "pending" || b.state === "ambiguous") inside = [1, 2, 3].map((n) => el("div", `row bar b${n}`, el("u"), el("u")));
-  else if (b.state === "absent") inside = [el("p", "word", t("block.absent"))];
+  else if (b.state === "absent") inside = [el("p", "word", t("block.absent")), b.reason ? el("p", "hint", b.reason) : ""];
   else if (b.state === "unavailable") inside = [el("p", "word red", "— ", b.reason ?? ""), el("p", "hint", t("unavailable.text"))];
   else inside = Array.isArray(b.body) ? rows(b.body) : fields(b.body ?? {});
   const box = el("section", `block ${b.state}`, el("h2", "", title, source), el("div", "inside", ...inside));
@@ -276,13 +316,17 @@ function rows(list) {
   return list.slice(0, 50).map((item) => {
     if (typeof item !== "object" || item === null) return el("div", "row", String(item));
     const plain = Object.entries(item).filter(([k, v]) => v !== null && typeof v !== "object" && !["currency", "url", "type"].includes(k));
-    const main = ["subject", "title", "name", "item", "product"].find((k) => item[k]) ?? plain.find(([k]) => k !== "id")?.[0] ?? "id";
+    const main = ["subject", "title", "name", "item", "product", "what"].find((k) => item[k]) ?? plain.find(([k]) => k !== "id")?.[0] ?? "id";
     const tag = ["status", "state"].find((k) => item[k]);
-    const rest = plain.filter(([k]) => k !== main && k !== tag && k !== "id").map(([k, v]) => value(k, v, item)).join(" · ");
-    return el("div", "row", tag ? el("span", "tag", String(item[tag])) : "", el("b", "", item.id && main !== "id" ? `#${item.id} ` : "", String(item[main] ?? "—")), el("span", "source", rest));
+    // A short id goes before the words, a long one behind them.
+    const short = main !== "id" && String(item.id ?? "").length < 9;
+    const rest = plain.filter(([k]) => k !== main && k !== tag && (k !== "id" || !short)).map(([k, v]) => value(k, v, item)).join(" · ");
+    return el("div", "row", tag ? el("span", "tag", String(item[tag])) : "", el("b", "", item.id && short ? `#${item.id} ` : "", String(item[main] ?? "—")), el("span", "source", rest));
   });
 }
-const fields = (facts) => Object.entries(facts).filter(([k]) => k !== "currency" && k !== "id" && k !== "type").map(([k, v], i) =>
+// The name first; what only ranks, or says where something is, is no fact for the agent.
+const inner = ["currency", "id", "type", "url", "reason", "owner"];
+const fields = (facts) => Object.entries(facts).filter(([k]) => !inner.includes(k)).sort(([a], [b]) => (b === "name") - (a === "name")).map(([k, v], i) =>
   el("div", i ? "pair" : "pair first", el("i", "", label(k)), el("b", "", value(k, v, facts))));
 
 function drawDo() {
@@ -306,6 +350,21 @@ function drawDo() {
     return call.saved ? [icon("ok"), t("saved")] : [];
   });
   fill($("others"), call?.pop.notes, () => (call?.pop.notes?.length ? [el("p", "head", t("others")), ...call.pop.notes.map((n) => el("p", "said", el("i", "", `${n.agent} `), n.text))] : []));
+  // Attributes that agents may write. The field is drawn once; what is under the hand is never changed.
+  const fields = call?.pop.actions.includes("attribute.set") ? call.pop.fields?.filter((f) => f.writable) ?? [] : [];
+  fill($("given"), [id, fields], () => fields.map((f) => {
+    const input = el(f.choices ? "select" : "input");
+    if (f.choices) input.append(...["", ...f.choices].map((c) => Object.assign(document.createElement("option"), { value: c, textContent: c || "—" })));
+    else Object.assign(input, { maxLength: f.cap, autocomplete: "off", inputMode: f.type === "digits" ? "numeric" : f.type === "number" ? "decimal" : "text", type: f.type === "date" ? "date" : "text" });
+    input.dataset.key = `given ${f.name}`;
+    input.dataset.name = f.name;
+    input.onchange = () => void write(id, f.name, input);
+    return el("label", "pairs", el("span", "hint", named(f, f.name)), input);
+  }));
+  for (const input of $("given").querySelectorAll("[data-name]")) {
+    const value = call?.pop.attributes?.[input.dataset.name] ?? "";
+    if (document.activeElement !== input && input.value !== value) input.value = value;
+  }
   put($("do-says"), call?.problem ? because(call.problem) : sent.has(id) ? t("sending") : "");
 }
 
@@ -346,6 +405,7 @@ function panel() {
   const box = $("panel");
   if (!box.open) box.show();
   $("query").focus();
+  $("query").select(); // what was looked for last gives way to what is typed now
 }
 async function dial(body) {
   put($("panel-says"), t("sending"));
@@ -361,10 +421,38 @@ async function search() {
     $("results").replaceChildren(...found.map((c) => {
       const li = el("li", "row", el("b", "", c.name ?? c.id), el("span", "hint", c.reason), el("span", "source", c.link.system));
       if (call) li.append(button(t("choose"), () => { void choose(call, c.id); $("panel").close(); }));
+      const now = desk.calls.get(call)?.pop;
+      if (now?.actions.includes("customer.attach") && now.card.attach?.includes(c.link.system)) li.append(button(t("attach"), () => { void attach(call, c.id); $("panel").close(); }));
       if (/^https?:\/\//.test(c.url ?? "")) { const a = el("a", "", t("open")); a.href = c.url; a.target = "_blank"; a.rel = "noopener noreferrer"; li.append(a); }
       return li;
     }));
   } catch (failed) { put($("panel-says"), because(failed)); }
+}
+
+// A customer is made of an unknown number: beside the call too. The form is not drawn again while somebody types in it.
+function maker(call, systems) {
+  const box = $("maker");
+  box.dataset.call = call;
+  $("make-system").replaceChildren(...systems.map((s) => Object.assign(document.createElement("option"), { value: s, textContent: s })));
+  $("make-where").hidden = systems.length < 2;
+  put($("maker-says"), "");
+  if (!box.open) box.show();
+  $("make-name").focus();
+}
+async function make() {
+  const call = $("maker").dataset.call, name = $("make-name").value.trim();
+  if (!name) return;
+  const body = { call, name, system: $("make-system").value };
+  for (const field of ["company", "email"]) { const text = $(`make-${field}`).value.trim(); if (text) body[field] = text; }
+  put($("maker-says"), t("sending"));
+  try {
+    await link.ask("customer.create", body);
+    made.set(call, t("created", { name, s: body.system }));
+    say("status", made.get(call));
+    $("maker").close();
+    $("make").reset();
+  } catch (failed) { put($("maker-says"), because(failed)); }
+  draw();
 }
 
 // Keys. While an input method composes, Enter and function keys belong to it.
@@ -376,6 +464,7 @@ addEventListener("keydown", (e) => {
   else if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === "k") panel();
   else if ((e.ctrlKey || e.metaKey) && e.key === "Enter") void done();
   else if (e.key === "Escape" && $("desks").open) { $("desks").close(); $("seat").focus(); }
+  else if (e.key === "Escape" && $("maker").open) { $("maker").close(); $("find").focus(); }
   else if (e.key === "Escape" && $("panel").open) { $("panel").close(); $("find").focus(); }
   else return;
   e.preventDefault();
@@ -397,6 +486,8 @@ $("rise").onclick = () => void seat("seat.leave");
 $("stay").onclick = () => { $("desks").close(); $("seat").focus(); };
 $("find").onclick = panel;
 $("shut").onclick = () => { $("panel").close(); $("find").focus(); };
+$("make").onsubmit = (e) => { e.preventDefault(); void make(); };
+$("make-shut").onclick = () => { $("maker").close(); $("find").focus(); };
 $("ask").onsubmit = (e) => { e.preventDefault(); void search(); };
 $("dial").onclick = () => { const text = $("query").value.trim(); if (text) void dial({ number: text }); };
 $("pad").append(..."123456789*0#".split("").map((digit) => button(digit, () => { $("query").value += digit; })));

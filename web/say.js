@@ -66,6 +66,19 @@ export function value(name, v, all) {
   return String(v);
 }
 
+/** A day as it is said: the time today, else the date. */
+export function day(iso) {
+  const at = new Date(iso), today = at.toDateString() === new Date().toDateString();
+  return new Intl.DateTimeFormat(lang, today ? { timeStyle: "short", hour12: false } : { day: "numeric", month: "short", ...(at.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" }) }).format(at);
+}
+
+/** Why somebody may be the caller; `me` is the agent who reads it. */
+export function reason(r, me) {
+  const who = r.agent === me ? t("you") : r.agent, on = r.at && day(r.at);
+  const kind = r.kind === "owner" && r.agent === me ? "yours" : r.kind === "last-call" && !r.agent ? "last-contact" : r.kind;
+  return t(`why.${kind}`, { who, on, n: r.count });
+}
+
 /** The label of a field that a connector named: ours if we have a word for it, else its own with spaces. */
 export const label = (name) => t(`f.${name}`, {}, name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " "));
 export const because = (failed) => t(`code.${failed.code}`, {}, t("code.other"));

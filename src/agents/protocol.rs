@@ -22,7 +22,7 @@ use crate::{
         record::{Direction, Origin, Reference},
         seats::How,
     },
-    customers::BlockState,
+    customers::{BlockState, FoundBy, NotAsked, Reason, Shared},
     numbers::Class,
     private::Private,
     words::{CallId, Wall},
@@ -162,7 +162,7 @@ pub struct Pop<'a> {
     pub notes: Vec<Note<'a>>,
     /// Who calls, and what is known of them.
     #[schemars(with = "Card")]
-    pub card: &'a RawValue,
+    pub card: std::borrow::Cow<'a, RawValue>,
     /// The candidate an agent chose; null when an agent said that it is none of them; absent while nobody chose.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub chosen: Option<Option<Cow<'a, str>>>,
@@ -239,20 +239,48 @@ fn no_attributes(attributes: &impl std::ops::Deref<Target = BTreeMap<String, Pri
 #[derive(Serialize, JsonSchema)]
 pub struct Card<'a> {
     pub answer: CardAnswer<'a>,
-    /// One when found, several when ambiguous, else empty.
+    /// Best first. When found, the first is the one, and behind it are those that it was chosen from; also there when an agent said that
+    /// it is none of them.
     pub candidates: Vec<CardCandidate<'a>>,
     pub blocks: Vec<CardBlock<'a>>,
+    /// By which way the candidates were found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub found_by: Option<FoundBy>,
+    /// The caller gave an account that no system knows; the number was looked up instead.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub account_unknown: bool,
+    /// Many share this number: nobody is taken for the caller by it alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shared: Option<Shared>,
+    /// The one found is what an agent chose for this number in an earlier call; `candidate.forget` takes that back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remembered: Option<Remembered<'a>>,
+    /// Systems at which the number can be put to a customer (`customer.attach`), and at which one can be made (`customer.create`).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attach: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub create: Vec<&'a str>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Remembered<'a> {
+    pub agent: &'a str,
+    #[schemars(with = "String")]
+    pub at: Wall,
 }
 
 #[derive(Serialize, JsonSchema)]
 pub struct CardAnswer<'a> {
     pub state: AnswerState,
-    /// For `unavailable`: why.
+    /// For `unavailable` and `not-asked`: why, in English.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
+    /// For `not-asked`: why, for programs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<NotAsked>,
 }
 
-/// The five answers, never mixed up: "we could not ask" is not "nobody".
+/// The answers, never mixed up: "we could not ask" is not "nobody", and "nobody was asked" is neither.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AnswerState {
@@ -261,6 +289,8 @@ pub enum AnswerState {
     Absent,
     Ambiguous,
     Unavailable,
+    /// There is no number that could be looked up, or no system for this line.
+    NotAsked,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -279,7 +309,37 @@ pub struct CardCandidate<'a> {
     pub url: Option<&'a str>,
     /// What the connector mapped: an object.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub facts: Option<&'a serde_json::Value>,
+    #[schemars(with = "serde_json::Value")]
+    pub facts: Option<&'a RawValue>,
+    /// The same person at other systems.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<AlsoAt<'a>>,
+    /// Why this one may be the caller, strongest first.
+    #[serde(skip_serializing_if = "<[Reason]>::is_empty")]
+    pub reasons: &'a [Reason],
+}
+
+/// The same person's record at another system, and how the two were joined.
+#[derive(Serialize, JsonSchema)]
+pub struct AlsoAt<'a> {
+    pub link: &'a Reference,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    pub by: AlsoBy,
+    /// For `key`: its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum AlsoBy {
+    /// Both systems carry the same value of a key.
+    Key,
+    /// Both know exactly one customer of this name at this number.
+    Name,
+    /// It has no name, and each knows exactly one customer at this number.
+    Number,
 }
 
 /// One source's facts, its state and its age.
@@ -295,7 +355,7 @@ pub struct CardBlock<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub asked_at: Option<Wall>,
-    /// For `unavailable`: why.
+    /// For `unavailable`, and for `absent` where nothing could be asked: why.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
     /// The facts, as the connector mapped them: an object or a list.
@@ -481,6 +541,8 @@ pub enum Code {
     UnknownAttribute,
     /// Longer than the attribute's cap, or not of its type.
     InvalidValue,
+    /// This number, this line or this system does not allow it.
+    NotOffered,
     /// Another dial of this agent is not answered yet.
     DialPending,
     /// The agent has no device to ring.
@@ -598,6 +660,40 @@ pub struct CandidateChoose {
     pub candidate: Option<String>,
 }
 
+/// Takes back who was said to be the customer, and what an earlier call's choice said of this number.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CandidateForget {
+    #[schemars(with = "String")]
+    pub call: CallId,
+}
+
+/// Puts the call's number to this customer (of the card or of a search for this call), who is then the call's customer. `done` when it is
+/// sure to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CustomerAttach {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    pub candidate: String,
+}
+
+/// Makes a customer of the call's number; once in a call. `done` when it is sure to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CustomerCreate {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    /// One of the card's `create`; absent: the first.
+    #[serde(default)]
+    pub system: Option<String>,
+    #[schemars(with = "String", length(min = 1, max = 200))]
+    pub name: Private<String>,
+    #[serde(default)]
+    #[schemars(with = "Option<String>", length(max = 200))]
+    pub company: Option<Private<String>>,
+    #[serde(default)]
+    #[schemars(with = "Option<String>", length(max = 200))]
+    pub email: Option<Private<String>>,
+}
+
 /// Looks for a customer by number, name or whatever the systems take.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct CustomerSearch {
@@ -695,7 +791,10 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("authenticate", false, Authenticate::json_schema(generator)),
         ("resume", false, Resume::json_schema(generator)),
         ("candidate.choose", true, CandidateChoose::json_schema(generator)),
+        ("candidate.forget", true, CandidateForget::json_schema(generator)),
         ("customer.search", true, CustomerSearch::json_schema(generator)),
+        ("customer.attach", true, CustomerAttach::json_schema(generator)),
+        ("customer.create", true, CustomerCreate::json_schema(generator)),
         ("notes.set", true, NotesSet::json_schema(generator)),
         ("attribute.set", true, AttributeSet::json_schema(generator)),
         ("wrapup.submit", true, WrapupSubmit::json_schema(generator)),

@@ -1,19 +1,20 @@
 //! Bytes to frames and back, nothing else.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::{
-    customers::{self, Answer},
+    customers::{self, Answer, JoinedBy, Person},
     words::Wall,
 };
 
 use super::protocol::{
-    AnswerState, AttributeSet, Authenticate, Body, CandidateChoose, Card, CardAnswer, CardBlock, CardCandidate, Code,
-    CustomerSearch, Dial, Envelope, Failed, NotesSet, Resume, SeatClaim, WrapupSubmit,
+    AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CandidateChoose, CandidateForget, Card, CardAnswer,
+    CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, Dial, Envelope, Failed, NotesSet,
+    Remembered, Resume, SeatClaim, WrapupSubmit,
 };
 
 /// Any frame of a client.
@@ -33,7 +34,10 @@ pub struct Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     CandidateChoose(CandidateChoose),
+    CandidateForget(CandidateForget),
     CustomerSearch(CustomerSearch),
+    CustomerAttach(CustomerAttach),
+    CustomerCreate(CustomerCreate),
     NotesSet(NotesSet),
     AttributeSet(AttributeSet),
     WrapupSubmit(WrapupSubmit),
@@ -76,6 +80,9 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
         kind => {
             let what = match kind {
                 "candidate.choose" => Wanted::CandidateChoose(body(text, id)?),
+                "candidate.forget" => Wanted::CandidateForget(body(text, id)?),
+                "customer.attach" => Wanted::CustomerAttach(body(text, id)?),
+                "customer.create" => Wanted::CustomerCreate(body(text, id)?),
                 "customer.search" => Wanted::CustomerSearch(body(text, id)?),
                 "attribute.set" => Wanted::AttributeSet(body(text, id)?),
                 "notes.set" => Wanted::NotesSet(body(text, id)?),
@@ -118,6 +125,15 @@ fn judge(what: &Wanted) -> Result<(), &'static str> {
         }
         Wanted::AttributeSet(set) if set.name.is_empty() || long(&set.name, 64) || long(set.value.expose(), 4096) => {
             return Err("an attribute's name has 1 to 64 characters and its value at most 4096");
+        }
+        Wanted::CustomerCreate(create) => {
+            if create.name.expose().trim().is_empty() {
+                return Err("a customer has a name");
+            }
+            let texts = [Some(&create.name), create.company.as_ref(), create.email.as_ref()];
+            if texts.into_iter().flatten().any(|text| long(text.expose(), 200)) {
+                return Err("name, company and mail address have at most 200 characters");
+            }
         }
         Wanted::NotesSet(notes) if long(notes.text.expose(), 20_000) => {
             return Err("notes have at most 20000 characters");
@@ -171,20 +187,29 @@ pub fn refusal(at: Wall, why: &Unreadable) -> Bytes {
 /// A card as the bytes that pop frames copy. Blocks' bodies are copied, not read.
 #[must_use]
 pub fn card(card: &customers::Card) -> Box<RawValue> {
-    let one;
-    let (state, reason, candidates) = match &card.answer {
-        Answer::Pending => (AnswerState::Pending, None, &[][..]),
-        Answer::Found(candidate) => {
-            one = [candidate.clone()];
-            (AnswerState::Found, None, &one[..])
-        }
-        Answer::Absent => (AnswerState::Absent, None, &[][..]),
-        Answer::Ambiguous(all) => (AnswerState::Ambiguous, None, all.as_slice()),
-        Answer::Unavailable { reason } => (AnswerState::Unavailable, Some(reason.as_str()), &[][..]),
+    ordered(card, card.people())
+}
+
+/// The same with its people in another order.
+#[must_use]
+pub fn ordered<'a>(card: &'a customers::Card, people: impl Iterator<Item = &'a Arc<Person>>) -> Box<RawValue> {
+    let (state, reason, why) = match &card.answer {
+        Answer::Pending => (AnswerState::Pending, None, None),
+        Answer::Found(_) => (AnswerState::Found, None, None),
+        Answer::Absent => (AnswerState::Absent, None, None),
+        Answer::Ambiguous(_) => (AnswerState::Ambiguous, None, None),
+        Answer::Unavailable { reason } => (AnswerState::Unavailable, Some(reason.as_str()), None),
+        Answer::NotAsked(why) => (AnswerState::NotAsked, Some(why.reason()), Some(*why)),
     };
     let shown = Card {
-        answer: CardAnswer { state, reason },
-        candidates: candidates.iter().map(|c| candidate(c)).collect(),
+        answer: CardAnswer { state, reason, why },
+        candidates: people.map(|person| self::person(person)).collect(),
+        found_by: card.found_by,
+        account_unknown: card.account_unknown,
+        shared: card.shared,
+        remembered: card.remembered.as_ref().map(|r| Remembered { agent: r.agent.as_str(), at: r.at }),
+        attach: card.attach.iter().map(|system| system.as_str()).collect(),
+        create: card.create.iter().map(|system| system.as_str()).collect(),
         blocks: card
             .blocks
             .iter()
@@ -205,7 +230,20 @@ pub fn card(card: &customers::Card) -> Box<RawValue> {
 /// The card of a call of which nothing is known yet.
 #[must_use]
 pub fn pending() -> Box<RawValue> {
-    card(&customers::Card { answer: Answer::Pending, blocks: Vec::new() })
+    card(&customers::Card::of(Answer::Pending))
+}
+
+fn person(person: &Person) -> CardCandidate<'_> {
+    let also = person.also.iter().map(|joined| {
+        let (by, key) = match &joined.by {
+            JoinedBy::Key(key) => (AlsoBy::Key, Some(&**key)),
+            JoinedBy::Name => (AlsoBy::Name, None),
+            JoinedBy::Number => (AlsoBy::Number, None),
+        };
+        let name = joined.candidate.name.as_ref().map(|name| name.expose().as_str());
+        AlsoAt { link: &joined.candidate.link, name, by, key }
+    });
+    CardCandidate { also: also.collect(), reasons: &person.reasons, ..candidate(&person.head) }
 }
 
 /// What a search found, as the bytes that `done` copies.
@@ -224,6 +262,8 @@ pub fn candidate(candidate: &customers::Candidate) -> CardCandidate<'_> {
         reason: candidate.reason.as_deref(),
         url: candidate.url.as_deref(),
         facts: candidate.facts.as_deref(),
+        also: Vec::new(),
+        reasons: &[],
     }
 }
 

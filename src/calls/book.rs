@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    numbers::{DialOut, Plan, TrunkMap},
+    numbers::{DialOut, Number, Plan, TrunkMap},
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
@@ -263,6 +263,20 @@ impl Book {
     #[must_use]
     pub fn trunks(&self) -> &TrunkMap {
         &self.desk.settings.trunks
+    }
+
+    /// Whether the switch's file calls this number internal: `internal:` patterns over the number as it came.
+    #[must_use]
+    pub fn is_internal(&self, switch: &SwitchId, number: &Number) -> bool {
+        let raw = number.raw.as_ref().map(|raw| raw.expose().as_str()).unwrap_or_default();
+        let rules = self.desk.rules(switch);
+        rules.is_some_and(|rules| rules.internal.iter().any(|pattern| fits(pattern, raw, true)))
+    }
+
+    /// Whether the number is one of our own lines (trunks.yaml).
+    #[must_use]
+    pub fn is_own_line(&self, number: &Number) -> bool {
+        self.desk.settings.trunks.is_ours(number)
     }
 
     /// Ends every open call of a switch as lost: it was taken out of the settings, or the capture is over.

@@ -64,6 +64,8 @@ struct Maker<'a> {
 
 /// What the language itself brings.
 const GLOBALS: [&str; 6] = ["omit", "range", "dict", "namespace", "numbers", "loop"];
+/// The operations whose answers are customers.
+const CUSTOMERS: [&str; 4] = ["customer.by_phone", "customer.by_account", "customer.get", "customer.search"];
 /// What stands beside an answer.
 const ANSWER: [&str; 3] = ["status", "headers", "body"];
 
@@ -153,15 +155,17 @@ impl Maker<'_> {
                     Some(found) if found.spec.writes => {
                         self.problem(&at, "a lookup must not write", "a .find operation")
                     }
-                    Some(found) if found.fields.is_some() && found.keep.is_none() => self.problem(
-                        &format!("/operations/{find}"),
-                        "this lookup believes the system's filter",
-                        "add \"keep:\" that compares the call id or key itself",
-                    ),
+                    Some(found) if found.fields.is_some() && found.keep.is_none() && found.phones.is_empty() => self
+                        .problem(
+                            &format!("/operations/{find}"),
+                            "this lookup believes the system's filter",
+                            "add \"keep:\" that compares the call id or key itself",
+                        ),
                     Some(_) => {}
                 }
             }
         }
+        self.keys(file);
         for (n, example) in file.examples.iter().enumerate() {
             if !file.operations.contains_key(&example.operation) {
                 self.problem(&format!("/examples/{n}/operation"), "this operation is not in the file", "one that is");
@@ -181,6 +185,7 @@ impl Maker<'_> {
             numbers,
             context,
             headers,
+            keys: file.keys.iter().map(|(name, field)| (std::sync::Arc::from(name.as_str()), field.clone())).collect(),
             operations,
             examples: file.examples.clone(),
         })
@@ -262,6 +267,34 @@ impl Maker<'_> {
             pause_ms: page.pause_ms.unwrap_or(200),
         };
         Some(Page { plan, total, next: next? })
+    }
+
+    /// Each shared key's field is one that the customer operations map.
+    fn keys(&mut self, file: &File) {
+        let maps = |name: &str, field: &str| {
+            let operation = file.operations.get(name)?;
+            let fields = operation.fields.as_ref().or(operation.output.as_ref())?;
+            Some(fields.contains_key(field))
+        };
+        for (key, field) in &file.keys {
+            let at = format!("/keys/{key}");
+            if ["id", "type", "by", "name"].contains(&key.as_str()) {
+                self.problem(
+                    &at,
+                    "this word has a meaning of its own in customer",
+                    "a name that says whose key it is: customer_no",
+                );
+            }
+            let told: Vec<bool> = CUSTOMERS.iter().filter_map(|name| maps(name, field)).collect();
+            let found = match maps("customer.by_phone", field) {
+                Some(mapped) => mapped,
+                None => told.contains(&true),
+            };
+            if !found {
+                let wanted = "a name that stands in \"fields:\" of customer.by_phone";
+                self.problem(&at, format!("no customer operation maps \"{field}\""), wanted);
+            }
+        }
     }
 
     /// A template over the variables, rendered now.
@@ -397,6 +430,7 @@ impl Maker<'_> {
                 deadline_ms: login.deadline_ms.unwrap_or(10_000).clamp(1, 600_000),
                 idempotency: Idempotency::Read,
                 cache: file::Cache::default(),
+                by: Vec::new(),
                 inputs: Vec::new(),
                 steps: vec![step],
                 output: None,
@@ -449,6 +483,13 @@ impl Maker<'_> {
         if spec.name == "customer.by_phone" && file.phones.is_none() {
             self.problem(at, "the system's filter is believed", "\"phones:\" with the fields that are compared");
         }
+        if spec.name == "customer.by_account" && file.keep.is_none() {
+            self.problem(at, "the system's filter is believed", "\"keep:\" that compares the account itself");
+        }
+        if !file.by.is_empty() && (spec.writes || !spec.required.contains(&"customer")) {
+            let wanted = "\"by:\" only at operations that read something of a customer";
+            self.problem(&format!("{at}/by"), "this operation is not told of a customer to look for", wanted);
+        }
         let steps = file.steps.iter().enumerate().map(|(n, s)| self.step(&format!("{at}/steps/{n}"), s)).collect();
         let outside = self.known.clone();
         self.known.extend(ANSWER.map(str::to_owned));
@@ -468,7 +509,7 @@ impl Maker<'_> {
                 );
             }
         }
-        if matches!(spec.name, "customer.by_phone" | "customer.search")
+        if matches!(spec.name, "customer.by_phone" | "customer.by_account" | "customer.search")
             && !file.fields.as_ref().is_some_and(|f| f.contains_key("id"))
         {
             self.problem(&format!("{at}/fields"), "a customer has no id", "a field \"id:\"");
@@ -479,6 +520,7 @@ impl Maker<'_> {
             deadline_ms: file.deadline_ms.or(whole.deadline_ms).unwrap_or(5_000).clamp(1, 600_000),
             idempotency,
             cache: file.cache,
+            by: file.by.clone(),
             inputs: file.inputs.iter().map(|(k, v)| (k.clone(), from_json(v))).collect(),
             steps,
             output,

@@ -47,6 +47,11 @@ pub struct File {
     pub headers: BTreeMap<String, String>,
     /// Keep all numbers of the system here, read by `customer.list`, so that a customer is found in whatever spelling it is stored.
     pub index: Option<IndexFile>,
+    /// Keys that this system's customers have in common with other systems' (a customer number, a member number, an e-mail address): the
+    /// key's name, the same in every file, and the field of `fields:` that holds it. Records of two systems with one key of equal
+    /// value are one person, and by such a key the other systems are asked (`by:`).
+    #[serde(default)]
+    pub keys: BTreeMap<String, String>,
     pub operations: BTreeMap<String, OperationFile>,
     #[serde(default)]
     pub examples: Vec<Example>,
@@ -273,6 +278,10 @@ pub struct OperationFile {
     #[serde(default)]
     pub inputs: BTreeMap<String, Value>,
     pub deadline_ms: Option<u64>,
+    /// Shared keys by which this operation takes a customer whom another system found, best first. Its `customer.id` is then the key's
+    /// value and `customer.by` the key's name (`id` for a customer of this system itself).
+    #[serde(default)]
+    pub by: Vec<String>,
     /// For writes: what makes doing it again safe. Writes must say it.
     pub idempotent: Option<IdempotentFile>,
     #[serde(default)]

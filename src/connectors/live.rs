@@ -92,6 +92,8 @@ pub struct Shape {
     pub title: Option<String>,
     pub deadline_ms: u64,
     pub cache: file::Cache,
+    /// Shared keys by which it takes another system's customer, best first.
+    pub by: Vec<String>,
 }
 
 /// Compiles a file with its own values and fetches its secrets.
@@ -194,7 +196,14 @@ impl Connectors {
     pub fn shape(&self, system: &SystemId, operation: &str) -> Option<Shape> {
         let ready = self.inner.ready.load();
         let operation = ready.get(system)?.system.operation(operation)?;
-        Some(Shape { title: operation.title.clone(), deadline_ms: operation.deadline_ms, cache: operation.cache })
+        let (title, by) = (operation.title.clone(), operation.by.clone());
+        Some(Shape { title, deadline_ms: operation.deadline_ms, cache: operation.cache, by })
+    }
+
+    /// The shared keys that a system's customers carry, each with the field that holds it.
+    #[must_use]
+    pub fn keys(&self, system: &SystemId) -> Arc<[(Arc<str>, String)]> {
+        self.inner.ready.load().get(system).map_or_else(|| Arc::from([]), |ready| ready.system.keys.clone())
     }
 
     /// [`Idempotency::None`] also for what is not offered.

@@ -29,7 +29,11 @@ pub const OPERATIONS: &[Operation] = &[
     read("check", &[], &[]),
     // `number` is a text; in the file it is an object with raw, e164, national, digits. Answers a list of customers.
     read("customer.by_phone", &["number"], &[]),
+    // What the caller keyed or said of themselves (a contract's or member's number); answers as `customer.by_phone`.
+    read("customer.by_account", &["account"], &[]),
     read("customer.search", &["text"], &[]),
+    // `customer` is `{id, type, by, ...}`: with `by: id` the system's own record, else what another system found, where `by` names the
+    // shared key, `id` is its value, and it stands under its own name too.
     read("customer.get", &["customer"], &[]),
     // All customers with their numbers as stored, page by page; with `since` (RFC 3339, whole seconds) those changed since then.
     read("customer.list", &[], &["since"]),
@@ -40,6 +44,16 @@ pub const OPERATIONS: &[Operation] = &[
     read("call.find", &["call"], &["key"]),
     read("ticket.find", &["call"], &["key"]),
     read("note.find", &["key", "target"], &["call"]),
+    // Whether the number stands at the customer already; whether a customer of it is there. `customer.by_phone` may serve for the second.
+    read("attach.find", &["customer", "number"], &["key", "call"]),
+    read("customer.find", &["number"], &["key", "call"]),
+    // `number` is E.164, else as it came.
+    write("customer.attach", &["call", "key", "customer", "number"], WRITE),
+    write(
+        "customer.create",
+        &["call", "key", "number"],
+        &["name", "company", "email", "agent", "agent_id", "at", "record", "line"],
+    ),
     // `text` is what is written.
     write("ticket.create", &["call", "key", "title", "text"], WRITE),
     write("note.add", &["call", "key", "target", "text"], WRITE),

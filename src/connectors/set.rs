@@ -31,6 +31,26 @@ impl Set {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<System>> {
         self.systems.values()
     }
+
+    /// Operations that want a customer by a shared key that no system gives: system, operation, key.
+    #[must_use]
+    pub fn missing_keys(&self) -> Vec<(&SystemId, &'static str, &str)> {
+        let given = |key: &str| self.iter().any(|system| system.keys.iter().any(|(name, _)| &**name == key));
+        let wanted = self.iter().flat_map(|system| {
+            let operations = system.operations.values();
+            operations.flat_map(|o| o.by.iter().map(|key| (&system.id, o.spec.name, key.as_str())))
+        });
+        wanted.filter(|(_, _, key)| !given(key)).collect()
+    }
+
+    /// The names of all keys that some system gives, for messages.
+    #[must_use]
+    pub fn key_names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.iter().flat_map(|s| s.keys.iter().map(|(name, _)| &**name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
 }
 
 /// One system's file, compiled, with the values of its site.
@@ -53,6 +73,8 @@ pub struct System {
     /// Variables and `numbers`, as templates see them.
     pub(super) context: BTreeMap<String, Value>,
     pub(super) headers: Vec<(String, Leaf)>,
+    /// Shared key and the field that holds it.
+    pub keys: Arc<[(Arc<str>, String)]>,
     pub(super) operations: BTreeMap<&'static str, Operation>,
     pub(super) examples: Vec<file::Example>,
 }
@@ -108,6 +130,8 @@ pub struct Operation {
     pub deadline_ms: u64,
     pub idempotency: Idempotency,
     pub cache: file::Cache,
+    /// Shared keys by which it takes another system's customer.
+    pub by: Vec<String>,
     pub(super) inputs: Vec<(String, Value)>,
     pub(super) steps: Vec<Step>,
     pub(super) output: Option<Vec<(String, Compiled)>>,

@@ -1,28 +1,52 @@
 //! What to ask next for one call, and what the card says meanwhile. Still: it is told what is known.
+//!
+//! The way: by the account that the caller gave, where a system takes one; else by the number, at all systems at once. The records
+//! become people (`people.rs`), the people are ranked (`ranking.rs`). When it is one person, the systems that know them are
+//! asked for their blocks; the others are asked by a key that the first ones gave (`keys:` and `by:` of the connector
+//! files), and what those answer may hold further keys. As long as it is a guess who it is, no block is asked for.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     calls::record::Reference,
+    numbers::{Class, Number},
     private::Private,
     words::{SystemId, TenantId, Wall},
 };
 
-use super::card::{Answer, Block, BlockState, Candidate, Card};
+use super::{
+    card::{
+        Answer, Block, BlockState, Candidate, Card, Choice, FoundBy, Joined, JoinedBy, NotAsked, Person, Reason,
+        Remembered, Shared, Signs,
+    },
+    people,
+    ranking::{self, Own, Owners},
+};
 
 /// The operations whose answers are blocks, in the order in which a card shows them.
 pub const BLOCKS: [&str; 4] = ["finance", "loyalty", "orders", "tickets.open"];
 pub const BY_PHONE: &str = "customer.by_phone";
+pub const BY_ACCOUNT: &str = "customer.by_account";
+pub const GET: &str = "customer.get";
+pub const ATTACH: &str = "customer.attach";
+pub const CREATE: &str = "customer.create";
 
-/// One question to one system. Equal keys are the same question, whoever asks. The subject is a number or a customer's id.
+/// People on one card at most; a number that more share is nobody's, and the card says that it is shared.
+const MOST: usize = 20;
+
+/// One question to one system. Equal keys are the same question, whoever asks. The subject is a number, an account, a customer's id or
+/// a shared key with its value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     pub tenant: TenantId,
     pub system: SystemId,
     pub operation: &'static str,
-    pub subject: Private<String>,
+    pub subject: Private<Box<str>>,
 }
 
 /// What a system answered.
@@ -34,8 +58,8 @@ pub struct Entry {
 
 #[derive(Clone, Debug)]
 pub enum Found {
-    /// By phone: never empty.
-    Customers(Vec<Arc<Candidate>>),
+    /// Of the customer operations: never empty.
+    Customers(Box<[Arc<Candidate>]>),
     Facts(Arc<RawValue>),
     Nothing,
     /// It could not be asked, or what it said fits nothing.
@@ -46,10 +70,23 @@ pub enum Found {
 #[derive(Clone, Debug)]
 pub struct Offer {
     pub system: SystemId,
-    pub by_phone: bool,
-    /// Of [`BLOCKS`], with the titles of the connector's file.
-    pub blocks: Vec<(&'static str, Option<String>)>,
     pub title: Option<String>,
+    pub by_phone: bool,
+    pub by_account: bool,
+    /// The shared keys by which `customer.get` takes a customer whom another system found, best first; empty: it takes none.
+    pub get_by: Vec<String>,
+    pub blocks: Vec<Facts>,
+    pub attach: bool,
+    pub create: bool,
+}
+
+/// One of [`BLOCKS`] at a system.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    pub operation: &'static str,
+    pub title: Option<String>,
+    /// As [`Offer::get_by`].
+    pub by: Vec<String>,
 }
 
 /// Entry and whether it is still fresh.
@@ -59,15 +96,31 @@ pub struct Known {
     pub fresh: bool,
 }
 
+pub type Answers = HashMap<Key, Known>;
+
+/// What the site says besides the connector files: swapped whole at a reload.
+#[derive(Clone, Debug, Default)]
+pub struct Site {
+    /// The keys ([`Number::key`]) of numbers that many share.
+    pub shared: HashSet<String>,
+    /// A number of more customers than this is a shared one; 0: never.
+    pub shared_above: usize,
+    pub owners: Owners,
+}
+
 /// What one call is about.
 #[derive(Clone, Debug)]
 pub struct Subject {
     pub tenant: TenantId,
-    /// The number's key; absent when it is withheld.
+    /// The number's key; absent when it is not looked up, and then `refused` says why.
     pub number: Option<String>,
+    pub account: Option<Private<String>>,
+    pub refused: Option<NotAsked>,
     pub offers: Vec<Offer>,
-    /// An agent chose (or, with `Some(None)`, refused all).
-    pub chosen: Option<Option<Arc<Candidate>>>,
+    pub choice: Choice,
+    pub site: Arc<Site>,
+    /// What we wrote down ourselves; `None` until it was read.
+    pub own: Option<Own>,
 }
 
 /// A question that has to be asked (or answered from the cache), with its inputs.
@@ -77,83 +130,260 @@ pub struct Wanted {
     pub inputs: Map<String, Value>,
 }
 
+/// What the class of a number says about asking for it. A service code (95588) or a number that cannot be read here may well stand in a
+/// system as it is shown; what can be nobody's is not asked for.
+#[must_use]
+pub const fn refused(number: &Number) -> Option<NotAsked> {
+    match number.class {
+        Class::Anonymous => Some(NotAsked::Withheld),
+        Class::Extension => Some(NotAsked::Internal),
+        Class::Emergency => Some(NotAsked::Emergency),
+        Class::SmsPort => Some(NotAsked::BulkSms),
+        Class::M2m => Some(NotAsked::Machine),
+        Class::Masked => Some(NotAsked::StandIn),
+        Class::SipUser => Some(NotAsked::SipName),
+        Class::Mobile
+        | Class::Geographic
+        | Class::GeographicOrMobile
+        | Class::SharedCost
+        | Class::TollFree
+        | Class::Service
+        | Class::International
+        | Class::Invalid
+        | Class::Unknown => None,
+    }
+}
+
+/// The people found, and what stands in the way of knowing better.
+struct Seen {
+    people: Vec<Person>,
+    by: FoundBy,
+    /// A system has not answered yet.
+    pending: bool,
+    away: Option<String>,
+    /// Some system was (or will be) asked.
+    asked: bool,
+    account_unknown: bool,
+}
+
+/// Who the customer is at one system.
+enum Standing {
+    Pending,
+    Nobody,
+    Several,
+    Unavailable(String),
+    One(Arc<Candidate>),
+}
+
 impl Subject {
-    fn by_phone(&self, system: &SystemId) -> Option<Key> {
-        let number = self.number.clone()?;
-        Some(Key {
+    fn key(&self, system: &SystemId, operation: &'static str, subject: &str) -> Key {
+        Key {
             tenant: self.tenant.clone(),
             system: system.clone(),
-            operation: BY_PHONE,
-            subject: Private::new(number),
-        })
+            operation,
+            subject: Private::new(Box::from(subject)),
+        }
     }
 
-    fn block(&self, system: &SystemId, operation: &'static str, customer: &Candidate) -> Key {
-        let subject = format!("{}:{}", customer.link.kind, customer.link.id);
-        Key { tenant: self.tenant.clone(), system: system.clone(), operation, subject: Private::new(subject) }
+    fn by_phone(&self, offer: &Offer) -> Option<Key> {
+        let number = self.number.as_deref().filter(|_| offer.by_phone)?;
+        Some(self.key(&offer.system, BY_PHONE, number))
+    }
+
+    fn by_account(&self, offer: &Offer) -> Option<Key> {
+        let account = self.account.as_ref().filter(|_| offer.by_account)?;
+        Some(self.key(&offer.system, BY_ACCOUNT, account.expose()))
+    }
+
+    /// The question by a shared key, and its inputs, if the person has one that this operation takes.
+    fn by_shared(
+        &self,
+        offer: &Offer,
+        operation: &'static str,
+        by: &[String],
+        person: &Person,
+    ) -> Option<(Key, Map<String, Value>)> {
+        let (name, value) = by.iter().find_map(|name| Some((name, person.key(name)?)))?;
+        let key = self.key(&offer.system, operation, &format!("{name}={value}"));
+        let mut customer = Map::from_iter([
+            ("id".to_owned(), Value::from(value)),
+            ("type".to_owned(), Value::from("customer")),
+            ("by".to_owned(), Value::from(name.as_str())),
+            (name.clone(), Value::from(value)),
+        ]);
+        if let Some(name) = person.records().find_map(|record| record.name.as_ref()) {
+            customer.insert("name".to_owned(), Value::from(name.expose().as_str()));
+        }
+        Some((key, Map::from_iter([("customer".to_owned(), Value::Object(customer))])))
+    }
+
+    /// The question for a block of a customer who has a record there.
+    fn of_record(&self, offer: &Offer, operation: &'static str, record: &Candidate) -> (Key, Map<String, Value>) {
+        let key = self.key(&offer.system, operation, &format!("{}:{}", record.link.kind, record.link.id));
+        (key, Map::from_iter([("customer".to_owned(), told(record))]))
+    }
+
+    /// The question for one block, if it can be asked.
+    fn block(
+        &self,
+        offer: &Offer,
+        facts: &Facts,
+        person: &Person,
+        standing: &Standing,
+    ) -> Option<(Key, Map<String, Value>)> {
+        match standing {
+            Standing::One(record) => Some(self.of_record(offer, facts.operation, record)),
+            Standing::Pending | Standing::Several => None,
+            Standing::Nobody | Standing::Unavailable(_) if !facts.by.is_empty() => {
+                self.by_shared(offer, facts.operation, &facts.by, person)
+            }
+            // A system that cannot be searched and names no key is told who the others found, and takes what it needs.
+            Standing::Nobody if !offer.by_phone && offer.get_by.is_empty() => {
+                Some(self.of_record(offer, facts.operation, &person.head))
+            }
+            Standing::Nobody | Standing::Unavailable(_) => None,
+        }
     }
 
     /// Everything this card stands on, as far as can be said now: blocks appear here once their customer is known.
-    pub fn wanted(&self, known: &HashMap<Key, Known>) -> Vec<Wanted> {
+    pub fn wanted(&self, known: &Answers) -> Vec<Wanted> {
         let mut wanted = Vec::new();
-        if self.chosen.is_none() {
-            for offer in self.offers.iter().filter(|o| o.by_phone) {
-                if let Some(key) = self.by_phone(&offer.system) {
-                    let number = Value::String(key.subject.expose().clone());
+        let seen = self.seen(known);
+        for offer in &self.offers {
+            if let (Some(key), Some(account)) = (self.by_account(offer), &self.account) {
+                let account = Value::from(account.expose().as_str());
+                wanted.push(Wanted { key, inputs: Map::from_iter([("account".to_owned(), account)]) });
+            }
+        }
+        if !self.account_pending(known) {
+            for offer in &self.offers {
+                if let (Some(key), Some(number)) = (self.by_phone(offer), &self.number) {
+                    let number = Value::from(number.as_str());
                     wanted.push(Wanted { key, inputs: Map::from_iter([("number".to_owned(), number)]) });
                 }
             }
         }
+        let Some(person) = self.decided(&seen) else { return wanted };
+        let person = self.whole(person, known);
         for offer in &self.offers {
-            let Standing::One(customer) = self.standing(offer, known) else { continue };
-            for (operation, _) in &offer.blocks {
-                let key = self.block(&offer.system, operation, &customer);
-                wanted.push(Wanted { key, inputs: Map::from_iter([("customer".to_owned(), told(&customer))]) });
+            if person.at(offer.system.as_str()).is_none()
+                && let Some((key, inputs)) = self.by_shared(offer, GET, &offer.get_by, &person)
+            {
+                wanted.push(Wanted { key, inputs });
+            }
+            let standing = self.standing(offer, &person, known);
+            for facts in &offer.blocks {
+                if let Some((key, inputs)) = self.block(offer, facts, &person, &standing) {
+                    wanted.push(Wanted { key, inputs });
+                }
             }
         }
         wanted
     }
 
-    pub fn card(&self, known: &HashMap<Key, Known>) -> Card {
-        let answer = self.answer(known);
+    /// The people among whom our own records may help to tell; `None` where that is no question (any more).
+    pub fn recall(&self, known: &Answers) -> Option<Vec<String>> {
+        if self.own.is_some() {
+            return None;
+        }
+        let people = self.seen(known).people;
+        let ids = || people.iter().flat_map(Person::records).map(|record| record.id.clone()).collect();
+        (people.len() > 1).then(ids)
+    }
+
+    pub fn card(&self, known: &Answers, now: Wall) -> Card {
+        let seen = self.seen(known);
+        let shared = self.shared(&seen);
+        let decided = self.decided(&seen).map(|person| self.whole(person, known));
+        let blocks = self.blocks(&seen, decided.as_ref(), known);
+        let remembered = self.remembered(&seen).cloned();
+        let found_by = (!seen.people.is_empty()).then_some(seen.by);
+        let account_unknown = seen.account_unknown;
+        // What was found and what is there to be chosen from.
+        let nobody = Own::default();
+        let mut people = ranking::rank(seen.people, self.own.as_ref().unwrap_or(&nobody), &self.site.owners, now);
+        people.truncate(MOST);
+        let mut rest = Vec::new();
+        let answer = match (decided, &self.choice) {
+            (Some(person), _) => {
+                let reasons = people.iter().position(|other| other.is(&person.head.id)).map(|at| people.remove(at));
+                rest = people;
+                let reasons = reasons.map(|ranked| ranked.reasons.clone()).unwrap_or_default();
+                Answer::Found(Arc::new(Person { reasons, ..person }))
+            }
+            (None, Choice::Nobody) => {
+                rest = people;
+                Answer::Absent
+            }
+            (None, _) if people.len() > 1 && self.own.is_none() => Answer::Pending,
+            (None, _) if !people.is_empty() => Answer::Ambiguous(people),
+            (None, _) if seen.pending => Answer::Pending,
+            (None, _) => match (seen.away, self.refused, seen.asked) {
+                (Some(reason), ..) => Answer::Unavailable { reason },
+                (None, Some(why), _) => Answer::NotAsked(why),
+                (None, None, false) => Answer::NotAsked(NotAsked::NoSystem),
+                (None, None, true) => Answer::Absent,
+            },
+        };
+        let can = |of: fn(&Offer) -> bool| {
+            let offers = self.offers.iter().filter(|offer| self.number.is_some() && of(offer));
+            offers.map(|offer| offer.system.clone()).collect()
+        };
+        let (attach, create) = (can(|offer| offer.attach), can(|offer| offer.create));
+        Card { answer, rest, blocks, found_by, account_unknown, shared, remembered, attach, create }
+    }
+
+    fn blocks(&self, seen: &Seen, decided: Option<&Person>, known: &Answers) -> Vec<Block> {
         let mut blocks = Vec::new();
         for offer in &self.offers {
-            let standing = self.standing(offer, known);
-            if offer.by_phone {
-                blocks.push(self.customer_block(offer, &standing, known));
+            let standing = match decided {
+                Some(person) => self.standing(offer, person, known),
+                None => self.undecided(offer, seen, known),
+            };
+            if offer.by_phone || offer.by_account || !offer.get_by.is_empty() {
+                blocks.push(self.customer_block(offer, &standing, decided, known));
             }
-            for (operation, title) in &offer.blocks {
+            for facts in &offer.blocks {
                 let mut block = Block {
                     system: offer.system.clone(),
-                    kind: (*operation).to_owned(),
-                    title: title.clone(),
+                    kind: facts.operation.to_owned(),
+                    title: facts.title.clone(),
                     state: BlockState::Pending,
                     asked_at: None,
                     reason: None,
                     body: None,
                 };
-                match &standing {
-                    Standing::Pending => {}
-                    Standing::Nobody => block.state = BlockState::Absent,
-                    Standing::Several => block.state = BlockState::Ambiguous,
-                    Standing::Unavailable(reason) => {
-                        block.state = BlockState::Unavailable;
-                        block.reason = Some(reason.clone());
-                    }
-                    Standing::One(customer) => {
-                        if let Some(known) = known.get(&self.block(&offer.system, operation, customer)) {
+                match decided.and_then(|person| self.block(offer, facts, person, &standing)) {
+                    Some((key, _)) => {
+                        if let Some(known) = known.get(&key) {
                             fill(&mut block, known);
                         }
                     }
+                    None if decided.is_some() && matches!(standing, Standing::Nobody) && !facts.by.is_empty() => {
+                        block.state = BlockState::Absent;
+                        block.reason = Some(format!("no {} is known of this customer", facts.by.join(" or ")));
+                    }
+                    None => stand(&mut block, &standing),
                 }
                 blocks.push(block);
             }
         }
-        Card { answer, blocks }
+        blocks
     }
 
-    fn customer_block(&self, offer: &Offer, standing: &Standing, known: &HashMap<Key, Known>) -> Block {
-        let entry = self.by_phone(&offer.system).and_then(|key| known.get(&key));
+    fn customer_block(&self, offer: &Offer, standing: &Standing, decided: Option<&Person>, known: &Answers) -> Block {
+        let get = || decided.and_then(|person| self.by_shared(offer, GET, &offer.get_by, person)).map(|(key, _)| key);
+        let entries = [self.by_account(offer), self.by_phone(offer), get()];
+        // The answer that holds the record shown, else the last that came.
+        let holds = |known: &Known, record: &Candidate| match &known.entry.found {
+            Found::Customers(list) => list.iter().any(|other| other.id == record.id),
+            _ => false,
+        };
+        let mut came = entries.into_iter().flatten().filter_map(|key| known.get(&key));
+        let entry = match standing {
+            Standing::One(record) => came.find(|known| holds(known, record)),
+            _ => came.last(),
+        };
         let mut block = Block {
             system: offer.system.clone(),
             kind: "customer".to_owned(),
@@ -163,98 +393,216 @@ impl Subject {
             reason: None,
             body: None,
         };
-        match standing {
-            Standing::Pending => {}
-            Standing::Nobody => block.state = BlockState::Absent,
-            Standing::Several => block.state = BlockState::Ambiguous,
-            Standing::Unavailable(reason) => {
-                block.state = BlockState::Unavailable;
-                block.reason = Some(reason.clone());
-            }
-            Standing::One(customer) => {
-                block.state = if entry.is_none_or(|k| k.fresh) { BlockState::Fresh } else { BlockState::Stale };
-                block.body =
-                    customer.facts.as_ref().and_then(|f| serde_json::value::to_raw_value(f).ok()).map(Arc::from);
-            }
+        stand(&mut block, standing);
+        if let Standing::One(record) = standing {
+            block.state = if entry.is_none_or(|k| k.fresh) { BlockState::Fresh } else { BlockState::Stale };
+            block.body.clone_from(&record.facts);
         }
         block
     }
 
-    fn answer(&self, known: &HashMap<Key, Known>) -> Answer {
-        match &self.chosen {
-            Some(Some(candidate)) => return Answer::Found(candidate.clone()),
-            Some(None) => return Answer::Absent,
-            None if self.number.is_none() => {
-                return Answer::Unavailable { reason: "the number is withheld".to_owned() };
-            }
-            None => {}
-        }
-        let (mut all, mut several, mut pending, mut away) = (Vec::new(), false, false, None);
-        let mut asked = false;
-        for offer in self.offers.iter().filter(|o| o.by_phone) {
-            asked = true;
-            match self.by_phone(&offer.system).and_then(|key| known.get(&key)).map(|k| &k.entry.found) {
-                None => pending = true,
-                Some(Found::Customers(list)) => {
-                    several |= list.len() > 1;
-                    all.extend(list.iter().cloned());
+    fn account_pending(&self, known: &Answers) -> bool {
+        self.offers.iter().filter_map(|offer| self.by_account(offer)).any(|key| !known.contains_key(&key))
+    }
+
+    fn seen(&self, known: &Answers) -> Seen {
+        let mut seen = Seen {
+            people: Vec::new(),
+            by: FoundBy::Number,
+            pending: false,
+            away: None,
+            asked: false,
+            account_unknown: false,
+        };
+        let mut by_account: Vec<&[Arc<Candidate>]> = Vec::new();
+        let mut by_phone: Vec<&[Arc<Candidate>]> = Vec::new();
+        let mut away_by_account = false;
+        for offer in &self.offers {
+            let account = self.by_account(offer);
+            let mut found: &[Arc<Candidate>] = &[];
+            if let Some(key) = &account {
+                seen.asked = true;
+                match known.get(key).map(|k| &k.entry.found) {
+                    None => seen.pending = true,
+                    Some(Found::Customers(list)) => found = list,
+                    Some(Found::Unavailable(reason)) => {
+                        away_by_account = true;
+                        seen.away = seen.away.or(Some(reason.clone()));
+                    }
+                    Some(Found::Nothing | Found::Facts(_)) => {}
                 }
-                Some(Found::Unavailable(reason)) => away = away.or(Some(reason.clone())),
-                Some(Found::Nothing | Found::Facts(_)) => {}
+            }
+            by_account.push(found);
+        }
+        let decides = by_account.iter().any(|found| !found.is_empty());
+        let accounts = self.offers.iter().any(|offer| self.by_account(offer).is_some());
+        seen.account_unknown = accounts && !seen.pending && !decides && !away_by_account;
+        for (offer, account) in self.offers.iter().zip(&by_account) {
+            let mut found = *account;
+            if let Some(key) = self.by_phone(offer) {
+                seen.asked = true;
+                match known.get(&key).map(|k| &k.entry.found) {
+                    None => seen.pending = true,
+                    // Whom the account gave is not looked for again by number.
+                    Some(Found::Customers(list)) if account.is_empty() => found = list,
+                    Some(Found::Unavailable(reason)) => seen.away = seen.away.or(Some(reason.clone())),
+                    Some(Found::Customers(_) | Found::Nothing | Found::Facts(_)) => {}
+                }
+            }
+            by_phone.push(found);
+        }
+        seen.people = people::join(&by_phone);
+        if decides {
+            // The account says who it is; of what the number gives, only the same person's records count.
+            let given: HashSet<&str> = by_account.iter().copied().flatten().map(|c| c.id.as_str()).collect();
+            seen.by = FoundBy::Account;
+            seen.people.retain(|person| person.records().any(|record| given.contains(record.id.as_str())));
+            for person in &mut seen.people {
+                person.reasons.push(Reason::Account);
             }
         }
-        match (all.len(), several, pending, away) {
-            (_, true, ..) => Answer::Ambiguous(all),
-            (1.., ..) => Answer::Found(all.swap_remove(0)),
-            (0, _, true, _) => Answer::Pending,
-            (0, _, false, Some(reason)) => Answer::Unavailable { reason },
-            (0, _, false, None) if !asked => {
-                Answer::Unavailable { reason: "no system is asked for this line".to_owned() }
+        seen
+    }
+
+    fn shared(&self, seen: &Seen) -> Option<Shared> {
+        if seen.by == FoundBy::Account {
+            return None;
+        }
+        if self.number.as_ref().is_some_and(|number| self.site.shared.contains(number)) {
+            return Some(Shared::Listed);
+        }
+        let most = self.site.shared_above;
+        (most > 0 && seen.people.len() > most).then_some(Shared::Many)
+    }
+
+    /// What an agent chose for this number, if it may be used and the systems still know that person.
+    fn remembered(&self, seen: &Seen) -> Option<&Remembered> {
+        if !matches!(self.choice, Choice::Open) || self.shared(seen).is_some() || seen.by == FoundBy::Account {
+            return None;
+        }
+        let remembered = self.own.as_ref()?.remembered.as_ref()?;
+        seen.people.iter().any(|person| person.is(&remembered.candidate)).then_some(remembered)
+    }
+
+    /// The one person it is, by choice, by being the only one, or by what was chosen before. Never by rank.
+    fn decided(&self, seen: &Seen) -> Option<Person> {
+        match &self.choice {
+            Choice::Nobody => None,
+            Choice::Person(chosen) => {
+                // Among those found, for then the other systems' records are with it; else it was searched for.
+                let found = seen.people.iter().find(|person| chosen.records().any(|record| person.is(&record.id)));
+                Some(found.cloned().unwrap_or_else(|| (**chosen).clone()))
             }
-            (0, _, false, None) => Answer::Absent,
+            Choice::Open => {
+                let only = match seen.people.as_slice() {
+                    [one] => Some(one),
+                    _ => None,
+                };
+                match self.remembered(seen) {
+                    Some(remembered) => seen.people.iter().find(|person| person.is(&remembered.candidate)),
+                    None => only.filter(|_| self.shared(seen).is_none()),
+                }
+                .cloned()
+            }
         }
     }
 
-    /// Who the customer is at one system.
-    fn standing(&self, offer: &Offer, known: &HashMap<Key, Known>) -> Standing {
-        match &self.chosen {
-            Some(None) => return Standing::Nobody,
-            Some(Some(chosen)) if chosen.link.system == offer.system.as_str() || !offer.by_phone => {
-                return Standing::One(chosen.clone());
+    /// The person with what systems answered that were asked by a shared key; each answer may bring the key for the next.
+    fn whole(&self, mut person: Person, known: &Answers) -> Person {
+        for _ in 0..self.offers.len() {
+            let before = person.also.len();
+            for offer in self.offers.iter().filter(|offer| !offer.get_by.is_empty()) {
+                if person.at(offer.system.as_str()).is_some() {
+                    continue;
+                }
+                let Some((key, _)) = self.by_shared(offer, GET, &offer.get_by, &person) else { continue };
+                if let Some(Found::Customers(list)) = known.get(&key).map(|k| &k.entry.found)
+                    && let [record] = &**list
+                    && let Some(by) = agrees(&offer.get_by, &person, record)
+                {
+                    person.also.push(Joined { candidate: record.clone(), by: JoinedBy::Key(by) });
+                }
             }
-            _ => {}
+            if person.also.len() == before {
+                break;
+            }
         }
-        if !offer.by_phone {
-            // A system that cannot search by number (Talon.One) is told who the others found.
-            return match self.answer(known) {
-                Answer::Pending => Standing::Pending,
-                Answer::Found(candidate) => Standing::One(candidate),
-                Answer::Absent => Standing::Nobody,
-                Answer::Ambiguous(_) => Standing::Several,
-                Answer::Unavailable { reason } => Standing::Unavailable(reason),
-            };
+        person
+    }
+
+    /// Who this person is at one system.
+    fn standing(&self, offer: &Offer, person: &Person, known: &Answers) -> Standing {
+        if let Some(record) = person.at(offer.system.as_str()) {
+            return Standing::One(record.clone());
         }
-        let Some(key) = self.by_phone(&offer.system) else {
-            return Standing::Unavailable("the number is withheld".to_owned());
-        };
-        match known.get(&key).map(|k| &k.entry.found) {
-            None => Standing::Pending,
-            Some(Found::Nothing | Found::Facts(_)) => Standing::Nobody,
-            Some(Found::Unavailable(reason)) => Standing::Unavailable(reason.clone()),
-            Some(Found::Customers(list)) => match list.as_slice() {
-                [one] => Standing::One(one.clone()),
-                _ => Standing::Several,
-            },
+        let mut away = None;
+        let phone = self.by_phone(offer).filter(|_| !self.account_pending(known));
+        for key in [self.by_account(offer), phone].into_iter().flatten() {
+            match known.get(&key).map(|k| &k.entry.found) {
+                None => return Standing::Pending,
+                Some(Found::Unavailable(reason)) => away = Some(reason.clone()),
+                Some(_) => {}
+            }
+        }
+        if let Some((key, _)) = self.by_shared(offer, GET, &offer.get_by, person) {
+            match known.get(&key).map(|k| &k.entry.found) {
+                None => return Standing::Pending,
+                Some(Found::Unavailable(reason)) => away = Some(reason.clone()),
+                Some(_) => {}
+            }
+        }
+        away.map_or(Standing::Nobody, Standing::Unavailable)
+    }
+
+    /// The same while it is open which person it is.
+    fn undecided(&self, offer: &Offer, seen: &Seen, known: &Answers) -> Standing {
+        if matches!(self.choice, Choice::Nobody) {
+            return Standing::Nobody;
+        }
+        let mut away = None;
+        for key in [self.by_account(offer), self.by_phone(offer)].into_iter().flatten() {
+            match known.get(&key).map(|k| &k.entry.found) {
+                None => return Standing::Pending,
+                Some(Found::Unavailable(reason)) => away = Some(reason.clone()),
+                Some(_) => {}
+            }
+        }
+        let searched = offer.by_account || offer.by_phone;
+        if seen.people.iter().any(|person| !searched || person.at(offer.system.as_str()).is_some()) {
+            return Standing::Several;
+        }
+        match (away, &seen.away, self.number.is_none(), self.refused) {
+            (Some(reason), ..) => Standing::Unavailable(reason),
+            (None, _, true, Some(why)) => Standing::Unavailable(why.reason().to_owned()),
+            (None, Some(reason), ..) if !searched => Standing::Unavailable(reason.clone()),
+            _ if !searched && seen.pending => Standing::Pending,
+            _ => Standing::Nobody,
         }
     }
 }
 
-enum Standing {
-    Pending,
-    Nobody,
-    Several,
-    Unavailable(String),
-    One(Arc<Candidate>),
+/// The key by which a record that was asked for by it proves to be this person's. A system that carries the key and shows another value
+/// did not obey its own filter.
+fn agrees(by: &[String], person: &Person, record: &Candidate) -> Option<Arc<str>> {
+    let clash = record
+        .keys
+        .iter()
+        .any(|(key, value)| person.key(key).is_some_and(|other| !people::same(other, value.expose())));
+    let name = by.iter().find(|name| person.key(name).is_some())?;
+    (!clash).then(|| Arc::from(name.as_str()))
+}
+
+/// What a block says that cannot be asked for.
+fn stand(block: &mut Block, standing: &Standing) {
+    match standing {
+        Standing::Pending | Standing::One(_) => {}
+        Standing::Nobody => block.state = BlockState::Absent,
+        Standing::Several => block.state = BlockState::Ambiguous,
+        Standing::Unavailable(reason) => {
+            block.state = BlockState::Unavailable;
+            block.reason = Some(reason.clone());
+        }
+    }
 }
 
 fn fill(block: &mut Block, known: &Known) {
@@ -272,24 +620,27 @@ fn fill(block: &mut Block, known: &Known) {
     }
 }
 
-/// A customer as operations are told of it: what `customer.by_phone` mapped, with `id` and `type`.
+/// A customer as operations are told of it: what the customer operation mapped, with `id`, `type` and the shared keys by name. `by`
+/// says what `id` is: here the system's own.
 #[must_use]
 pub fn told(customer: &Candidate) -> Value {
-    let mut object = match customer.facts.as_deref() {
-        Some(Value::Object(facts)) => facts.clone(),
-        _ => Map::new(),
-    };
+    let mut object = customer.facts();
+    for (key, value) in &customer.keys {
+        object.entry(&**key).or_insert_with(|| Value::from(&**value.expose()));
+    }
     object.insert("id".to_owned(), Value::String(customer.link.id.clone()));
     object.insert("type".to_owned(), Value::String(customer.link.kind.clone()));
+    object.insert("by".to_owned(), Value::from("id"));
     if let Some(name) = &customer.name {
         object.entry("name").or_insert_with(|| Value::String(name.expose().clone()));
     }
     Value::Object(object)
 }
 
-/// The customers in a system's answer. A record without an id is none: nothing could be written to it.
+/// The customers in a system's answer. A record without an id is none: nothing could be written to it. `keys` are the connector
+/// file's: shared key and field.
 #[must_use]
-pub fn candidates(system: &SystemId, value: &Value) -> Vec<Arc<Candidate>> {
+pub fn candidates(system: &SystemId, value: &Value, keys: &[(Arc<str>, String)]) -> Box<[Arc<Candidate>]> {
     let one;
     let list = match value {
         Value::Array(list) => list.as_slice(),
@@ -301,103 +652,57 @@ pub fn candidates(system: &SystemId, value: &Value) -> Vec<Arc<Candidate>> {
     list.iter()
         .filter_map(|record| {
             let object = record.as_object()?;
-            let text = |key: &str| match object.get(key) {
-                Some(Value::String(s)) if !s.is_empty() => Some(s.clone()),
-                Some(Value::Number(n)) => Some(n.to_string()),
-                _ => None,
-            };
+            let text = |key: &str| text_of(object.get(key)?);
             let id = text("id")?;
             let kind = text("type").unwrap_or_else(|| "customer".to_owned());
+            let keys = keys.iter().filter_map(|(key, field)| {
+                let value = text(field)?;
+                Some((key.clone(), Private::new(value.into_boxed_str())))
+            });
             Some(Arc::new(Candidate {
-                id: format!("{system}:{kind}:{id}"),
-                link: Reference { system: system.to_string(), kind, id },
                 name: text("name").map(Private::new),
                 reason: text("reason"),
                 url: text("url"),
-                facts: Some(Arc::new(record.clone())),
+                facts: serde_json::value::to_raw_value(record).ok().map(Arc::from),
+                keys: keys.collect(),
+                signs: signs(object),
+                ..Candidate::at(Reference { system: system.to_string(), kind, id })
             }))
         })
         .collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn subject(systems: &[(&str, bool)]) -> Subject {
-        let offers = systems
-            .iter()
-            .map(|(id, by_phone)| Offer {
-                system: (*id).into(),
-                by_phone: *by_phone,
-                blocks: vec![("tickets.open", None)],
-                title: None,
-            })
-            .collect();
-        Subject { tenant: TenantId::default(), number: Some("+8613800138000".to_owned()), offers, chosen: None }
-    }
-
-    fn found(value: &str, system: &str) -> Known {
-        let list = candidates(&system.into(), &serde_json::from_str(value).unwrap());
-        let found = if list.is_empty() { Found::Nothing } else { Found::Customers(list) };
-        Known { entry: Arc::new(Entry { asked_at: Wall(0), found }), fresh: true }
-    }
-
-    #[test]
-    fn blocks_are_asked_once_the_customer_is_known_and_keep_their_order() {
-        let subject = subject(&[("crm", true), ("points", false)]);
-        let mut known = HashMap::new();
-        assert_eq!(subject.wanted(&known).len(), 1);
-        let kinds = |card: &Card| card.blocks.iter().map(|b| format!("{} {}", b.system, b.kind)).collect::<Vec<_>>();
-        let before = kinds(&subject.card(&known));
-        known.insert(subject.by_phone(&"crm".into()).unwrap(), found(r#"[{"id": 7, "name": "Li"}]"#, "crm"));
-        assert_eq!(subject.wanted(&known).len(), 3);
-        let card = subject.card(&known);
-        assert_eq!(kinds(&card), before);
-        assert!(matches!(&card.answer, Answer::Found(c) if c.id == "crm:customer:7"));
-        assert!(matches!(card.blocks[0].state, BlockState::Fresh));
-        assert!(matches!(card.blocks[1].state, BlockState::Pending));
-    }
-
-    #[test]
-    fn the_five_answers_are_never_mixed_up() {
-        let subject = subject(&[("a", true), ("b", true)]);
-        let key = |system: &str| subject.by_phone(&system.into()).unwrap();
-        let away = Known {
-            entry: Arc::new(Entry { asked_at: Wall(0), found: Found::Unavailable("a did not answer".into()) }),
-            fresh: true,
-        };
-        let word = |known: &HashMap<Key, Known>| match subject.card(known).answer {
-            Answer::Pending => "pending",
-            Answer::Found(_) => "found",
-            Answer::Absent => "absent",
-            Answer::Ambiguous(_) => "ambiguous",
-            Answer::Unavailable { .. } => "unavailable",
-        };
-        let mut known = HashMap::new();
-        assert_eq!(word(&known), "pending");
-        known.insert(key("a"), away);
-        assert_eq!(word(&known), "pending");
-        known.insert(key("b"), found("[]", "b"));
-        assert_eq!(word(&known), "unavailable");
-        known.insert(key("a"), found("[]", "a"));
-        assert_eq!(word(&known), "absent");
-        known.insert(key("a"), found(r#"[{"id":"1"}]"#, "a"));
-        assert_eq!(word(&known), "found");
-        known.insert(key("b"), found(r#"[{"id":"1"},{"id":"2"}]"#, "b"));
-        assert_eq!(word(&known), "ambiguous");
-    }
-
-    #[test]
-    fn a_choice_settles_the_card_and_a_refusal_empties_it() {
-        let mut subject = subject(&[("a", true)]);
-        let two = candidates(&"a".into(), &serde_json::from_str(r#"[{"id":"1"},{"id":"2"}]"#).unwrap());
-        subject.chosen = Some(Some(two[1].clone()));
-        let known = HashMap::new();
-        assert!(matches!(subject.card(&known).answer, Answer::Found(c) if c.link.id == "2"));
-        assert_eq!(subject.wanted(&known).len(), 1);
-        subject.chosen = Some(None);
-        assert!(matches!(subject.card(&known).answer, Answer::Absent));
-        assert!(subject.wanted(&known).is_empty());
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::String(s) => Some(s.trim()).filter(|s| !s.is_empty()).map(str::to_owned),
+        Value::Number(n) => Some(n.to_string()),
+        _ => None,
     }
 }
+
+fn signs(object: &Map<String, Value>) -> Option<Box<Signs>> {
+    let text = |key: &str| text_of(object.get(key)?);
+    let count = |key: &str| text(key).and_then(|n| n.parse::<u32>().ok()).unwrap_or(0);
+    let signs = Signs {
+        tickets: count("open_tickets"),
+        orders: count("open_orders"),
+        contact: text("last_contact").as_deref().and_then(moment),
+        updated: text("updated").as_deref().and_then(moment),
+        owner: text("owner").map(String::into_boxed_str),
+    };
+    (signs != Signs::default()).then(|| Box::new(signs))
+}
+
+/// RFC 3339, or a date with or without a time in UTC (`2026-11-22 11:44:06`), as systems write it. What is neither is no sign.
+fn moment(text: &str) -> Option<Wall> {
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Some(Wall(at.as_millisecond()));
+    }
+    let civil = text.parse::<jiff::civil::DateTime>().ok()?;
+    let at = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+    Some(Wall(at.timestamp().as_millisecond()))
+}
+
+#[cfg(test)]
+#[path = "asking_tests.rs"]
+mod tests;

@@ -7,22 +7,51 @@
 mod asking;
 pub mod card;
 pub mod live;
+mod people;
+mod ranking;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub use card::{Answer, Answered, Block, BlockState, Candidate, Card, Looked, Question, Way};
-pub use live::{Customers, Systems};
+use crate::numbers::Plan;
+
+pub use asking::{ATTACH, CREATE, Site};
+pub use card::{
+    Answer, Answered, Block, BlockState, Candidate, Card, Choice, FoundBy, Joined, JoinedBy, Looked, NotAsked, Person,
+    Question, Reason, Remembered, Shared, Way,
+};
+pub use live::{Customers, Memory, Recalled, Systems};
+pub use ranking::{Own, Owners, for_agent};
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Answers kept at most. One is about 1.5 kB.
     pub cache_entries: u64,
+    /// Numbers that many share, in any spelling, quoted: a company's exchange, a hotel. Nobody is chosen by such a number.
+    pub shared: Vec<String>,
+    /// A number of more customers than this is taken for a shared one. 0: never.
+    pub shared_above: usize,
+}
+
+impl Settings {
+    /// What cannot be seen in the shape of the file: the places in `shared` of numbers that are none.
+    #[must_use]
+    pub fn unread(&self, plan: &Plan) -> Vec<usize> {
+        let none = |number: &str| plan.read(number).key().is_none_or(|key| !key.contains(|c: char| c.is_ascii_digit()));
+        self.shared.iter().enumerate().filter(|(_, number)| none(number)).map(|(n, _)| n).collect()
+    }
+
+    /// What the room is told of the site.
+    #[must_use]
+    pub fn site(&self, plan: &Plan, owners: Owners) -> Site {
+        let keys = self.shared.iter().filter_map(|number| Some(plan.read(number).key()?.to_owned()));
+        Site { shared: keys.collect(), shared_above: self.shared_above, owners }
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { cache_entries: 200_000 }
+        Self { cache_entries: 200_000, shared: Vec::new(), shared_above: 5 }
     }
 }

@@ -2,7 +2,7 @@
 //! need it, in one fixed order, and their outputs to the channels.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     sync::{Arc, PoisonError},
 };
 
@@ -21,8 +21,8 @@ use crate::{
         missed::Row,
         seats::{How, Refusal, Sitting, Turn, Wish},
     },
-    customers::{Answered, Candidate, Card, Customers, Question},
-    numbers::{Class, Number, dial_out::Refused},
+    customers::{Answer, Answered, Candidate, Card, Customers, NotAsked, Question},
+    numbers::{Class, NoMatch, Number, TrunkRow, dial_out::Refused},
     private::Private,
     records::{self, Desk, live::Answer as Kept},
     store::{AuditRow, Batch, CheckpointRow, PositionRow, SeatRow, TraceRow},
@@ -40,6 +40,11 @@ const LATER: usize = 4_096;
 
 /// Above so many outputs that wait for the clerk no story is written: records go first.
 const STORIES: usize = 1_000;
+
+/// A system that is away when a customer would be made is looked at again after this.
+const CREATE_AGAIN_MS: u64 = 5_000;
+/// Who makes customers by the line's policy, where an agent's id stands otherwise.
+const POLICY: &str = "linecard";
 
 /// A customer search an agent asked for; it runs on the back runtime.
 #[derive(Debug)]
@@ -67,6 +72,8 @@ pub struct Core {
     outs: Outs,
     cards: HashMap<CallId, (u64, Arc<Card>)>,
     asked: HashMap<CallId, String>,
+    /// When a customer is made of a call's number, if still nobody knows it then (trunks.yaml `no_match`). A call is here once.
+    create: BTreeSet<(Mono, CallId)>,
     forget: VecDeque<(Mono, CallId)>,
     /// Screens know these; the desk is told when no switch has anything to say.
     later: VecDeque<Change>,
@@ -102,6 +109,7 @@ impl Core {
             outs,
             cards: HashMap::new(),
             asked: HashMap::new(),
+            create: BTreeSet::new(),
             forget: VecDeque::new(),
             later: VecDeque::new(),
             carded: HashSet::new(),
@@ -145,6 +153,9 @@ impl Core {
                 if matches!(on.state, calls::face::AgentLeg::Talking | calls::face::AgentLeg::Holding) {
                     tell(What::Established(on.offer.clone()));
                 }
+            }
+            if face.answered_at.is_some() {
+                self.plan_create(now, &face);
             }
         }
         self.settle(now, None);
@@ -325,7 +336,8 @@ impl Core {
     #[must_use]
     pub fn deadline(&self) -> Option<Mono> {
         let forget = self.forget.front().map(|(at, _)| *at);
-        [self.book.deadline(), self.roster.next_due(), forget].into_iter().flatten().min()
+        let create = self.create.first().map(|(at, _)| *at);
+        [self.book.deadline(), self.roster.next_due(), forget, create].into_iter().flatten().min()
     }
 
     pub fn tick(&mut self, now: Now) {
@@ -339,7 +351,49 @@ impl Core {
             self.asked.remove(&call);
             self.customers.forget(call);
         }
+        while let Some((at, call)) = self.create.first().copied()
+            && at <= now.mono
+        {
+            self.create.pop_first();
+            self.create_for(now, call);
+        }
         self.settle(now, None);
+    }
+
+    /// The line wants a customer made of an unknown caller's number after so much talk.
+    fn plan_create(&mut self, now: Now, face: &Face) {
+        let inbound = face.direction == Some(calls::record::Direction::Inbound);
+        let Some(NoMatch::CreateAfterS(seconds)) = face.line.as_ref().map(|line| line.no_match) else { return };
+        if !inbound || self.create.iter().any(|(_, call)| *call == face.call) {
+            return;
+        }
+        let talked = face.answered_at.map_or(0, |at| now.wall.since(at));
+        self.create.insert((now.mono.plus_ms((u64::from(seconds) * 1000).saturating_sub(talked)), face.call));
+    }
+
+    /// The time of talk is over: still up, and asked everywhere without finding anybody, the number becomes a customer. Not while a system
+    /// that could know them is away: then it is looked at again a little later.
+    fn create_for(&mut self, now: Now, call: CallId) {
+        let Some(face) = self.book.face(call) else { return };
+        let up = !matches!(face.state, calls::face::CallState::Ended) && !face.agents.is_empty();
+        let (Some((_, card)), true) = (self.cards.get(&call), up) else { return };
+        match &card.answer {
+            Answer::Absent => {}
+            Answer::Pending | Answer::Unavailable { .. } => {
+                self.create.insert((now.mono.plus_ms(CREATE_AGAIN_MS), call));
+                return;
+            }
+            Answer::Found(_) | Answer::Ambiguous(_) | Answer::NotAsked(_) => return,
+        }
+        let number = face.customer.as_ref().and_then(|number| number.key());
+        let Some((system, number)) = card.create.first().cloned().zip(number) else { return };
+        let fields = records::Fields::from_iter(face.name.clone().map(|name| ("name", name)));
+        let said = records::Said::Create { system, number: number.into(), fields };
+        let command = records::Command { tenant: face.tenant.clone(), call, agent: POLICY.into(), said };
+        tracing::info!(%call, "a customer is made of a number that no system knows");
+        self.catch_up(now);
+        // Nobody waits for an answer: the roster's tokens begin at 1.
+        self.desk.command(now, command, 0);
     }
 
     /// A sign of life: counts what is cheap to count now and then, and says which switches have no link.
@@ -498,6 +552,11 @@ impl Core {
         };
         observe(&self.metrics, "concluded");
         self.roster.change(now, change, face, card, &self.directory);
+        let creates = |line: &TrunkRow| matches!(line.no_match, NoMatch::CreateAfterS(_));
+        if matches!(change.what, What::Established(_)) && face.line.as_deref().is_some_and(creates) {
+            let face = face.clone();
+            self.plan_create(now, &face);
+        }
         self.deliver(now);
         observe(&self.metrics, "framed");
         if pop.is_some() {
@@ -579,7 +638,7 @@ impl Core {
         if !self.asked.contains_key(&change.call) {
             self.unmapped(change.at.wall, face);
         }
-        question(face)
+        question(&self.book, face)
     }
 
     /// The story so far of a call that is up.
@@ -707,7 +766,7 @@ impl Core {
                 }
             }
             Ask::Seat { tenant, agent, claim, token } => self.seat(now, (tenant, agent), claim, token),
-            Ask::Choose { call, candidate, .. } => self.customers.choose(call, candidate),
+            Ask::Choose { call, choice, .. } => self.customers.choose(call, choice),
             Ask::Search { tenant, query, token, .. } => {
                 if let Err(e) = self.outs.searches.try_send(Search { tenant, query, token }) {
                     let (mpsc::error::TrySendError::Full(search) | mpsc::error::TrySendError::Closed(search)) = e;
@@ -720,11 +779,19 @@ impl Core {
 
 /// What is asked of the business systems for a call as it stands; nothing before there is a number (or the word that it is withheld).
 #[must_use]
-pub fn question(face: &Face) -> Option<Question> {
+pub fn question(book: &Book, face: &Face) -> Option<Question> {
+    let number = face.customer.clone()?;
+    let internal = face.direction == Some(calls::record::Direction::Internal);
     Some(Question {
         tenant: face.tenant.clone(),
         call: face.call,
-        number: face.customer.clone()?,
+        account: account(face),
+        refused: if internal || book.is_internal(&face.switch, &number) {
+            Some(NotAsked::Internal)
+        } else {
+            book.is_own_line(&number).then_some(NotAsked::Own)
+        },
+        number,
         systems: face.line.as_ref().and_then(|line| line.connectors.clone()),
     })
 }
@@ -775,6 +842,11 @@ fn sitting(row: SeatRow) -> Option<Sitting> {
     let how = serde_json::from_value(row.how.into()).ok()?;
     let SeatRow { tenant, agent, switch, device, from, .. } = row;
     Some(Sitting { tenant, agent, switch, device, from, how, queues: std::collections::BTreeSet::new() })
+}
+
+/// What the caller gave of themselves before an agent came.
+fn account(face: &Face) -> Option<Private<String>> {
+    face.account.clone().filter(|account| !account.expose().trim().is_empty())
 }
 
 #[must_use]

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 use super::settings::Settings;
 use crate::{
     calls::{AgentsFile, Directory, book, directory},
-    connectors,
+    connectors, customers,
     files::{self, Problem, Read},
     numbers::{China, DialOut, Plan, TrunkMap, TrunksFile, trunks},
     records::{Offers, Rules},
@@ -60,6 +60,14 @@ pub fn rules_of(switches: &[Arc<switches::Settings>]) -> HashMap<SwitchId, book:
             }
         })
         .collect()
+}
+
+/// What the customers room is told of the site besides the connector files.
+#[must_use]
+pub fn site(settings: &Settings, directory: &Directory) -> customers::Site {
+    let ids = directory.agents().flat_map(|agent| agent.ids.iter().map(move |(system, id)| (agent, system, id)));
+    let owners = ids.map(|(agent, system, id)| ((system.as_str().into(), id.clone()), agent.id.clone()));
+    settings.customers.site(&settings.plan(), owners.collect())
 }
 
 /// Which system offers what, as the records desk needs it.
@@ -178,6 +186,13 @@ fn files_of(
     let rules = Rules::read("rules.yaml", &rules).map_err(|mut p| problems.append(&mut p)).ok();
 
     let set = connectors::Set::new(connector_files);
+    for (system, operation, key) in set.missing_keys() {
+        let found = format!("{operation} takes a customer by \"{key}\", and no connector gives that key");
+        let known = set.key_names();
+        let known = if known.is_empty() { "no connector has any \"keys:\"".to_owned() } else { known.join(", ") };
+        let file = format!("connectors/{system}.yaml");
+        problems.push(problem(Path::new(&file), &found, &format!("keys that are given: {known}")));
+    }
     for (system, operation) in rules.iter().flat_map(Rules::named) {
         if set.system(system).is_none_or(|s| s.operation(operation).is_none()) {
             let known: Vec<&str> = set.iter().map(|s| s.id.as_str()).collect();

@@ -35,15 +35,15 @@ use crate::{
     admin::{self, Readiness, http::Figures},
     agents::{self, Roster, Screens, shards::live as shards},
     calls::Book,
-    connectors::{self, Connectors},
-    customers::Customers,
+    connectors::{self, Ask, Connectors, Idempotency, Outcome},
+    customers::{self, Customers},
     live::{instant, now},
     numbers::trunks::unmapped,
     records::{self, Desk},
     store::{CheckpointRow, Reader, SeatRow, State, Store},
     switches::{self, live::Stats},
     watch::{self, Metrics, Trace},
-    words::{CallId, SwitchId, SystemId},
+    words::{CallId, SwitchId, SystemId, TenantId},
 };
 
 /// How often the core is asked whether it lives; systemd's watchdog is fed only by its answers.
@@ -100,7 +100,14 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
 
     let offers = Arc::new(load::offers(&reloadable.connectors));
     let connectors = Connectors::new(reloadable.connectors);
-    let customers = Customers::new(Arc::new(connectors.clone()), &settings.customers, back.clone(), ends.cards.clone());
+    let customers = Customers::remembering(
+        Arc::new(connectors.clone()),
+        Some(Arc::new(store.clone())),
+        &settings.customers,
+        back.clone(),
+        ends.cards.clone(),
+    );
+    customers.reload(load::site(&settings, &reloadable.directory));
 
     // Doors open only now: settings are whole and the store is ours.
     let admin_listener = TcpListener::bind(settings.admin.listen)
@@ -165,7 +172,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     let outbox_stop = CancellationToken::new();
     let outbox = back.spawn(records::live::deliver(
         store.clone(),
-        connectors.clone(),
+        Delivered { connectors: connectors.clone(), customers: customers.clone() },
         settings.outbox.clone(),
         outbox_stop.clone(),
     ));
@@ -207,7 +214,9 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&folder, &switch_settings, &connectors, &ends.control, &metrics).await,
+            _ = hangup.recv() => {
+                reload(&folder, &switch_settings, (&connectors, &customers), &ends.control, &metrics).await;
+            }
         }
     }
 
@@ -349,7 +358,7 @@ async fn at(deadline: Option<tokio::time::Instant>) {
 async fn reload(
     folder: &Path,
     running: &[Arc<switches::Settings>],
-    connectors: &Connectors,
+    (connectors, customers): (&Connectors, &Customers),
     control: &mpsc::Sender<Control>,
     metrics: &Metrics,
 ) {
@@ -373,6 +382,7 @@ async fn reload(
             }
             let rules = loaded.live.rules.clone();
             let offers = Arc::new(load::offers(&loaded.live.connectors));
+            customers.reload(load::site(&loaded.settings, &loaded.live.directory));
             connectors.swap(loaded.live.connectors);
             let _ = control.send(Control::Reload { book: Box::new(book), rules, offers }).await;
             tracing::info!("settings were reloaded");
@@ -392,6 +402,30 @@ async fn reload(
     };
     metrics.reloads.get_or_create(&watch::Kind { kind: outcome.to_owned() }).inc();
     notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("running")]);
+}
+
+/// The outbox's way to the systems: what it writes about a number makes what is known of that number old.
+#[derive(Clone)]
+struct Delivered {
+    connectors: Connectors,
+    customers: Customers,
+}
+
+impl records::live::Systems for Delivered {
+    fn idempotency(&self, tenant: &TenantId, system: &SystemId, operation: &str) -> Idempotency {
+        records::live::Systems::idempotency(&self.connectors, tenant, system, operation)
+    }
+    async fn ask(&self, ask: Ask) -> Outcome {
+        let about = [customers::ATTACH, customers::CREATE].contains(&ask.operation.as_str());
+        let number = ask.inputs.get("number").and_then(|n| n.as_str()).filter(|_| about).map(str::to_owned);
+        let tenant = ask.tenant.clone();
+        let outcome = self.connectors.run(ask).await;
+        // Also where it is not sure that it was done: looking again costs a question.
+        if let Some(number) = number {
+            self.customers.changed(&tenant, &number).await;
+        }
+        outcome
+    }
 }
 
 async fn searches(

@@ -81,17 +81,22 @@ impl Settings {
     /// What a schema cannot see.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
-        self.agents
-            .problems()
-            .into_iter()
-            .map(|(key, found, wanted)| Problem {
-                file: "linecard.yaml".to_owned(),
-                line: 0,
-                column: 0,
-                key: format!("agents.{key}"),
-                found: format!("found {found}"),
-                wanted: wanted.to_owned(),
-            })
-            .collect()
+        let problem = |key: String, found: String, wanted: &str| Problem {
+            file: "linecard.yaml".to_owned(),
+            line: 0,
+            column: 0,
+            key,
+            found,
+            wanted: wanted.to_owned(),
+        };
+        let agents = self.agents.problems().into_iter();
+        let mut problems: Vec<Problem> = agents
+            .map(|(key, found, wanted)| problem(format!("agents.{key}"), format!("found {found}"), wanted))
+            .collect();
+        problems.extend(self.customers.unread(&self.plan()).into_iter().map(|n| {
+            let wanted = "a number as it is dialled, quoted, or with + and country code";
+            problem(format!("customers.shared[{n}]"), "no number".to_owned(), wanted)
+        }));
+        problems
     }
 }

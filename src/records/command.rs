@@ -1,9 +1,15 @@
 //! What an agent says of a call. Joined to the screens only in `daemon/wiring.rs`.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use crate::{
+    customers::{Candidate, Choice},
     private::Private,
-    words::{AgentId, CallId, TenantId},
+    words::{AgentId, CallId, SystemId, TenantId},
 };
+
+/// What is known of a customer who is to be made: `name`, `company`, `email`.
+pub type Fields = BTreeMap<&'static str, Private<String>>;
 
 /// A note or a wrap-up. Accepted (and answered `done`) only when durable.
 #[derive(Clone, Debug)]
@@ -27,6 +33,14 @@ pub enum Said {
     },
     /// An attribute that agents may write; empty takes it back.
     Attribute { name: String, value: Private<String> },
-    /// The agent chose (or, with `None`, refused) a candidate: effects go to that customer.
-    Customer { candidate: Option<std::sync::Arc<crate::customers::Candidate>> },
+    /// Who the customer is: effects go to that one.
+    Customer {
+        choice: Choice,
+        /// The number ([`crate::numbers::Number::key`]) under which the choice is remembered, or forgotten, for later calls.
+        number: Option<Private<String>>,
+    },
+    /// The number is to be put to this customer at this system.
+    Attach { customer: Arc<Candidate>, number: Private<String> },
+    /// A customer is to be made of the number; once in a call.
+    Create { system: SystemId, number: Private<String>, fields: Fields },
 }

@@ -18,16 +18,20 @@ use crate::{
         missed::Missed,
         record::{End, Quality, SegmentKind, WrapUp},
     },
-    customers::{Answer, Candidate, Card},
+    customers::{self, Answer, Card, Person},
     private::Private,
-    store::{AuditRow, Batch, CallKey, CheckpointRow, History, NoteRow, PositionRow, RecordRow, StoreError},
+    store::{
+        AuditRow, Batch, CallKey, CheckpointRow, ChoiceRow, ContactRow, EffectSet, History, NoteRow, PositionRow,
+        RecordRow, StoreError,
+    },
     words::{AgentId, CallId, Mono, Now, SwitchId, Wall},
 };
 
 use super::{
     Command, Said,
-    papers::{Chosen, Noted, Paper, Wrapped, Written, customer_of, json_text, word},
+    papers::{Chosen, Noted, Paper, Wish, Wrapped, Written, customer_of, json_text, person_of, records_of, word},
     rules::{Known, Offers, Rules},
+    wishes,
 };
 
 /// Names one request in the wiring; given back when what it said is durable.
@@ -110,7 +114,10 @@ struct Entry {
     ended: bool,
     said: BTreeMap<AgentId, Words>,
     choice: Choice,
-    link: Option<Candidate>,
+    link: Option<Arc<Person>>,
+    /// What is to be done about the number, once.
+    attach: Option<Wish>,
+    create: Option<Wish>,
     tickets: Vec<Value>,
     line: Option<String>,
     /// `Some` while the store is asked for what it has; what was said waits here, in order.
@@ -132,7 +139,7 @@ struct Words {
 
 enum Choice {
     Open,
-    Chosen(Wall, Arc<Candidate>),
+    Chosen(Wall, Arc<Person>),
     Refused(Wall),
 }
 
@@ -286,18 +293,25 @@ impl Desk {
         let call = self.whole(call);
         let Some(mut entry) = self.calls.remove(&call) else { return };
         let link = match &card.answer {
-            Answer::Found(candidate) => Some(candidate.as_ref()),
+            Answer::Found(person) => Some(person),
             _ => None,
         };
-        let system = entry.customer().or(link).map(|candidate| candidate.link.system.clone());
+        let customer = entry.customer().or(link).cloned();
         let tickets = card.blocks.iter().find(|block| {
-            block.kind == "tickets.open" && block.body.is_some() && Some(block.system.as_str()) == system.as_deref()
+            let theirs = customer.as_ref().is_some_and(|person| person.at(block.system.as_str()).is_some());
+            block.kind == "tickets.open" && block.body.is_some() && theirs
         });
         let tickets = tickets.and_then(|block| serde_json::from_str(block.body.as_deref()?.get()).ok());
         let tickets: Option<Vec<Value>> = tickets;
         let mut news = false;
-        if let Some(link) = link.filter(|link| entry.link.as_ref().is_none_or(|old| old.id != link.id)) {
+        let same = |old: &Person, new: &Person| old.head.id == new.head.id && old.also.len() == new.also.len();
+        if let Some(link) = link.filter(|link| entry.link.as_ref().is_none_or(|old| !same(old, link))) {
             entry.link = Some(link.clone());
+            news = true;
+        }
+        // A system that answered later knows another one: who it is became a guess, and nothing is written to a guess.
+        if matches!(card.answer, Answer::Ambiguous(_)) && entry.link.take().is_some() {
+            entry.tickets.clear();
             news = true;
         }
         if let Some(tickets) = tickets.filter(|tickets| *tickets != entry.tickets) {
@@ -415,18 +429,45 @@ impl Desk {
     }
 
     fn say(&mut self, now: Now, entry: &mut Entry, command: Command, token: Token) {
-        let (kind, body) = entry.say(now.wall, &command);
+        if matches!(command.said, Said::Create { .. }) && entry.create.is_some() {
+            return self.refuse(token, "a customer is being made of this call already");
+        }
+        let agent_ids = self.directory.agent(&command.agent).map(|agent| agent.ids.clone()).unwrap_or_default();
+        let (kind, body) = entry.say(now.wall, &command, &agent_ids);
         let mut batch = Batch::default();
-        if kind == Chosen::KIND {
-            batch.audit.push(AuditRow {
+        let audited = match (&command.said, &entry.choice) {
+            (Said::Customer { .. }, Choice::Open) => Some("customer.forgotten"),
+            (Said::Customer { .. }, Choice::Refused(_)) => Some("customer.refused"),
+            (Said::Customer { .. }, Choice::Chosen(..)) => Some("customer.chosen"),
+            (Said::Attach { .. }, _) => Some(customers::ATTACH),
+            (Said::Create { .. }, _) => Some(customers::CREATE),
+            (Said::Notes { .. } | Said::WrapUp { .. } | Said::Attribute { .. }, _) => None,
+        };
+        batch.audit.extend(audited.map(|what| AuditRow {
+            tenant: entry.key.tenant.clone(),
+            at: now.wall,
+            who: command.agent.to_string(),
+            what: what.to_owned(),
+            about: entry.key.call.to_string(),
+            reason: None,
+        }));
+        if let Said::Customer { choice, number: Some(number) } = &command.said {
+            batch.choices.push(ChoiceRow {
                 tenant: entry.key.tenant.clone(),
+                number: number.clone(),
+                customer: match choice {
+                    customers::Choice::Person(person) => Some(person.head.id.clone()),
+                    customers::Choice::Nobody | customers::Choice::Open => None,
+                },
+                call: entry.key.call,
+                agent: command.agent.clone(),
                 at: now.wall,
-                who: command.agent.to_string(),
-                what: if matches!(entry.choice, Choice::Refused(_)) { "customer.refused" } else { "customer.chosen" }
-                    .to_owned(),
-                about: entry.key.call.to_string(),
-                reason: None,
             });
+        }
+        if matches!(command.said, Said::Attach { .. } | Said::Create { .. }) && !entry.ended {
+            // While the call is up these are all that it has to have done.
+            let puts = entry.wishes().map(|wish| wishes::put(wish, &entry.key, &self.offers)).collect();
+            batch.effects.push(EffectSet { call: entry.key.clone(), puts, at: now.wall });
         }
         batch.notes.push(NoteRow {
             tenant: entry.key.tenant.clone(),
@@ -461,9 +502,12 @@ impl Desk {
 
     fn checkpoint(&mut self, entry: &Entry) {
         let Some(switch) = entry.switch.clone().filter(|_| self.out.len() < CROWDED) else { return };
+        let (link, also) = entry.link.as_deref().map(records_of).unzip();
+        let also = also.unwrap_or_default();
         let paper = Paper {
             record: entry.record.clone(),
-            link: entry.link.clone(),
+            link: link.clone(),
+            also: also.clone(),
             tickets: entry.tickets.clone(),
             line: entry.line.clone(),
             book: entry.book.clone(),
@@ -561,6 +605,8 @@ impl Entry {
             said: BTreeMap::new(),
             choice: Choice::Open,
             link: None,
+            attach: None,
+            create: None,
             tickets: Vec::new(),
             line: None,
             waits: None,
@@ -571,15 +617,45 @@ impl Entry {
     }
 
     /// The agent's choice, else what the lookup found.
-    fn customer(&self) -> Option<&Candidate> {
+    fn customer(&self) -> Option<&Arc<Person>> {
         match &self.choice {
-            Choice::Chosen(_, candidate) => Some(candidate),
+            Choice::Chosen(_, person) => Some(person),
             Choice::Refused(_) => None,
             Choice::Open => self.link.as_ref(),
         }
     }
 
-    fn say(&mut self, at: Wall, command: &Command) -> (&'static str, crate::private::Private<String>) {
+    fn wishes(&self) -> impl Iterator<Item = &Wish> {
+        self.attach.iter().chain(&self.create)
+    }
+
+    fn say(
+        &mut self,
+        at: Wall,
+        command: &Command,
+        agent_ids: &HashMap<String, String>,
+    ) -> (&'static str, crate::private::Private<String>) {
+        let by = |system: &str| wishes::By {
+            agent: &command.agent,
+            agent_id: agent_ids.get(system),
+            at,
+            line: self.line.as_deref(),
+        };
+        match &command.said {
+            Said::Attach { customer, number } => {
+                let wish = wishes::attach(customer, number, &by(&customer.link.system));
+                let body = json_text(&wish);
+                self.attach = Some(wish);
+                return (Wish::ATTACH, body);
+            }
+            Said::Create { system, number, fields } => {
+                let wish = wishes::create(system, number, fields, &by(system.as_str()));
+                let body = json_text(&wish);
+                self.create = Some(wish);
+                return (Wish::CREATE, body);
+            }
+            Said::Notes { .. } | Said::WrapUp { .. } | Said::Attribute { .. } | Said::Customer { .. } => {}
+        }
         let words = self.said.entry(command.agent.clone()).or_default();
         match &command.said {
             Said::Notes { text } => {
@@ -598,17 +674,31 @@ impl Entry {
                 words.attributes.0.insert(name.clone(), (at, value.clone()));
                 (Written::KIND, json_text(&words.attributes))
             }
-            Said::Customer { candidate } => {
-                self.choose(at, candidate.clone());
-                (Chosen::KIND, json_text(&Chosen { candidate: candidate.as_deref().cloned() }))
+            Said::Customer { choice, .. } => {
+                let chosen = match choice {
+                    customers::Choice::Person(person) => {
+                        let (candidate, also) = records_of(person);
+                        Chosen { candidate: Some(candidate), also, undone: false }
+                    }
+                    customers::Choice::Nobody => Chosen { candidate: None, also: Vec::new(), undone: false },
+                    customers::Choice::Open => Chosen { candidate: None, also: Vec::new(), undone: true },
+                };
+                self.choose(match choice {
+                    customers::Choice::Person(person) => Choice::Chosen(at, person.clone()),
+                    customers::Choice::Nobody => Choice::Refused(at),
+                    customers::Choice::Open => Choice::Open,
+                });
+                (Chosen::KIND, json_text(&chosen))
             }
+            // Taken above.
+            Said::Attach { .. } | Said::Create { .. } => (Wish::ATTACH, Private::default()),
         }
     }
 
-    fn choose(&mut self, at: Wall, candidate: Option<Arc<Candidate>>) {
-        let before = self.customer().map(|old| old.id.clone());
-        self.choice = candidate.map_or(Choice::Refused(at), |candidate| Choice::Chosen(at, candidate));
-        if before != self.customer().map(|new| new.id.clone()) {
+    fn choose(&mut self, choice: Choice) {
+        let before = self.customer().map(|old| old.head.id.clone());
+        self.choice = choice;
+        if before != self.customer().map(|new| new.head.id.clone()) {
             // They are the other customer's.
             self.tickets.clear();
         }
@@ -619,7 +709,8 @@ impl Entry {
         self.opened_at = row.opened_at;
         if let Ok(paper) = serde_json::from_str::<Paper>(row.body.expose()) {
             self.record = self.record.take().or(paper.record);
-            self.link = self.link.take().or(paper.link);
+            let link = paper.link.map(|head| Arc::new(person_of(head, paper.also)));
+            self.link = self.link.take().or(link);
             self.line = self.line.take().or(paper.line);
             self.book = self.book.take().or(paper.book);
             if self.tickets.is_empty() {
@@ -665,9 +756,15 @@ impl Entry {
                     if let Ok(chosen) = serde_json::from_str::<Chosen>(body)
                         && before.is_none_or(|before| before < note.at)
                     {
-                        self.choose(note.at, chosen.candidate.map(Arc::new));
+                        self.choose(match chosen.candidate {
+                            _ if chosen.undone => Choice::Open,
+                            Some(head) => Choice::Chosen(note.at, Arc::new(person_of(head, chosen.also))),
+                            None => Choice::Refused(note.at),
+                        });
                     }
                 }
+                Wish::ATTACH => self.attach = serde_json::from_str(body).ok().or(self.attach.take()),
+                Wish::CREATE => self.create = serde_json::from_str(body).ok().or(self.create.take()),
                 _ => {}
             }
         }
@@ -675,7 +772,7 @@ impl Entry {
         if let Some(customer) = history.effects.iter().rev().find_map(customer_of)
             && self.link.is_none()
         {
-            self.link = Some(customer);
+            self.link = Some(Arc::new(person_of(customer, Vec::new())));
         }
     }
 
@@ -691,8 +788,9 @@ impl Entry {
         record.wrapups = wraps.iter().map(|(_, wrap)| wrap.clone()).collect();
         record.wrap_ms = record.wrapups.iter().filter_map(|wrap| wrap.ms).reduce(u64::saturating_add);
         if let Some(customer) = &mut record.customer {
-            customer.links = link.iter().map(|candidate| candidate.link.clone()).collect();
-            if let Some(name) = link.as_ref().and_then(|candidate| candidate.name.clone()) {
+            let records = || link.iter().flat_map(|person| person.records());
+            customer.links = records().map(|record| record.link.clone()).collect();
+            if let Some(name) = records().find_map(|record| record.name.clone()) {
                 customer.name = Some(name);
             }
         }
@@ -713,7 +811,7 @@ impl Entry {
         let known = Known {
             now: now.wall,
             record,
-            customer: link.as_ref(),
+            customer: link.as_deref(),
             tickets: &self.tickets,
             wrapup: wraps.iter().max_by_key(|(at, _)| *at).map(|(_, wrap)| wrap),
             wrapped: last.is_some_and(|agent| self.said.get(agent).is_some_and(|words| words.wrapup.is_some())),
@@ -721,7 +819,18 @@ impl Entry {
             line: self.line.as_deref(),
             agent_ids: person.map_or(&no_ids, |person| &person.ids),
         };
-        let (set, left_out) = rules.effects(&known, offers);
+        let (mut set, left_out) = rules.effects(&known, offers);
+        let wishes = self.attach.iter().chain(&self.create);
+        set.puts.extend(wishes.map(|wish| wishes::put(wish, &self.key, offers)));
+        if let (Some(person), true) = (&link, record.agents.as_ref().is_some_and(|agents| !agents.is_empty())) {
+            batch.contacts.extend(person.records().map(|customer| ContactRow {
+                tenant: self.key.tenant.clone(),
+                customer: customer.id.clone(),
+                call: self.key.call,
+                agent: record.final_agent.clone(),
+                at: record.ended_at.unwrap_or(now.wall),
+            }));
+        }
         for why in left_out {
             tracing::warn!(call = %self.key.call, why, "a rule's step was left out");
         }

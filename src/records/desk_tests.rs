@@ -1,7 +1,8 @@
 use serde_json::json;
 
-use super::super::rules::tests::{DEFAULT, candidate, offers, record};
+use super::super::rules::tests::{DEFAULT, offers, person, record};
 use super::*;
+use crate::customers::{Candidate, Choice as Chooses, Joined, JoinedBy};
 
 fn desk() -> Desk {
     Desk::new(Arc::new(Rules::read("rules.yaml", DEFAULT).unwrap()), Arc::new(offers()), Arc::default())
@@ -22,7 +23,7 @@ fn notes(text: &str) -> Command {
     said(Said::Notes { text: text.into() })
 }
 fn found() -> Card {
-    Card { answer: Answer::Found(Arc::new(candidate())), blocks: Vec::new() }
+    Card::of(Answer::Found(Arc::new(person())))
 }
 fn submits(desk: &mut Desk) -> Vec<(Batch, Vec<Token>)> {
     let mut all = Vec::new();
@@ -242,4 +243,128 @@ fn calls_that_nobody_watched_are_written_once_with_their_effects_and_the_place_i
     desk.command(at(3), notes("called back"), 1);
     let noted = stored(&submits(&mut desk)[0].0);
     assert_eq!((noted.quality, noted.wrapups.len()), (Quality::Gap, 1));
+}
+
+/// The customer of `found()`, with the same person's record at the desk.
+fn at_two_systems() -> Person {
+    let link = crate::calls::record::Reference { system: "desk".into(), kind: "contact".into(), id: "9".into() };
+    let joined = Joined { candidate: Arc::new(Candidate::at(link)), by: JoinedBy::Name };
+    Person { also: vec![joined], ..person() }
+}
+
+#[test]
+fn a_choice_is_written_for_the_call_and_for_the_number_and_undone_for_both() {
+    let mut desk = desk();
+    desk.change(at(0), &change(What::Appeared), None, Some(record(json!({"ended_at": null}))), None);
+    submits(&mut desk);
+    let chosen = |choice| said(Said::Customer { choice, number: Some("+8613800138000".into()) });
+    desk.command(at(1), chosen(Chooses::Person(Arc::new(at_two_systems()))), 1);
+    let batch = &submits(&mut desk)[0].0;
+    let row = &batch.choices[0];
+    assert_eq!((row.customer.as_deref(), row.number.expose().as_str()), (Some("redmine:customer:1"), "+8613800138000"));
+    assert_eq!((batch.audit[0].what.as_str(), batch.notes[0].kind.as_str()), ("customer.chosen", "customer"));
+    let note = batch.notes[0].clone();
+
+    desk.change(at(2), &change(What::Ended), None, Some(record(json!({}))), None);
+    let end = &submits(&mut desk)[0].0;
+    let links = stored(end).customer.unwrap().links;
+    assert_eq!(
+        links.iter().map(|l| l.system.as_str()).collect::<Vec<_>>(),
+        ["redmine", "desk"],
+        "wherever it is known"
+    );
+    let spoken: Vec<&str> = end.contacts.iter().map(|row| row.customer.as_str()).collect();
+    assert_eq!(spoken, ["redmine:customer:1", "desk:contact:9"]);
+    assert_eq!(end.contacts[0].agent, Some("1001".into()));
+
+    desk.command(at(3), chosen(Chooses::Open), 2);
+    let undone = &submits(&mut desk)[0].0;
+    assert_eq!((undone.choices[0].customer.as_deref(), undone.audit[0].what.as_str()), (None, "customer.forgotten"));
+    assert!(stored(undone).customer.unwrap().links.is_empty() && undone.effects[0].puts.is_empty());
+
+    // Read back after a restart: the choice stands as it was written, both records of it.
+    let row = RecordRow {
+        tenant: "default".into(),
+        call: call(),
+        revision: 2,
+        schema: 1,
+        started_at: None,
+        ended_at: None,
+        direction: None,
+        outcome: None,
+        queue: None,
+        body: json_text(&record(json!({}))),
+    };
+    let mut new = self::desk();
+    new.command(at(9), notes("late"), 3);
+    let Some(Output::Load(key)) = new.output() else { panic!() };
+    new.loaded(at(9), &key, Ok(History { record: Some(row), notes: vec![note], ..History::default() }));
+    assert_eq!(stored(&submits(&mut new)[0].0).customer.unwrap().links.len(), 2);
+}
+
+#[test]
+fn nothing_is_written_to_a_customer_who_became_a_guess() {
+    let mut desk = desk();
+    desk.change(at(0), &change(What::Appeared), None, Some(record(json!({"ended_at": null}))), None);
+    desk.card(at(1), call(), &found());
+    let other = Arc::new(at_two_systems());
+    desk.card(at(2), call(), &Card::of(Answer::Ambiguous(vec![Arc::new(person()), other])));
+    submits(&mut desk);
+    desk.change(at(3), &change(What::Ended), None, Some(record(json!({}))), None);
+    let end = &submits(&mut desk)[0].0;
+    assert!(stored(end).customer.unwrap().links.is_empty());
+    assert!(end.effects[0].puts.is_empty() && end.contacts.is_empty());
+}
+
+#[test]
+fn a_number_is_attached_or_made_a_customer_by_an_effect_that_stays_the_same() {
+    let mut desk = desk();
+    desk.change(at(0), &change(What::Appeared), None, Some(record(json!({"ended_at": null}))), None);
+    submits(&mut desk);
+    let create = |name: &str| {
+        let fields = super::super::Fields::from([("name", name.into())]);
+        said(Said::Create { system: "redmine".into(), number: "+8613700137000".into(), fields })
+    };
+    desk.command(at(1), create("Zhao Min"), 1);
+    let made = submits(&mut desk);
+    let put = &made[0].0.effects[0].puts[0];
+    assert_eq!((put.row.operation.as_str(), made[0].1.as_slice()), ("customer.create", &[1][..]));
+    let inputs: Value = serde_json::from_str(put.row.inputs.expose()).unwrap();
+    assert_eq!(
+        (&inputs["number"], &inputs["name"], &inputs["agent"]),
+        (&json!("+8613700137000"), &json!("Zhao Min"), &json!("1001"))
+    );
+    // Once in a call, whoever asks.
+    desk.command(at(2), Command { agent: "linecard".into(), ..create("") }, 2);
+    assert!(matches!(desk.output(), Some(Output::Refused { token: 2, .. })));
+    // The end's effects hold it too: what a set leaves out would be withdrawn.
+    desk.change(at(3), &change(What::Ended), None, Some(record(json!({}))), None);
+    let end = &submits(&mut desk)[0].0.effects[0];
+    assert_eq!(end.puts.iter().filter(|p| p.row.key == put.row.key && p.content == put.content).count(), 1);
+
+    // After a restart it is known that it was asked for.
+    let (note, key) = (made[0].0.notes[0].clone(), put.row.key.clone());
+    let mut new = self::desk();
+    new.command(at(9), create("Zhao Min"), 3);
+    let Some(Output::Load(call)) = new.output() else { panic!() };
+    let row = CheckpointRow {
+        tenant: "default".into(),
+        call: self::call(),
+        switch: "pbx1".into(),
+        schema: 1,
+        opened_at: Wall(1),
+        body: json_text(&Paper { record: Some(record(json!({"ended_at": null}))), ..Paper::default() }),
+    };
+    new.loaded(at(9), &call, Ok(History { checkpoint: Some(row), notes: vec![note], ..History::default() }));
+    assert!(matches!(new.output(), Some(Output::Refused { token: 3, .. })), "{:?}", new.output());
+    new.change(at(10), &change(What::Ended), None, Some(record(json!({}))), None);
+    let end = submits(&mut new);
+    assert!(end[0].0.effects[0].puts.iter().any(|p| p.row.key == key));
+
+    let attach = Said::Attach { customer: person().head, number: "+8613700137000".into() };
+    desk.command(at(11), said(attach), 4);
+    let attached = &submits(&mut desk)[0].0.effects[0].puts;
+    let put = attached.iter().find(|p| p.row.operation == "customer.attach").unwrap();
+    let inputs: Value = serde_json::from_str(put.row.inputs.expose()).unwrap();
+    assert_eq!((&inputs["customer"]["id"], &inputs["customer"]["code"]), (&json!("1"), &json!("C10001")));
 }

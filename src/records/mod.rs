@@ -13,8 +13,9 @@ pub mod live;
 mod papers;
 pub mod rules;
 pub mod settings;
+mod wishes;
 
-pub use command::{Command, Said};
+pub use command::{Command, Fields, Said};
 pub use desk::{Desk, Output, Token, wants_record};
 pub use rules::{Offers, Rules};
 pub use settings::Delivery;

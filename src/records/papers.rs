@@ -1,14 +1,16 @@
 //! What the desk writes into the bodies of the store's rows, and reads back.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
     calls::{Record, record::Reference},
-    customers::Candidate,
+    customers::{Candidate, Joined, JoinedBy, Person},
     private::Private,
     store::EffectRow,
-    words::Wall,
+    words::{SystemId, Wall},
 };
 
 /// The body of a checkpoint.
@@ -18,6 +20,9 @@ pub(super) struct Paper {
     pub record: Option<Record>,
     #[serde(default)]
     pub link: Option<Candidate>,
+    /// The same person's records at other systems.
+    #[serde(default)]
+    pub also: Vec<Candidate>,
     #[serde(default)]
     pub tickets: Vec<Value>,
     #[serde(default)]
@@ -50,6 +55,38 @@ pub(super) struct Chosen {
     /// `None`: the agent refused all candidates.
     #[serde(default)]
     pub candidate: Option<Candidate>,
+    #[serde(default)]
+    pub also: Vec<Candidate>,
+    /// The agent took an earlier choice back.
+    #[serde(default)]
+    pub undone: bool,
+}
+
+/// What an agent (or the line's policy) wants done about an unknown number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Wish {
+    pub system: SystemId,
+    /// Part of the effect's key.
+    pub step: String,
+    pub operation: String,
+    pub inputs: Private<String>,
+    pub at: Wall,
+}
+
+impl Wish {
+    pub const ATTACH: &str = "attach";
+    pub const CREATE: &str = "create";
+}
+
+/// A person's records as they are stored, and back.
+pub(super) fn records_of(person: &Person) -> (Candidate, Vec<Candidate>) {
+    ((*person.head).clone(), person.also.iter().map(|joined| (*joined.candidate).clone()).collect())
+}
+
+pub(super) fn person_of(head: Candidate, also: Vec<Candidate>) -> Person {
+    // How they were joined is not asked any more: it was settled when it was written.
+    let joined = |candidate| Joined { candidate: Arc::new(candidate), by: JoinedBy::Number };
+    Person { head: Arc::new(head), also: also.into_iter().map(joined).collect(), reasons: Vec::new() }
 }
 
 impl Noted {
@@ -72,12 +109,9 @@ pub(super) fn customer_of(row: &EffectRow) -> Option<Candidate> {
     let text = |name: &str| customer.get(name).and_then(Value::as_str).map(str::to_owned);
     let link = Reference { system: text("system")?, kind: text("type")?, id: text("id")? };
     Some(Candidate {
-        id: format!("{}:{}:{}", link.system, link.kind, link.id),
-        link,
         name: text("name").map(Into::into),
-        reason: None,
-        url: None,
-        facts: Some(std::sync::Arc::new(customer.clone())),
+        facts: serde_json::value::to_raw_value(customer).ok().map(Arc::from),
+        ..Candidate::at(link)
     })
 }
 

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     calls::record::{Direction, Outcome, Record, WrapUp},
     connectors::operation,
-    customers::Candidate,
+    customers::{Candidate, Person},
     files::{self, Problem},
     private::Private,
     store::{Amend, CallKey, EffectPut, EffectRow, EffectSet, State, effect_key},
@@ -111,9 +111,12 @@ pub struct Offers {
 }
 
 impl Offers {
-    fn choose(&self, operation: &str, customers: Option<&str>) -> Option<SystemId> {
+    /// The customer's own system, else another that knows them, else the first that offers it.
+    fn choose(&self, operation: &str, customer: Option<&Person>) -> Option<SystemId> {
         let offering = self.systems.get(operation)?;
-        offering.iter().find(|id| Some(id.as_str()) == customers).or_else(|| offering.first()).cloned()
+        let records = customer.into_iter().flat_map(Person::records);
+        let known = records.filter_map(|record| offering.iter().find(|id| id.as_str() == record.link.system)).next();
+        known.or_else(|| offering.first()).cloned()
     }
 }
 
@@ -122,7 +125,7 @@ impl Offers {
 pub struct Known<'a> {
     pub now: Wall,
     pub record: &'a Record,
-    pub customer: Option<&'a Candidate>,
+    pub customer: Option<&'a Person>,
     /// The customer's open tickets as their system answered, newest first.
     pub tickets: &'a [Value],
     pub wrapup: Option<&'a WrapUp>,
@@ -228,11 +231,10 @@ impl Rules {
 
     fn effect(&self, step: &Step, known: &Known<'_>, context: &Value, offers: &Offers) -> Result<EffectPut, String> {
         let record = known.record;
-        let customers = known.customer.map(|customer| customer.link.system.as_str());
         let system = match &step.system {
             Some(system) => system.clone(),
             None => offers
-                .choose(&step.operation, customers)
+                .choose(&step.operation, known.customer)
                 .ok_or_else(|| format!("no system offers {}", step.operation))?,
         };
         let said = inputs(&step.inputs, context)?;
@@ -318,7 +320,7 @@ fn context(known: &Known<'_>) -> Value {
     });
     json!({
         "record": known.record,
-        "customer": known.customer.map(customer),
+        "customer": known.customer.map(|person| customer(&person.head)),
         "tickets": known.tickets,
         "ticket": ticket.filter(|ticket| !ticket["id"].is_null()),
         "wrapups": known.record.wrapups,
@@ -328,11 +330,8 @@ fn context(known: &Known<'_>) -> Value {
     })
 }
 
-fn customer(candidate: &Candidate) -> Value {
-    let mut map = match candidate.facts.as_deref() {
-        Some(Value::Object(facts)) => facts.clone(),
-        _ => Map::new(),
-    };
+pub(super) fn customer(candidate: &Candidate) -> Value {
+    let mut map = candidate.facts();
     map.insert("id".to_owned(), candidate.link.id.clone().into());
     map.insert("type".to_owned(), candidate.link.kind.clone().into());
     map.insert("system".to_owned(), candidate.link.system.clone().into());
@@ -362,8 +361,8 @@ fn beside(mut said: Map<String, Value>, known: &Known<'_>, context: &Value, syst
             said.entry(name).or_insert(value);
         }
     };
-    if context["customer"]["system"].as_str() == Some(system.as_str()) {
-        add("customer", context["customer"].clone());
+    if let Some(record) = known.customer.and_then(|person| person.at(system.as_str())) {
+        add("customer", customer(record));
     }
     add("agent", json!(known.record.final_agent));
     add("agent_id", json!(known.agent_ids.get(system.as_str())));

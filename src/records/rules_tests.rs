@@ -16,7 +16,11 @@ pub(in crate::records) fn record(more: Value) -> Record {
     serde_json::from_value(value).unwrap()
 }
 
-pub(in crate::records) fn candidate() -> Candidate {
+pub(in crate::records) fn person() -> Person {
+    Person::alone(std::sync::Arc::new(candidate()))
+}
+
+fn candidate() -> Candidate {
     serde_json::from_value(
         json!({"id": "redmine:customer:1", "link": {"system": "redmine", "type": "customer", "id": "1"},
         "name": "C10001", "reason": null, "url": null, "facts": {"code": "C10001", "balance": "12800.50"}}),
@@ -54,7 +58,7 @@ fn known<'a>(record: &'a Record, ids: &'a HashMap<String, String>) -> Known<'a> 
 #[test]
 fn an_answered_call_is_noted_on_the_newest_open_ticket_after_the_wrap_up() {
     let rules = Rules::read("rules.yaml", DEFAULT).unwrap();
-    let (record, customer) = (record(json!({})), candidate());
+    let (record, customer) = (record(json!({})), person());
     let ids = HashMap::from([("redmine".to_owned(), "7".to_owned())]);
     let wait = Known { customer: Some(&customer), ..known(&record, &ids) };
     let waiting = effects(&rules, &wait);

@@ -18,6 +18,8 @@ pub struct Batch {
     pub notes: Vec<NoteRow>,
     pub effects: Vec<EffectSet>,
     pub seats: Vec<SeatRow>,
+    pub choices: Vec<ChoiceRow>,
+    pub contacts: Vec<ContactRow>,
     pub audit: Vec<AuditRow>,
     pub traces: Vec<TraceRow>,
     /// Up to where switches' own records were read.
@@ -33,6 +35,8 @@ impl Batch {
             && self.notes.is_empty()
             && self.effects.is_empty()
             && self.seats.is_empty()
+            && self.choices.is_empty()
+            && self.contacts.is_empty()
             && self.audit.is_empty()
             && self.traces.is_empty()
             && self.positions.is_empty()
@@ -49,6 +53,8 @@ impl Batch {
         self.notes.append(&mut next.notes);
         self.effects.append(&mut next.effects);
         self.seats.append(&mut next.seats);
+        self.choices.append(&mut next.choices);
+        self.contacts.append(&mut next.contacts);
         self.audit.append(&mut next.audit);
         self.traces.append(&mut next.traces);
         self.positions.append(&mut next.positions);
@@ -139,6 +145,30 @@ pub struct SeatRow {
     pub how: String,
     /// Why it ended: `left`, `moved`, `taken-over`, `logged-out`, `settings`.
     pub why: Option<String>,
+}
+
+/// Which customer an agent chose for a number; an older choice never replaces a newer one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChoiceRow {
+    pub tenant: TenantId,
+    /// E.164, else what stands for it.
+    pub number: Private<String>,
+    /// `<system>:<type>:<id>`; `None`: nobody any more.
+    pub customer: Option<String>,
+    pub call: CallId,
+    pub agent: AgentId,
+    pub at: Wall,
+}
+
+/// The last call in which somebody talked with a customer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContactRow {
+    pub tenant: TenantId,
+    /// `<system>:<type>:<id>`.
+    pub customer: String,
+    pub call: CallId,
+    pub agent: Option<AgentId>,
+    pub at: Wall,
 }
 
 /// Everything a call is to have done at the business systems by what is known now. What was put before for this call and is not in

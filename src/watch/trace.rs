@@ -15,7 +15,7 @@ use crate::{
         record::{Direction, Outcome, SegmentKind},
     },
     connectors::Saw,
-    customers::{Answer, BlockState, Card, Looked, Way},
+    customers::{Answer, BlockState, Card, FoundBy, Looked, Person, Shared, Way},
     numbers::Number,
     private::Private,
     records::list::{mask, masked},
@@ -78,7 +78,7 @@ pub struct Line {
 /// What the card came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CardSeen {
-    /// `pending`, `found`, `absent`, `ambiguous` or `unavailable`.
+    /// `pending`, `found`, `absent`, `ambiguous`, `unavailable` or `not-asked`.
     pub answer: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -376,12 +376,15 @@ fn told(id: Option<&Private<String>>) -> String {
 }
 
 fn seen(card: &Card) -> CardSeen {
+    // One entry a person, with the records that were joined: `erp:customer:1001 = desk:contact:7`.
+    let person = |p: &Person| p.records().map(|record| record.id.as_str()).collect::<Vec<_>>().join(" = ");
     let (answer, reason, candidates) = match &card.answer {
         Answer::Pending => ("pending", None, Vec::new()),
-        Answer::Found(one) => ("found", None, vec![one.id.clone()]),
+        Answer::Found(one) => ("found", found_by(card), vec![person(one)]),
         Answer::Absent => ("absent", None, Vec::new()),
-        Answer::Ambiguous(list) => ("ambiguous", None, list.iter().map(|c| c.id.clone()).collect()),
+        Answer::Ambiguous(list) => ("ambiguous", found_by(card), list.iter().map(|p| person(p)).collect()),
         Answer::Unavailable { reason } => ("unavailable", Some(reason.clone()), Vec::new()),
+        Answer::NotAsked(why) => ("not-asked", Some(why.reason().to_owned()), Vec::new()),
     };
     let block = |b: &crate::customers::Block| BlockSeen {
         system: b.system.clone(),
@@ -395,6 +398,19 @@ fn seen(card: &Card) -> CardSeen {
         candidates: candidates.into_iter().map(Private::new).collect(),
         blocks: card.blocks.iter().map(block).collect(),
     }
+}
+
+/// What else decided who it is, or kept it open.
+fn found_by(card: &Card) -> Option<String> {
+    let told = [
+        (card.found_by == Some(FoundBy::Account), "by the account that the caller gave"),
+        (card.account_unknown, "no system knows the account that the caller gave"),
+        (card.remembered.is_some(), "chosen by an agent in an earlier call of this number"),
+        (card.shared == Some(Shared::Listed), "the number is listed as a shared one"),
+        (card.shared == Some(Shared::Many), "more customers have this number than customers.shared_above"),
+    ];
+    let told: Vec<&str> = told.into_iter().filter(|(so, _)| *so).map(|(_, text)| text).collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 /// Devices of a call that rang or talked on our side and are nobody's.

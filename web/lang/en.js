@@ -28,4 +28,13 @@ export default {
   "seat.take": "Sit here", "seat.leave": "Leave the seat", "seat.taken": "{who} sits there.",
   "code.seat-taken": "Somebody sits there.", "code.unknown-seat": "There is no such seat.",
   "f.balance": "Balance", "f.currency": "Currency", "f.credit": "Credit", "f.points": "Points", "f.tier": "Tier", "f.company": "Company", "f.phone": "Phone", "f.status": "Status", "f.name": "Name", "f.email": "Mail",
+  "nobody": "Not in any system", "undo": "Undo", "you": "you", "new-customer": "New customer", "make": "Create",
+  "make.where": "Where", "created": "{name} is being created at {s}", "attach": "Add number", "attached": "The number is being added to this customer", "shared.listed": "Shared number: nobody is taken for the caller by it",
+  "shared.many": "Many have this number: nobody is taken for the caller by it", "found.account": "Found by the account that was keyed", "found.account-unknown": "The account that was keyed is not known", "joined.guess": "same name", "not-asked.text": "No system was asked.",
+  "not-asked.withheld": "Withheld", "not-asked.internal": "Colleague", "not-asked.own": "Our own number", "not-asked.emergency": "Emergency number", "not-asked.bulk-sms": "Bulk message number",
+  "not-asked.machine": "A machine's number", "not-asked.stand-in": "Stand-in number", "not-asked.sip-name": "No number", "not-asked.no-system": "No system for this line", "why.chosen": "chosen by {who}, {on}", "why.account": "account keyed",
+  "why.open-tickets": "open tickets: {n}", "why.open-orders": "open orders: {n}", "why.last-call": "last call {on}, {who}", "why.last-contact": "last contact {on}", "why.owner": "customer of {who}",
+  "why.yours": "your customer", "why.updated": "changed {on}", "code.not-offered": "This number cannot be added or created here.", "f.account": "Account", "f.open_tickets": "Open tickets",
+  "f.open_orders": "Open orders", "f.level": "Level",
+  "code.unknown-attribute": "This cannot be written on this call.", "code.invalid-value": "This value does not fit.", "f.language": "Language",
 };

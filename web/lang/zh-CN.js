@@ -28,4 +28,13 @@ export default {
   "seat.take": "坐这里", "seat.leave": "离开工位", "seat.taken": "{who}坐在那里。",
   "code.seat-taken": "那里有人。", "code.unknown-seat": "没有这个工位。",
   "f.balance": "余额", "f.currency": "币种", "f.credit": "额度", "f.points": "积分", "f.tier": "等级", "f.company": "公司", "f.phone": "电话", "f.status": "状态", "f.name": "姓名", "f.email": "邮箱",
+  "nobody": "各系统都没有", "undo": "撤销", "you": "你", "new-customer": "新建客户", "make": "新建",
+  "make.where": "建在", "created": "正在{s}新建{name}", "attach": "加上此号码", "attached": "号码正在加到这位客户名下", "shared.listed": "共用号码，不按它认人",
+  "shared.many": "多人共用的号码，不按它认人", "found.account": "按来电输入的账号找到", "found.account-unknown": "来电输入的账号查不到", "joined.guess": "同名", "not-asked.text": "没有向系统查询。",
+  "not-asked.withheld": "号码未显示", "not-asked.internal": "同事", "not-asked.own": "自己的线路号码", "not-asked.emergency": "紧急号码", "not-asked.bulk-sms": "群发短信号码",
+  "not-asked.machine": "物联网号码", "not-asked.stand-in": "隐私保护号", "not-asked.sip-name": "没有号码", "not-asked.no-system": "这条线路不查系统", "why.chosen": "{who} {on}选定", "why.account": "按账号",
+  "why.open-tickets": "未结工单{n}", "why.open-orders": "未完订单{n}", "why.last-call": "上次通话{on}，{who}", "why.last-contact": "上次联系{on}", "why.owner": "{who}的客户",
+  "why.yours": "你的客户", "why.updated": "{on}更新", "code.not-offered": "这里不能加号码或新建客户。", "f.account": "账号", "f.open_tickets": "未结工单",
+  "f.open_orders": "未完订单", "f.level": "级别",
+  "code.unknown-attribute": "这通电话不能写这一项。", "code.invalid-value": "填的内容不合要求。", "f.language": "语言",
 };

@@ -11,9 +11,9 @@ use crate::{
         face::CallState,
         record::Direction,
     },
-    customers::Answer,
+    customers::{Answer, Candidate, Card, for_agent},
     numbers::{
-        Class, Number,
+        Class, NoMatch, Number,
         trunks::target::{self, Place},
     },
     words::{AgentId, CallId, Now, Wall},
@@ -91,14 +91,19 @@ pub(super) fn withdrawn(pop: &OnScreen, reason: Withdrawal) -> PopWithdrawn<'_> 
 }
 
 /// The pop of a call whose card was rendered. A viewer without whole numbers is shown none anywhere in it.
-pub(super) fn pop<'a>(call: &'a OnDesk, face: &'a Face, pop: &'a OnScreen, viewer: &AgentId, masked: bool) -> Pop<'a> {
+pub(super) fn pop<'a>(
+    now: Wall,
+    call: &'a OnDesk,
+    face: &'a Face,
+    pop: &'a OnScreen,
+    viewer: &AgentId,
+    masked: bool,
+) -> Pop<'a> {
     let shade = masked.then(|| Shade::of(face.customer.as_ref()));
     let seen = |text: &'a str| shade.as_ref().map_or(Cow::Borrowed(text), |shade| shade.text(text));
     let line = face.line.as_deref();
-    let ambiguous = call.card.as_ref().is_some_and(|card| matches!(card.answer, Answer::Ambiguous(_)));
     let number = face.customer.as_ref().map(|number| dialable(number, masked, Some(face.call)));
     let can_dial = number.as_ref().is_some_and(|number| number.handle.is_some());
-    let rendered = if masked { &call.hidden } else { &call.rendered };
     Pop {
         pop: &pop.id,
         call: pop.call,
@@ -145,22 +150,53 @@ pub(super) fn pop<'a>(call: &'a OnDesk, face: &'a Face, pop: &'a OnScreen, viewe
             .filter(|(agent, _)| agent != viewer)
             .map(|(agent, text)| Note { agent: agent.as_str(), text: seen(text.expose()) })
             .collect(),
-        card: rendered.as_deref().unwrap_or(serde_json::value::RawValue::NULL),
+        card: rendered(now, call, viewer, shade.as_ref()),
         chosen: call
             .chosen
             .as_ref()
             .map(|chosen| chosen.as_deref().map(|id| shade.as_ref().map_or(Cow::Borrowed(id), |shade| shade.id(id)))),
-        actions: [
-            (ambiguous, "candidate.choose"),
-            (true, "customer.search"),
-            (true, "notes.set"),
-            (face.declared.list.iter().any(|m| m.writable), "attribute.set"),
-            (true, "wrapup.submit"),
-            (can_dial, "dial"),
-        ]
-        .into_iter()
-        .filter_map(|(now, action)| now.then_some(action))
-        .collect(),
+        actions: actions(call, face, can_dial),
+    }
+}
+
+/// What an agent may do about the customer of this pop. Attaching to a customer and making one are for callers whom no system knows, and as
+/// the line's row of trunks.yaml says.
+fn actions(call: &OnDesk, face: &Face, can_dial: bool) -> Vec<&'static str> {
+    let card = call.card.as_deref();
+    let is = |of: fn(&Card) -> bool| card.is_some_and(of);
+    let offered = face.line.as_ref().map_or_else(NoMatch::default, |line| line.no_match) != NoMatch::None;
+    let unknown = offered && is(|card| matches!(card.answer, Answer::Absent));
+    let wanted = [
+        ("candidate.choose", is(|card| matches!(card.answer, Answer::Ambiguous(_)) || !card.rest.is_empty())),
+        ("candidate.forget", call.chosen.is_some() || is(|card| card.remembered.is_some())),
+        ("customer.search", true),
+        ("customer.attach", unknown && is(|card| !card.attach.is_empty())),
+        ("customer.create", unknown && is(|card| !card.create.is_empty())),
+        ("notes.set", true),
+        ("attribute.set", face.declared.list.iter().any(|mapping| mapping.writable)),
+        ("wrapup.submit", true),
+        ("dial", can_dial),
+    ];
+    wanted.into_iter().filter(|(_, can)| *can).map(|(name, _)| name).collect()
+}
+
+/// The card's bytes, made once for all; anew only for an agent whose own customer stands elsewhere in the list for that.
+fn rendered<'a>(
+    now: Wall,
+    call: &'a OnDesk,
+    viewer: &AgentId,
+    shade: Option<&Shade>,
+) -> Cow<'a, serde_json::value::RawValue> {
+    let made = if shade.is_some() { &call.hidden } else { &call.rendered };
+    let all = || Cow::Borrowed(made.as_deref().unwrap_or(serde_json::value::RawValue::NULL));
+    let Some(card) = call.card.as_deref() else { return all() };
+    let Answer::Ambiguous(people) = &card.answer else { return all() };
+    match for_agent(people, viewer, now) {
+        Some(people) => {
+            let whole = wire::ordered(card, people.iter());
+            Cow::Owned(shade.map_or_else(|| whole.clone(), |shade| shade.raw(&whole)))
+        }
+        None => all(),
     }
 }
 
@@ -190,15 +226,17 @@ fn opens(target: &str, call: &OnDesk, face: &Face, viewer: &AgentId, masked: boo
         let number = face.customer.as_ref().filter(|_| !masked)?;
         number.e164.as_ref().or(number.raw.as_ref()).map(|n| n.expose().as_str())
     };
-    let customer = || {
-        let card = &call.card.as_ref()?.answer;
-        match (&call.chosen, card) {
-            (Some(None), _) => None,
-            (Some(Some(id)), Answer::Ambiguous(all)) => all.iter().chain(&call.found).find(|c| c.id == *id),
-            (Some(Some(id)), Answer::Found(one)) => std::iter::once(one).chain(&call.found).find(|c| c.id == *id),
-            (Some(Some(id)), _) => call.found.iter().find(|c| c.id == *id),
-            (None, Answer::Found(one)) => Some(one),
-            (None, _) => None,
+    // The customer's records, the one that stands for the person first.
+    let customer = || -> Vec<&Arc<Candidate>> {
+        let Some(card) = call.card.as_deref() else { return Vec::new() };
+        match (&call.chosen, &card.answer) {
+            (Some(None), _) => Vec::new(),
+            (Some(Some(id)), _) => match card.people().find(|person| person.is(id)) {
+                Some(person) => person.records().collect(),
+                None => call.found.iter().filter(|candidate| candidate.id == *id).collect(),
+            },
+            (None, Answer::Found(person)) => person.records().collect(),
+            (None, _) => Vec::new(),
         }
     };
     // A customer's id or an attribute may be the number in another dress.
@@ -212,9 +250,10 @@ fn opens(target: &str, call: &OnDesk, face: &Face, viewer: &AgentId, masked: boo
             Place::Call => Some(Cow::Owned(face.call.to_string())),
             Place::Queue => face.queue.as_deref().map(Cow::Borrowed),
             Place::Agent => Some(Cow::Borrowed(viewer.as_str())),
-            Place::Customer => customer().map(|c| Cow::Borrowed(c.link.id.as_str())),
+            Place::Customer => customer().first().map(|c| Cow::Borrowed(c.link.id.as_str())),
             Place::CustomerOf(system) => {
-                customer().filter(|c| c.link.system == system).map(|c| Cow::Borrowed(c.link.id.as_str()))
+                let at = customer().into_iter().find(|c| c.link.system == system);
+                at.map(|c| Cow::Borrowed(c.link.id.as_str()))
             }
             Place::Attribute(name) => face.attributes.get(name).map(|value| Cow::Borrowed(value.expose().as_str())),
         };
@@ -298,7 +337,7 @@ impl Roster {
             let masked = stream.masks(face.line.as_deref());
             let mut pops = std::mem::take(&mut stream.busy().pops);
             for on_screen in pops.iter_mut().filter(|p| p.call == id && p.stage.is_shown()) {
-                let body = PopUpdated(pop(call, face, on_screen, &key.1, masked));
+                let body = PopUpdated(pop(now.wall, call, face, on_screen, &key.1, masked));
                 stream.emit(now, Some(CoalesceKey::Card(id)), &body, &mut self.out);
             }
             stream.busy().pops = pops;
@@ -396,7 +435,7 @@ impl Roster {
             let Some(call) = self.calls.get(&on_screen.call) else { continue };
             let Some(face) = &call.face else { continue };
             calls.push(SnapshotCall {
-                pop: pop(call, face, on_screen, &key.1, stream.masks(face.line.as_deref())),
+                pop: pop(now.wall, call, face, on_screen, &key.1, stream.masks(face.line.as_deref())),
                 state: call_changed(call, face, on_screen, None, directory),
                 shown: on_screen.shown,
                 notes: call.notes.iter().find(|(agent, _)| *agent == key.1).map(|(_, text)| text.expose().as_str()),

@@ -26,7 +26,7 @@ use crate::{
         change::{Offer, Role, Withdrawal},
         command::{Failure, RequestId},
     },
-    customers::{Candidate, Card},
+    customers::{Candidate, Card, Choice},
     private::Private,
     records,
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
@@ -60,7 +60,7 @@ pub enum Ask {
     /// Then [`Roster::dialled`], or the book's `Launched`.
     Dial(calls::Command),
     /// The card of this call shall be this customer's. No answer: a new card comes.
-    Choose { tenant: TenantId, call: CallId, candidate: Option<Arc<Candidate>> },
+    Choose { tenant: TenantId, call: CallId, choice: Choice },
     /// A seat for this agent, or (`None`) none any more: then [`Roster::committed`], when it is durable, or [`Roster::no_seat`].
     Seat { tenant: TenantId, agent: AgentId, claim: Option<SeatClaim>, token: Token },
     /// Then [`Roster::found`].
@@ -414,7 +414,7 @@ impl Roster {
             call.face = Some(Box::new(face.clone()));
         }
         call.render(masked);
-        let frame = frames::pop(call, face, &pop, &key.1, masked);
+        let frame = frames::pop(now.wall, call, face, &pop, &key.1, masked);
         stream.emit(now, None, &frame, &mut self.out);
         let shown = stream.active.is_some();
         stream.busy().pops.push(OnScreen { shown, ..pop });

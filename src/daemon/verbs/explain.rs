@@ -178,6 +178,7 @@ async fn play(call: MadeUp, loaded: Loaded, offline: bool) -> Result<(Trace, Opt
     let systems = if offline { Connectors::default() } else { Connectors::new(live.connectors) };
     systems.read_indexes(&settings.index_folder());
     let customers = Customers::new(Arc::new(systems), &settings.customers, Handle::current(), others.cards);
+    customers.reload(load::site(&settings, &directory));
     let full = settings.agents.full_numbers.clone();
     let mut roster = Roster::new(1, settings.agents.limits.clone(), full, vec![switch.clone()]);
     let mut traces = Traces::new(&watch::Settings { keep_days: 1 });
@@ -204,7 +205,7 @@ async fn play(call: MadeUp, loaded: Loaded, offline: bool) -> Result<(Trace, Opt
         while let Some(change) = book.next_change() {
             let Some(face) = book.face(change.call) else { continue };
             if asked.is_none()
-                && let Some(question) = question(face)
+                && let Some(question) = question(&book, face)
             {
                 asked = Some(question.call);
                 card = Some(customers.ask(&question));

@@ -260,6 +260,17 @@ impl TrunkMap {
         best
     }
 
+    /// Whether the number is one of our own lines: some row names it as dialled, on whatever trunk.
+    #[must_use]
+    pub fn is_ours(&self, number: &Number) -> bool {
+        let spelt = spellings(number);
+        let named = |place: u32| self.rows.get(place as usize).is_some_and(|row| row.dialled.is_some());
+        self.groups.iter().any(|group| {
+            let mut trunks = std::iter::once(None).chain(group.trunks.iter().map(|trunk| Some(&**trunk)));
+            trunks.any(|trunk| group.index.first(Some(&spelt), [trunk, None], named).is_some())
+        })
+    }
+
     #[must_use]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = &Arc<TrunkRow>> {
         self.rows.iter()

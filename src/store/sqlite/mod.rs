@@ -18,7 +18,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::{
     OnDamage, Settings, StoreError,
-    rows::{Batch, CallKey, CheckpointRow, Claim, EffectRow, History, SeatRow, Settled, Stats},
+    rows::{Batch, CallKey, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, SeatRow, Settled, Stats},
 };
 use crate::{
     private::Private,
@@ -149,6 +149,19 @@ impl Store {
     /// The file cannot be read.
     pub async fn ended(&self, from: Wall, to: Wall) -> Result<Vec<Private<String>>, StoreError> {
         self.ask(0, |answer| Job::Ended(from, to, answer)).await
+    }
+
+    /// What an agent chose for a number, if that still stands, and the last calls with these customers (`<system>:<type>:<id>`).
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn recall(
+        &self,
+        tenant: TenantId,
+        number: Option<Private<String>>,
+        customers: Vec<String>,
+    ) -> Result<(Option<ChoiceRow>, Vec<ContactRow>), StoreError> {
+        self.ask(0, |answer| Job::Recall(tenant, number, customers, answer)).await
     }
 
     /// # Errors

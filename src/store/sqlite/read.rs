@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::Type};
 use crate::{
     private::Private,
     store::rows::{
-        CallKey, CheckpointRow, EffectFilter, EffectRow, History, NoteRow, RecordFilter, RecordRow, SeatRow, State,
-        Stats,
+        CallKey, CheckpointRow, ChoiceRow, ContactRow, EffectFilter, EffectRow, History, NoteRow, RecordFilter,
+        RecordRow, SeatRow, State, Stats,
     },
     words::{CallId, SwitchId, TenantId, Wall},
 };
@@ -147,6 +147,35 @@ pub(super) fn history(conn: &Connection, key: &CallKey) -> Result<History> {
             .query_map(at, effect)?
             .collect::<Result<_>>()?,
     })
+}
+
+pub(super) fn choice(conn: &Connection, tenant: &TenantId, number: &str) -> Result<Option<ChoiceRow>> {
+    conn.prepare_cached("SELECT * FROM choices WHERE tenant = ?1 AND key = ?2 AND customer IS NOT NULL")?
+        .query_row(params![tenant.as_str(), number], |row| {
+            Ok(ChoiceRow {
+                tenant: tenant.clone(),
+                number: number.into(),
+                customer: row.get("customer")?,
+                call: call(row, "call")?,
+                agent: row.get::<_, String>("agent")?.into(),
+                at: Wall(row.get("at")?),
+            })
+        })
+        .optional()
+}
+
+pub(super) fn contact(conn: &Connection, tenant: &TenantId, customer: &str) -> Result<Option<ContactRow>> {
+    conn.prepare_cached("SELECT * FROM contacts WHERE tenant = ?1 AND key = ?2")?
+        .query_row(params![tenant.as_str(), customer], |row| {
+            Ok(ContactRow {
+                tenant: tenant.clone(),
+                customer: customer.to_owned(),
+                call: call(row, "call")?,
+                agent: row.get::<_, Option<String>>("agent")?.map(Into::into),
+                at: Wall(row.get("at")?),
+            })
+        })
+        .optional()
 }
 
 pub(super) fn records(conn: &Connection, filter: &RecordFilter) -> Result<Vec<RecordRow>> {

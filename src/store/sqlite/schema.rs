@@ -73,6 +73,17 @@ const MIGRATIONS: &[&str] = &["
         tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
         owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER, body TEXT NOT NULL,
         PRIMARY KEY (tenant, key));
+    ", "
+    CREATE TABLE choices (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
+        customer TEXT, call TEXT NOT NULL, agent TEXT NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (tenant, key)) WITHOUT ROWID;
+    CREATE TABLE contacts (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
+        call TEXT NOT NULL, agent TEXT, at INTEGER NOT NULL,
+        PRIMARY KEY (tenant, key)) WITHOUT ROWID;
     "];
 
 /// Files up to this size are checked whole at each start (about 1 s on a slow disk); of larger ones the first pages are, for a start

@@ -525,3 +525,41 @@ async fn stories_are_told_until_their_time_is_over() {
     assert_eq!(left, [0]);
     assert!(matches!(reader.trace(call(5)), Err(StoreError::Missing { .. })));
 }
+
+#[tokio::test]
+async fn a_choice_for_a_number_and_the_last_call_with_a_customer_are_kept_and_never_go_back() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    let call = call(1);
+    let choice = |customer: Option<&str>, at: i64| ChoiceRow {
+        tenant: "default".into(),
+        number: "+8613800138000".into(),
+        customer: customer.map(str::to_owned),
+        call,
+        agent: "1001".into(),
+        at: Wall(at),
+    };
+    let contact = |at: i64| ContactRow {
+        tenant: "default".into(),
+        customer: "erp:customer:1".to_owned(),
+        call,
+        agent: Some("1001".into()),
+        at: Wall(at),
+    };
+    let recall = |tenant: &str| {
+        let customers = vec!["erp:customer:1".to_owned(), "erp:customer:2".to_owned()];
+        store.recall(tenant.into(), Some("+8613800138000".into()), customers)
+    };
+    let first =
+        Batch { choices: vec![choice(Some("erp:customer:1"), 5)], contacts: vec![contact(5)], ..Batch::default() };
+    store.submit(first).await.unwrap();
+    let late =
+        Batch { choices: vec![choice(Some("erp:customer:2"), 4)], contacts: vec![contact(4)], ..Batch::default() };
+    store.submit(late).await.unwrap();
+    let (chosen, contacts) = recall("default").await.unwrap();
+    assert_eq!((chosen, contacts), (Some(choice(Some("erp:customer:1"), 5)), vec![contact(5)]));
+    let other = recall("other").await.unwrap();
+    assert_eq!(other, (None, Vec::new()), "another tenant's are another's");
+    store.submit(Batch { choices: vec![choice(None, 6)], ..Batch::default() }).await.unwrap();
+    assert_eq!(recall("default").await.unwrap().0, None, "taken back");
+}

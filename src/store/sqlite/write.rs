@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     store::rows::{
-        AuditRow, Batch, CallKey, CheckpointRow, EffectPut, EffectRow, EffectSet, NoteRow, PositionRow, RecordRow,
-        SeatRow, State, TraceRow, effect_key,
+        AuditRow, Batch, CallKey, CheckpointRow, ChoiceRow, ContactRow, EffectPut, EffectRow, EffectSet, NoteRow,
+        PositionRow, RecordRow, SeatRow, State, TraceRow, effect_key,
     },
     words::Wall,
 };
@@ -42,6 +42,12 @@ pub(super) fn batch(conn: &Connection, who: &Who<'_>, batch: &Batch) -> Result<(
     }
     for row in &batch.seats {
         seat(conn, who, row)?;
+    }
+    for row in &batch.choices {
+        choice(conn, who, row)?;
+    }
+    for row in &batch.contacts {
+        contact(conn, who, row)?;
     }
     for row in &batch.audit {
         audit(conn, who, row)?;
@@ -158,6 +164,47 @@ fn note(conn: &Connection, who: &Who<'_>, row: &NoteRow) -> Result<()> {
         who.fence(),
         row.at.0,
         row.body.expose(),
+    ])?;
+    Ok(())
+}
+
+fn choice(conn: &Connection, who: &Who<'_>, row: &ChoiceRow) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO choices (tenant, key, revision, schema, owner, fence, customer, call, agent, at)
+         VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?7, ?8)
+         ON CONFLICT (tenant, key) DO UPDATE SET revision = revision + 1, owner = excluded.owner, fence = excluded.fence,
+             customer = excluded.customer, call = excluded.call, agent = excluded.agent, at = excluded.at
+         WHERE excluded.at >= choices.at",
+    )?
+    .execute(params![
+        row.tenant.as_str(),
+        row.number.expose(),
+        who.owner,
+        who.fence(),
+        row.customer,
+        row.call.to_string(),
+        row.agent.as_str(),
+        row.at.0,
+    ])?;
+    Ok(())
+}
+
+fn contact(conn: &Connection, who: &Who<'_>, row: &ContactRow) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO contacts (tenant, key, revision, schema, owner, fence, call, agent, at)
+         VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (tenant, key) DO UPDATE SET revision = revision + 1, owner = excluded.owner, fence = excluded.fence,
+             call = excluded.call, agent = excluded.agent, at = excluded.at
+         WHERE excluded.at >= contacts.at",
+    )?
+    .execute(params![
+        row.tenant.as_str(),
+        row.customer,
+        who.owner,
+        who.fence(),
+        row.call.to_string(),
+        row.agent.as_ref().map(|agent| agent.as_str()),
+        row.at.0,
     ])?;
     Ok(())
 }

@@ -17,7 +17,9 @@ use crate::{
     private::Private,
     store::{
         Settings, StoreError,
-        rows::{Batch, CallKey, CheckpointRow, Claim, EffectRow, History, SeatRow, Settled, Stats},
+        rows::{
+            Batch, CallKey, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, SeatRow, Settled, Stats,
+        },
     },
     words::{SwitchId, TenantId, Wall},
 };
@@ -33,6 +35,7 @@ pub(super) enum Job {
     OpenCalls(Answer<Vec<CheckpointRow>>),
     Seats(Answer<Vec<SeatRow>>),
     History(CallKey, Answer<History>),
+    Recall(TenantId, Option<Private<String>>, Vec<String>, Answer<(Option<ChoiceRow>, Vec<ContactRow>)>),
     Stats(Answer<Stats>),
     Position(TenantId, SwitchId, Answer<Option<String>>),
     Ended(Wall, Wall, Answer<Vec<Private<String>>>),
@@ -160,6 +163,11 @@ impl Writer {
                 self.step(broken, answer, |conn| read::position(conn, &tenant, &switch))
             }
             Job::Ended(from, to, answer) => self.step(broken, answer, |conn| read::ended(conn, from, to)),
+            Job::Recall(tenant, number, customers, answer) => self.step(broken, answer, |conn| {
+                let choice = number.as_ref().map(|number| read::choice(conn, &tenant, number.expose()));
+                let contacts = customers.iter().filter_map(|id| read::contact(conn, &tenant, id).transpose());
+                Ok((choice.transpose()?.flatten(), contacts.collect::<rusqlite::Result<_>>()?))
+            }),
             Job::Stats(answer) => self.step(broken, answer, stats),
             #[cfg(test)]
             Job::LimitPages(pages, answer) => self.step(broken, answer, |conn| {
