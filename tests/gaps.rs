@@ -103,13 +103,15 @@ fn told(record: &Record) -> BTreeMap<&'static str, String> {
 #[test]
 fn what_the_switch_wrote_of_every_recorded_scenario() {
     // The recording begins or ends in the middle, or a restart cut its records off.
-    let cut = ["crash", "restart", "resync-midcall"];
+    let cut = ["crash", "restart", "resync-midcall", "link-cut"];
+    // A colleague who was asked and never had the customer: the switch writes a call of its own.
+    let apart = ["consult-refused"];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/asterisk");
     let mut names: Vec<String> =
         fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let (mut wrong, mut calls, mut customers) = (Vec::new(), 0, 0);
-    for name in names.iter().filter(|n| !cut.contains(&n.as_str())) {
+    for name in names.iter().filter(|n| !cut.contains(&n.as_str()) && !apart.contains(&n.as_str())) {
         let bytes = fixture(name);
         let book = Book::new(settings().book);
         let mut found: Vec<Record> = missed::calls(rows(&lines(&bytes)))
@@ -145,7 +147,9 @@ fn what_the_switch_wrote_of_every_recorded_scenario() {
             if watched.outcome == Some(Outcome::Answered) && gap.outcome.is_none() {
                 wrong.push(format!("{name}: an answer was not seen"));
             }
-            if gap.dialled.is_some() && gap.dialled != watched.dialled {
+            // The dialplan may have written it anew (`queue-plus86`): the line is the same.
+            let line = |r: &Record| r.dialled.as_ref().and_then(|n| n.key().map(str::to_owned));
+            if gap.dialled.is_some() && line(gap) != line(watched) {
                 wrong.push(format!("{name}: another dialled number than was watched"));
             }
             assert_eq!(gap.quality, Quality::Gap);

@@ -278,6 +278,12 @@ impl Told<'_> {
         let pairs = self.rows.iter().filter(|row| row.answered_pair());
         pairs.filter_map(move |row| {
             let (a, b) = (self.leg(&row.channel)?, self.leg(&row.other)?);
+            // A phone whose call a colleague took stands in the customer's row as answered, and in its own as not (22.10.1, `pickup`).
+            let taken =
+                |r: &Row| r.channel == row.other && r.other.is_empty() && r.disposition != Disposition::Answered;
+            if self.rows.iter().any(taken) {
+                return None;
+            }
             let customer = |l: &Leg| l.kind == Kind::Trunk || l.kind == Kind::Local;
             let inside = direction == Some(Direction::Internal);
             let fits =

@@ -221,7 +221,8 @@ impl Core {
             if let Some(number) = record.customer.as_ref().and_then(|c| c.raw.as_ref())
                 && let Some(number) = self.book.number(switch, number.expose())
             {
-                questions.push(Question::by_number(record.tenant.clone(), record.call, number));
+                let refused = not_asked(&self.book, switch, &number);
+                questions.push(Question { refused, ..Question::by_number(record.tenant.clone(), record.call, number) });
             }
         }
         let taken = self.desk.missed(now, found, position);
@@ -630,7 +631,7 @@ impl Core {
 
     /// What is to be asked for a call now, if its number or its account is new.
     fn question(&self, change: &Change, face: &Face) -> Option<Question> {
-        let number = face.customer.as_ref()?;
+        let number = &caller(face)?;
         let over = matches!(change.what, What::Ended | What::Amended | What::Absorbed { .. });
         if over || self.asked.get(&change.call).is_some_and(|asked| *asked == asked_for(number, face)) {
             return None;
@@ -780,20 +781,29 @@ impl Core {
 /// What is asked of the business systems for a call as it stands; nothing before there is a number (or the word that it is withheld).
 #[must_use]
 pub fn question(book: &Book, face: &Face) -> Option<Question> {
-    let number = face.customer.clone()?;
+    let number = caller(face)?;
     let internal = face.direction == Some(calls::record::Direction::Internal);
     Some(Question {
         tenant: face.tenant.clone(),
         call: face.call,
         account: account(face),
-        refused: if internal || book.is_internal(&face.switch, &number) {
-            Some(NotAsked::Internal)
-        } else {
-            book.is_own_line(&number).then_some(NotAsked::Own)
-        },
+        refused: if internal { Some(NotAsked::Internal) } else { not_asked(book, &face.switch, &number) },
         number,
         systems: face.line.as_ref().and_then(|line| line.connectors.clone()),
     })
+}
+
+/// A number that is nobody's outside.
+fn not_asked(book: &Book, switch: &SwitchId, number: &Number) -> Option<NotAsked> {
+    let own = || book.is_own_line(number).then_some(NotAsked::Own);
+    if book.is_internal(switch, number) { Some(NotAsked::Internal) } else { own() }
+}
+
+/// Whose card a call has. A caller of whom the switch shows nothing while an agent's phone rings has none: the card says so and does not wait.
+fn caller(face: &Face) -> Option<Number> {
+    let shown = face.customer.clone();
+    let nothing = face.direction == Some(calls::record::Direction::Inbound) && !face.agents.is_empty();
+    shown.or_else(|| nothing.then(Number::anonymous))
 }
 
 /// What a question is about, to know when there is a new one: another number or account, or other systems because another line proved to be
