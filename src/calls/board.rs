@@ -34,8 +34,8 @@ pub(super) struct Board {
     bridges: HashMap<String, u32>,
     /// A Local channel (without `;1`/`;2`) to its call.
     locals: HashMap<String, u32>,
-    /// Agents whose customer waits, and in which call: asked at every call an agent makes.
-    pub holding: HashMap<AgentId, u32>,
+    /// Agents whose customers wait, and in which calls, the last held last: asked at every call an agent makes.
+    pub holding: HashMap<AgentId, Vec<u32>>,
     /// Calls that are over, with the moment to forget them, oldest first.
     over: VecDeque<(Mono, u32)>,
     /// Feeds that have spoken since they were last lost, as bits.
@@ -84,7 +84,7 @@ impl Board {
                 self.dial_begin(desk, now, at, by, to, dialled, presented)
             }
             Said::DialEnd { by, to, status } => {
-                self.dial_of(desk, now, at, by.as_ref(), &to);
+                self.dial_of(desk, now, at, by.as_ref(), &to, status);
                 self.with(desk, now, &to, |l| {
                     let answered = status == DialStatus::Answer && l.reach(LegState::Up, at);
                     if l.status.is_some() || l.up.is_some() && status != DialStatus::Answer {
@@ -135,6 +135,7 @@ impl Board {
                 if !success {
                     return;
                 }
+                self.guessed_wrong(desk, now, at, &[&second, &first], None);
                 self.tie_all(desk, now, &[Some(&first), Some(&second), customer.as_ref(), target.as_ref()]);
                 self.transfer(desk, now, at, TransferKind::Attended, &[&first, &second], target, None)
             }
@@ -210,11 +211,16 @@ impl Board {
         dialled: Option<crate::private::Private<String>>,
         created: Option<crate::words::Wall>,
     ) -> Option<u32> {
-        if let Some(&(key, _)) = self.legs.get(&named.id) {
-            self.tie_linked(desk, now, &named);
-            return Some(key);
-        }
         let created = Moment { wall: created.or(at.wall), ..at };
+        if let Some(&place) = self.legs.get(&named.id) {
+            // A switch that restarted counts from 0 again: within one second an id comes twice, and the first has been lost.
+            let lost = |l: &mut Leg| l.ended.as_ref().is_some_and(|e| e.lost && e.at.until(created) && e.at != created);
+            if !self.leg_mut(place).is_some_and(lost) {
+                self.tie_linked(desk, now, &named);
+                return Some(place.0);
+            }
+            self.legs.remove(&named.id);
+        }
         let (key, index) = self.insert(desk, &named, created)?;
         let leg = self.leg_mut((key, index))?;
         leg.incoming = state == LegState::Calling;
@@ -252,7 +258,15 @@ impl Board {
     }
 
     /// A dial whose end is told: where its beginning was missed, its legs are taken in now.
-    fn dial_of(&mut self, desk: &mut Desk, now: Now, at: Moment, by: Option<&event::Leg>, to: &event::Leg) {
+    fn dial_of(
+        &mut self,
+        desk: &mut Desk,
+        now: Now,
+        at: Moment,
+        by: Option<&event::Leg>,
+        to: &event::Leg,
+        status: DialStatus,
+    ) {
         if let Some(by) = by.filter(|_| !self.legs.contains_key(&to.id)) {
             self.adopt_caller(desk, now, at, by);
             self.adopt(desk, now, at, to);
@@ -265,8 +279,14 @@ impl Board {
             && leg.dial.is_none()
             && leg.ended.is_none()
         {
-            leg.dial =
-                Some(Dial { at: leg.ringing.unwrap_or(leg.created), by: Some(by), number: None, presented: None });
+            let mut begun = leg.ringing.unwrap_or(leg.created);
+            // Who called the switch and ends a dial to another phone as its answer came to fetch the call (22.10.1, scenario pickup): there its
+            // own `Up`, half a second before, is only the feature's Answer().
+            if leg.incoming && status == DialStatus::Answer {
+                begun = at;
+                (leg.incoming, leg.pickup, leg.up) = (false, true, Some(at));
+            }
+            leg.dial = Some(Dial { at: begun, by: Some(by), number: None, presented: None });
         }
     }
 
@@ -358,7 +378,10 @@ impl Board {
             None => leg.dial = Some(Dial { at, by, number, presented }),
         }
         self.outside(desk, (key, index));
-        match by.and_then(|by| self.held_customer(key, by)) {
+        // Who calls out over a trunk while a customer waits may ask there, or have put the customer aside for another one: that shows when
+        // the two are handed to each other.
+        let asks = self.leg_mut((key, index)).is_some_and(|l| l.kind != Kind::Trunk);
+        match by.filter(|_| asks).and_then(|by| self.held_customer(key, by)) {
             Some(held) => self.tie(desk, Some(now), held, key),
             None => Some(key),
         }
@@ -386,10 +409,26 @@ impl Board {
     fn held_customer(&self, key: u32, by: u16) -> Option<u32> {
         let leg = self.calls.get(&key)?.facts.legs.get(usize::from(by))?;
         let agent = leg.agent.as_ref().filter(|_| leg.incoming)?;
-        let held = *self.holding.get(agent)?;
-        let call = self.calls.get(&held).filter(|c| held != key && c.over.is_none())?;
-        let holds = call.facts.offers.iter().any(|o| &o.offer.agent == agent && o.state == OfferState::Holding);
-        (holds && call.facts.customer().is_some()).then_some(held)
+        self.holding.get(agent)?.iter().rev().copied().find(|held| {
+            let Some(call) = self.calls.get(held).filter(|c| *held != key && c.over.is_none()) else { return false };
+            let holds = call.facts.offers.iter().any(|o| &o.offer.agent == agent && o.state == OfferState::Holding);
+            holds && call.facts.customer().is_some()
+        })
+    }
+
+    pub fn holds(&mut self, agent: &AgentId, key: u32) {
+        let held = self.holding.entry(agent.clone()).or_default();
+        held.retain(|k| *k != key);
+        held.push(key);
+    }
+
+    pub fn holds_no_more(&mut self, agent: &AgentId, key: u32) {
+        if let Some(held) = self.holding.get_mut(agent) {
+            held.retain(|k| *k != key);
+            if held.is_empty() {
+                self.holding.remove(agent);
+            }
+        }
     }
 
     #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
@@ -419,6 +458,8 @@ impl Board {
                 new
             });
         }
+        self.guessed_wrong(desk, now, at, &[&leg], Some(&bridge));
+        let (key, _) = self.legs.get(&leg.id).copied().unwrap_or((key, 0));
         let there = *self.bridges.entry(bridge.clone()).or_insert(key);
         let occupied = self.calls.get(&there).is_some_and(|c| c.over.is_none());
         if there != key && occupied {
@@ -503,6 +544,62 @@ impl Board {
         self.with(desk, now, leg, |l| {
             l.queues.iter_mut().filter(|(_, s)| s.told_by(bit)).fold(false, |any, (_, span)| any | span.close(at, bit))
         })
+    }
+
+    /// An agent with two customers on hold asked a colleague, and for which of the two was a guess. Where two customers' calls would become one
+    /// by that consultation (in one bridge, or by the transfer itself) it was wrong: its legs leave the call that they were tied to.
+    fn guessed_wrong(&mut self, desk: &mut Desk, now: Now, at: Moment, named: &[&event::Leg], bridge: Option<&str>) {
+        let mut places: Vec<Place> = named.iter().filter_map(|l| self.legs.get(&l.id).copied()).collect();
+        let there = bridge.and_then(|b| Some((b, *self.bridges.get(b)?)));
+        if let Some((bridge, key)) = there
+            && let Some(call) = self.calls.get(&key)
+        {
+            let inside = |l: &Leg| l.bridges.iter().any(|(b, span)| b == bridge && span.to.is_none());
+            places.extend((0_u16..).zip(&call.facts.legs).filter(|(_, l)| inside(l)).map(|(index, _)| (key, index)));
+        }
+        let served = |key: u32| self.calls.get(&key).is_some_and(|c| c.over.is_none() && c.facts.customer().is_some());
+        let mut keys: Vec<u32> = places.iter().map(|(key, _)| *key).filter(|key| served(*key)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        if keys.len() < 2 {
+            return;
+        }
+        let asks = |&(key, index): &Place| {
+            let facts = &self.calls.get(&key)?.facts;
+            let own = |index: &usize| facts.consults(*index);
+            let asking = Some(usize::from(index)).filter(own).or_else(|| facts.dialler(index.into()).filter(own))?;
+            Some((key, facts.asked_by(u16::try_from(asking).ok()?)?))
+        };
+        if let Some((key, out)) = places.iter().find_map(asks) {
+            self.part(desk, now, at, key, &out);
+        }
+    }
+
+    /// Some legs of a call become a call of their own.
+    fn part(&mut self, desk: &mut Desk, now: Now, at: Moment, there: u32, out: &[u16]) {
+        let Some(call) = self.calls.get_mut(&there) else { return };
+        let part = call.facts.part(out);
+        let key = self.next;
+        self.next = self.next.wrapping_add(1);
+        for leg in &part.legs {
+            for (bridge, span) in &leg.bridges {
+                if span.to.is_none() {
+                    self.bridges.insert(bridge.clone(), key);
+                }
+            }
+            if leg.kind == Kind::Local {
+                self.locals.insert(leg.endpoint.clone(), key);
+            }
+        }
+        for (key, legs) in [(key, &part.legs), (there, &call.facts.legs)] {
+            for (index, leg) in (0_u16..).zip(legs) {
+                if let Some(place) = self.legs.get_mut(&leg.id).filter(|(old, _)| *old == there) {
+                    *place = (key, index);
+                }
+            }
+        }
+        self.calls.insert(key, Call::new(part));
+        self.settle(desk, now, at, there);
     }
 
     #[allow(clippy::too_many_arguments, reason = "the fields of one event")]
@@ -726,11 +823,16 @@ impl Board {
             }
             return;
         }
-        match self.legs.get(linked) {
-            Some(&(there, _)) if there != here => {
-                self.tie(desk, Some(now), there, here);
+        if self.legs.get(linked).is_some_and(|(there, _)| *there != here) {
+            let oldest = event::Leg { id: linked.clone(), ..event::Leg::default() };
+            let last = self.calls.get(&here).map(|c| c.facts.last);
+            if let Some(last) = last {
+                self.guessed_wrong(desk, now, last, &[named, &oldest], None);
             }
-            _ => {}
+        }
+        let place = |id: &String| self.legs.get(id).map(|(key, _)| *key);
+        if let (Some(here), Some(there)) = (place(&named.id), place(linked)) {
+            self.tie(desk, Some(now), there, here);
         }
     }
 
@@ -777,11 +879,13 @@ impl Board {
         let shift = call.facts.absorb(gone_call.facts);
         for (n, name) in names.into_iter().enumerate() {
             let index = shift.saturating_add(u16::try_from(n).unwrap_or(u16::MAX));
-            self.legs.insert(name, (into, index));
+            // Not of one that was lost and whose id another has by now.
+            if let Some(place) = self.legs.get_mut(&name).filter(|(key, _)| *key == gone) {
+                *place = (into, index);
+            }
         }
-        for offer in call.facts.offers.iter().filter(|o| o.state == OfferState::Holding) {
-            self.holding.insert(offer.offer.agent.clone(), into);
-        }
+        let holds = |o: &&facts::OfferFacts| o.state == OfferState::Holding;
+        let holders: Vec<AgentId> = call.facts.offers.iter().filter(holds).map(|o| o.offer.agent.clone()).collect();
         for leg in &call.facts.legs {
             for (bridge, span) in &leg.bridges {
                 if span.to.is_none() {
@@ -797,6 +901,10 @@ impl Board {
             if let Some(now) = now {
                 desk.change(gone.id, now, What::Absorbed { into: kept.id });
             }
+        }
+        for agent in holders {
+            self.holds_no_more(&agent, gone);
+            self.holds(&agent, into);
         }
         Some(into)
     }
@@ -872,7 +980,9 @@ impl Board {
         }
         let Some(call) = self.calls.remove(&key) else { return };
         for leg in &call.facts.legs {
-            self.legs.remove(&leg.id);
+            if self.legs.get(&leg.id).is_some_and(|(there, _)| *there == key) {
+                self.legs.remove(&leg.id);
+            }
             desk.legs = desk.legs.saturating_sub(1);
             if self.locals.get(&leg.endpoint) == Some(&key) {
                 self.locals.remove(&leg.endpoint);
@@ -967,7 +1077,7 @@ impl Board {
             }
         }
         for offer in facts.offers.iter().filter(|o| o.state == OfferState::Holding) {
-            self.holding.insert(offer.offer.agent.clone(), key);
+            self.holds(&offer.offer.agent, key);
         }
         self.calls.insert(key, Call::new(facts));
         self.show(desk, key, Some(id));

@@ -1,6 +1,6 @@
 //! One call: its facts, its face, and where it stands between first sight and forgetting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -153,26 +153,31 @@ impl Facts {
 
     #[must_use]
     pub fn direction(&self) -> Option<Direction> {
-        let trunk = |incoming: bool| self.legs.iter().any(|l| l.kind == Kind::Trunk && l.incoming == incoming);
-        if trunk(true) {
-            Some(Direction::Inbound)
-        } else if trunk(false) || self.legs.iter().any(Leg::originated) {
-            Some(Direction::Outbound)
-        } else if self.is_call() {
-            Some(Direction::Internal)
-        } else {
-            None
+        let mut trunks = self.legs.iter().filter(|l| l.kind == Kind::Trunk).peekable();
+        let any = trunks.peek().is_some();
+        // Of a leg that was met in the middle only a dial says that it was called.
+        let (mut came, mut called) = (false, self.legs.iter().any(Leg::originated));
+        for leg in trunks {
+            came |= leg.incoming;
+            called |= !leg.incoming && (!leg.adopted || leg.dial.is_some());
+        }
+        match () {
+            () if came => Some(Direction::Inbound),
+            () if called => Some(Direction::Outbound),
+            () if !any && self.is_call() => Some(Direction::Internal),
+            () => None,
         }
     }
 
-    /// The customer's leg: who came in over a trunk, else who was called over one (the one who answered, else the last).
+    /// The customer's leg: who came in over a trunk, else who was called over one (the first who answered, else the last: one who is
+    /// asked later, while the customer holds, is no customer).
     #[must_use]
     pub fn customer(&self) -> Option<usize> {
         let trunk = |l: &&Leg| l.kind == Kind::Trunk;
         self.legs
             .iter()
             .position(|l| l.kind == Kind::Trunk && l.incoming)
-            .or_else(|| self.legs.iter().rposition(|l| trunk(&l) && l.up.is_some()))
+            .or_else(|| self.legs.iter().position(|l| trunk(&l) && l.up.is_some()))
             .or_else(|| self.legs.iter().rposition(|l| trunk(&l)))
     }
 
@@ -247,6 +252,51 @@ impl Facts {
         self.offers.iter().rposition(|o| o.legs.iter().any(|&l| usize::from(l) == leg))
     }
 
+    /// The legs of a consultation: the asking leg, whom it dialled, and through a Local channel its other half. `None` with the customer among them.
+    pub(super) fn asked_by(&self, asking: u16) -> Option<Vec<u16>> {
+        let mut out = vec![asking];
+        let among = |out: &[u16], endpoint: &str| {
+            out.iter().any(|o| self.legs.get(usize::from(*o)).is_some_and(|l| l.endpoint == endpoint))
+        };
+        while let Some((index, _)) = (0_u16..).zip(&self.legs).find(|(index, leg)| {
+            let dialled = leg.dial.as_ref().and_then(|d| d.by).is_some_and(|by| out.contains(&by));
+            !out.contains(index) && (dialled || leg.kind == Kind::Local && among(&out, &leg.endpoint))
+        }) {
+            out.push(index);
+        }
+        let customer = self.customer().and_then(|c| u16::try_from(c).ok());
+        (!customer.is_some_and(|c| out.contains(&c))).then_some(out)
+    }
+
+    /// Takes some legs out into facts of their own: they proved to be part of another call. Offers that were of them alone are left without a leg.
+    pub(super) fn part(&mut self, out: &[u16]) -> Facts {
+        let mut other = Facts::new(self.tenant.clone(), self.last);
+        (other.hole, other.blind) = (self.hole, self.blind);
+        // Old index to new index, of those that stay and of those that go.
+        let (mut stay, mut go) = (HashMap::new(), HashMap::new());
+        for (index, leg) in (0_u16..).zip(std::mem::take(&mut self.legs)) {
+            let (places, legs) =
+                if out.contains(&index) { (&mut go, &mut other.legs) } else { (&mut stay, &mut self.legs) };
+            places.insert(index, u16::try_from(legs.len()).unwrap_or(u16::MAX));
+            legs.push(leg);
+        }
+        for (legs, places) in [(&mut self.legs, &stay), (&mut other.legs, &go)] {
+            for leg in legs {
+                if let Some(dial) = &mut leg.dial {
+                    dial.by = dial.by.and_then(|by| places.get(&by).copied());
+                }
+            }
+        }
+        self.transfers.retain_mut(|t| {
+            t.target = t.target.and_then(|target| stay.get(&target).copied());
+            stay.get(&t.by).map(|by| t.by = *by).is_some()
+        });
+        for offer in &mut self.offers {
+            offer.legs = offer.legs.iter().filter_map(|leg| stay.get(leg).copied()).collect();
+        }
+        other
+    }
+
     /// Takes all of another call into this one. Says at which index its legs begin now.
     pub(super) fn absorb(&mut self, other: Facts) -> u16 {
         let shift = u16::try_from(self.legs.len()).unwrap_or(u16::MAX);
@@ -291,8 +341,11 @@ impl Facts {
 }
 
 /// The call's id: the time is the oldest channel's creation in whole seconds, which every way of hearing of it tells; the rest a hash.
+///
+/// `again` counts the calls before it that began with a channel of the same id: a switch that restarts counts from 0 again, and may choose an id
+/// twice within one second.
 #[must_use]
-pub fn call_id(tenant: &TenantId, switch: &SwitchId, leg: &Leg) -> CallId {
+pub fn call_id(tenant: &TenantId, switch: &SwitchId, leg: &Leg, again: u8) -> CallId {
     // `1795347846.0` and `pbx-1795347846.0` say the second themselves; an id that we chose does not.
     let told = leg.id.rsplit_once('.').and_then(|(before, count)| {
         count.parse::<u32>().ok()?;
@@ -306,6 +359,9 @@ pub fn call_id(tenant: &TenantId, switch: &SwitchId, leg: &Leg) -> CallId {
     for part in [tenant.as_str(), switch.as_str(), &leg.id] {
         hash.update(part.as_bytes());
         hash.update([0]);
+    }
+    if again > 0 {
+        hash.update([again]);
     }
     let hash = hash.finalize();
     let rest = hash.iter().take(10).fold(0u128, |n, byte| n << 8 | u128::from(*byte));

@@ -177,6 +177,9 @@ pub struct Leg {
     /// Stretches in a parking lot, by its bridge.
     #[serde(default)]
     pub parks: Vec<(String, Span)>,
+    /// It came to fetch a call that rang at a colleague's phone.
+    #[serde(default)]
+    pub pickup: bool,
     /// The last applications it ran (ARI), newest last, to tell a step from its echo.
     pub applications: Vec<Step>,
     /// The far end asked for the end, or refused.
@@ -282,6 +285,7 @@ impl Leg {
             holds: Vec::new(),
             queues: Vec::new(),
             parks: Vec::new(),
+            pickup: false,
             applications: Vec::new(),
             asked_end: None,
             stopped: false,
@@ -301,7 +305,14 @@ impl Leg {
         if self.applications.iter().any(echo) {
             return false;
         }
-        let new = !self.applications.last().is_some_and(same);
+        // A caller who comes into the same queue once more, after a talk, runs the same step: out of any bridge, where ARI's echo at a REFER (trace
+        // d) comes while the caller is still in one.
+        let bridged = |s: &Span| s.from.until(at) && s.to.is_none_or(|to| at.until(to));
+        let back = |s: &Step| {
+            self.bridges.iter().any(|(_, span)| span.to.is_some_and(|to| s.at.until(to)))
+                && !self.bridges.iter().any(|(_, span)| bridged(span))
+        };
+        let new = !self.applications.last().is_some_and(|s| same(s) && !back(s));
         if self.applications.len() >= STEPS {
             self.applications.remove(0);
         }
@@ -368,6 +379,12 @@ impl Leg {
     #[must_use]
     pub fn holding_now(&self) -> bool {
         self.holds.iter().any(|(_, span)| span.to.is_none())
+    }
+
+    /// Waits in a parking lot.
+    #[must_use]
+    pub fn parked_now(&self) -> bool {
+        self.ended.is_none() && self.parks.iter().any(|(_, span)| span.to.is_none())
     }
 
     /// It came into `bridge`: a channel is in one bridge at a time, so a leave that was missed happened. In a queue's list on ARI it is until

@@ -22,6 +22,9 @@ use super::{
 
 type Stretch = (Moment, Moment);
 
+/// A transfer's own events lie so far apart at most.
+const BRIEF_MS: u64 = 50;
+
 /// The shortest talk with an application that is told.
 const IVR_MS: u64 = 1_000;
 
@@ -145,7 +148,15 @@ impl<'a> Case<'a> {
             };
             let holds: Vec<Stretch> =
                 leg.holds.iter().map(|(_, s)| (s.from, s.end(leg.released.unwrap_or(end)))).collect();
-            others.push(Other { index, talk: without(&together, &holds), hold: both(&together, &holds) });
+            let mut talk = without(&together, &holds);
+            // Between the retrieve and the transfer of a REFER lies a talk of no length, or of a millisecond (traces e, atxfer).
+            let handed =
+                |at: Moment| leg.released.is_some_and(|r| r == at || r.since(at).is_some_and(|ms| ms <= BRIEF_MS));
+            talk.retain(|(from, to)| {
+                let brief = to.since(*from).is_some_and(|ms| ms <= BRIEF_MS);
+                !(brief && handed(*to) && holds.iter().any(|(_, retrieved)| retrieved == from))
+            });
+            others.push(Other { index, talk, hold: both(&together, &holds) });
         }
         let mut case = Self { facts, direction, far, others, parties: Vec::new(), answered: None, answerer: None, end };
         case.parties = case.find_parties();
@@ -199,7 +210,9 @@ impl<'a> Case<'a> {
     /// The agent's own phone that the switch called and that never answered.
     fn unreached(&self) -> Option<&'a Leg> {
         let root = self.facts.root().and_then(|r| self.leg(r))?;
-        (root.originated() && root.up.is_none()).then_some(root)
+        // One that went unseen may have answered.
+        let unseen = root.ended.as_ref().is_some_and(|e| e.lost) && self.others.len() > 1;
+        (root.originated() && root.up.is_none() && !unseen).then_some(root)
     }
 
     fn agents(&self) -> Vec<AgentId> {
@@ -259,7 +272,9 @@ impl<'a> Case<'a> {
         }
         let first_ring =
             || self.offered().filter_map(|l| l.ringing.or(l.dial.as_ref().map(|d| d.at))).reduce(Moment::earlier);
-        match self.queues().first().map(|q| q.1).or_else(first_ring) {
+        // A queue behind the answer (a transfer into it) was not waited in for it.
+        let before = |from: Moment| self.answered.is_none_or(|answered| from.until(answered));
+        match self.queues().first().map(|q| q.1).filter(|from| before(*from)).or_else(first_ring) {
             Some(from) => self.answered.unwrap_or(self.end).since(from),
             None => Some(0),
         }
@@ -275,7 +290,7 @@ impl<'a> Case<'a> {
         };
         if self.inbound() {
             let answering = self.answerer.and_then(|i| self.leg(i)).filter(|_| self.answered.is_some());
-            if let Some(at) = self.answered.filter(|_| answering.is_some_and(|l| l.incoming)) {
+            if let Some(at) = self.answered.filter(|_| answering.is_some_and(|l| l.incoming || l.pickup)) {
                 return self.picked_up(at);
             }
             let last = || self.offered().filter(|l| l.ringing.is_some()).last();
@@ -313,6 +328,9 @@ impl<'a> Case<'a> {
         if self.inbound() {
             return self.inbound_outcome(talked, lost);
         }
+        if self.direction.is_none() {
+            return talked.then_some(Outcome::Answered);
+        }
         if let Some(root) = self.unreached() {
             return Some(if root.ended.is_some() || root.status.is_some() {
                 Outcome::AgentUnreached
@@ -323,13 +341,13 @@ impl<'a> Case<'a> {
         if talked || self.answered.is_some() {
             return Some(Outcome::Answered);
         }
+        if lost {
+            return None;
+        }
         let Some(far) = self.far_leg() else {
             // The agent's phone answered and nobody was called after that.
             return Some(if self.root_asked() { Outcome::Cancelled } else { Outcome::Failed });
         };
-        if lost {
-            return None;
-        }
         let cause = far.ended.as_ref().and_then(|e| e.cause);
         let status = far.status.map(|(s, _)| s);
         if far.refused() && !(self.root_asked() && far.asked_end.is_none()) {
@@ -361,7 +379,7 @@ impl<'a> Case<'a> {
         if lost {
             return None;
         }
-        let offered = self.offered_places().last();
+        let offered = self.last_offer();
         let queued = !self.queues().is_empty();
         if queued || offered.is_some() {
             if far.asked_end.is_some() {
@@ -374,12 +392,22 @@ impl<'a> Case<'a> {
                 _ => Outcome::Unanswered,
             });
         }
+        // A phone may have rung unseen.
+        if self.facts.hole || far.adopted {
+            return None;
+        }
         Some(match far.ended.as_ref().and_then(|e| e.cause) {
             _ if far.up.is_some() => Outcome::SelfService,
             Some(17) => Outcome::Busy,
             Some(21) => Outcome::Rejected,
             _ => Outcome::Failed,
         })
+    }
+
+    /// The offer that was decided last.
+    fn last_offer(&self) -> Option<usize> {
+        let settled = |index: usize| self.leg(index).and_then(Leg::settled).unwrap_or(self.end);
+        self.offered_places().reduce(|a, b| if settled(a).until(settled(b)) { b } else { a })
     }
 
     fn ended_by(&self, outcome: Option<Outcome>) -> Option<EndedBy> {
@@ -412,7 +440,8 @@ impl<'a> Case<'a> {
             if far.is_some_and(|l| l.asked_end.is_some()) {
                 return Some(EndedBy::Customer);
             }
-            let refused = self.queues().is_empty() && self.offered().last().is_some_and(Leg::refused);
+            let last = self.last_offer().and_then(|index| self.leg(index));
+            let refused = self.queues().is_empty() && last.is_some_and(Leg::refused);
             return Some(if refused { EndedBy::Agent } else { EndedBy::Switch });
         }
         Some(match outcome {
@@ -474,7 +503,7 @@ impl<'a> Case<'a> {
 
     /// Whether a talk that ended then was the call's last.
     fn last_talk(&self, to: Moment) -> bool {
-        self.others.iter().flat_map(|o| o.talk.iter().chain(&o.hold)).all(|(from, _)| from.until(to))
+        self.others.iter().flat_map(|o| o.talk.iter().chain(&o.hold)).all(|(_, end)| end.until(to) || near(*end, to))
     }
 
     fn cause(&self, outcome: Option<Outcome>) -> Option<Cause> {
@@ -498,6 +527,10 @@ impl<'a> Case<'a> {
                 (Some(target), TransferKind::Attended) => self.leg(usize::from(target)),
                 _ => next.and_then(|o| self.leg(o.index)),
             };
+            // Who takes the customer along (to a conference room) hands nobody over.
+            if leg.is_some_and(|l| l.incoming && l.agent.as_ref() == Some(&from)) {
+                continue;
+            }
             let agent = leg.and_then(|l| l.agent.as_ref()).map(|a| Private::new(a.as_str().to_owned()));
             let number = || t.number.clone().or_else(|| leg.and_then(number_of));
             let Some(to) = agent.or_else(number) else { continue };
@@ -604,7 +637,9 @@ impl<'a> Case<'a> {
                     .is_none_or(|next| self.talkers().iter().any(|o| began(o).is_some_and(|b| b.until(next.1))));
             let outcome = if answered {
                 SegmentOutcome::Answered
-            } else if n + 1 < queues.len() {
+            } else if queues.get(n + 1).is_some_and(|next| {
+                !self.talkers().iter().any(|o| began(o).is_some_and(|b| to.until(b) && b.until(next.1)))
+            }) {
                 SegmentOutcome::Overflow
             } else if lost {
                 SegmentOutcome::Lost
@@ -617,7 +652,8 @@ impl<'a> Case<'a> {
         }
         let rung = self.others.iter().map(|o| o.index).chain(self.far.filter(|_| !self.inbound()));
         for index in rung {
-            let Some(leg) = self.leg(index).filter(|l| !l.incoming) else { continue };
+            // Who picks up was not rung.
+            let Some(leg) = self.leg(index).filter(|l| !l.incoming && !l.pickup) else { continue };
             let Some(from) = leg.ringing.or(leg.dial.as_ref().map(|d| d.at)) else { continue };
             let to = leg.settled().unwrap_or(self.end).later(from);
             let queue = queues.iter().rev().find(|(_, qfrom, qto)| {

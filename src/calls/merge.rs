@@ -8,7 +8,7 @@ use super::{
     board::Board,
     book::Desk,
     event::{LegState, Snapshot, SnapshotLeg},
-    facts::{Dial, Moment},
+    facts::{Dial, Kind, Moment},
 };
 
 impl Board {
@@ -18,10 +18,12 @@ impl Board {
         let listed: HashMap<&str, &SnapshotLeg> = snapshot.legs.iter().map(|l| (l.leg.id.as_str(), l)).collect();
         let waits: HashSet<&str> = snapshot.waiting.iter().map(|w| w.leg.as_str()).collect();
         self.feeds |= bit;
-        self.lose_missing(desk, now, &listed, snapshot.asked);
+        // First who is there, tied to whom the switch ties them to: of a call some legs may be gone and others new.
         for found in &snapshot.legs {
             self.find(desk, now, at, bit, found);
         }
+        self.lose_missing(desk, now, &listed, snapshot.asked);
+        self.left_unseen(&snapshot, bit);
         for found in &snapshot.legs {
             self.tie_linked(desk, now, &found.leg);
             if found.application == "Queue" {
@@ -96,6 +98,28 @@ impl Board {
         }
     }
 
+    /// Who is listed and not in the bridge where we saw them left it unseen, when they were last heard of at the latest.
+    fn left_unseen(&mut self, snapshot: &Snapshot, bit: u8) {
+        let rooms: HashSet<(&str, &str)> =
+            snapshot.bridges.iter().flat_map(|b| b.legs.iter().map(|l| (b.id.as_str(), l.as_str()))).collect();
+        for found in &snapshot.legs {
+            let id = found.leg.id.as_str();
+            let Some(&(key, index)) = self.legs.get(id) else { continue };
+            let Some(call) = self.calls.get_mut(&key) else { continue };
+            // Heard of since the lists were asked for: the list may be older than the bridge.
+            if snapshot.asked.is_some_and(|asked| call.heard >= asked) {
+                continue;
+            }
+            let last = call.facts.last;
+            let Some(leg) = call.facts.legs.get_mut(usize::from(index)) else { continue };
+            for (bridge, span) in leg.bridges.iter_mut().chain(&mut leg.parks) {
+                if span.to.is_none() && !rooms.contains(&(bridge.as_str(), id)) {
+                    span.close(last, bit);
+                }
+            }
+        }
+    }
+
     /// One listed leg: known, or adopted as it stands.
     fn find(&mut self, desk: &mut Desk, now: Now, at: Moment, bit: u8, found: &SnapshotLeg) {
         let known = self.legs.get(&found.leg.id).copied();
@@ -109,7 +133,14 @@ impl Board {
             leg.adopted |= known.is_none();
             // Also one that an event told of in passing: an event has neither who came in nor what was dialled.
             if leg.adopted {
-                leg.incoming |= leg.real() && !called && leg.dial.is_none();
+                // Who came in over a trunk begins the group; of another's group it was called, and runs the dialplan since a transfer.
+                let own =
+                    leg.kind != Kind::Trunk || found.leg.linked.as_ref().is_none_or(|linked| *linked == found.leg.id);
+                leg.incoming |= leg.real() && !called && own && leg.dial.is_none();
+                // What the switch dials for itself (Originate) runs this.
+                if found.application == "AppDial2" && leg.dial.is_none() {
+                    leg.dial = Some(Dial { at: created, by: None, number: None, presented: None });
+                }
                 // One that is known from its first event has a better time than the list's whole second.
                 if leg.number.is_none() {
                     leg.created = leg.created.earlier(created);
@@ -117,6 +148,10 @@ impl Board {
                 leg.number = leg.number.take().or_else(|| found.caller.number.clone());
                 leg.shown_name = leg.shown_name.take().or_else(|| found.caller.name.clone());
                 leg.dialled = leg.dialled.take().or_else(|| found.dialled.clone());
+            }
+            // ARI says a step again that it is in (`Queue` at a REFER, trace d): that is none then.
+            if !found.application.is_empty() {
+                leg.step(at, found.application.clone(), found.data.clone());
             }
             // When it came to this state is not told.
             leg.adopted |= leg.reach(found.state, at);

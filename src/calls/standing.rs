@@ -61,7 +61,11 @@ pub(super) fn first_face(desk: &Desk, switch: &SwitchId, facts: &mut Facts, id: 
     }
     face.call = match id {
         Some(id) => id,
-        None => call::call_id(&face.tenant, switch, facts.oldest()?),
+        None => {
+            let oldest = facts.oldest()?;
+            let mut ids = (0..=u8::MAX).map(|again| call::call_id(&face.tenant, switch, oldest, again));
+            ids.find(|id| !desk.ids.contains_key(id))?
+        }
     };
     refresh(facts, &mut face);
     Some(face)
@@ -216,15 +220,9 @@ impl Board {
         refresh(&call.facts, &mut shown.face);
         for what in said {
             match &what {
-                What::Held { agent } => {
-                    self.holding.insert(agent.clone(), key);
-                }
-                What::Retrieved { agent } => {
-                    self.holding.remove(agent);
-                }
-                What::Cleared { offer } if self.holding.get(&offer.agent) == Some(&key) => {
-                    self.holding.remove(&offer.agent);
-                }
+                What::Held { agent } => self.holds(agent, key),
+                What::Retrieved { agent } => self.holds_no_more(agent, key),
+                What::Cleared { offer } => self.holds_no_more(&offer.agent, key),
                 _ => {}
             }
             desk.change(id, now, what);
@@ -352,7 +350,8 @@ fn role_of(facts: &Facts, index: usize) -> Role {
             let parked = facts.customer().and_then(|c| facts.legs.get(c)).is_some_and(|c| !c.parks.is_empty());
             return if parked && facts.legs.iter().any(had) { Role::Transfer } else { Role::Inbound };
         }
-        _ if leg.incoming || leg.originated() => return Role::Outbound,
+        _ if leg.originated() || facts.root() == Some(index) => return Role::Outbound,
+        _ if leg.incoming => return Role::Transfer,
         _ => {}
     }
     if facts.dialler(index).is_some_and(|d| facts.consults(d)) {
@@ -418,6 +417,7 @@ fn refresh(facts: &Facts, face: &mut Face) {
         since: o.since.wall,
     }));
     let any = |state: AgentLeg| face.agents.iter().any(|a| a.state == state && a.offer.role != Role::Consult);
+    let parked = || facts.legs.iter().any(|l| l.real() && l.parked_now());
     let waits = || facts.legs.iter().any(|l| l.queues.iter().any(|(_, span)| span.to.is_none()));
     let live = facts.legs.iter().any(|l: &Leg| l.real() && l.live());
     face.state = if !live {
@@ -428,6 +428,8 @@ fn refresh(facts: &Facts, face: &mut Face) {
         CallState::Held
     } else if any(AgentLeg::Ringing) || any(AgentLeg::Dialling) {
         CallState::Ringing
+    } else if parked() {
+        CallState::Held
     } else if waits() {
         CallState::Queued
     } else {

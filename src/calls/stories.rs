@@ -405,6 +405,165 @@ fn a_colleague_asked_without_hold_is_part_of_the_call_from_the_transfer_on() {
     assert_eq!(record.transfers.unwrap().len(), 1);
 }
 
+/// 1001 with two customers on hold, 100.1 first, and a colleague asked.
+fn two_held_and_one_asked() -> (Desk, CallId, CallId) {
+    let mut desk = Desk::new();
+    let first = desk.talking().take(5, Said::Hold { leg: leg("100.2", "") }).only();
+    desk.take(6, new_leg("106.3", "PJSIP/trunk-3", LegState::Calling, "13900139000", "4008001234"))
+        .take(6, new_leg("106.4", "PJSIP/1001-4", LegState::Down, "1001", "s"))
+        .take(6, dial(Some(("106.3", "")), ("106.4", ""), "1001"))
+        .take(7, Said::State { leg: leg("106.4", ""), state: LegState::Up })
+        .take(7, enter("106.4", "", "b2"))
+        .take(7, enter("106.3", "", "b2"));
+    let second = desk.book.open_calls().map(|f| f.call).find(|c| *c != first).unwrap();
+    desk.take(9, Said::Hold { leg: leg("106.4", "") });
+    (desk, first, second)
+}
+
+fn asked(desk: &mut Desk) {
+    desk.take(10, new_leg("110.5", "PJSIP/1001-5", LegState::Calling, "1001", "1002"))
+        .take(10, new_leg("110.6", "PJSIP/1002-6", LegState::Down, "1002", "s"))
+        .take(10, dial(Some(("110.5", "")), ("110.6", ""), "1002"))
+        .take(11, Said::State { leg: leg("110.6", ""), state: LegState::Up })
+        .take(11, enter("110.6", "", "b3"))
+        .take(11, enter("110.5", "", "b3"));
+}
+
+fn kinds(desk: &Desk, call: CallId) -> Vec<String> {
+    let record = desk.book.record(call).unwrap();
+    record.segments.iter().map(|s| format!("{:?} {:?}", s.kind, s.agent)).collect()
+}
+
+#[test]
+fn of_two_customers_on_hold_the_one_held_last_is_asked_about_until_the_transfer_tells() {
+    let (mut desk, first, second) = two_held_and_one_asked();
+    asked(&mut desk);
+    assert_eq!(desk.book.open_calls().count(), 2);
+    let consults = |desk: &Desk, call| kinds(desk, call).iter().any(|s| s.starts_with("Consult"));
+    assert_eq!((consults(&desk, first), consults(&desk, second)), (false, true));
+    desk.news();
+    // It is the first customer who is handed over.
+    desk.take(
+        15,
+        Said::AttendedTransfer {
+            first: leg("100.2", ""),
+            second: leg("110.5", ""),
+            customer: Some(leg("100.1", "")),
+            target: Some(leg("110.6", "")),
+            success: true,
+        },
+    );
+    desk.take(15, enter("110.6", "", "b1")).take(15, gone("100.2", "", 16)).take(15, gone("110.5", "", 16));
+    let news = desk.news();
+    let cleared = |what: &What| matches!(what, What::Cleared { offer } if offer.agent.as_str() == "1002");
+    assert!(news.iter().any(cleared), "the second customer's card goes from the colleague's screen: {news:?}");
+    assert_eq!((consults(&desk, first), consults(&desk, second)), (true, false));
+    desk.take(20, gone("110.6", "", 16)).take(20, gone("100.1", "", 16));
+    desk.take(21, gone("106.4", "", 16)).take(21, gone("106.3", "", 16));
+    let agents =
+        |call| desk.book.record(call).unwrap().agents.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!((agents(first), agents(second)), (vec!["1001".to_owned(), "1002".into()], vec!["1001".to_owned()]));
+    let number = |call| desk.book.record(call).unwrap().customer.unwrap().raw.unwrap().expose().clone();
+    assert_eq!((number(first), number(second)), ("13800138000".to_owned(), "13900139000".into()));
+}
+
+#[test]
+fn who_retrieves_one_customer_asks_about_the_other() {
+    let (mut desk, first, second) = two_held_and_one_asked();
+    desk.take(9, Said::Unhold { leg: leg("106.4", "") });
+    asked(&mut desk);
+    assert!(kinds(&desk, first).iter().any(|s| s.starts_with("Consult")));
+    assert!(!kinds(&desk, second).iter().any(|s| s.starts_with("Consult")));
+}
+
+#[test]
+fn who_is_called_out_to_while_a_customer_waits_is_another_customer() {
+    let mut desk = Desk::new();
+    desk.take(0, new_leg("100.1", "PJSIP/1001-1", LegState::Calling, "1001", "913800138000"))
+        .take(0, new_leg("100.2", "PJSIP/trunk-2", LegState::Down, "", "s"))
+        .take(0, dial(Some(("100.1", "")), ("100.2", ""), "13800138000@trunk"))
+        .take(2, Said::State { leg: leg("100.2", ""), state: LegState::Up })
+        .take(2, enter("100.1", "", "b1"))
+        .take(2, enter("100.2", "", "b1"))
+        .take(5, Said::Hold { leg: leg("100.1", "") });
+    let first = desk.only();
+    desk.take(6, new_leg("106.3", "PJSIP/1001-3", LegState::Calling, "1001", "913900139000"))
+        .take(6, new_leg("106.4", "PJSIP/trunk-4", LegState::Down, "", "s"))
+        .take(6, dial(Some(("106.3", "")), ("106.4", ""), "13900139000@trunk"))
+        .take(7, Said::State { leg: leg("106.4", ""), state: LegState::Up })
+        .take(7, enter("106.3", "", "b2"))
+        .take(7, enter("106.4", "", "b2"));
+    assert_eq!(desk.book.open_calls().count(), 2);
+    // Handed to each other they are one call, and the customer is the one who was called first.
+    desk.take(
+        9,
+        Said::AttendedTransfer {
+            first: leg("100.1", ""),
+            second: leg("106.3", ""),
+            customer: Some(leg("100.2", "")),
+            target: Some(leg("106.4", "")),
+            success: true,
+        },
+    );
+    assert_eq!(desk.only(), first);
+    let face = desk.book.face(first).unwrap();
+    assert_eq!(face.customer.as_ref().unwrap().raw.as_ref().unwrap().expose(), "13800138000");
+}
+
+#[test]
+fn of_two_phones_the_one_that_was_decided_last_says_why_nobody_answered() {
+    let mut desk = Desk::new();
+    desk.take(0, new_leg("100.1", "PJSIP/trunk-1", LegState::Calling, "13800138000", "02161230000"));
+    for (id, name) in [("100.2", "PJSIP/1001-2"), ("100.3", "PJSIP/1002-3")] {
+        desk.take(1, new_leg(id, name, LegState::Down, "x", "s"))
+            .take(1, dial(Some(("100.1", "")), (id, name), name))
+            .take(1, Said::State { leg: leg(id, name), state: LegState::Ringing });
+    }
+    let id = desk.only();
+    // The second refuses, the first rings on for a while.
+    desk.take(3, Said::DialEnd { by: None, to: leg("100.3", ""), status: DialStatus::Busy })
+        .take(3, gone("100.3", "", 17));
+    desk.take(20, Said::DialEnd { by: None, to: leg("100.2", ""), status: DialStatus::NoAnswer });
+    desk.take(20, gone("100.2", "", 0)).take(20, gone("100.1", "", 0));
+    assert_eq!(desk.book.record(id).unwrap().outcome, Some(Outcome::Unanswered));
+}
+
+#[test]
+fn a_queue_that_a_transfer_leads_into_is_not_waited_in_for_the_answer_before() {
+    let mut desk = Desk::new();
+    desk.take(0, new_leg("100.1", "PJSIP/trunk-1", LegState::Calling, "13800138000", "02161230000"))
+        .take(1, new_leg("100.2", "PJSIP/1001-2", LegState::Down, "1001", "s"))
+        .take(1, dial(Some(("100.1", "")), ("100.2", ""), "1001"))
+        .take(1, Said::State { leg: leg("100.2", ""), state: LegState::Ringing })
+        .take(4, Said::State { leg: leg("100.2", ""), state: LegState::Up })
+        .take(4, enter("100.2", "", "b1"))
+        .take(4, enter("100.1", "", "b1"));
+    let id = desk.only();
+    let queue = "support".to_owned();
+    desk.take(9, gone("100.2", "", 16)).take(9, Said::QueueJoin { leg: leg("100.1", ""), queue });
+    desk.take(15, gone("100.1", "", 16));
+    assert_eq!(desk.book.record(id).unwrap().wait_ms, Some(3_000));
+}
+
+/// ARI tells a queue by its application, and tells it once more at a REFER (trace d). After the link came back that is no new queue either.
+#[test]
+fn a_queue_told_again_after_a_snapshot_is_no_second_queue() {
+    let mut desk = Desk::new();
+    let waiting = vec![SnapshotWaiting { leg: "100.1".into(), queue: "support".into(), wait_ms: None }];
+    let legs = vec![listed("100.1", "PJSIP/trunk-1", "Queue", "support,,,,120")];
+    let lists = Snapshot { feed: Feed::Ari, legs, bridges: Vec::new(), asked: None, waiting };
+    desk.heard(9, Feed::Ari, Said::Snapshot(lists));
+    let id = desk.only();
+    desk.heard(10, Feed::Ari, new_leg("100.2", "PJSIP/1001-2", LegState::Down, "1001", "s"));
+    desk.heard(10, Feed::Ari, dial(Some(("100.1", "")), ("100.2", ""), "1001"));
+    desk.heard(12, Feed::Ari, Said::State { leg: leg("100.2", ""), state: LegState::Up });
+    desk.heard(12, Feed::Ari, enter("100.2", "", "b1")).heard(12, Feed::Ari, enter("100.1", "", "b1"));
+    let again = Said::Application { leg: leg("100.1", ""), name: "Queue".into(), data: "support,,,,120".into() };
+    desk.heard(15, Feed::Ari, again);
+    let queues = desk.book.record(id).unwrap().segments.into_iter().filter(|s| s.queue.is_some() && s.agent.is_none());
+    assert_eq!(queues.count(), 1);
+}
+
 #[test]
 fn a_late_fact_amends_the_record_and_what_is_over_is_forgotten() {
     let mut desk = Desk::new();

@@ -15,7 +15,7 @@ mod originate;
 pub(crate) mod session_ami;
 mod session_ari;
 mod settings;
-pub(crate) mod snapshot;
+pub mod snapshot;
 pub mod translate_ami;
 pub mod translate_ari;
 
