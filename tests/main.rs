@@ -9,6 +9,7 @@ mod connectors;
 mod daemon;
 mod fixtures;
 mod gaps;
+mod histories;
 mod house;
 mod index;
 mod kill;
