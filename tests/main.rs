@@ -25,5 +25,6 @@ mod real_redmine;
 mod systemd;
 #[cfg(feature = "real-servers")]
 mod tls;
+mod traps;
 mod trunks;
 mod who;
