@@ -442,7 +442,7 @@ impl World {
                 let customer = went.customer;
                 let bridge = std::mem::replace(&mut went.bridge, format!("b{}", self.count + 1));
                 self.watch.hear(|tape| {
-                    tape.transfers(rung.channel, customer, &PHONES[*phone][6..]);
+                    tape.transfers(rung.channel, customer, PHONES[*phone].rsplit('/').next().unwrap_or_default());
                     tape.leaves(customer, &bridge).leaves(rung.channel, &bridge).gone(rung.channel, 16);
                 });
                 let next = self.ring(customer, *phone);

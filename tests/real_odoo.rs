@@ -258,12 +258,12 @@ fn people(card: &Value, codes: &BTreeMap<(String, String), String>) -> Vec<BTree
 }
 
 #[tokio::test]
-async fn one_card_shows_the_two_customers_of_a_number_at_both_systems() {
+async fn one_card_shows_the_two_customers_of_a_number_each_with_both_systems() {
     let _server = SERVER.read().await;
     let odoo = odoo();
     let redmine = real_redmine::redmine("REDMINE_KEY");
     let mut codes = BTreeMap::new();
-    for number in ["13800138000"] {
+    for number in ["13800138000", "13912345678"] {
         for (system, found) in
             [("odoo", by_phone(&odoo, number).await), ("redmine", real_redmine::by_phone(&redmine, number).await)]
         {
@@ -273,15 +273,26 @@ async fn one_card_shows_the_two_customers_of_a_number_at_both_systems() {
             }
         }
     }
+    let both = |code: &str| BTreeMap::from(["odoo", "redmine"].map(|system| (system.to_owned(), code.to_owned())));
     for number in ["13800138000", "+8613800138000", "0086 138 0013 8000"] {
         let card = card(number);
         assert_eq!(card["answer"]["state"], "ambiguous", "{card:#}");
-        let mut shown: Vec<_> = people(&card, &codes).into_iter().flatten().collect();
-        shown.sort();
-        let shown: Vec<_> = shown.iter().map(|(system, code)| (system.as_str(), code.as_str())).collect();
-        let wanted = [("odoo", "C10001"), ("odoo", "C10004"), ("redmine", "C10001"), ("redmine", "C10004")];
-        assert_eq!(shown, wanted, "{number}");
+        let mut people = people(&card, &codes);
+        people.sort();
+        assert_eq!(people, [both("C10001"), both("C10004")], "{number}");
     }
+    // One customer: the facts of both systems on one card.
+    let card = card("13912345678");
+    assert_eq!(card["answer"]["state"], "found", "{card:#}");
+    assert_eq!(people(&card, &codes), [both("C10002")]);
+    let block = |system: &str, kind: &str| {
+        let found = card["blocks"].as_array().unwrap().iter().find(|b| b["system"] == system && b["kind"] == kind);
+        found.unwrap_or_else(|| panic!("{system} {kind}: {card:#}")).clone()
+    };
+    assert_eq!(block("odoo", "finance")["body"]["credit"], "8000.0");
+    assert_eq!(block("odoo", "loyalty")["body"], json!({"tier": "银卡", "points": 3200}));
+    assert_eq!(block("odoo", "orders")["body"][0]["what"], "SO-2025-0004");
+    assert_eq!(block("redmine", "orders")["body"][0]["no"], "SO-2025-0004");
 }
 
 #[tokio::test]

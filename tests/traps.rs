@@ -490,7 +490,7 @@ fn without_stamps_the_arrival_counts() {
         records.into_iter().map(|r| (r.started_at.is_some(), r.talk_ms.is_some())).collect::<Vec<_>>()
     };
     assert_eq!(
-        times(replay::run(settings.clone(), &[bare.clone()]).unwrap()),
+        times(replay::run(settings.clone(), std::slice::from_ref(&bare)).unwrap()),
         [(false, false)],
         "a replay invents none"
     );
@@ -706,7 +706,7 @@ fn a_served_caller_is_not_waiting() {
         lists.iter().filter(|m| m["Event"] == "QueueEntry").map(|m| m["Uniqueid"].as_str()).collect();
     let served = lists
         .iter()
-        .find(|m| m["Event"] == "CoreShowChannel" && m["BridgeId"] != "" && m["Application"] == "Queue")
+        .find(|m| m["Event"] == "CoreShowChannel" && !m["BridgeId"].is_empty() && m["Application"] == "Queue")
         .unwrap();
     assert!(!waiting.contains(&served["Uniqueid"].as_str()) && served["ApplicationData"].starts_with("support,"));
     let records = replay::run(settings(), &[capture("resync-midcall", "ami-2.txt", Feed::Ami)]).unwrap();

@@ -115,7 +115,11 @@ impl Systems for Desk {
             title: None,
             deadline_ms: 3_000,
             cache: Cache { fresh_ms: day, stale_ms: day, negative_ms: day },
+            by: Vec::new(),
         })
+    }
+    fn keys(&self, _: &SystemId) -> Arc<[(Arc<str>, String)]> {
+        Arc::from([])
     }
     fn run(&self, ask: Ask) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         let n = self.asked.fetch_add(1, Ordering::Relaxed);
@@ -172,7 +176,7 @@ fn warm(runtime: &tokio::runtime::Runtime, count: usize, blocks: bool) -> Custom
 }
 
 fn question(call: CallId, number: Number) -> Question {
-    Question { tenant: TenantId::default(), call, number, systems: None }
+    Question::by_number(TenantId::default(), call, number)
 }
 
 fn runtime() -> tokio::runtime::Runtime {

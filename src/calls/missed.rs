@@ -58,7 +58,9 @@ const SAME_MS: i64 = 1_000;
 /// Rows of one call together, each call's in the order of their beginnings.
 #[must_use]
 pub fn calls(mut rows: Vec<Row>) -> Vec<Vec<Row>> {
-    rows.sort_by(|a, b| (a.start, a.end, &a.id).cmp(&(b.start, b.end, &b.id)));
+    // Of several channels of one second the one with the lower count is the older: the call's id is made from it.
+    let count = |id: &str| id.rsplit_once('.').and_then(|(_, n)| n.parse().ok()).unwrap_or(u64::MAX);
+    rows.sort_by(|a, b| (a.start, count(&a.id), a.end, &a.id).cmp(&(b.start, count(&b.id), b.end, &b.id)));
     let mut root: Vec<usize> = (0..rows.len()).collect();
     let mut ids: HashMap<&str, usize> = HashMap::new();
     // A name, whose id it had as first channel, until when it was seen, in which row.

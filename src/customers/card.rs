@@ -223,6 +223,9 @@ impl Person {
     }
 }
 
+/// The name of a key that several systems share, and its value.
+pub type SharedKey = (Arc<str>, Private<Box<str>>);
+
 /// One customer at one system.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Candidate {
@@ -238,7 +241,7 @@ pub struct Candidate {
     pub facts: Option<Arc<RawValue>>,
     /// Shared keys (the connector file's `keys:`) with their values.
     #[serde(skip)]
-    pub keys: Box<[(Arc<str>, Private<Box<str>>)]>,
+    pub keys: Box<[SharedKey]>,
     /// What ranks it, where the connector maps any of it.
     #[serde(skip)]
     pub signs: Option<Box<Signs>>,

@@ -101,10 +101,10 @@ fn weight(person: &Person, agent: Option<&AgentId>, now: Wall) -> Weight {
 fn step(at: Wall, now: Wall) -> u8 {
     const DAY: u64 = 86_400_000;
     match now.since(at) {
-        ..DAY => 5,
-        ..604_800_000 => 4,
-        ..2_678_400_000 => 3,
-        ..31_622_400_000 => 2,
+        0..DAY => 5,
+        DAY..604_800_000 => 4,
+        604_800_000..2_678_400_000 => 3,
+        2_678_400_000..31_622_400_000 => 2,
         _ => 1,
     }
 }

@@ -689,10 +689,10 @@ impl World {
             (Deed::ConsultEnd, Stage::Talking(t)) if t.consult.is_some() => {
                 self.end_consult(n);
             }
-            (Deed::HandOver, Stage::Talking(t)) if t.pipe.is_none() => {
-                if t.consult.as_ref().is_some_and(|c| c.answered) {
-                    self.hand_over(n, t);
-                }
+            (Deed::HandOver, Stage::Talking(t))
+                if t.pipe.is_none() && t.consult.as_ref().is_some_and(|c| c.answered) =>
+            {
+                self.hand_over(n, t);
             }
             (Deed::Blind(a), Stage::Talking(t)) if self.may_transfer(n, &t) && a % AGENTS != t.agent => {
                 let other = a % AGENTS;

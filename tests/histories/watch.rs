@@ -90,8 +90,10 @@ fn events(feed: Feed, line: &Line, framer: &mut Framer) -> Vec<Event> {
 /// Every call appears and ends once, every offer is opened once and closed once, by an establishment that is cleared or by a withdrawal.
 pub fn grammar(said: &[(CallId, What)]) -> Vec<String> {
     let mut wrong = Vec::new();
-    // Call to its open offers (ordinal, agent, established), and the last ordinal.
-    let mut open: BTreeMap<CallId, (Vec<(u32, String, bool)>, u32)> = BTreeMap::new();
+    /// Ordinal, agent, established.
+    type Open = Vec<(u32, String, bool)>;
+    // Call to its open offers, and the last ordinal.
+    let mut open: BTreeMap<CallId, (Open, u32)> = BTreeMap::new();
     let mut ended: Vec<CallId> = Vec::new();
     for (call, what) in said {
         if let What::Appeared = what {

@@ -138,7 +138,11 @@ impl Site {
                 if feed == Feed::Ari { "ari" } else { "ami" },
             ),
         )?;
-        put("trunks.yaml", &shipped("trunks.yaml")?)?;
+        put(
+            "trunks.yaml",
+            "rows:\n  - {dialled: \"4008001234\", title: After-sales, queue_label: Support, zone: Asia/Shanghai}\n  \
+             - {dialled: \"4008005678\", title: Pre-sales}\n  - {dialled: \"02161234567\", title: Direct line}\n",
+        )?;
         // One agent has two phones.
         put("agents.yaml", &shipped("agents.yaml")?.replacen("[PJSIP/1001]", "[PJSIP/1001, PJSIP/1004]", 1))?;
         // The connector as it is shipped; this Redmine's address, field ids and key are the site's own. Three daemons ask one Redmine

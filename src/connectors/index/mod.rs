@@ -210,14 +210,13 @@ pub fn way(hits: usize, search: Search, current: bool) -> Way {
     }
 }
 
+/// Customers as `customer.by_phone` gives them, and what is to be told of those that are left out.
+pub type Kept = (Vec<Map<String, Value>>, Vec<Saw>);
+
 /// The customers that were asked for by id and still have the number, as `customer.by_phone` would give them, and what is to be told of
 /// the others; `None` where one of the answers is none, so that whether somebody is missing cannot be said.
 #[must_use]
-pub fn still_have(
-    system: &System,
-    asked: &String,
-    answers: Vec<Outcome>,
-) -> Option<(Vec<Map<String, Value>>, Vec<Saw>)> {
+pub fn still_have(system: &System, asked: &String, answers: Vec<Outcome>) -> Option<Kept> {
     let phones = &system.operation("customer.by_phone")?.phones;
     let (mut kept, mut saws) = (Vec::new(), Vec::new());
     for answer in answers {
