@@ -264,9 +264,11 @@ impl Daemon {
 
     /// The next frame of `kind`, which the schema must accept; pings are answered on the way.
     async fn hear(&mut self, kind: &str) -> Value {
+        // Pings come all the while: the patience is for the whole of it.
+        let end = tokio::time::Instant::now() + PATIENCE;
         loop {
-            let frame =
-                timeout(PATIENCE, self.heard.recv()).await.unwrap_or_else(|_| panic!("no {kind} came")).unwrap();
+            let heard = tokio::time::timeout_at(end, self.heard.recv());
+            let frame = heard.await.unwrap_or_else(|_| panic!("no {kind} came")).unwrap();
             accepted(&frame);
             if frame["type"] == kind {
                 return frame;
@@ -623,7 +625,7 @@ async fn page_against_recorded_frames() {
     let mut person = agent("ready");
     person["seat"] = Value::Null;
     daemon.say("agent.changed", person.clone());
-    browser.until("document.getElementById('seat').textContent==='还没有工位'").await;
+    browser.until("desk.dataset.is==='idle' && document.getElementById('seat').checkVisibility() && document.getElementById('seat').textContent==='还没有工位'").await;
     browser.click("seat").await;
     browser.type_text("2001").await;
     browser.click("take").await;

@@ -400,10 +400,14 @@ async function seat(type, body) {
   }
 }
 
+// One box at a time: two would lie over each other and take each other's clicks.
+function open(id) {
+  for (const other of ["panel", "maker", "desks"]) if (other !== id && $(other).open) $(other).close();
+  if (!$(id).open) $(id).show();
+}
 // Dial and find: a panel beside the call, never over the strip.
 function panel() {
-  const box = $("panel");
-  if (!box.open) box.show();
+  open("panel");
   $("query").focus();
   $("query").select(); // what was looked for last gives way to what is typed now
 }
@@ -436,7 +440,7 @@ function maker(call, systems) {
   $("make-system").replaceChildren(...systems.map((s) => Object.assign(document.createElement("option"), { value: s, textContent: s })));
   $("make-where").hidden = systems.length < 2;
   put($("maker-says"), "");
-  if (!box.open) box.show();
+  open("maker");
   $("make-name").focus();
 }
 async function make() {
@@ -480,7 +484,7 @@ $("tab-do").onclick = () => show("do");
 $("notes").oninput = typed;
 for (const field of ["outcome", "ticket"]) $(field).oninput = () => forms.set(drawn, { outcome: $("outcome").value, ticket: $("ticket").checked });
 $("done").onclick = () => void done();
-$("seat").onclick = () => { put($("seat-says"), ""); if (!$("desks").open) $("desks").show(); $("device").focus(); };
+$("seat").onclick = () => { put($("seat-says"), ""); open("desks"); $("device").focus(); };
 $("sit").onsubmit = (e) => { e.preventDefault(); const device = $("device").value.trim(); if (device) void seat("seat.claim", { device }); };
 $("rise").onclick = () => void seat("seat.leave");
 $("stay").onclick = () => { $("desks").close(); $("seat").focus(); };
