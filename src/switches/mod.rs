@@ -5,6 +5,7 @@
 
 pub mod asterisk;
 pub mod live;
+pub mod sip;
 
 use schemars::JsonSchema;
 use serde::Deserialize;

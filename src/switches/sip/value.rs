@@ -1,0 +1,559 @@
+//! Values inside SIP headers: addresses, URIs, Via, parameters.
+//!
+//! Read by hand because rsip 0.4 cannot hold IPv6 hosts, user parts with parameters or URIs of other schemes. Strict where a
+//! wrong reading could make a call somebody else's (two addresses in a From, an open quote), lenient where devices are known to be sloppy
+//! (spaces around separators, one trailing semicolon). Nothing here recurses, and each value is read in one pass.
+
+// An address as a value: nothing is opened.
+use core::net::Ipv6Addr;
+use std::{borrow::Cow, fmt};
+
+/// `;name=value` in order. Names are compared without case (RFC 3261, 7.3.1).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Params(Vec<(Box<str>, Option<Box<str>>)>);
+
+impl Params {
+    /// The value, unquoted; empty where the parameter stands alone (`;lr`).
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        let (_, value) = self.0.iter().find(|(n, _)| n.eq_ignore_ascii_case(name))?;
+        Some(value.as_deref().unwrap_or_default())
+    }
+
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        self.0.iter().map(|(name, value)| (&**name, value.as_deref()))
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Pieces between semicolons. `None` if one of them is nothing a parameter could be; the last may be empty (a trailing semicolon).
+    fn read<'a>(pieces: impl Iterator<Item = &'a str>) -> Option<Self> {
+        let mut all = Vec::new();
+        let mut pieces = pieces.peekable();
+        while let Some(piece) = pieces.next() {
+            let piece = without_comment(piece).trim();
+            if piece.is_empty() {
+                if pieces.peek().is_some() {
+                    return None;
+                }
+                break;
+            }
+            let (name, value) = match piece.split_once('=') {
+                Some((name, value)) => (name.trim_end(), Some(value.trim_start())),
+                None => (piece, None),
+            };
+            if !is_token(name) {
+                return None;
+            }
+            let value = match value {
+                Some(quoted) if quoted.starts_with('"') => Some(unquote(quoted)?),
+                Some(plain) => Some(Cow::Borrowed(plain)),
+                None => None,
+            };
+            all.push((name.into(), value.map(|v| v.into_owned().into_boxed_str())));
+        }
+        Some(Self(all))
+    }
+}
+
+/// A SIP, SIPS or tel URI taken apart; of any other scheme all that follows it stands in `host`. Prints as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uri {
+    /// In small letters.
+    pub scheme: Box<str>,
+    /// Percent-decoded, without the password and without the user part's own parameters (`user;par=x@host`). The number of a tel URI.
+    pub user: Option<String>,
+    /// As written; an IPv6 address without its brackets. Empty for tel.
+    pub host: String,
+    pub port: Option<u16>,
+    pub params: Params,
+    /// What stands behind `?`, names and values percent-decoded.
+    pub headers: Vec<(String, String)>,
+    text: Box<str>,
+}
+
+impl Uri {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// sip, sips and tel are what we can act on (RFC 3261, 21.4.14: 416 for others).
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        matches!(&*self.scheme, "sip" | "sips" | "tel")
+    }
+
+    /// The number of a tel URI, else the user.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.user.as_deref().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Uri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// `"Display" <uri>;params`, or `uri;params` (then the parameters are the header's: RFC 3261, 20.10).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Address {
+    /// Unquoted; absent where it is empty.
+    pub display: Option<String>,
+    pub uri: Uri,
+    pub params: Params,
+}
+
+impl Address {
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        self.params.get("tag")
+    }
+}
+
+/// One Via value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// In capitals: UDP, TCP, TLS, WS, WSS, or what it says.
+    pub transport: String,
+    pub host: String,
+    pub port: Option<u16>,
+    pub branch: Option<String>,
+    pub params: Params,
+}
+
+/// Reads one address; `None` where it is not exactly one.
+#[must_use]
+pub fn address(text: &str) -> Option<Address> {
+    let text = text.trim();
+    let (display, rest) = if text.starts_with('"') {
+        let end = closing_quote(text)?;
+        let (quoted, rest) = text.split_at_checked(end)?;
+        (unquote(quoted)?.into_owned(), rest.trim_start().strip_prefix('<')?)
+    } else if let Some((display, rest)) = text.split_once('<') {
+        // A comma here means two addresses, or a name that had to be quoted (RFC 4475, 3.1.2.15); nobody can tell which.
+        if display.contains([',', ';', '"', '>']) {
+            return None;
+        }
+        (display.trim().to_owned(), rest)
+    } else {
+        let mut pieces = pieces(text, b';').into_iter();
+        let spec = pieces.next()?.trim();
+        // RFC 3261, 20: a URI with `?`, `,` or `;` must stand in `<>`.
+        if spec.contains(['?', ',']) {
+            return None;
+        }
+        return Some(Address { display: None, uri: uri(spec)?, params: Params::read(pieces)? });
+    };
+    let (inside, after) = rest.split_once('>')?;
+    let mut pieces = pieces(after, b';').into_iter();
+    if !without_comment(pieces.next()?).trim().is_empty() {
+        return None;
+    }
+    let uri = uri(inside.trim())?;
+    Some(Address { display: Some(display).filter(|d| !d.is_empty()), uri, params: Params::read(pieces)? })
+}
+
+/// Reads a URI of any scheme; sip, sips and tel are taken apart.
+#[must_use]
+pub fn uri(text: &str) -> Option<Uri> {
+    let (scheme, rest) = text.split_once(':')?;
+    let mut letters = scheme.chars();
+    if !letters.next()?.is_ascii_alphabetic()
+        || !letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        || rest.is_empty()
+        || text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"'))
+    {
+        return None;
+    }
+    let scheme = scheme.to_ascii_lowercase().into_boxed_str();
+    let written = text.into();
+    let opaque = |host: &str, scheme| Uri {
+        scheme,
+        user: None,
+        host: host.to_owned(),
+        port: None,
+        params: Params::default(),
+        headers: Vec::new(),
+        text: text.into(),
+    };
+    match &*scheme {
+        "sip" | "sips" => {}
+        "tel" => {
+            let mut parts = rest.split(';');
+            let number = decoded(parts.next()?);
+            if number.is_empty() {
+                return None;
+            }
+            let params = uri_params(parts)?;
+            return Some(Uri {
+                scheme,
+                user: Some(number),
+                host: String::new(),
+                port: None,
+                params,
+                headers: Vec::new(),
+                text: written,
+            });
+        }
+        _ => return Some(opaque(rest, scheme)),
+    }
+    // A user part may hold `;`, `?` and `/`, so the `@` is looked for first (RFC 4475, 3.1.1.2).
+    let (user, rest) = match rest.split_once('@') {
+        Some((info, rest)) => {
+            let user = info.split(':').next().unwrap_or_default();
+            let user = decoded(user.split(';').next().unwrap_or_default());
+            (Some(user).filter(|u| !u.is_empty()), rest)
+        }
+        None => (None, rest),
+    };
+    let (rest, headers) = match rest.split_once('?') {
+        Some((rest, headers)) => (rest, uri_headers(headers)),
+        None => (rest, Vec::new()),
+    };
+    let mut parts = rest.split(';');
+    let (host, port) = host_port(parts.next()?)?;
+    Some(Uri { scheme, user, host, port, params: uri_params(parts)?, headers, text: written })
+}
+
+/// One Via value (RFC 3261, 20.42), spaces anywhere the grammar has them.
+#[must_use]
+pub fn via(text: &str) -> Option<Via> {
+    let mut pieces = pieces(text, b';').into_iter();
+    let (protocol, rest) = pieces.next()?.split_once('/')?;
+    let (version, rest) = rest.split_once('/')?;
+    let (transport, sent_by) = rest.trim_start().split_once([' ', '\t'])?;
+    if !protocol.trim().eq_ignore_ascii_case("SIP") || !is_token(version.trim()) || !is_token(transport) {
+        return None;
+    }
+    let (host, port) = host_port(without_comment(sent_by).trim())?;
+    let params = Params::read(pieces)?;
+    let branch = params.get("branch").map(str::to_owned);
+    Some(Via { transport: transport.to_ascii_uppercase(), host, port, branch, params })
+}
+
+/// The top Via of an answer: a bare `rport` gets the port the request came from, and `received` its address (RFC 3581, 4). `received` is also
+/// added where the host that the sender put there is another (RFC 3261, 18.2.1).
+#[must_use]
+pub fn via_with_source(line: &str, (host, port): (&str, u16)) -> String {
+    let mut values = pieces(line, b',').into_iter();
+    let top = values.next().unwrap_or_default();
+    let bare = pieces(top, b';').iter().any(|p| p.trim().eq_ignore_ascii_case("rport"));
+    let mut text = String::with_capacity(line.len() + 48);
+    for piece in pieces(top, b';') {
+        let name = piece.split('=').next().unwrap_or_default().trim();
+        // A trailing semicolon would stand in the middle now.
+        if name.is_empty() || name.eq_ignore_ascii_case("received") {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push(';');
+        }
+        if piece.trim().eq_ignore_ascii_case("rport") {
+            text.push_str(&format!("rport={port}"));
+        } else {
+            text.push_str(piece.trim());
+        }
+    }
+    if bare || via(top).is_none_or(|v| v.host != host) {
+        text.push_str(&format!(";received={host}"));
+    }
+    for value in values {
+        text.push_str(", ");
+        text.push_str(value.trim());
+    }
+    text
+}
+
+/// Parameters alone: what follows a token such as `active;expires=60` in Subscription-State, Event or Content-Type.
+#[must_use]
+pub fn token_and_params(text: &str) -> Option<(&str, Params)> {
+    let mut pieces = pieces(text, b';').into_iter();
+    let token = pieces.next()?.trim();
+    Some((token, Params::read(pieces)?))
+}
+
+/// `name=value, name="value"` of a challenge. Names as written, values unquoted.
+#[must_use]
+pub fn comma_params(text: &str) -> Option<Params> {
+    Params::read(pieces(text, b',').into_iter())
+}
+
+/// Splits at commas that stand in no quotes, no `<>` and no comment.
+#[must_use]
+pub fn list(text: &str) -> Vec<&str> {
+    pieces(text, b',').into_iter().map(str::trim).collect()
+}
+
+/// RFC 3261, 25.1.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b))
+}
+
+/// Splits at `separator`, which is an ASCII sign. A comment is only one behind a space: user parts may hold brackets.
+fn pieces(text: &str, separator: u8) -> Vec<&str> {
+    let bytes = text.as_bytes();
+    let (mut all, mut start) = (Vec::new(), 0);
+    let (mut quoted, mut angle, mut comment, mut escaped) = (false, false, 0usize, false);
+    let mut before = b' ';
+    for (at, &byte) in bytes.iter().enumerate() {
+        if escaped {
+            escaped = false;
+        } else if quoted {
+            match byte {
+                b'\\' => escaped = true,
+                b'"' => quoted = false,
+                _ => {}
+            }
+        } else if comment > 0 {
+            match byte {
+                b'\\' => escaped = true,
+                b'(' => comment += 1,
+                b')' => comment -= 1,
+                _ => {}
+            }
+        } else if angle {
+            angle = byte != b'>';
+        } else {
+            match byte {
+                b'"' => quoted = true,
+                b'<' => angle = true,
+                b'(' if matches!(before, b' ' | b'\t') => comment = 1,
+                b if b == separator => {
+                    all.push(text.get(start..at).unwrap_or_default());
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+        before = byte;
+    }
+    all.push(text.get(start..).unwrap_or_default());
+    all
+}
+
+/// What stands before ` (a comment)`.
+fn without_comment(text: &str) -> &str {
+    if text.contains('"') {
+        return text;
+    }
+    text.find(" (").and_then(|at| text.get(..at)).unwrap_or(text)
+}
+
+/// One past the quote that closes the one at the start.
+fn closing_quote(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The inside of a quoted string that is all of `text`.
+fn unquote(text: &str) -> Option<Cow<'_, str>> {
+    let text = text.trim();
+    if closing_quote(text)? != text.len() {
+        return None;
+    }
+    let inside = text.strip_prefix('"')?.strip_suffix('"')?;
+    if !inside.contains('\\') {
+        return Some(Cow::Borrowed(inside));
+    }
+    let (mut plain, mut escaped) = (String::with_capacity(inside.len()), false);
+    for c in inside.chars() {
+        if !escaped && c == '\\' {
+            escaped = true;
+        } else {
+            plain.push(c);
+            escaped = false;
+        }
+    }
+    Some(Cow::Owned(plain))
+}
+
+/// `host`, `host:port`, `[v6]`, `[v6]:port`. An IPv6 address without brackets is refused (RFC 5118, 4.2).
+fn host_port(text: &str) -> Option<(String, Option<u16>)> {
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let (host, port) = rest.split_once(']')?;
+        host.parse::<Ipv6Addr>().ok()?;
+        let port = port.trim_start();
+        (host, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
+    } else {
+        let (host, port) = match text.split_once(':') {
+            Some((host, port)) => (host.trim_end(), Some(port)),
+            None => (text, None),
+        };
+        if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')) {
+            return None;
+        }
+        (host, port)
+    };
+    let port = match port.map(str::trim) {
+        None => None,
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
+        Some(_) => return None,
+    };
+    Some((host.to_owned(), port))
+}
+
+/// Of a URI: empty ones are skipped, values stay as written.
+fn uri_params<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Params> {
+    let mut all = Vec::new();
+    for part in parts.filter(|p| !p.is_empty()) {
+        let (name, value) = match part.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (part, None),
+        };
+        if name.is_empty() {
+            return None;
+        }
+        all.push((name.into(), value.map(Into::into)));
+    }
+    Some(Params(all))
+}
+
+fn uri_headers(text: &str) -> Vec<(String, String)> {
+    text.split('&')
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            (decoded(name), decoded(value))
+        })
+        .collect()
+}
+
+/// Percent-decoded; what is no escape stays (RFC 4475, 3.1.1.5). `%00` is a sign like any other.
+#[must_use]
+pub fn decoded(text: &str) -> String {
+    if !text.contains('%') {
+        return text.to_owned();
+    }
+    let bytes = text.as_bytes();
+    let mut plain = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&byte, after)) = rest.split_first() {
+        let escape = match (byte, after) {
+            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        match escape {
+            Some((high, low)) => {
+                plain.push(high * 16 + low);
+                rest = after.get(2..).unwrap_or_default();
+            }
+            None => {
+                plain.push(byte);
+                rest = after;
+            }
+        }
+    }
+    super::normal::text(&plain).into_owned()
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_are_taken_apart_as_the_rfcs_write_them() {
+        let u = uri("sip:+8613800138000;phone-context=x@pbx.lab:5070;transport=TCP;lr?Replaces=a%40b%3Bto-tag%3D1&X=y")
+            .unwrap();
+        assert_eq!((u.user(), &*u.host, u.port), ("+8613800138000", "pbx.lab", Some(5070)));
+        assert_eq!((u.params.get("Transport"), u.params.get("lr")), (Some("TCP"), Some("")));
+        assert_eq!(u.headers, [("Replaces".into(), "a@b;to-tag=1".into()), ("X".into(), "y".into())]);
+        let u = uri("SIPS:[2001:db8::9:1]:5061").unwrap();
+        assert_eq!((&*u.scheme, &*u.host, u.port, u.user.as_deref()), ("sips", "2001:db8::9:1", Some(5061), None));
+        let u = uri("tel:+86-10-8555-1001;ext=12").unwrap();
+        assert_eq!((u.user(), u.params.get("ext")), ("+86-10-8555-1001", Some("12")));
+        let u = uri("sip:1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*:&it+has=1,weird!*pas$wo~d_too.(doesn't-it)@example.com").unwrap();
+        assert_eq!((u.user(), &*u.host), ("1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/", "example.com"));
+        assert_eq!(uri("sip:null-%00-null@example.com").unwrap().user(), "null-\0-null");
+        assert_eq!(uri("sip:%E5%BC%A0@example.com").unwrap().user(), "张");
+        assert_eq!(uri("sip:%Z%45@example.com").unwrap().user(), "%ZE");
+        assert_eq!(uri("http://www.example.com").unwrap().host, "//www.example.com");
+        for wrong in [
+            "",
+            "sip:",
+            "sip:2001:db8::10",
+            "sip:[2001:db8::10",
+            "sip:a b@c",
+            "sip:x@",
+            "sip:x:y:z",
+            "sip:h:70000",
+            "no",
+            ":x",
+        ] {
+            assert_eq!(uri(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_exactly_one() {
+        let a = address("\"J Rosenberg \\\\\\\"\"   <sip:jdrosen@lucent.com> ; tag = 98asjd8").unwrap();
+        assert_eq!(
+            (a.display.as_deref(), a.tag(), a.uri.user()),
+            (Some("J Rosenberg \\\""), Some("98asjd8"), "jdrosen")
+        );
+        let a = address("sip:+19725552222@gw1.example.net;unknownparam").unwrap();
+        assert!(a.params.has("unknownparam") && a.uri.params.is_empty());
+        let a = address("caller<sip:caller@example.com;x=\"\">").is_none();
+        assert!(a);
+        let a = address("A. Bell <sip:a.g.bell@bell-tel.com;tag=no>;tag=\"yes\"").unwrap();
+        assert_eq!((a.display.as_deref(), a.tag()), (Some("A. Bell"), Some("yes")));
+        for wrong in [
+            "Bell, Alexander <sip:a@b>",
+            "\"open <sip:a@b>",
+            "sip:user@example.com?Route=%3Csip:sip.example.com%3E",
+            "<sip:a@b> x;tag=1",
+            "<sip:a@b>;;tag=1",
+            "\"\" <>",
+            "sip:a@b, sip:c@d",
+            "",
+        ] {
+            assert_eq!(address(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn via_takes_spaces_and_ipv6_and_no_stray_separators() {
+        let v = via("SIP   /  2.0/  udp   135.180.130.133 : 5062 ; branch = z9hG4bK1 ; hidden").unwrap();
+        assert_eq!(
+            (&*v.transport, &*v.host, v.port, v.branch.as_deref()),
+            ("UDP", "135.180.130.133", Some(5062), Some("z9hG4bK1"))
+        );
+        let v = via("SIP/2.0/UDP [2001:db8::9:1];received=[2001:db8::9:255];branch=z9hG4bKas3-111").unwrap();
+        assert_eq!((&*v.host, v.params.get("received")), ("2001:db8::9:1", Some("[2001:db8::9:255]")));
+        for wrong in
+            ["SIP/2.0/UDP 192.0.2.15;;", "SIP/2.0/UDP", "SIP/2.0 host", "HTTP/1.1/TCP host", "", "SIP/2.0/UDP a b"]
+        {
+            assert_eq!(via(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn lists_are_split_outside_quotes_brackets_and_comments() {
+        let text = "\"a, \\\"b\" <sip:x@y;z=1,2>;q=0.3 (((n, e) and (m)))  , tel:4443322,<sip:a(b@c>";
+        assert_eq!(list(text), ["\"a, \\\"b\" <sip:x@y;z=1,2>;q=0.3 (((n, e) and (m)))", "tel:4443322", "<sip:a(b@c>"]);
+        assert_eq!(address(list(text)[0]).unwrap().params.get("q"), Some("0.3"));
+    }
+}
