@@ -123,11 +123,52 @@ pub struct Subject {
     pub own: Option<Own>,
 }
 
-/// A question that has to be asked (or answered from the cache), with its inputs.
+/// A question that has to be asked (or answered from the cache), with what the system is told.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     pub key: Key,
-    pub inputs: Map<String, Value>,
+    pub about: About,
+}
+
+/// What a system is told with a question. Most answers are in the cache and nobody is told anything: so it is put into words
+/// ([`About::inputs`]) only for a question that goes out. Reading the facts of a record for each key cost half of a cached card.
+#[derive(Clone, Debug)]
+pub enum About {
+    /// The number's key.
+    Number(String),
+    Account(Private<String>),
+    /// A customer who has a record at that system, or whom the others found.
+    Record(Arc<Candidate>),
+    /// Somebody whom other systems know: the shared key's name, its value, and the person's name.
+    Shared {
+        key: String,
+        value: Private<Box<str>>,
+        name: Option<Private<String>>,
+    },
+}
+
+impl About {
+    #[must_use]
+    pub fn inputs(&self) -> Map<String, Value> {
+        let one = |name: &str, value: Value| Map::from_iter([(name.to_owned(), value)]);
+        match self {
+            Self::Number(number) => one("number", Value::from(number.as_str())),
+            Self::Account(account) => one("account", Value::from(account.expose().as_str())),
+            Self::Record(record) => one("customer", told(record)),
+            Self::Shared { key, value, name } => {
+                let mut customer = Map::from_iter([
+                    ("id".to_owned(), Value::from(&**value.expose())),
+                    ("type".to_owned(), Value::from("customer")),
+                    ("by".to_owned(), Value::from(key.as_str())),
+                    (key.clone(), Value::from(&**value.expose())),
+                ]);
+                if let Some(name) = name {
+                    customer.insert("name".to_owned(), Value::from(name.expose().as_str()));
+                }
+                one("customer", Value::Object(customer))
+            }
+        }
+    }
 }
 
 /// What the class of a number says about asking for it. A service code (95588) or a number that cannot be read here may well stand in a
@@ -195,42 +236,25 @@ impl Subject {
         Some(self.key(&offer.system, BY_ACCOUNT, account.expose()))
     }
 
-    /// The question by a shared key, and its inputs, if the person has one that this operation takes.
-    fn by_shared(
-        &self,
-        offer: &Offer,
-        operation: &'static str,
-        by: &[String],
-        person: &Person,
-    ) -> Option<(Key, Map<String, Value>)> {
+    /// The question by a shared key, if the person has one that this operation takes.
+    fn by_shared(&self, offer: &Offer, operation: &'static str, by: &[String], person: &Person) -> Option<Wanted> {
         let (name, value) = by.iter().find_map(|name| Some((name, person.key(name)?)))?;
-        let key = self.key(&offer.system, operation, &format!("{name}={value}"));
-        let mut customer = Map::from_iter([
-            ("id".to_owned(), Value::from(value)),
-            ("type".to_owned(), Value::from("customer")),
-            ("by".to_owned(), Value::from(name.as_str())),
-            (name.clone(), Value::from(value)),
-        ]);
-        if let Some(name) = person.records().find_map(|record| record.name.as_ref()) {
-            customer.insert("name".to_owned(), Value::from(name.expose().as_str()));
-        }
-        Some((key, Map::from_iter([("customer".to_owned(), Value::Object(customer))])))
+        let about = About::Shared {
+            key: name.clone(),
+            value: Private::new(Box::from(value)),
+            name: person.records().find_map(|record| record.name.clone()),
+        };
+        Some(Wanted { key: self.key(&offer.system, operation, &format!("{name}={value}")), about })
     }
 
     /// The question for a block of a customer who has a record there.
-    fn of_record(&self, offer: &Offer, operation: &'static str, record: &Candidate) -> (Key, Map<String, Value>) {
+    fn of_record(&self, offer: &Offer, operation: &'static str, record: &Arc<Candidate>) -> Wanted {
         let key = self.key(&offer.system, operation, &format!("{}:{}", record.link.kind, record.link.id));
-        (key, Map::from_iter([("customer".to_owned(), told(record))]))
+        Wanted { key, about: About::Record(record.clone()) }
     }
 
     /// The question for one block, if it can be asked.
-    fn block(
-        &self,
-        offer: &Offer,
-        facts: &Facts,
-        person: &Person,
-        standing: &Standing,
-    ) -> Option<(Key, Map<String, Value>)> {
+    fn block(&self, offer: &Offer, facts: &Facts, person: &Person, standing: &Standing) -> Option<Wanted> {
         match standing {
             Standing::One(record) => Some(self.of_record(offer, facts.operation, record)),
             Standing::Pending | Standing::Several => None,
@@ -251,15 +275,13 @@ impl Subject {
         let seen = self.seen(known);
         for offer in &self.offers {
             if let (Some(key), Some(account)) = (self.by_account(offer), &self.account) {
-                let account = Value::from(account.expose().as_str());
-                wanted.push(Wanted { key, inputs: Map::from_iter([("account".to_owned(), account)]) });
+                wanted.push(Wanted { key, about: About::Account(account.clone()) });
             }
         }
         if !self.account_pending(known) {
             for offer in &self.offers {
                 if let (Some(key), Some(number)) = (self.by_phone(offer), &self.number) {
-                    let number = Value::from(number.as_str());
-                    wanted.push(Wanted { key, inputs: Map::from_iter([("number".to_owned(), number)]) });
+                    wanted.push(Wanted { key, about: About::Number(number.clone()) });
                 }
             }
         }
@@ -267,16 +289,12 @@ impl Subject {
         let person = self.whole(person, known);
         for offer in &self.offers {
             if person.at(offer.system.as_str()).is_none()
-                && let Some((key, inputs)) = self.by_shared(offer, GET, &offer.get_by, &person)
+                && let Some(question) = self.by_shared(offer, GET, &offer.get_by, &person)
             {
-                wanted.push(Wanted { key, inputs });
+                wanted.push(question);
             }
             let standing = self.standing(offer, &person, known);
-            for facts in &offer.blocks {
-                if let Some((key, inputs)) = self.block(offer, facts, &person, &standing) {
-                    wanted.push(Wanted { key, inputs });
-                }
-            }
+            wanted.extend(offer.blocks.iter().filter_map(|facts| self.block(offer, facts, &person, &standing)));
         }
         wanted
     }
@@ -354,7 +372,7 @@ impl Subject {
                     body: None,
                 };
                 match decided.and_then(|person| self.block(offer, facts, person, &standing)) {
-                    Some((key, _)) => {
+                    Some(Wanted { key, .. }) => {
                         if let Some(known) = known.get(&key) {
                             fill(&mut block, known);
                         }
@@ -372,7 +390,8 @@ impl Subject {
     }
 
     fn customer_block(&self, offer: &Offer, standing: &Standing, decided: Option<&Person>, known: &Answers) -> Block {
-        let get = || decided.and_then(|person| self.by_shared(offer, GET, &offer.get_by, person)).map(|(key, _)| key);
+        let get =
+            || decided.and_then(|person| self.by_shared(offer, GET, &offer.get_by, person)).map(|wanted| wanted.key);
         let entries = [self.by_account(offer), self.by_phone(offer), get()];
         // The answer that holds the record shown, else the last that came.
         let holds = |known: &Known, record: &Candidate| match &known.entry.found {
@@ -515,7 +534,7 @@ impl Subject {
                 if person.at(offer.system.as_str()).is_some() {
                     continue;
                 }
-                let Some((key, _)) = self.by_shared(offer, GET, &offer.get_by, &person) else { continue };
+                let Some(Wanted { key, .. }) = self.by_shared(offer, GET, &offer.get_by, &person) else { continue };
                 if let Some(Found::Customers(list)) = known.get(&key).map(|k| &k.entry.found)
                     && let [record] = &**list
                     && let Some(by) = agrees(&offer.get_by, &person, record)
@@ -544,7 +563,7 @@ impl Subject {
                 Some(_) => {}
             }
         }
-        if let Some((key, _)) = self.by_shared(offer, GET, &offer.get_by, person) {
+        if let Some(Wanted { key, .. }) = self.by_shared(offer, GET, &offer.get_by, person) {
             match known.get(&key).map(|k| &k.entry.found) {
                 None => return Standing::Pending,
                 Some(Found::Unavailable(reason)) => away = Some(reason.clone()),

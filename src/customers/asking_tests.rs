@@ -77,7 +77,7 @@ impl Call {
         let wanted = self.subject.wanted(&self.known).into_iter().find(|w| said(w).starts_with(ask));
         let Some(wanted) = wanted else { panic!("{ask} is not asked; asked are {:?}", self.asks()) };
         self.known.insert(wanted.key, known);
-        wanted.inputs
+        wanted.about.inputs()
     }
 
     fn card(&self) -> Card {

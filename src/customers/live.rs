@@ -451,7 +451,7 @@ impl Inner {
     }
 
     async fn load(&self, wanted: Wanted, story: Arc<Mutex<Option<Looked>>>) -> Arc<Entry> {
-        let Wanted { key, inputs } = wanted;
+        let Wanted { key, about } = wanted;
         let asked_at = now().wall;
         // Somebody else's lookup may have ended between our look at the cache and this flight.
         if let Some(known) = self.peek(&key, asked_at).filter(|k| k.fresh) {
@@ -459,7 +459,7 @@ impl Inner {
         }
         let found = match self.systems.shape(&key.system, key.operation) {
             Some(shape) => {
-                let ask = self.ask_of(&key.tenant, &key.system, key.operation, inputs, &shape);
+                let ask = self.ask_of(&key.tenant, &key.system, key.operation, about.inputs(), &shape);
                 let (began, seen) = (now().mono, Seen::default());
                 let outcome = self.run(ask, Some(seen.clone())).await;
                 let saw = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));

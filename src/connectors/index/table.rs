@@ -1,7 +1,7 @@
 //! All numbers of one system, packed: where a number stands is found by halving, in a list of places sorted by the number.
 //!
-//! A million customers with a number each are some 50 bytes a number in memory and on disk, the same bytes in both. A hash map of texts was
-//! 190. Nothing here is changed in place: a table is made by one walk and then read.
+//! A million customers with a number each are 48 bytes a number in memory and on disk, the same bytes in both (`cargo bench --bench lookup`). A hash
+//! map of texts was 190. Nothing here is changed in place: a table is made by one walk and then read.
 
 use std::collections::HashSet;
 
