@@ -156,9 +156,11 @@ impl Facts {
         let mut trunks = self.legs.iter().filter(|l| l.kind == Kind::Trunk).peekable();
         let any = trunks.peek().is_some();
         // Of a leg that was met in the middle only a dial says that it was called.
-        let (mut came, mut called) = (false, self.legs.iter().any(Leg::originated));
+        let ours = self.legs.iter().any(Leg::originated);
+        let (mut came, mut called) = (false, ours);
         for leg in trunks {
-            came |= leg.incoming;
+            // Met in the middle of a call that we made, it dials because somebody transferred it.
+            came |= leg.incoming && !(leg.adopted && ours);
             called |= !leg.incoming && (!leg.adopted || leg.dial.is_some());
         }
         match () {

@@ -94,19 +94,39 @@ impl Span {
         true
     }
 
-    /// Whether an opening told by `feed` at `at` is this stretch once more.
-    fn echoes(&mut self, at: Moment, feed: u8) -> bool {
-        let again = if self.to.is_none() { true } else { self.opened & feed == 0 && self.from.near(at) };
-        if again {
-            self.opened |= feed;
+    /// How far from its beginning `at` is, if this may be it told again.
+    fn apart(&self, at: Moment) -> Option<u64> {
+        match (self.from.wall, at.wall) {
+            (Some(a), Some(b)) if self.from.near(at) => Some(a.0.abs_diff(b.0)),
+            _ => None,
         }
-        again
+    }
+
+    fn ended_near(&self, at: Moment) -> bool {
+        self.to.is_some_and(|to| to.near(at))
     }
 }
 
 /// Opens a stretch with `key` in `list` unless it is told again. Says whether it is new.
+///
+/// A feed tells beginnings and ends in turn, and what one feed tells, the other tells within moments: so each telling finds the stretch that is meant
+/// even where an agent retrieves and holds again at once, both feeds are heard, and each says everything twice.
 pub fn open<K: PartialEq>(list: &mut Vec<(K, Span)>, key: K, at: Moment, feed: u8) -> bool {
-    if list.iter_mut().rev().any(|(k, span)| *k == key && span.echoes(at, feed)) || list.len() >= SPANS {
+    let mine = |span: &Span| span.opened & feed != 0 && span.closed & feed == 0;
+    if list.iter().any(|(k, span)| *k == key && mine(span) && span.apart(at).is_some()) {
+        return false;
+    }
+    let others = list.iter_mut().filter(|(k, span)| *k == key && span.opened & feed == 0);
+    let meant = others.filter_map(|(_, span)| Some((span.apart(at)?, span))).min_by_key(|(apart, _)| *apart);
+    if let Some((_, span)) = meant {
+        span.opened |= feed;
+        return false;
+    }
+    if let Some((_, span)) = list.iter_mut().rev().find(|(k, span)| *k == key && span.to.is_none()) {
+        span.opened |= feed;
+        return false;
+    }
+    if list.len() >= SPANS {
         return false;
     }
     list.push((key, Span::open_at(at, feed)));
@@ -116,17 +136,20 @@ pub fn open<K: PartialEq>(list: &mut Vec<(K, Span)>, key: K, at: Moment, feed: u
 /// Closes the open stretch with `key`. Says whether there was one.
 pub fn close<K: PartialEq>(list: &mut [(K, Span)], key: &K, at: Moment, feed: u8) -> bool {
     // A second feed that lags tells the end of an earlier stretch while the next is open already.
-    let echo = list
-        .iter_mut()
-        .find(|(k, s)| k == key && s.closed & feed == 0 && s.opened & feed != 0 && s.to.is_some_and(|to| to.near(at)));
-    if let Some((_, span)) = echo {
+    let echo = |s: &Span| s.closed & feed == 0 && s.opened & feed != 0 && s.ended_near(at);
+    if let Some((_, span)) = list.iter_mut().find(|(k, s)| k == key && echo(s)) {
         span.closed |= feed;
         return false;
     }
-    match list.iter_mut().rev().find(|(k, span)| k == key && span.to.is_none()) {
-        Some((_, span)) => span.close(at, feed),
-        None => false,
+    let Some(last) = list.iter().rposition(|(k, span)| k == key && span.to.is_none()) else { return false };
+    // It did not tell that the open one began: then it means the one before, and says so once more.
+    if !list[last].1.told_by(feed)
+        && let Some((_, span)) = list.iter_mut().rev().find(|(k, s)| k == key && s.ended_near(at))
+    {
+        span.closed |= feed;
+        return false;
     }
+    list[last].1.close(at, feed)
 }
 
 /// Stretches of one kind kept of one leg. A call that holds and retrieves a thousand times is no call.

@@ -28,6 +28,14 @@ const BRIEF_MS: u64 = 50;
 /// The shortest talk with an application that is told.
 const IVR_MS: u64 = 1_000;
 
+/// One phone that was there already and did nothing more: what it had been in is not known. (Left alone a moment before the lists were asked for, it
+/// had talked for an hour, perhaps.)
+fn met(facts: &Facts) -> bool {
+    let mut real = facts.legs.iter().filter(|l| l.real());
+    let one = real.next().filter(|_| real.next().is_none());
+    one.is_some_and(|l| l.kind == Kind::Device && l.adopted && l.dial.is_none() && l.queues.is_empty())
+}
+
 /// The record as far as the facts go.
 pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, shown: &Shown, revision: u32) -> Record {
     let case = Case::of(facts);
@@ -35,7 +43,7 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
     let lost = facts.legs.iter().any(|l| l.real() && l.released.is_none() && l.ended.as_ref().is_none_or(|e| e.lost));
     let adopted = facts.legs.iter().any(|l| l.real() && l.adopted);
     // Who was not watched to the end may have been answered, or not, unseen; only what was seen is said.
-    let outcome = case.outcome(lost || facts.blind).filter(|o| !facts.blind || *o == Outcome::Answered);
+    let outcome = case.outcome(lost || facts.blind).filter(|o| !(facts.blind || met(facts)) || *o == Outcome::Answered);
     // Nor when it ended for the caller, or who ended it.
     let unseen = !lost && facts.blind && outcome.is_none();
     let internal = case.direction == Some(Direction::Internal);
