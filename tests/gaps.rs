@@ -277,6 +277,54 @@ fn columns_of_ones_own() {
     assert_eq!((row.other.as_str(), row.number), ("", None));
 }
 
+/// The table of `cdr_sqlite3_custom`, with names of one's own for its columns; and made anew.
+#[test]
+fn a_table_is_read_on_by_its_row_numbers() {
+    let file = File::new("table");
+    let path = file.0.join("master.db");
+    let yaml = format!("cdr_sqlite: {}\nutc: true\n", path.display());
+    let records: Records = linecard::files::read("x.yaml", &yaml).unwrap().value;
+    let zone = jiff::tz::TimeZone::UTC;
+    let look = |from: Option<&Position>| {
+        let found = look(&records, &zone, from).unwrap();
+        let ids: Vec<String> = found.rows.iter().map(|row| row.id.clone()).collect();
+        (ids, found.bad.len(), found.torn, found.position, found.rows)
+    };
+    let (.., none, _) = look(None);
+    assert_eq!(none, Position::default(), "not there yet");
+    let make = "CREATE TABLE cdr (AcctId INTEGER PRIMARY KEY, calldate, src, dst, channel, dstchannel, lastapp, \
+                lastdata, duration, disposition, uniqueid, linkedid)";
+    let add = |db: &rusqlite::Connection, id: &str, at: &str| {
+        let sql = "INSERT INTO cdr (calldate, src, dst, channel, dstchannel, lastapp, lastdata, duration, disposition, \
+                   uniqueid, linkedid) VALUES (?1, '13800138000', '4008001234', 'PJSIP/trunk-1', 'PJSIP/1001-1', 'Queue', \
+                   'support', '6', 'ANSWERED', ?2, ?2)";
+        db.execute(sql, [at, id]).unwrap();
+    };
+    let db = rusqlite::Connection::open(&path).unwrap();
+    db.execute(make, []).unwrap();
+    add(&db, "1.0", "2026-11-22 11:44:06");
+    let (ids, _, torn, at, rows) = look(Some(&none));
+    assert_eq!((ids, torn), (vec!["1.0".to_owned()], false));
+    assert_eq!((rows[0].start, rows[0].end), (Wall(1_795_347_846_000), Wall(1_795_347_852_000)));
+    assert_eq!(look(None).3, at, "what was before we came is not ours to tell");
+    add(&db, "2.0", "yesterday");
+    add(&db, "3.0", "2026-11-22 11:45:06");
+    let (ids, bad, _, at, _) = look(Some(&at));
+    assert_eq!((ids, bad), (vec!["3.0".to_owned()], 1));
+    assert_eq!(look(Some(&at)).3, at, "nothing new");
+    // Old rows are thrown away; then the table is made anew.
+    db.execute("DELETE FROM cdr WHERE AcctId < 3", []).unwrap();
+    assert_eq!(look(Some(&at)).2, false);
+    db.execute("DROP TABLE cdr", []).unwrap();
+    db.execute(make, []).unwrap();
+    add(&db, "4.0", "2026-11-22 11:46:06");
+    let (ids, _, torn, ..) = look(Some(&at));
+    assert_eq!((ids, torn), (vec!["4.0".to_owned()], true));
+    let other: Records = linecard::files::read("x.yaml", &format!("{yaml}table: other\n")).unwrap().value;
+    assert!(cdr::live::look(&other, &zone, None).unwrap_err().to_string().contains("other"));
+    assert!(cdr::live::probe(&records, "UTC").is_ok());
+}
+
 /// Names of channels come again after a restart of the switch, ids do not.
 #[test]
 fn the_same_channel_name_after_a_restart_is_another_call() {

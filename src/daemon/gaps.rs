@@ -67,7 +67,7 @@ pub async fn watch(settings: Arc<switches::Settings>, store: Store, control: mps
             Ok(Err(error)) => {
                 if trouble != error.to_string() {
                     trouble = error.to_string();
-                    tracing::error!(%switch, file = %records.cdr_csv.display(), error = trouble, "the switch's own records cannot be read");
+                    tracing::error!(%switch, file = %records.path().display(), error = trouble, "the switch's own records cannot be read");
                 }
                 continue;
             }
@@ -96,7 +96,7 @@ pub async fn watch(settings: Arc<switches::Settings>, store: Store, control: mps
         }
         metrics.bad_lines.inc_by(bad.len() as u64);
         if torn {
-            tracing::error!(%switch, file = %records.cdr_csv.display(), "the file was replaced and the old one is not beside it: what it held last is not known");
+            tracing::error!(%switch, file = %records.path().display(), "the file was replaced and the old one is not beside it: what it held last is not known");
         }
         position = Some(next);
         if first || !calls.is_empty() || torn || now().mono.since_ms(kept) >= KEEP_MS {

@@ -43,7 +43,7 @@ impl Stage {
         let (mut sites, mut lines) = (Vec::new(), Vec::new());
         if !drivers_only {
             for feed in [Feed::Ami, Feed::Ari, Feed::Both] {
-                let site = Site::new(feed, &logs, &redmine, &protocol)?;
+                let site = Site::new(feed, &home, &logs, &redmine, &protocol)?;
                 site.say(&["check"])?;
                 if feed == Feed::Both {
                     lines = site.switch_lines()?;

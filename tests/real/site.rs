@@ -61,7 +61,13 @@ pub struct Site {
 impl Site {
     /// Writes the settings of a daemon that watches the switch by `feed` under a switch id of its own, so that its calls have ids of
     /// their own and three daemons can watch one switch and write into one Redmine.
-    pub fn new(feed: Feed, logs: &Path, redmine: &Redmine, protocol: &Arc<Protocol>) -> Result<Self, String> {
+    pub fn new(
+        feed: Feed,
+        home: &Path,
+        logs: &Path,
+        redmine: &Redmine,
+        protocol: &Arc<Protocol>,
+    ) -> Result<Self, String> {
         let (id, port) = match feed {
             Feed::Ami => ("pbx-ami", 17_801),
             Feed::Ari => ("pbx-ari", 17_802),
@@ -124,6 +130,14 @@ impl Site {
             "  ari: {{url: \"http://127.0.0.1:{}\", app: {id}, user: {user}, secret: {{file: {folder}/ari.secret}}}}\n",
             port + 300
         );
+        // One reads the switch's own records as a file, one as a table; ARI's site has none.
+        let written = home.join("root/var/log/asterisk");
+        let written = written.display();
+        let records = match feed {
+            Feed::Ami => format!("  records: {{cdr_sqlite: {written}/master.db, utc: true}}\n"),
+            Feed::Both => format!("  records: {{cdr_csv: {written}/cdr-csv/Master.csv, utc: true}}\n"),
+            Feed::Ari => String::new(),
+        };
         put(
             "switches/asterisk.yaml",
             &format!(
@@ -131,7 +145,7 @@ impl Site {
              attributes:\n    \
              - {{name: ivr.account, from: {{variable: CTI_ACCOUNT}}, type: digits}}\n    \
              - {{name: ivr.told, from: {{user-event: {{event: CustomerData, header: Account}}}}, type: digits}}\n    \
-             - {{name: ivr.keyed, from: {{digits: {{max: 4}}}}, type: digits}}\n{}{}  \
+             - {{name: ivr.keyed, from: {{digits: {{max: 4}}}}, type: digits}}\n{records}{}{}  \
              dial: {{context: click2dial, timeout_ms: 4000, via: {}}}\n",
                 if feed == Feed::Ari { "" } else { &ami },
                 if feed == Feed::Ami { "" } else { &ari },

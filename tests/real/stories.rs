@@ -137,6 +137,7 @@ pub const ALL: &[Story] = &[
         ..story("link-cut", link_cut, &[has("1001", "inbound"), has("1002", "inbound")])
     },
     Story { fixture: None, ..story("daemon-killed-mid-call", daemon_killed, &[]) },
+    Story { fixture: None, ..story("calls-that-nobody-watched", nobody_watched, &[]) },
     Story {
         name: "switch-restarted-mid-call",
         // The recorded one talked for two seconds; and how much AMI still tells of the end is a race that the switch has with itself.
@@ -628,6 +629,61 @@ fn daemon_killed(stage: &mut Stage) -> Result<(), String> {
         }
         if records[0]["agents"] != json!(["1001"]) || records[0]["customer"]["e164"] != "+8613800138000" {
             return Err(format!("[{feed}] the record has lost agent or customer: {}", records[0]));
+        }
+    }
+    Ok(())
+}
+
+/// The daemons are away while two customers call, and are killed again and again while they catch up: each call is written once, from the
+/// switch's own records, and so is the next one that is watched.
+fn nobody_watched(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1001"])?;
+    let agent = stage.phones.phone("1001", "uas_answer", 3, &[("RING_MS", "1000")])?;
+    for site in &mut stage.sites {
+        site.kill();
+    }
+    let before = stage.asterisk.written();
+    for number in ["13800138000", "13712345678"] {
+        stage.phones.customer(number, "02161234567", "trunk_call", &[("TALK_MS", "2500")])?.done()?;
+    }
+    until("the switch to write both calls down", Duration::from_secs(20), || {
+        let now = stage.asterisk.written();
+        (now.0 >= before.0 + 2 && now.1 >= before.1 + 2).then_some(())
+    })?;
+    for site in &mut stage.sites {
+        let feed = site.feed.name();
+        // As soon as it is ready, and the moment that anything is written.
+        for _ in 0..3 {
+            site.start(&[])?;
+            site.kill();
+        }
+        site.start(&[])?;
+        if site.feed != Feed::Ari {
+            until("a call of the switch's own records", Duration::from_secs(20), || {
+                site.new_records().ok().filter(|records| !records.is_empty())
+            })
+            .map_err(|e| format!("[{feed}] {e}"))?;
+            site.kill();
+            site.start(&[])?;
+        }
+    }
+    stage.phones.customer("13800138000", "02161234567", "trunk_call", &[("TALK_MS", "4500")])?.done()?;
+    agent.done()?;
+    for site in &mut stage.sites {
+        let feed = site.feed.name();
+        let missed = if site.feed == Feed::Ari { 0 } else { 2 };
+        let records = settle(site, missed + 1)?;
+        let says = |r: &Value| {
+            (r["quality"].clone(), r["customer"]["e164"].clone(), r["agents"].clone(), r["outcome"].clone())
+        };
+        let told: Vec<_> = records.iter().map(says).collect();
+        let agents = json!(["1001"]);
+        let gap = |number: &str| (json!("gap"), json!(number), agents.clone(), json!("answered"));
+        let mut expected = vec![gap("+8613800138000"), gap("+8613712345678")];
+        expected.truncate(missed);
+        expected.push((json!("exact"), json!("+8613800138000"), agents.clone(), json!("answered")));
+        if told != expected {
+            return Err(format!("[{feed}] the records are {told:?}"));
         }
     }
     Ok(())

@@ -23,7 +23,8 @@ impl Asterisk {
         if !root.join(".version").exists() {
             return Err(format!("no Asterisk in {}: tests/servers/asterisk/setup.sh makes it", home.display()));
         }
-        for folder in ["var/lib/asterisk", "var/log/asterisk", "var/spool/asterisk/monitor"] {
+        for folder in ["var/lib/asterisk", "var/log/asterisk", "var/log/asterisk/cdr-csv", "var/spool/asterisk/monitor"]
+        {
             let folder = root.join(folder);
             fs::remove_dir_all(&folder).ok();
             fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
@@ -49,6 +50,16 @@ impl Asterisk {
         self.child.wait().map_err(|e| e.to_string())?;
         self.child = spawn(&self.root, &self.log)?;
         self.booted()
+    }
+
+    /// Rows of pairs of channels that it wrote down itself: in its file, in its table.
+    pub fn written(&self) -> (usize, usize) {
+        let folder = self.root.join("var/log/asterisk");
+        let lines = fs::read(folder.join("cdr-csv/Master.csv")).unwrap_or_default();
+        let rows =
+            rusqlite::Connection::open_with_flags(folder.join("master.db"), rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY)
+                .and_then(|db| db.query_row("SELECT count(*) FROM cdr", [], |row| row.get::<_, i64>(0)));
+        (lines.iter().filter(|b| **b == b'\n').count(), rows.ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(0))
     }
 
     /// One line of its command line, and what it prints.

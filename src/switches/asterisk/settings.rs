@@ -327,9 +327,13 @@ impl Settings {
                     "at least channel, dstchannel, start, end, disposition and uniqueid",
                 );
             }
-            if !r.cdr_csv.is_absolute() {
+            if r.cdr_csv.is_some() == r.cdr_sqlite.is_some() {
+                let found = if r.cdr_csv.is_some() { "a file and a table" } else { "neither a file nor a table" };
+                wrong("asterisk.records", found.into(), "cdr_csv: with a file, or cdr_sqlite: with a database");
+            } else if !r.path().is_absolute() {
+                let key = if r.cdr_csv.is_some() { "asterisk.records.cdr_csv" } else { "asterisk.records.cdr_sqlite" };
                 let wanted = "the whole path, for example /var/log/asterisk/cdr-csv/Master.csv";
-                wrong("asterisk.records.cdr_csv", "this path does not begin with /".into(), wanted);
+                wrong(key, "this path does not begin with /".into(), wanted);
             }
         }
         if let Some(r) = &self.recordings {

@@ -1,4 +1,4 @@
-//! The tail of a file of records: what was added since the last look, through rotation and a restart of ours.
+//! The tail of a file or a table of records: what was added since the last look, through rotation and a restart of ours.
 
 use std::{
     fs::File,
@@ -10,13 +10,15 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{BadLine, LINE_CAP, Records, row};
-use crate::calls::missed::Row;
+use super::{BadLine, Column, LINE_CAP, Records, row, table_row};
+use crate::{calls::missed::Row, switches::asterisk::ami};
 
 /// Up to where a file was read. Durable together with what was made of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
+    /// Of a table: 0.
     pub inode: u64,
+    /// Of a table: the highest row id that was read.
     pub offset: u64,
     /// Lines before it, to name a bad one.
     pub lines: u64,
@@ -47,7 +49,10 @@ const MARK: u64 = 256;
 /// # Errors
 /// The file cannot be read.
 pub fn look(records: &Records, zone: &jiff::tz::TimeZone, from: Option<&Position>) -> io::Result<Found> {
-    let path = &records.cdr_csv;
+    if let Some(path) = &records.cdr_sqlite {
+        return table(records, zone, path, from).map_err(io::Error::other);
+    }
+    let path = records.path();
     let now = match (File::open(path), from) {
         (Ok(now), Some(_)) => now,
         (Ok(_), None) => return Ok(Found { position: end(path)?, ..Found::default() }),
@@ -82,12 +87,22 @@ pub fn look(records: &Records, zone: &jiff::tz::TimeZone, from: Option<&Position
 /// # Errors
 /// Why it is of no use.
 pub fn probe(records: &Records, zone: &str) -> Result<String, String> {
-    let path = records.cdr_csv.display();
+    let path = records.path().display();
     let zone = records.zone(zone).ok_or_else(|| format!("records: the time zone {zone} is not known here"))?;
-    let whole = end(&records.cdr_csv).map_err(|e| format!("records: cannot read {path}: {e}"))?;
+    if records.cdr_sqlite.is_some() {
+        let from = look(records, &zone, None).map_err(|e| format!("records: cannot read {path}: {e}"))?.position;
+        let last = Position { offset: from.offset.saturating_sub(1), ..from };
+        let found = look(records, &zone, Some(&last)).map_err(|e| format!("records: cannot read {path}: {e}"))?;
+        return match (found.rows.last(), found.bad.last()) {
+            (Some(_), _) => Ok(format!("records: {path}: {} rows, records are in it", found.position.offset)),
+            (None, Some((.., why))) => Err(format!("records: {path}: its last row is no record: {why}")),
+            (None, None) => Ok(format!("records: {path} is empty")),
+        };
+    }
+    let whole = end(records.path()).map_err(|e| format!("records: cannot read {path}: {e}"))?;
     let back = Position { offset: whole.offset.saturating_sub(LINE_CAP as u64), ..whole.clone() };
     let mut found = Found { position: back, ..Found::default() };
-    read(records, &zone, &records.cdr_csv, &mut found).map_err(|e| format!("records: cannot read {path}: {e}"))?;
+    read(records, &zone, records.path(), &mut found).map_err(|e| format!("records: cannot read {path}: {e}"))?;
     match (found.rows.last(), found.bad.last()) {
         (Some(_), _) => Ok(format!("records: {path}: {} lines, records are in it", whole.lines)),
         (None, Some((.., why))) => Err(format!("records: {path}: its last line is no record: {why}")),
@@ -172,4 +187,55 @@ fn read(records: &Records, zone: &jiff::tz::TimeZone, path: &Path, found: &mut F
     }
     found.position.mark = mark(path, found.position.offset)?;
     Ok(())
+}
+
+/// Rows of a table that are read in one look.
+const ROWS: u64 = 100_000;
+
+/// The same from the table of `cdr_sqlite3_custom`, whose rows are numbered. A table that was made anew counts from 1: then it is torn.
+fn table(
+    records: &Records,
+    zone: &jiff::tz::TimeZone,
+    path: &Path,
+    from: Option<&Position>,
+) -> Result<Found, rusqlite::Error> {
+    use rusqlite::{Connection, OpenFlags, types::ValueRef};
+    // The switch has not written its first record yet.
+    if !path.exists() && path.parent().is_some_and(Path::is_dir) {
+        return Ok(Found { position: from.cloned().unwrap_or_default(), ..Found::default() });
+    }
+    let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    // The switch writes while we read.
+    db.busy_timeout(std::time::Duration::from_secs(1))?;
+    let name = records.table.replace('"', "\"\"");
+    let last: Option<i64> = db.query_row(&format!("SELECT max(rowid) FROM \"{name}\""), [], |row| row.get(0))?;
+    let last = u64::try_from(last.unwrap_or(0)).unwrap_or(0);
+    let Some(from) = from else {
+        let position = Position { offset: last, lines: last, ..Position::default() };
+        return Ok(Found { position, ..Found::default() });
+    };
+    let mut found = Found { torn: last < from.offset, ..Found::default() };
+    let after = if found.torn { 0 } else { from.offset };
+    found.position = Position { offset: after, lines: after, ..Position::default() };
+    let sql = format!("SELECT rowid, * FROM \"{name}\" WHERE rowid > ?1 ORDER BY rowid LIMIT {ROWS}");
+    let mut query = db.prepare(&sql)?;
+    let columns: Vec<Option<Column>> = query.column_names().skip(1).map(Column::named).collect();
+    let mut rows = query.query([i64::try_from(after).unwrap_or(i64::MAX)])?;
+    while let Some(read) = rows.next()? {
+        let number = u64::try_from(read.get::<_, i64>(0)?).unwrap_or(0);
+        let text = |at: usize| match read.get_ref(at + 1) {
+            Ok(ValueRef::Text(text) | ValueRef::Blob(text)) if text.len() <= LINE_CAP => ami::text(text).into_owned(),
+            Ok(ValueRef::Integer(number)) => number.to_string(),
+            Ok(ValueRef::Real(number)) => number.to_string(),
+            _ => String::new(),
+        };
+        let values: Vec<String> = (0..columns.len()).map(text).collect();
+        match table_row(&columns, &values, zone) {
+            Ok(row) => found.rows.push(row),
+            Err(why) => found.bad.push((path.to_owned(), number, why)),
+        }
+        (found.position.offset, found.position.lines) = (number, number);
+    }
+    found.more = found.position.offset < last;
+    Ok(found)
 }
