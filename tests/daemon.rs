@@ -220,6 +220,9 @@ async fn a_call_is_explained_before_during_and_after() {
     }
     let told = explain(&desk, &["--from", "anonymous", "--to", "95588", "--agent", "1002"]);
     assert!(told.contains("withheld: nobody is looked up") && !told.contains("asked "), "{told}");
+    // What was keyed goes before the number that called.
+    let told = explain(&desk, &["--from", "13800138000", "--to", "4008001234", "--account", "88001003"]);
+    assert!(told.contains("asked     erp customer.by_account: ok in ") && told.contains("matched 1003"), "{told}");
     let json: serde_json::Value =
         serde_json::from_str(&explain(&desk, &["--json", "--from", "13800138000", "--to", "4008001234"])).unwrap();
     assert_eq!((&json["line"]["row"], &json["pop"]["type"]), (&1.into(), &"pop.updated".into()), "{json:#}");

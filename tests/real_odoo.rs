@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use linecard::connectors::{self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System};
+use linecard::connectors::{self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System, index::live::keep};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -34,11 +34,15 @@ fn env(name: &str) -> String {
 
 /// Who logs in: the prefix of the variables that hold the account.
 fn system(user: &str, password: &str, url: &str) -> System {
+    system_of(FILE, user, password, url)
+}
+
+fn system_of(file: &str, user: &str, password: &str, url: &str) -> System {
     let values = BTreeMap::from(
         [("url", url.to_owned()), ("db", env("ODOO_DB")), ("user", env(user)), ("project", env("ODOO_PROJECT"))]
             .map(|(name, value)| (name.to_owned(), value)),
     );
-    let text = FILE.replace("{env: ODOO_PASSWORD}", &format!("{{env: {password}}}"));
+    let text = file.replace("{env: ODOO_PASSWORD}", &format!("{{env: {password}}}"));
     connectors::load_with("odoo.yaml", &text, &values).unwrap_or_else(|p| panic!("{p:#?}"))
 }
 
@@ -396,6 +400,85 @@ async fn a_ticket_is_made_once_and_a_note_added_once_even_if_the_answer_is_lost(
     let outcome = run(&odoo, "ticket.create", strange).await;
     assert!(matches!(outcome, Outcome::Invalid { .. }), "{outcome:?}");
     assert_eq!(ledger.logins(), 1);
+}
+
+#[tokio::test]
+async fn an_unknown_number_makes_a_customer_once_and_is_put_to_one_where_there_is_room() {
+    let _server = SERVER.read().await;
+    let ledger = Ledger::before_odoo("\"method\":\"create\"").await;
+    let odoo = Connectors::new(Set::new(vec![system("ODOO_USER", "ODOO_PASSWORD", &ledger.url())]));
+    let call = ulid::Ulid::new();
+    // This server may have seen an earlier run: the numbers are this one's own.
+    let own = call.0 % 10_000;
+    let (mobile, landline, third) =
+        (format!("+86137001{own:05}"), format!("+86216124{own:04}"), format!("+86137002{own:05}"));
+    let call = call.to_string();
+    let create =
+        json!({"call": call, "key": "k", "number": mobile, "name": "新客户 <临时> & \"引号\"", "company": "杭州青禾"});
+    // It is committed over there, and we never hear of it; the next try looks first.
+    ledger.lose.store(true, Ordering::SeqCst);
+    let outcome = run(&odoo, "customer.create", create.clone()).await;
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+    for _ in 0..2 {
+        let outcome = run(&odoo, "customer.create", create.clone()).await;
+        assert!(matches!(&outcome, Outcome::Ok(Value::Array(found)) if found.len() == 1), "{outcome:?}");
+    }
+    let made = by_phone(&odoo, &mobile).await;
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_eq!(made[0]["name"], "新客户 <临时> & \"引号\"");
+    let attach = |number: &str| json!({"call": call, "key": "k", "number": number, "customer": made[0]});
+    for _ in 0..2 {
+        let outcome = run(&odoo, "customer.attach", attach(&landline)).await;
+        assert!(matches!(&outcome, Outcome::Ok(to) if to["id"] == made[0]["id"]), "{outcome:?}");
+    }
+    assert_eq!(by_phone(&odoo, &landline).await.len(), 1);
+    // Both fields are filled: nothing is written over.
+    let outcome = run(&odoo, "customer.attach", attach(&third)).await;
+    assert!(matches!(outcome, Outcome::Invalid { .. }), "{outcome:?}");
+    assert_eq!(by_phone(&odoo, &mobile).await.len(), 1);
+    let nobody = json!({"call": call, "key": "k", "number": third, "customer": {"id": "999999"}});
+    assert_eq!(run(&odoo, "customer.attach", nobody).await, Outcome::NotFound);
+}
+
+/// The file with its index switched on, as the comment in it says, but for the times; a page holds three.
+#[tokio::test]
+async fn by_the_index_everybody_is_found_in_any_spelling_and_who_is_new_after_the_next_walk() {
+    let _server = SERVER.read().await;
+    let off = "# index: {every_s: 300, full_every_s: 86400}";
+    assert!(FILE.contains(off) && FILE.contains("size: 500"));
+    let file =
+        FILE.replace(off, "index: {every_s: 10, full_every_s: 86400, search: missed}").replace("size: 500", "size: 3");
+    let odoo = Connectors::new(Set::new(vec![system_of(&file, "ODOO_USER", "ODOO_PASSWORD", &env("ODOO_URL"))]));
+    let folder = std::env::temp_dir().join(format!("linecard-odoo-{}", std::process::id()));
+    let keeper = tokio::spawn(keep(odoo.clone(), folder.clone()));
+    let status = real_redmine::until(&odoo, "the first walk", |s| s.holds.is_some()).await;
+    assert!(status.holds.unwrap().customers >= 10, "{status}");
+    for (wanted, spellings) in [
+        (
+            &["C10001", "C10004"][..],
+            &["13800138000", "+8613800138000", "１３８００１３８０００", "17909013800138000"][..],
+        ),
+        (&["C10002"], &["13912345678", "008613912345678"]),
+        (&["C10006", "Harbour & Sons Ltd"], &["+442079460958", "0044 20 7946 0958"]),
+        (&["C10009"], &["13900008888", "139-0000-8888"]),
+        (&["C10010"], &["15900002222", "tel:+8615900002222;ext=806"]),
+        (&[], &["13800138002", "02161234567", "95588"]),
+    ] {
+        for spelling in spellings {
+            assert_eq!(codes(&by_phone(&odoo, spelling).await), wanted, "{spelling}");
+        }
+    }
+    // What the search gives and what the index gives is the same record.
+    assert_eq!(by_phone(&odoo, "13912345678").await, by_phone(&self::odoo(), "13912345678").await);
+    let call = ulid::Ulid::new();
+    let number = format!("+86137003{:05}", call.0 % 100_000);
+    let before = odoo.indexes()[0].known_at;
+    let create = json!({"call": call.to_string(), "key": "k", "number": number, "name": "新客户"});
+    assert!(matches!(run(&odoo, "customer.create", create).await, Outcome::Ok(_)));
+    real_redmine::until(&odoo, "who is new", |s| s.known_at > before).await;
+    assert_eq!(by_phone(&odoo, &number).await.len(), 1);
+    keeper.abort();
+    let _ = std::fs::remove_dir_all(folder);
 }
 
 #[tokio::test]

@@ -12,6 +12,10 @@ use linecard::connectors::{
     index::live::{Status, keep, walk},
 };
 use serde_json::{Value, json};
+use tokio::sync::RwLock;
+
+/// Read by who counts all customers, written by who makes one.
+static CUSTOMERS: RwLock<()> = RwLock::const_new(());
 
 const FILE: &str = include_str!("../config/connectors/redmine.yaml");
 
@@ -153,6 +157,39 @@ async fn a_ticket_is_made_once_and_a_note_appended_once() {
 }
 
 #[tokio::test]
+async fn an_unknown_number_makes_a_customer_once_and_is_put_to_one_where_there_is_room() {
+    let _customers = CUSTOMERS.write().await;
+    let redmine = redmine("REDMINE_KEY");
+    let lookup = |name: &str| Idempotency::Lookup(name.to_owned());
+    assert_eq!(redmine.idempotency(&"redmine".into(), "customer.create"), lookup("customer.by_phone"));
+    assert_eq!(redmine.idempotency(&"redmine".into(), "customer.attach"), lookup("attach.find"));
+    let call = ulid::Ulid::new().to_string();
+    let create = json!({"call": call, "key": "k", "number": "+8613700137123", "name": "新客户 <临时> & \"引号\"", "company": "杭州青禾"});
+    let Outcome::Ok(made) = run(&redmine, "customer.create", create.clone()).await else { panic!("not made") };
+    let again = run(&redmine, "customer.create", create).await;
+    let Outcome::Ok(again) = again else { panic!("not found again: {again:?}") };
+    let found = by_phone(&redmine, "13700137123").await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&found[0]["id"], &found[0]["company"]), (&made["id"], &json!("杭州青禾")));
+    assert_eq!(again[0]["id"], made["id"]);
+
+    let attach = |number: &str| json!({"call": call, "key": "k", "number": number, "customer": made});
+    for _ in 0..2 {
+        let outcome = run(&redmine, "customer.attach", attach("+862161237123")).await;
+        assert!(matches!(&outcome, Outcome::Ok(to) if to["id"] == made["id"]), "{outcome:?}");
+    }
+    assert_eq!(by_phone(&redmine, "02161237123").await.len(), 1);
+    // Both fields are filled: nothing is written over.
+    let outcome = run(&redmine, "customer.attach", attach("+8613700137124")).await;
+    assert!(matches!(outcome, Outcome::Invalid { .. }), "{outcome:?}");
+    assert_eq!(by_phone(&redmine, "13700137123").await.len(), 1);
+    let nobody = json!({"call": call, "key": "k", "number": "+8613700137124", "customer": {"id": "999999"}});
+    assert_eq!(run(&redmine, "customer.attach", nobody).await, Outcome::NotFound);
+    let path = format!("/issues/{}.json", made["id"].as_str().unwrap());
+    edit(reqwest::Method::DELETE, &path, Value::Null).await;
+}
+
+#[tokio::test]
 async fn a_stranger_is_told_from_nobody() {
     let good = redmine("REDMINE_KEY");
     assert!(matches!(run(&good, "check", json!({})).await, Outcome::Ok(who) if who["user"] == "linecard"));
@@ -183,7 +220,8 @@ fn indexed() -> Connectors {
     Connectors::new(Set::new(vec![system_of("REDMINE_KEY", &file)]))
 }
 
-async fn until(redmine: &Connectors, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+/// Looks at the state of the first index until it is as wanted.
+pub async fn until(redmine: &Connectors, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
     let patience = Instant::now() + Duration::from_secs(60);
     loop {
         let status = redmine.indexes().into_iter().next();
@@ -206,6 +244,7 @@ async fn edit(method: reqwest::Method, path: &str, body: Value) -> Value {
 
 #[tokio::test]
 async fn by_the_index_all_ten_are_found_in_any_spelling_and_a_change_after_the_next_walk() {
+    let _customers = CUSTOMERS.read().await;
     let folder = std::env::temp_dir().join(format!("linecard-redmine-{}", std::process::id()));
     let redmine = indexed();
     let keeper = tokio::spawn(keep(redmine.clone(), folder.clone()));
@@ -265,6 +304,7 @@ async fn by_the_index_all_ten_are_found_in_any_spelling_and_a_change_after_the_n
 
 #[tokio::test]
 async fn the_audit_names_the_traps_of_the_seed_and_nothing_else() {
+    let _customers = CUSTOMERS.read().await;
     let system = system("REDMINE_KEY");
     let redmine = redmine("REDMINE_KEY");
     let mut audit = Audit::default();

@@ -149,6 +149,9 @@ pub struct Explain {
     /// Whose phone rings; the first agent of agents.yaml where nothing is said.
     #[arg(long, value_name = "AGENT", requires = "from")]
     pub agent: Option<String>,
+    /// What the caller keyed or said of themselves, told as the switch's file maps it (the attribute with `use: account`).
+    #[arg(long, value_name = "ACCOUNT", requires = "from")]
+    pub account: Option<String>,
     /// Ask no business system.
     #[arg(long, requires = "from")]
     pub offline: bool,

@@ -12,11 +12,12 @@ use crate::{
     agents::{Heard, Output, Roster, ScreenId, Told, protocol::Resume},
     calls::{
         Book, Event,
+        attributes::{Mapping, Purpose, Source, UserEvent},
         directory::{Agent, Device},
         event::{Caller, Feed, Leg, LegState, Said},
     },
     connectors::Connectors,
-    customers::{Answer, BlockState, Card, Customers},
+    customers::{Answer, BlockState, Card, Customers, Question},
     daemon::{cli::Explain, core::question, load::Loaded, settings::Settings, wiring},
     private::Private,
     store::{Reader, StoreError},
@@ -151,6 +152,14 @@ impl MadeUp {
             dialled: args.to.clone().map(Private::new),
             created: None,
         }];
+        if let Some(account) = &args.account {
+            said.extend(keyed(account, &caller, &asterisk.attributes).ok_or_else(|| {
+                format!(
+                    "the file of switch \"{}\" maps no account: \"use: account\" at one of its attributes",
+                    switch.id()
+                )
+            })?);
+        }
         let devices = || agent.iter().flat_map(|a| &a.devices);
         let phone = devices().find_map(|device| match device {
             Device::At { switch: at, name } if at.as_ref().is_none_or(|at| at == switch.id()) => {
@@ -166,6 +175,25 @@ impl MadeUp {
         }
         Ok(Self { switch: switch.id().clone(), agent: agent.map(|a| (*a).clone()), said })
     }
+}
+
+/// How the switch would tell the account, by the first attribute that is one; `None`: none is.
+fn keyed(account: &str, caller: &Leg, attributes: &[Mapping]) -> Option<Vec<Said>> {
+    let from = attributes.iter().find(|a| a.purpose == Some(Purpose::Account)).and_then(|a| a.from.as_ref())?;
+    let leg = caller.clone();
+    let value = || Private::new(account.as_bytes().to_vec());
+    Some(match from {
+        Source::Variable(name) => vec![Said::Variable { leg, name: name.clone(), value: value() }],
+        Source::UserEvent(UserEvent { event, header }) => {
+            vec![Said::UserEvent { leg, event: event.clone(), headers: vec![(header.clone(), value())] }]
+        }
+        Source::Digits(digits) => account
+            .chars()
+            .chain(digits.end)
+            .map(|digit| Said::Digit { leg: leg.clone(), digit: Private::new(digit), place: digits.at.clone() })
+            .collect(),
+        Source::SipHeader(_) => return None,
+    })
 }
 
 /// Lets the call ring, and waits until the business systems have said what they know.
@@ -199,16 +227,16 @@ async fn play(call: MadeUp, loaded: Loaded, offline: bool) -> Result<(Trace, Opt
         }
     }
     let mut card: Option<Arc<Card>> = None;
-    let mut asked = None;
+    let mut asked: Option<Question> = None;
     for said in said {
         book.take(now, &switch, Feed::Ami, Event { at: None, said });
         while let Some(change) = book.next_change() {
             let Some(face) = book.face(change.call) else { continue };
-            if asked.is_none()
-                && let Some(question) = question(&book, face)
-            {
-                asked = Some(question.call);
-                card = Some(customers.ask(&question));
+            // Once more when the account becomes known, as the daemon does.
+            let question = question(&book, face);
+            if question.is_some() && question != asked {
+                card = question.as_ref().map(|question| customers.ask(question));
+                asked = question;
             }
             roster.change(now, &change, face, card.as_ref(), &directory);
             traces.change(now, &change, |agent| roster.screens_of(&face.tenant, agent));
@@ -229,7 +257,7 @@ async fn play(call: MadeUp, loaded: Loaded, offline: bool) -> Result<(Trace, Opt
     let Some(face) = book.open_calls().next() else {
         return Err("this makes no call: is the trunk's name one of the switch's file?".to_owned());
     };
-    let looked = asked.map(|call| customers.take_looked(call)).unwrap_or_default();
+    let looked = asked.map(|question| customers.take_looked(question.call)).unwrap_or_default();
     let mut trace = traces.finish(face, None, card.as_deref(), looked);
     if let (Some(line), Some(row)) = (&mut trace.line, &face.line) {
         line.row = live.trunks.rows().position(|known| Arc::ptr_eq(known, row)).map(|at| at + 1);
