@@ -292,6 +292,9 @@ fn a_table_is_read_on_by_its_row_numbers() {
     };
     let (.., none, _) = look(None);
     assert_eq!(none, Position::default(), "not there yet");
+    let csv: Records =
+        linecard::files::read("x.yaml", &format!("cdr_csv: {}\n", file.0.join("none.csv").display())).unwrap().value;
+    assert!(cdr::live::probe(&csv, "UTC").unwrap().contains("not there yet"));
     let make = "CREATE TABLE cdr (AcctId INTEGER PRIMARY KEY, calldate, src, dst, channel, dstchannel, lastapp, \
                 lastdata, duration, disposition, uniqueid, linkedid)";
     let add = |db: &rusqlite::Connection, id: &str, at: &str| {

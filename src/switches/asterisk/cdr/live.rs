@@ -99,6 +99,9 @@ pub fn probe(records: &Records, zone: &str) -> Result<String, String> {
             (None, None) => Ok(format!("records: {path} is empty")),
         };
     }
+    if !records.path().exists() && records.path().parent().is_some_and(Path::is_dir) {
+        return Ok(format!("records: {path} is not there yet: the switch makes it with its first record"));
+    }
     let whole = end(records.path()).map_err(|e| format!("records: cannot read {path}: {e}"))?;
     let back = Position { offset: whole.offset.saturating_sub(LINE_CAP as u64), ..whole.clone() };
     let mut found = Found { position: back, ..Found::default() };
