@@ -58,6 +58,9 @@ pub enum Verb {
     /// Who sits where.
     #[command(subcommand)]
     Agents(Agents),
+    /// SIP messages in files.
+    #[command(subcommand)]
+    Sip(Sip),
     /// A token for tests and small sites (needs agents.tokens.hs256).
     #[command(after_help = "Example:\n  linecard token --agent 1001 --ttl 8h")]
     Token(Token),
@@ -311,6 +314,18 @@ pub enum Agents {
         json: bool,
         #[arg(long, default_value_t = 1000)]
         limit: u32,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Sip {
+    /// Whether a message would be acted on and, if not, the status that is answered and why: one JSON a line. A file is one datagram.
+    #[command(
+        after_help = "Example:\n  linecard sip check message.txt\n  {\"file\":\"message.txt\",\"verdict\":\"reject\",\"status\":400,\"reason\":\"no Call-ID\"}\n\nA status of null: nothing is answered. Exit codes: 0 every file was read, whatever the verdicts; 1 one could not be."
+    )]
+    Check {
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
     },
 }
 

@@ -5,6 +5,7 @@ mod connector;
 mod data;
 mod explain;
 mod numbers;
+mod sip;
 mod trunks;
 
 use std::{fs, path::Path, process::ExitCode};
@@ -61,6 +62,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Outbox(verb) => data::outbox(verb),
         Verb::Records(verb) => data::records(verb),
         Verb::Agents(verb) => data::agents(&verb),
+        Verb::Sip(verb) => sip::sip(&verb),
         Verb::Token(args) => token(&args),
     }
 }
