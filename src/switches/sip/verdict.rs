@@ -97,7 +97,10 @@ fn number(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
 
     use super::*;
     use crate::switches::sip::frame::Stream;
@@ -109,12 +112,14 @@ mod tests {
         bytes: Vec<u8>,
     }
 
-    /// SIP messages of the folder; its dialog-info documents are `dialog_info.rs`'s.
+    /// SIP messages of the folder; its dialog-info documents are `dialog_info.rs`'s. `LINECARD_TORTURE` names another one, with messages that may
+    /// not be kept here.
     fn torture() -> Vec<Row> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/torture");
+        let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/torture");
+        let folder = std::env::var_os("LINECARD_TORTURE").map_or(ours, PathBuf::from);
         let manifest = fs::read_to_string(folder.join("MANIFEST.tsv")).unwrap();
         let rows =
-            manifest.lines().skip(1).map(|l| l.split('\t').collect::<Vec<_>>()).filter(|r| r[0].ends_with(".dat"));
+            manifest.lines().skip(1).map(|l| l.split('\t').collect::<Vec<_>>()).filter(|r| !r[0].ends_with(".xml"));
         rows.map(|r| Row {
             file: r[0].into(),
             verdict: r[4].into(),
@@ -134,6 +139,7 @@ mod tests {
             let good = match (&*verdict, &got) {
                 ("accept", Ok(_)) | ("either", _) => true,
                 ("drop", Err(refusal)) => refusal.status.is_none(),
+                ("reject", Err(_)) if answer == "-" => true,
                 ("reject", Err(Refusal { status: Some(status), .. })) => answer.contains(&status.to_string()),
                 _ => false,
             };

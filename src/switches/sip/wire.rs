@@ -333,7 +333,15 @@ impl Draft {
         let mut draft =
             Self { start: format!("SIP/2.0 {status} {reason}"), headers: Vec::with_capacity(8), body: Vec::new() };
         let mut source = source;
+        let mut copied = Vec::with_capacity(4);
         for (name, value) in fields.filter(|(n, _)| ["Via", "From", "To", "Call-ID", "CSeq"].contains(n)) {
+            // A request that is refused for having two gets the first one back.
+            if name != "Via" {
+                if copied.contains(&name) {
+                    continue;
+                }
+                copied.push(name);
+            }
             match source.filter(|_| name == "Via") {
                 Some(seen) => {
                     draft = draft.header(name, &super::value::via_with_source(value, seen));
