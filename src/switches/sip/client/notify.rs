@@ -36,9 +36,10 @@ impl Client {
             Ok(message) => message,
             Err(refusal) => {
                 self.counts.refused += 1;
-                let answer = wire::refuse(bytes, &refusal, seen);
-                let port = from.1;
-                return self.reply(now, (flow, (from.0, port, from.2), known), bytes.len(), answer);
+                // A flood of rubbish is not even read for whom to answer.
+                let spent = !known && self.strangers.1 >= STRANGERS_A_SECOND && now < self.strangers.0.plus_ms(1_000);
+                let answer = if spent { None } else { wire::refuse(bytes, &refusal, seen) };
+                return self.reply(now, (flow, from, known), bytes.len(), answer);
             }
         };
         let Some(method) = message.method() else {
