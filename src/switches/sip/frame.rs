@@ -53,6 +53,7 @@ impl Stream {
     }
 
     /// The next whole piece; `None`: more bytes are needed. Call until then.
+    #[allow(clippy::should_implement_trait, reason = "an iterator that has ended does not go on")]
     pub fn next(&mut self) -> Result<Option<Piece>, Broken> {
         if let Some(broken) = self.broken {
             return Err(broken);
