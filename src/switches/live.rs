@@ -1,20 +1,43 @@
-//! One door to all kinds of switches: the closed list, once more, for what touches the world.
+//! One door to all kinds of switches: the closed list, once more, for what touches the world; and what every link of them needs.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::Ordering::{self, Relaxed},
+    },
+    time::Duration,
+};
 
-use tokio::sync::mpsc;
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::mpsc,
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
-use super::{Said, Settings, asterisk};
-use crate::{
-    calls::{Command, event::Feed},
-    words::SwitchId,
+use super::{
+    Heard, LinkState, Said, Settings, Tls, asterisk,
+    link::{self, LinkStats, Reason},
 };
+use crate::{
+    calls::{
+        Command,
+        command::Failure,
+        event::{Event, Feed},
+    },
+    words::{Mono, Now, SwitchId},
+};
+
+/// What must not be dropped (link states, answers) while the core's channel is full.
+const OWED_CAP: usize = 1024;
 
 /// The counters of one switch. Clones share them.
 #[derive(Clone, Debug)]
 pub enum Stats {
-    Asterisk { switch: SwitchId, feeds: Vec<Feed>, links: Arc<asterisk::LinkStats> },
+    Asterisk { switch: SwitchId, feeds: Vec<Feed>, links: Arc<LinkStats> },
 }
 
 /// One link's figures at this moment.
@@ -90,4 +113,209 @@ pub fn conf_lines(settings: &Settings) -> String {
     match settings {
         Settings::Asterisk(s) => asterisk::manager_conf_lines(s) + &asterisk::ari_conf_lines(s),
     }
+}
+
+/// What goes from a link to the core, and what is done when the core does not keep up: events are dropped and counted, and once there is
+/// room again a gap is told and a snapshot taken. What must not be lost waits here.
+pub(super) struct Outlet {
+    pub switch: SwitchId,
+    feed: Feed,
+    out: mpsc::Sender<Said>,
+    stats: Arc<link::Stats>,
+    owed: VecDeque<Said>,
+    /// Events were dropped since the last snapshot was asked for.
+    hole: bool,
+    /// The core was told that this link is up.
+    up: bool,
+    down_told: bool,
+}
+
+impl Outlet {
+    pub fn new(switch: SwitchId, feed: Feed, out: mpsc::Sender<Said>, stats: Arc<link::Stats>) -> Self {
+        Self { switch, feed, out, stats, owed: VecDeque::new(), hole: false, up: false, down_told: false }
+    }
+
+    pub fn events(&mut self, events: Vec<Event>) {
+        let count = events.len() as u64;
+        // Behind what is owed nothing may overtake.
+        if self.hole || !self.owed.is_empty() {
+            self.hole = true;
+            self.stats.dropped.fetch_add(count, Relaxed);
+            return;
+        }
+        match self.out.try_send(self.said(Heard::Events(events))) {
+            Ok(()) => self.stats.events.fetch_add(count, Relaxed),
+            Err(_) => {
+                tracing::warn!(switch = %self.switch, feed = ?self.feed, "the core does not keep up: events are dropped until it does");
+                self.hole = true;
+                self.stats.dropped.fetch_add(count, Relaxed)
+            }
+        };
+    }
+
+    /// What must arrive, if late.
+    pub fn must(&mut self, what: Heard) {
+        let said = self.said(what);
+        let late = match self.owed.is_empty() {
+            true => self.out.try_send(said).err().map(|e| match e {
+                mpsc::error::TrySendError::Full(said) | mpsc::error::TrySendError::Closed(said) => said,
+            }),
+            false => Some(said),
+        };
+        if let Some(said) = late {
+            if self.owed.len() == OWED_CAP {
+                self.owed.pop_front();
+            }
+            self.owed.push_back(said);
+        }
+    }
+
+    pub fn up(&mut self, version: String) {
+        tracing::info!(switch = %self.switch, feed = ?self.feed, version, "the link is up");
+        self.stats.up.store(true, Relaxed);
+        self.stats.connects.fetch_add(1, Relaxed);
+        (self.up, self.down_told) = (true, false);
+        self.must(Heard::Link(LinkState::Up { version }));
+    }
+
+    /// The link is down, or did not come up; the first time in a row it is told.
+    pub fn ended(&mut self, reason: &Reason, began: Now, attempt: &mut u32) {
+        if self.up && clock().mono.since_ms(began.mono) >= link::GOOD_MS {
+            *attempt = 0;
+        }
+        let news = !self.down_told || self.stats.last_reason().as_ref() != Some(reason);
+        self.stats.failed(reason);
+        if self.up {
+            self.must(Heard::Events(vec![link::lost(self.feed)]));
+        }
+        self.up = false;
+        if news {
+            self.down_told = true;
+            if *reason == Reason::Stopped {
+                tracing::info!(switch = %self.switch, feed = ?self.feed, "the link is closed: {reason}");
+            } else {
+                tracing::warn!(switch = %self.switch, feed = ?self.feed, "the link is down: {reason}");
+            }
+            self.must(Heard::Link(LinkState::Down { reason: reason.to_string() }));
+        }
+    }
+
+    pub fn owes(&self) -> bool {
+        self.hole || !self.owed.is_empty()
+    }
+
+    /// Waits for room in the channel and uses it. `true`: all is told up to the hole, take a snapshot now. Cancel-safe.
+    pub async fn room(&mut self) -> bool {
+        let Ok(permit) = self.out.clone().reserve_owned().await else {
+            // The core is gone; so are we, soon. Nothing is owed to nobody.
+            self.owed.clear();
+            self.hole = false;
+            return std::future::pending().await;
+        };
+        if let Some(said) = self.owed.pop_front() {
+            permit.send(said);
+            return false;
+        }
+        let hole = std::mem::take(&mut self.hole);
+        if hole {
+            permit.send(self.said(Heard::Events(vec![link::gap(self.feed)])));
+            self.stats.resyncs.fetch_add(1, Relaxed);
+        }
+        hole
+    }
+
+    /// Waits out `ms` between two tries.
+    pub async fn rest(&mut self, ms: u64, commands: &mut Option<mpsc::Receiver<Command>>, stop: &CancellationToken) {
+        let _ = self.meanwhile(tokio::time::sleep(Duration::from_millis(ms)), commands, stop).await;
+    }
+
+    /// Waits for `work` while there is no link: commands are refused, what is owed is told.
+    pub async fn meanwhile<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        commands: &mut Option<mpsc::Receiver<Command>>,
+        stop: &CancellationToken,
+    ) -> Result<T, Reason> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                Some(Command::Dial(dial)) = next(commands) =>
+                    self.must(Heard::Answered { request: dial.request, result: Err(Failure::SwitchUnavailable) }),
+                // A hole needs no snapshot now: the next connection begins with one.
+                _ = self.room(), if self.owes() => {}
+                () = stop.cancelled() => return Err(Reason::Stopped),
+            }
+        }
+    }
+
+    fn said(&self, what: Heard) -> Said {
+        Said { switch: self.switch.clone(), feed: self.feed, at: clock(), what }
+    }
+}
+
+/// The next command; never, where this link has none to read. A closed channel is never read again.
+pub(super) async fn next(commands: &mut Option<mpsc::Receiver<Command>>) -> Option<Command> {
+    match commands {
+        Some(receiver) => match receiver.recv().await {
+            Some(command) => Some(command),
+            None => {
+                *commands = None;
+                std::future::pending().await
+            }
+        },
+        None => std::future::pending().await,
+    }
+}
+
+/// This moment. As [`crate::live::now`], by tokio's clock, which tests can hold.
+pub(super) fn clock() -> Now {
+    crate::live::now()
+}
+
+pub(super) async fn sleep_until(until: Mono) {
+    tokio::time::sleep_until(crate::live::instant(until)).await;
+}
+
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// TCP, and TLS over it where the settings say so.
+pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> Result<Box<dyn Stream>, Reason> {
+    let at = format!("{host}:{port}");
+    let unreachable = |why: String| Reason::Unreachable { at: at.clone(), why };
+    let work = async {
+        let tcp = TcpStream::connect((host, port)).await.map_err(|e| unreachable(e.to_string()))?;
+        let _ = tcp.set_nodelay(true);
+        let Some(tls) = tls else { return Ok(Box::new(tcp) as Box<dyn Stream>) };
+        let failed = |why: String| Reason::Tls { at: at.clone(), why };
+        let name = tls.server_name.as_deref().unwrap_or(host);
+        let name = ServerName::try_from(name.to_owned()).map_err(|e| failed(e.to_string()))?;
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(trust(tls).map_err(failed)?));
+        let stream = connector.connect(name, tcp).await.map_err(|e| failed(e.to_string()))?;
+        Ok(Box::new(stream) as Box<dyn Stream>)
+    };
+    match timeout(Duration::from_millis(link::CONNECT_MS), work).await {
+        Ok(done) => done,
+        Err(_) => Err(unreachable(format!("no answer within {} s", link::CONNECT_MS / 1000))),
+    }
+}
+
+/// Whom TLS trusts: the authorities in the settings' file, and nobody else.
+pub(super) fn trust(tls: &Tls) -> Result<rustls::ClientConfig, String> {
+    let mut roots = rustls::RootCertStore::empty();
+    let at = tls.ca_file.display();
+    for certificate in CertificateDer::pem_file_iter(&tls.ca_file).map_err(|e| format!("cannot read {at}: {e}"))? {
+        let certificate = certificate.map_err(|e| format!("cannot read {at}: {e}"))?;
+        // A bundle has certificates that nobody understands any more; those are left out.
+        let _ = roots.add(certificate);
+    }
+    if roots.is_empty() {
+        return Err(format!("{at} holds no certificate"));
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| e.to_string())?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
 }

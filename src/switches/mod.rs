@@ -4,6 +4,7 @@
 //! example, one line in [`Settings`], and the compiler points at every place that has to know.
 
 pub mod asterisk;
+pub mod link;
 pub mod live;
 pub mod sip;
 
@@ -47,11 +48,27 @@ pub enum LinkState {
     Down { reason: String },
 }
 
+/// Whom to trust.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// PEM file of the authorities that may have signed the switch's certificate.
+    #[serde(default = "ca_file")]
+    pub ca_file: std::path::PathBuf,
+    /// The name in the certificate, where it is not the host connected to. Only for AMI.
+    #[serde(default)]
+    pub server_name: Option<String>,
+}
+
 /// What a file in `config/switches/` says.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Settings {
     Asterisk(asterisk::Settings),
+}
+
+fn ca_file() -> std::path::PathBuf {
+    "/etc/ssl/certs/ca-certificates.crt".into()
 }
 
 impl Settings {

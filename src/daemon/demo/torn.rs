@@ -7,9 +7,12 @@ use crate::{
     calls::{Book, Record, What, event::Feed},
     daemon::replay::{ReplaySettings, SWITCH},
     private::Secret,
-    switches::asterisk::{
-        Settings as Asterisk,
-        session_ami::{self, Output as Ours, Session},
+    switches::{
+        asterisk::{
+            Settings as Asterisk,
+            session_ami::{Output as Ours, Session},
+        },
+        link,
     },
     words::{Mono, Now, SwitchId, Wall},
 };
@@ -98,7 +101,7 @@ impl Scene {
                 Ours::Events(events) => events,
                 Ours::Failed(_) => {
                     self.link = None;
-                    vec![session_ami::lost(Feed::Ami)]
+                    vec![link::lost(Feed::Ami)]
                 }
                 Ours::Up { .. } | Ours::Answered { .. } | Ours::Note(_) => continue,
                 Ours::Wait(_) => break,

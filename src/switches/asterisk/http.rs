@@ -17,13 +17,19 @@ use tokio_tungstenite::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{calls::command::Command, private::Secret, switches::Heard};
+use crate::{
+    calls::command::Command,
+    private::Secret,
+    switches::{
+        Heard, Tls,
+        link::{self, Reason},
+        live::{Outlet, Stream, clock, connect, next, sleep_until, trust},
+    },
+};
 
 use super::{
-    link::{self, Reason},
-    live::{Outlet, Stream, clock, connect, next, sleep_until, trust},
     session_ari::{Method, Output, Request, Session, What, version},
-    settings::{Ari, Settings, Tls, reqwest_url},
+    settings::{Ari, Settings, reqwest_url},
 };
 
 /// A REST answer that is larger is refused: 20,000 channels are about 10 MB.

@@ -3,43 +3,34 @@
 //! Everything of one switch runs in the one future of [`run`], on the core thread: no task is spawned, so what one link says comes in the
 //! order in which it was heard.
 
-use std::{
-    collections::VecDeque,
-    sync::{Arc, atomic::Ordering::Relaxed},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
     sync::mpsc,
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    calls::{
-        command::{Command, Failure},
-        event::{Event, Feed},
+    calls::{command::Command, event::Feed},
+    switches::{
+        Heard, Said,
+        link::{self, LinkStats, Reason},
+        live::{Outlet, Stream, clock, connect, next, sleep_until},
     },
-    switches::{Heard, LinkState, Said},
-    words::{Mono, Now, SwitchId},
 };
 
 use super::{
     http,
-    link::{self, LinkStats, Reason, Stats},
-    session_ami::{self, Output, Session},
-    settings::{Ami, Settings, Tls, Via},
+    session_ami::{Output, Session},
+    settings::{Ami, Settings, Via},
 };
 
 /// What one wake-up reads at most. 64 KiB hold the events of about 30 calls at 500 calls/s.
 const READ: usize = 64 * 1024;
 /// What waits to be written to a switch that does not read; more than all commands of a busy hour.
 const WRITE_CAP: usize = 1024 * 1024;
-/// What must not be dropped (link states, answers) while the core's channel is full.
-const OWED_CAP: usize = 1024;
 
 /// Keeps the links of one switch until `stop`. `out` and `commands` are bounded and made by wiring; commands go over the link that
 /// `dial.via` names, and each is answered once.
@@ -50,7 +41,10 @@ pub async fn run(
     commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
 ) {
-    let outlet = |feed| Outlet::new(settings.id.clone(), feed, out.clone(), stats.clone());
+    let outlet = |feed| {
+        let stats = if feed == Feed::Ami { &stats.ami } else { &stats.ari };
+        Outlet::new(settings.id.clone(), feed, out.clone(), stats.clone())
+    };
     // Commands have one reader: the link that dials, else the one that is there (which refuses).
     let by_ari = settings.dial_via() == Some(Via::Ari) || settings.ami.is_none();
     let (for_ami, for_ari) = if by_ari { (None, Some(commands)) } else { (Some(commands), None) };
@@ -150,215 +144,6 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// What goes from a link to the core, and what is done when the core does not keep up: events are dropped and counted, and once there is
-/// room again a gap is told and a snapshot taken. What must not be lost waits here.
-pub(super) struct Outlet {
-    pub switch: SwitchId,
-    feed: Feed,
-    out: mpsc::Sender<Said>,
-    stats: Arc<LinkStats>,
-    owed: VecDeque<Said>,
-    /// Events were dropped since the last snapshot was asked for.
-    hole: bool,
-    /// The core was told that this link is up.
-    up: bool,
-    down_told: bool,
-}
-
-impl Outlet {
-    fn new(switch: SwitchId, feed: Feed, out: mpsc::Sender<Said>, stats: Arc<LinkStats>) -> Self {
-        Self { switch, feed, out, stats, owed: VecDeque::new(), hole: false, up: false, down_told: false }
-    }
-
-    fn stats(&self) -> &Stats {
-        if self.feed == Feed::Ami { &self.stats.ami } else { &self.stats.ari }
-    }
-
-    pub fn events(&mut self, events: Vec<Event>) {
-        let count = events.len() as u64;
-        // Behind what is owed nothing may overtake.
-        if self.hole || !self.owed.is_empty() {
-            self.hole = true;
-            self.stats().dropped.fetch_add(count, Relaxed);
-            return;
-        }
-        match self.out.try_send(self.said(Heard::Events(events))) {
-            Ok(()) => self.stats().events.fetch_add(count, Relaxed),
-            Err(_) => {
-                tracing::warn!(switch = %self.switch, feed = ?self.feed, "the core does not keep up: events are dropped until it does");
-                self.hole = true;
-                self.stats().dropped.fetch_add(count, Relaxed)
-            }
-        };
-    }
-
-    /// What must arrive, if late.
-    pub fn must(&mut self, what: Heard) {
-        let said = self.said(what);
-        let late = match self.owed.is_empty() {
-            true => self.out.try_send(said).err().map(|e| match e {
-                mpsc::error::TrySendError::Full(said) | mpsc::error::TrySendError::Closed(said) => said,
-            }),
-            false => Some(said),
-        };
-        if let Some(said) = late {
-            if self.owed.len() == OWED_CAP {
-                self.owed.pop_front();
-            }
-            self.owed.push_back(said);
-        }
-    }
-
-    pub fn up(&mut self, version: String) {
-        tracing::info!(switch = %self.switch, feed = ?self.feed, version, "the link is up");
-        self.stats().up.store(true, Relaxed);
-        self.stats().connects.fetch_add(1, Relaxed);
-        (self.up, self.down_told) = (true, false);
-        self.must(Heard::Link(LinkState::Up { version }));
-    }
-
-    /// The link is down, or did not come up; the first time in a row it is told.
-    pub fn ended(&mut self, reason: &Reason, began: Now, attempt: &mut u32) {
-        if self.up && clock().mono.since_ms(began.mono) >= link::GOOD_MS {
-            *attempt = 0;
-        }
-        let news = !self.down_told || self.stats().last_reason().as_ref() != Some(reason);
-        self.stats().failed(reason);
-        if self.up {
-            self.must(Heard::Events(vec![session_ami::lost(self.feed)]));
-        }
-        self.up = false;
-        if news {
-            self.down_told = true;
-            if *reason == Reason::Stopped {
-                tracing::info!(switch = %self.switch, feed = ?self.feed, "the link is closed: {reason}");
-            } else {
-                tracing::warn!(switch = %self.switch, feed = ?self.feed, "the link is down: {reason}");
-            }
-            self.must(Heard::Link(LinkState::Down { reason: reason.to_string() }));
-        }
-    }
-
-    pub fn owes(&self) -> bool {
-        self.hole || !self.owed.is_empty()
-    }
-
-    /// Waits for room in the channel and uses it. `true`: all is told up to the hole, take a snapshot now. Cancel-safe.
-    pub async fn room(&mut self) -> bool {
-        let Ok(permit) = self.out.clone().reserve_owned().await else {
-            // The core is gone; so are we, soon. Nothing is owed to nobody.
-            self.owed.clear();
-            self.hole = false;
-            return std::future::pending().await;
-        };
-        if let Some(said) = self.owed.pop_front() {
-            permit.send(said);
-            return false;
-        }
-        let hole = std::mem::take(&mut self.hole);
-        if hole {
-            permit.send(self.said(Heard::Events(vec![session_ami::gap(self.feed)])));
-            self.stats().resyncs.fetch_add(1, Relaxed);
-        }
-        hole
-    }
-
-    /// Waits out `ms` between two tries.
-    pub async fn rest(&mut self, ms: u64, commands: &mut Option<mpsc::Receiver<Command>>, stop: &CancellationToken) {
-        let _ = self.meanwhile(tokio::time::sleep(Duration::from_millis(ms)), commands, stop).await;
-    }
-
-    /// Waits for `work` while there is no link: commands are refused, what is owed is told.
-    pub async fn meanwhile<T>(
-        &mut self,
-        work: impl Future<Output = T>,
-        commands: &mut Option<mpsc::Receiver<Command>>,
-        stop: &CancellationToken,
-    ) -> Result<T, Reason> {
-        let mut work = std::pin::pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => return Ok(done),
-                Some(Command::Dial(dial)) = next(commands) =>
-                    self.must(Heard::Answered { request: dial.request, result: Err(Failure::SwitchUnavailable) }),
-                // A hole needs no snapshot now: the next connection begins with one.
-                _ = self.room(), if self.owes() => {}
-                () = stop.cancelled() => return Err(Reason::Stopped),
-            }
-        }
-    }
-
-    fn said(&self, what: Heard) -> Said {
-        Said { switch: self.switch.clone(), feed: self.feed, at: clock(), what }
-    }
-}
-
-/// The next command; never, where this link has none to read. A closed channel is never read again.
-pub(super) async fn next(commands: &mut Option<mpsc::Receiver<Command>>) -> Option<Command> {
-    match commands {
-        Some(receiver) => match receiver.recv().await {
-            Some(command) => Some(command),
-            None => {
-                *commands = None;
-                std::future::pending().await
-            }
-        },
-        None => std::future::pending().await,
-    }
-}
-
-/// This moment. As [`crate::live::now`], by tokio's clock, which tests can hold.
-pub(super) fn clock() -> Now {
-    crate::live::now()
-}
-
-pub(super) async fn sleep_until(until: Mono) {
-    tokio::time::sleep_until(crate::live::instant(until)).await;
-}
-
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
-
-/// TCP, and TLS over it where the settings say so.
-pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> Result<Box<dyn Stream>, Reason> {
-    let at = format!("{host}:{port}");
-    let unreachable = |why: String| Reason::Unreachable { at: at.clone(), why };
-    let work = async {
-        let tcp = TcpStream::connect((host, port)).await.map_err(|e| unreachable(e.to_string()))?;
-        let _ = tcp.set_nodelay(true);
-        let Some(tls) = tls else { return Ok(Box::new(tcp) as Box<dyn Stream>) };
-        let failed = |why: String| Reason::Tls { at: at.clone(), why };
-        let name = tls.server_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(name.to_owned()).map_err(|e| failed(e.to_string()))?;
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(trust(tls).map_err(failed)?));
-        let stream = connector.connect(name, tcp).await.map_err(|e| failed(e.to_string()))?;
-        Ok(Box::new(stream) as Box<dyn Stream>)
-    };
-    match timeout(Duration::from_millis(link::CONNECT_MS), work).await {
-        Ok(done) => done,
-        Err(_) => Err(unreachable(format!("no answer within {} s", link::CONNECT_MS / 1000))),
-    }
-}
-
-/// Whom TLS trusts: the authorities in the settings' file, and nobody else.
-pub(super) fn trust(tls: &Tls) -> Result<rustls::ClientConfig, String> {
-    let mut roots = rustls::RootCertStore::empty();
-    let at = tls.ca_file.display();
-    for certificate in CertificateDer::pem_file_iter(&tls.ca_file).map_err(|e| format!("cannot read {at}: {e}"))? {
-        let certificate = certificate.map_err(|e| format!("cannot read {at}: {e}"))?;
-        // A bundle has certificates that nobody understands any more; those are left out.
-        let _ = roots.add(certificate);
-    }
-    if roots.is_empty() {
-        return Err(format!("{at} holds no certificate"));
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|e| e.to_string())?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
 /// For `check --probe`: connects, says who answers and what the account may do. One line each; `Err` is why a link cannot be used.
 pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
     let mut lines = Vec::new();
@@ -442,11 +227,16 @@ fn yes(may: bool) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
     use crate::{
-        calls::event::Said as Happened,
+        calls::{command::Failure, event::Said as Happened},
         private::Secret,
-        switches::asterisk::tests::{SETTINGS, dial, settings},
+        switches::{
+            LinkState,
+            asterisk::tests::{SETTINGS, dial, settings},
+        },
     };
 
     const TALK: &[u8] = include_bytes!("../../../proto-fixtures/ami/attended-transfer.txt");
@@ -459,7 +249,7 @@ mod tests {
         let session = Session::new(settings.clone(), &ami, Secret::new("x".into()), clock());
         let (out, heard) = mpsc::channel(capacity);
         let stats = Arc::new(LinkStats::default());
-        let mut outlet = Outlet::new(settings.id.clone(), Feed::Ami, out, stats.clone());
+        let mut outlet = Outlet::new(settings.id.clone(), Feed::Ami, out, stats.ami.clone());
         let switch = async {
             let (mut reader, mut writer) = tokio::io::split(theirs);
             let _ = writer.write_all(&bytes).await;
@@ -507,8 +297,8 @@ mod tests {
     async fn after_a_loss_a_gap_is_told_and_a_snapshot_asked_for() {
         let (out, mut heard) = mpsc::channel(1);
         let stats = Arc::new(LinkStats::default());
-        let mut outlet = Outlet::new("pbx1".into(), Feed::Ami, out, stats.clone());
-        let one = || vec![session_ami::lost(Feed::Ami)];
+        let mut outlet = Outlet::new("pbx1".into(), Feed::Ami, out, stats.ami.clone());
+        let one = || vec![link::lost(Feed::Ami)];
         outlet.events(one());
         outlet.events(one());
         let answer = || Heard::Answered { request: dial().request, result: Ok(()) };

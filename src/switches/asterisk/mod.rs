@@ -8,7 +8,6 @@ pub mod ami;
 pub mod ari;
 pub mod cdr;
 mod http;
-mod link;
 mod live;
 mod narrow;
 mod originate;
@@ -19,10 +18,9 @@ pub mod snapshot;
 pub mod translate_ami;
 pub mod translate_ari;
 
-pub use link::{LinkStats, Reason, Stats};
 pub use live::{probe, run};
 pub use narrow::{ari_conf_lines, manager_conf_lines};
-pub use settings::{Ami, Ari, DialSettings, Settings, Tls, Via};
+pub use settings::{Ami, Ari, DialSettings, Settings, Via};
 
 #[cfg(test)]
 mod tests {

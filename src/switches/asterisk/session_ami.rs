@@ -14,15 +14,15 @@ use crate::{
     calls::{
         Attributes,
         command::{Dial, Failure, RequestId},
-        event::{Event, Feed, Said},
+        event::{Event, Said},
     },
     private::Secret,
+    switches::link::{self, Reason},
     words::{Mono, Now},
 };
 
 use super::{
     ami::{Framer, Message},
-    link::{self, Reason},
     narrow, originate,
     settings::{Ami, Settings},
     snapshot::{AMI_LISTS, AmiLists},
@@ -414,15 +414,6 @@ pub(super) fn wanted(attributes: &Attributes, mut event: Event) -> Option<Event>
 }
 
 /// The events that tell the book that a link is gone, or had a hole.
-#[must_use]
-pub fn lost(feed: Feed) -> Event {
-    Event { at: None, said: Said::LinkLost { feed } }
-}
-#[must_use]
-pub fn gap(feed: Feed) -> Event {
-    Event { at: None, said: Said::Gap { feed } }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

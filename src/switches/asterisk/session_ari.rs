@@ -13,12 +13,12 @@ use crate::{
         command::{Dial, Failure, RequestId},
         event::{Event, Said},
     },
+    switches::link::{self, Reason},
     words::{Mono, Now},
 };
 
 use super::{
     ari::ReadError,
-    link::{self, Reason},
     narrow, originate,
     session_ami::wanted,
     settings::{Ari, Settings},

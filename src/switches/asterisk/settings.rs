@@ -1,7 +1,5 @@
 //! `config/switches/*.yaml` of kind `asterisk`: what a file may say, and what is wrong with it beyond its shape.
 
-use std::path::PathBuf;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -16,7 +14,7 @@ use crate::{
 };
 
 use super::cdr::{NEEDED, Records};
-use crate::switches::Settings as AnySettings;
+use crate::switches::{Settings as AnySettings, Tls};
 
 /// One Asterisk. `ami`, `ari` or both must be there.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -88,18 +86,6 @@ pub struct Ari {
     pub app: String,
     pub user: String,
     pub secret: SecretRef,
-}
-
-/// Whom to trust.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// PEM file of the authorities that may have signed the switch's certificate.
-    #[serde(default = "ca_file")]
-    pub ca_file: PathBuf,
-    /// The name in the certificate, where it is not the host connected to. Only for AMI.
-    #[serde(default)]
-    pub server_name: Option<String>,
 }
 
 /// How an agent's call is placed: the agent's phone first, then `context` is run with the number as extension.
@@ -392,9 +378,6 @@ fn app() -> String {
     "linecard".to_owned()
 }
 /// Debian's and Alpine's bundle; others name theirs.
-fn ca_file() -> PathBuf {
-    "/etc/ssl/certs/ca-certificates.crt".into()
-}
 const fn dial_timeout() -> u32 {
     30_000
 }

@@ -13,13 +13,13 @@ use crate::{
         BridgeKind, Caller, Feed, Leg, Member, Said, Snapshot, SnapshotBridge, SnapshotLeg, SnapshotWaiting,
     },
     private::Private,
+    switches::link::Reason,
     words::{Now, Wall},
 };
 
 use super::{
     ami::Message,
     ari,
-    link::Reason,
     translate_ami::{self, bridge_kind, channel_state},
     translate_ari,
 };

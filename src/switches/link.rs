@@ -1,11 +1,12 @@
-//! What the two links of an Asterisk have in common: why one is down, how long to wait before the next try, what is counted.
+//! What links to switches have in common: why one is down, how long to wait before the next try, what is counted.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-use super::ami::FrameError;
+use super::asterisk::ami::FrameError;
+use crate::calls::event::{Event, Feed, Said};
 
 /// A link that said nothing for so long is dead: 4.5 s leaves half a second of the 5 s in which a dead link must be seen.
 pub const SILENCE_MS: u64 = 4_500;
@@ -107,6 +108,18 @@ pub fn backoff_ms(attempt: u32, needs_a_person: bool, dice: f64) -> u64 {
     wait.clamp(LEAST, MOST)
 }
 
+/// Nothing more comes over this feed.
+#[must_use]
+pub fn lost(feed: Feed) -> Event {
+    Event { at: None, said: Said::LinkLost { feed } }
+}
+
+/// Events of this feed were dropped.
+#[must_use]
+pub fn gap(feed: Feed) -> Event {
+    Event { at: None, said: Said::Gap { feed } }
+}
+
 /// One link's counters. Written by the link, read by whoever makes metrics.
 #[derive(Debug, Default)]
 pub struct Stats {
@@ -139,11 +152,11 @@ impl Stats {
     }
 }
 
-/// The counters of both links of one switch.
+/// The counters of both links of one Asterisk.
 #[derive(Debug, Default)]
 pub struct LinkStats {
-    pub ami: Stats,
-    pub ari: Stats,
+    pub ami: Arc<Stats>,
+    pub ari: Arc<Stats>,
 }
 
 #[cfg(test)]
