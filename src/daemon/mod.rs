@@ -6,6 +6,7 @@ pub mod gaps;
 pub mod layers;
 pub mod load;
 pub mod logs;
+pub mod pcap;
 pub mod replay;
 pub mod run;
 pub mod settings;
