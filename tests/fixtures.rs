@@ -22,11 +22,11 @@ use linecard::{
 use serde_json::Value;
 
 /// One run of one scenario.
-struct Run {
-    name: String,
-    settings: ReplaySettings,
-    captures: Vec<Capture>,
-    records: Vec<Value>,
+pub struct Run {
+    pub name: String,
+    pub settings: ReplaySettings,
+    pub captures: Vec<Capture>,
+    pub records: Vec<Value>,
 }
 
 #[test]
@@ -248,10 +248,10 @@ fn with_events_lost_and_a_snapshot_behind_nothing_is_told_that_was_not() {
 }
 
 fn streams(run: &Run, mut change: impl FnMut(Vec<Event>) -> Vec<Event>) -> Vec<(Feed, Vec<Event>)> {
-    run.captures.iter().map(|c| (c.feed, change(replay::events(c).unwrap()))).collect()
+    run.captures.iter().map(|c| (c.feed, change(replay::events(&run.settings, c).unwrap()))).collect()
 }
 
-fn assert_same(name: &str, a: &[Record], b: &[Record]) {
+pub fn assert_same(name: &str, a: &[Record], b: &[Record]) {
     let text = |records: &[Record]| {
         let mut lines: Vec<String> =
             records.iter().map(|r| serde_json::to_string(&Record { revision: 1, ..r.clone() }).unwrap()).collect();
@@ -273,10 +273,11 @@ fn runs() -> Vec<Run> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/asterisk");
     let mut folders: Vec<PathBuf> = fs::read_dir(&root).unwrap().map(|e| e.unwrap().path()).collect();
     folders.sort();
-    folders.iter().flat_map(|folder| runs_of(folder)).collect()
+    folders.iter().flat_map(|folder| runs_of(folder, |_| true)).collect()
 }
 
-fn runs_of(folder: &Path) -> Vec<Run> {
+/// The runs of one folder of which each feed is wanted.
+pub fn runs_of(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<Run> {
     let expected: Value = serde_json::from_slice(&fs::read(folder.join("expected.json")).unwrap()).unwrap();
     let text = |run: &Value, key: &str, default: &str| run[key].as_str().unwrap_or(default).to_owned();
     let one = |run: &Value| {
@@ -292,11 +293,12 @@ fn runs_of(folder: &Path) -> Vec<Run> {
             records: run["records"].as_array().unwrap().clone(),
         }
     };
-    expected["runs"].as_array().unwrap().iter().map(one).collect()
+    let all = |run: &&Value| run["feeds"].as_array().unwrap().iter().all(|f| wanted(f.as_str().unwrap()));
+    expected["runs"].as_array().unwrap().iter().filter(all).map(one).collect()
 }
 
 /// What is wrong in one run, as lines.
-fn misses(run: &Run, records: &[Record]) -> Vec<String> {
+pub fn misses(run: &Run, records: &[Record]) -> Vec<String> {
     let mut got: Vec<Value> = records.iter().map(|r| serde_json::to_value(r).unwrap()).collect();
     got.sort_by_key(|r| r["started_at"].as_str().unwrap_or_default().to_owned());
     let mut out = Vec::new();

@@ -7,6 +7,7 @@ mod browser;
 mod check;
 mod connectors;
 mod daemon;
+mod dialog_events;
 mod fixtures;
 mod gaps;
 mod histories;

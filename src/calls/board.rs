@@ -66,6 +66,12 @@ impl Board {
         if !matches!(said, Said::LinkLost { .. }) {
             self.feeds |= bit;
         }
+        let others = self.feeds & !bit;
+        // What dialog events alone tell is judged by other rules; where nothing is heard over SIP this costs nothing.
+        let named = match (self.feeds | bit) & (Feed::Sip.bit() | Feed::Hep.bit()) {
+            0 => None,
+            _ => said.leg().map(|leg| leg.id.clone()),
+        };
         let touched = match said {
             Said::NewLeg { leg, state, caller, dialled, created } => {
                 self.new_leg(desk, now, at, leg, state, caller, dialled, created)
@@ -186,8 +192,35 @@ impl Board {
                 }
                 None
             }
+            Said::Found(found) => {
+                self.find(desk, now, at, bit, &found);
+                let key = self.legs.get(&found.leg.id).map(|(key, _)| *key);
+                if let Some(call) = key.and_then(|key| self.calls.get_mut(&key)).filter(|c| c.over.is_none()) {
+                    call.facts.blind = false;
+                }
+                key
+            }
+            // Another feed that tells of the call, and lives, has seen it.
+            Said::Doubt { leg } => self.with_call(desk, now, &leg, |f| {
+                let unseen = f.told & others == 0;
+                if unseen {
+                    f.unwatched();
+                }
+                unseen
+            }),
+            Said::Gone { leg } => self.legs.get(&leg.id).copied().and_then(|place| {
+                let facts = &self.calls.get(&place.0)?.facts;
+                let (last, unseen) = (facts.last, facts.told & others == 0);
+                unseen.then(|| {
+                    self.lose(place, last);
+                    place.0
+                })
+            }),
             Said::Snapshot(_) | Said::LoggedOn(_) | Said::LoggedOff(_) | Said::Members(_) => None,
         };
+        if let Some(call) = named.and_then(|id| self.legs.get(&id)).and_then(|(key, _)| self.calls.get_mut(key)) {
+            call.facts.told |= bit;
+        }
         if let Some(key) = touched {
             self.settle(desk, now, at, key);
         }
@@ -1121,6 +1154,9 @@ pub(super) fn kind_of(name: &str, trunks: &[String]) -> (Kind, String) {
     }
     let endpoint = name.rsplit_once('-').map_or(name, |(endpoint, _)| endpoint);
     let short = endpoint.split_once('/').map_or(endpoint, |(_, short)| short);
+    if short.is_empty() {
+        return (Kind::Unknown, endpoint.to_owned());
+    }
     let trunk = trunks.iter().any(|p| fits(p, endpoint, false) || fits(p, short, false));
     (if trunk { Kind::Trunk } else { Kind::Device }, endpoint.to_owned())
 }

@@ -12,7 +12,7 @@ use crate::{
 
 use super::{
     attributes::{self, Mapping, Told},
-    event::DialStatus,
+    event::{DialStatus, Feed},
     face::Face,
     facts::{Kind, Leg, Moment, OfferFacts, OfferState, Transfer},
     record::{Direction, Origin, Record, Reference},
@@ -49,6 +49,9 @@ pub struct Facts {
     /// Part of it was not seen: no link, or events were dropped. Said in the record for ever.
     #[serde(default)]
     pub hole: bool,
+    /// The feeds that told of it, as bits; kept only where a switch is heard over SIP.
+    #[serde(default)]
+    pub told: u8,
     /// Where it stands is not known: a hole, and no snapshot since. A record that ends like this claims no outcome but an answer that was seen.
     #[serde(default)]
     pub blind: bool,
@@ -98,6 +101,7 @@ impl Facts {
             conferences: Vec::new(),
             last: at,
             hole: false,
+            told: 0,
             blind: false,
         }
     }
@@ -166,7 +170,9 @@ impl Facts {
         match () {
             () if came => Some(Direction::Inbound),
             () if called => Some(Direction::Outbound),
-            () if !any && self.is_call() => Some(Direction::Internal),
+            () if !any && self.is_call() && self.legs.iter().all(|l| l.kind != Kind::Unknown) => {
+                Some(Direction::Internal)
+            }
             () => None,
         }
     }
@@ -183,11 +189,20 @@ impl Facts {
             .or_else(|| self.legs.iter().rposition(|l| trunk(&l)))
     }
 
-    /// Who stands in the customer's place: the customer, or in an internal call the called phone (that answered, else the last).
+    /// Whether all that is known of it was told by dialog events. They tell when a phone rang, was taken and was put back, and who was at the other end;
+    /// neither why it ended, nor who ended it, nor a hold; and a transfer only looks like one.
+    #[must_use]
+    pub fn dialogs_alone(&self) -> bool {
+        self.told == Feed::Sip.bit()
+    }
+
+    /// Who stands in the customer's place: the customer, whoever it is of whom nothing is known, or in an internal call the called phone (that answered,
+    /// else the last).
     #[must_use]
     pub fn far(&self) -> Option<usize> {
         let called = |l: &Leg| l.real() && !l.incoming && l.dial.as_ref().is_some_and(|d| d.by.is_some());
         self.customer()
+            .or_else(|| self.legs.iter().position(|l| l.kind == Kind::Unknown))
             .or_else(|| self.legs.iter().position(|l| called(l) && l.up.is_some()))
             .or_else(|| self.legs.iter().rposition(called))
     }
@@ -273,7 +288,7 @@ impl Facts {
     /// Takes some legs out into facts of their own: they proved to be part of another call. Offers that were of them alone are left without a leg.
     pub(super) fn part(&mut self, out: &[u16]) -> Facts {
         let mut other = Facts::new(self.tenant.clone(), self.last);
-        (other.hole, other.blind) = (self.hole, self.blind);
+        (other.hole, other.blind, other.told) = (self.hole, self.blind, self.told);
         // Old index to new index, of those that stay and of those that go.
         let (mut stay, mut go) = (HashMap::new(), HashMap::new());
         for (index, leg) in (0_u16..).zip(std::mem::take(&mut self.legs)) {
@@ -337,6 +352,7 @@ impl Facts {
         }
         self.hole |= other.hole;
         self.blind |= other.blind;
+        self.told |= other.told;
         self.last = self.last.later(other.last);
         shift
     }

@@ -242,6 +242,16 @@ pub enum Said {
     },
     /// Everything that exists now; what the book knows of this switch and is not in it is gone.
     Snapshot(Snapshot),
+    /// A leg that was there before we looked, or that we see again after a doubt. Nothing is said of any other.
+    Found(SnapshotLeg),
+    /// Part of this leg's story was not seen.
+    Doubt {
+        leg: Leg,
+    },
+    /// The leg is not there any more, and nobody saw its end.
+    Gone {
+        leg: Leg,
+    },
     /// The switch's own agent login.
     LoggedOn(Member),
     /// And its logout. An empty name: whoever is there.
@@ -256,6 +266,50 @@ pub enum Said {
     Gap {
         feed: Feed,
     },
+}
+
+impl Said {
+    /// The leg that this is about; of two the one to which it happens.
+    #[must_use]
+    pub fn leg(&self) -> Option<&Leg> {
+        match self {
+            Self::NewLeg { leg, .. }
+            | Self::State { leg, .. }
+            | Self::CallerId { leg, .. }
+            | Self::DialBegin { to: leg, .. }
+            | Self::DialEnd { to: leg, .. }
+            | Self::BridgeEnter { leg, .. }
+            | Self::BridgeLeave { leg, .. }
+            | Self::Hold { leg }
+            | Self::Unhold { leg }
+            | Self::QueueJoin { leg, .. }
+            | Self::QueueLeave { leg, .. }
+            | Self::QueueAbandon { leg, .. }
+            | Self::AgentCalled { leg, .. }
+            | Self::AgentConnect { leg, .. }
+            | Self::AgentRingNoAnswer { leg, .. }
+            | Self::Application { leg, .. }
+            | Self::BlindTransfer { by: leg, .. }
+            | Self::AttendedTransfer { first: leg, .. }
+            | Self::HangupRequest { leg, .. }
+            | Self::Hangup { leg, .. }
+            | Self::Variable { leg, .. }
+            | Self::UserEvent { leg, .. }
+            | Self::Digit { leg, .. }
+            | Self::RecordingStop { leg }
+            | Self::Originated { leg, .. }
+            | Self::Stopped { leg }
+            | Self::Found(SnapshotLeg { leg, .. })
+            | Self::Doubt { leg }
+            | Self::Gone { leg } => Some(leg),
+            Self::Snapshot(_)
+            | Self::LoggedOn(_)
+            | Self::LoggedOff(_)
+            | Self::Members(_)
+            | Self::LinkLost { .. }
+            | Self::Gap { .. } => None,
+        }
+    }
 }
 
 /// Somebody logged in at a device, by the switch's own means.

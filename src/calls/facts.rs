@@ -164,6 +164,8 @@ pub enum Kind {
     Trunk,
     /// A phone, an agent's or another.
     Device,
+    /// The other end of a leg, of which nothing is known but that it is there (Asterisk's hints tell of one end only).
+    Unknown,
     /// One half of a Local channel: a pipe, nobody's leg. Holds the name without `;1`/`;2`.
     Local,
     /// A conference's announcer, a recorder, a spy's helper: not a party.
@@ -346,7 +348,7 @@ impl Leg {
     /// A person's or the outside's, not plumbing.
     #[must_use]
     pub fn real(&self) -> bool {
-        matches!(self.kind, Kind::Trunk | Kind::Device)
+        matches!(self.kind, Kind::Trunk | Kind::Device | Kind::Unknown)
     }
 
     #[must_use]

@@ -77,7 +77,7 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
             .or_else(|| settings.switches.get(switch).and_then(|rules| rules.zone.clone())),
         outcome,
         end: if lost { End::Lost } else { End::Seen },
-        ended_by: if lost || unseen { None } else { case.ended_by(outcome) },
+        ended_by: if lost || unseen { None } else { case.ended_by(outcome) }.filter(|by| case.proves(*by)),
         cause: if lost || unseen { None } else { case.cause(outcome) },
         queue: case.queue().map(str::to_owned),
         started_at: facts.oldest().and_then(|l| l.created.wall),
@@ -85,8 +85,8 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
         ended_at: case.end.wall,
         wait_ms: case.wait(adopted || unseen),
         ring_ms: case.ring(adopted || unseen),
-        talk_ms: if adopted { None } else { length(&case.talk_union()) },
-        hold_ms: if adopted { None } else { case.hold_length() },
+        talk_ms: if adopted || unseen { None } else { length(&case.talk_union()) },
+        hold_ms: if adopted || !case.sees_holds() { None } else { case.hold_length() },
         wrap_ms: None,
         first_agent: agents.first().cloned(),
         final_agent: agents.last().cloned(),
@@ -184,6 +184,21 @@ impl<'a> Case<'a> {
         self.direction == Some(Direction::Inbound)
     }
 
+    /// Of the other end nothing is known.
+    fn hinted(&self) -> bool {
+        self.far_leg().is_some_and(|l| l.kind == Kind::Unknown)
+    }
+
+    /// Dialog events show a hold only where the phone says so; that there was none they do not.
+    fn sees_holds(&self) -> bool {
+        !self.facts.dialogs_alone() || self.facts.legs.iter().any(|l| !l.holds.is_empty())
+    }
+
+    /// That nobody asked for the end is no proof of anything where asking is not told.
+    fn proves(&self, by: EndedBy) -> bool {
+        !self.facts.dialogs_alone() || !matches!(by, EndedBy::Switch | EndedBy::Application)
+    }
+
     /// Those who talked with the far party, in the order in which they began.
     fn talkers(&self) -> Vec<&Other> {
         let mut list: Vec<&Other> = self.others.iter().filter(|o| !o.talk.is_empty() || !o.hold.is_empty()).collect();
@@ -192,7 +207,7 @@ impl<'a> Case<'a> {
     }
 
     fn find_answer(&self) -> (Option<Moment>, Option<usize>) {
-        if self.inbound() {
+        if self.inbound() || self.hinted() {
             let Some(first) = self.talkers().first().map(|o| o.index) else { return (None, None) };
             let Some(leg) = self.leg(first) else { return (None, None) };
             let began = || self.talkers().first().and_then(|o| began(o));
@@ -275,7 +290,7 @@ impl<'a> Case<'a> {
     }
 
     fn wait(&self, adopted: bool) -> Option<u64> {
-        if !self.inbound() || adopted {
+        if !self.inbound() || adopted || self.unheard_ring() {
             return None;
         }
         let first_ring =
@@ -294,9 +309,9 @@ impl<'a> Case<'a> {
         }
         let rang = |leg: &Leg| match leg.ringing {
             Some(from) => leg.settled().unwrap_or(self.end).later(from).since(from),
-            None => Some(0),
+            None => (!self.facts.dialogs_alone()).then_some(0),
         };
-        if self.inbound() {
+        if self.inbound() || self.hinted() {
             let answering = self.answerer.and_then(|i| self.leg(i)).filter(|_| self.answered.is_some());
             if let Some(at) = self.answered.filter(|_| answering.is_some_and(|l| l.incoming || l.pickup)) {
                 return self.picked_up(at);
@@ -304,13 +319,23 @@ impl<'a> Case<'a> {
             let last = || self.offered().filter(|l| l.ringing.is_some()).last();
             return match answering.or_else(last) {
                 Some(leg) => rang(leg),
-                None => Some(0),
+                None => (!self.facts.dialogs_alone()).then_some(0),
             };
         }
         match self.far_leg() {
             Some(leg) => rang(leg),
             None => Some(0),
         }
+    }
+
+    /// By dialog events alone: a phone may have rung unseen, between two NOTIFYs.
+    fn unheard_ring(&self) -> bool {
+        let rang = |leg: &Leg| leg.ringing.is_some();
+        let heard = match self.answerer.and_then(|i| self.leg(i)).filter(|_| self.answered.is_some()) {
+            Some(leg) => rang(leg),
+            None => self.offered().any(rang),
+        };
+        self.facts.dialogs_alone() && !heard
     }
 
     /// How long it had rung when somebody took it from the phones that rang.
@@ -333,7 +358,7 @@ impl<'a> Case<'a> {
 
     fn outcome(&self, lost: bool) -> Option<Outcome> {
         let talked = !self.talkers().is_empty();
-        if self.inbound() {
+        if self.inbound() || self.hinted() {
             return self.inbound_outcome(talked, lost);
         }
         if self.direction.is_none() {
@@ -371,6 +396,7 @@ impl<'a> Case<'a> {
             Some(DialStatus::NoAnswer) => Outcome::NoAnswer,
             Some(DialStatus::Cancel) => Outcome::Cancelled,
             _ if cause == Some(19) => Outcome::NoAnswer,
+            None if self.facts.dialogs_alone() => Outcome::Unanswered,
             _ => Outcome::Failed,
         })
     }
@@ -427,7 +453,7 @@ impl<'a> Case<'a> {
             // Of those who were still in it, the first who asked.
             let mut asked: Vec<(Moment, EndedBy)> = Vec::new();
             if let Some(at) = far.and_then(|l| l.asked_end) {
-                let internal = self.direction == Some(Direction::Internal);
+                let internal = self.direction == Some(Direction::Internal) || self.hinted();
                 asked.push((at, if internal { self.kind_of_end(self.far) } else { EndedBy::Customer }));
             }
             for other in &self.others {
@@ -444,9 +470,9 @@ impl<'a> Case<'a> {
             let nobody = if stopped { EndedBy::Switch } else { EndedBy::Application };
             return Some(first.map_or(nobody, |(_, by)| by));
         }
-        if self.inbound() {
+        if self.inbound() || self.hinted() {
             if far.is_some_and(|l| l.asked_end.is_some()) {
-                return Some(EndedBy::Customer);
+                return Some(if self.hinted() { EndedBy::Other } else { EndedBy::Customer });
             }
             let last = self.last_offer().and_then(|index| self.leg(index));
             let refused = self.queues().is_empty() && last.is_some_and(Leg::refused);
@@ -542,7 +568,7 @@ impl<'a> Case<'a> {
             let agent = leg.and_then(|l| l.agent.as_ref()).map(|a| Private::new(a.as_str().to_owned()));
             let number = || t.number.clone().or_else(|| leg.and_then(number_of));
             let Some(to) = agent.or_else(number) else { continue };
-            list.push(Transfer { kind: t.kind, from, to, at: t.at.wall, certain: true });
+            list.push(Transfer { kind: t.kind, from, to, at: t.at.wall, certain: !self.facts.dialogs_alone() });
         }
         list.sort_by_key(|t| t.at);
         list
@@ -560,7 +586,8 @@ impl<'a> Case<'a> {
         let rest = self.others.iter().map(|o| o.index);
         for index in far.chain(rest) {
             let Some(leg) = self.leg(index) else { continue };
-            let customer = Some(index) == self.far && self.direction != Some(Direction::Internal);
+            let unknown = leg.kind == Kind::Unknown;
+            let customer = Some(index) == self.far && self.direction != Some(Direction::Internal) && !unknown;
             let role = match (&leg.agent, customer) {
                 (_, true) => PartyRole::Customer,
                 (Some(_), false) => PartyRole::Agent,
@@ -578,7 +605,8 @@ impl<'a> Case<'a> {
             let number =
                 if customer && leg.incoming { leg.number.clone().filter(|_| !leg.restricted) } else { number_of(leg) };
             let id = format!("p{}", list.len() + 1);
-            let party = Party { id, role, agent: leg.agent.clone(), device: Some(leg.endpoint.clone()), number };
+            let device = (!unknown).then(|| leg.endpoint.clone());
+            let party = Party { id, role, agent: leg.agent.clone(), device, number };
             list.push((party, vec![index]));
         }
         list
@@ -626,6 +654,13 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// How an offer ended, as far as that was told: that it was not taken is no reason.
+    fn told_outcome(&self, index: usize) -> Option<SegmentOutcome> {
+        let outcome = self.ring_outcome(index);
+        let guessed = outcome == SegmentOutcome::Cancelled && self.facts.dial_status(index).is_none();
+        (!self.facts.dialogs_alone() || !guessed).then_some(outcome)
+    }
+
     fn segments(&self, lost: bool) -> Vec<Segment> {
         let mut list: Vec<(Moment, Segment)> = Vec::new();
         let mut add =
@@ -662,15 +697,16 @@ impl<'a> Case<'a> {
         for index in rung {
             // Who picks up was not rung.
             let Some(leg) = self.leg(index).filter(|l| !l.incoming && !l.pickup) else { continue };
-            let Some(from) = leg.ringing.or(leg.dial.as_ref().map(|d| d.at)) else { continue };
+            let dialled = leg.dial.as_ref().map(|d| d.at).filter(|_| !self.facts.dialogs_alone());
+            let Some(from) = leg.ringing.or(dialled) else { continue };
             let to = leg.settled().unwrap_or(self.end).later(from);
             let queue = queues.iter().rev().find(|(_, qfrom, qto)| {
                 qfrom.until(from)
                     && from.until(*qto)
                     && self.facts.transfers.iter().all(|t| !(qfrom.until(t.at) && t.at.until(from)))
             });
-            let outcome = self.ring_outcome(index);
-            add(SegmentKind::Ring, Some(index), leg.agent.clone(), queue.map(|q| q.0), (from, to), Some(outcome));
+            let outcome = self.told_outcome(index);
+            add(SegmentKind::Ring, Some(index), leg.agent.clone(), queue.map(|q| q.0), (from, to), outcome);
         }
         for other in &self.others {
             let agent = self.leg(other.index).and_then(|l| l.agent.clone());

@@ -121,7 +121,7 @@ impl Board {
     }
 
     /// One listed leg: known, or adopted as it stands.
-    fn find(&mut self, desk: &mut Desk, now: Now, at: Moment, bit: u8, found: &SnapshotLeg) {
+    pub(super) fn find(&mut self, desk: &mut Desk, now: Now, at: Moment, bit: u8, found: &SnapshotLeg) {
         let known = self.legs.get(&found.leg.id).copied();
         let created = Moment { wall: found.created.or(at.wall), ..at };
         let Some(place) = known.or_else(|| self.insert(desk, &found.leg, created)) else { return };

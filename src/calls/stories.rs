@@ -4,6 +4,8 @@ use std::{collections::HashMap, sync::Arc};
 
 #[path = "stories_attributes.rs"]
 mod attributes;
+#[path = "stories_dialogs.rs"]
+mod dialogs;
 
 use proptest::prelude::*;
 
@@ -604,7 +606,7 @@ fn a_hole_is_said_in_the_record() {
     assert_eq!(desk.book.record(id).unwrap().quality, Quality::Estimated);
 }
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 8] = [
     "PJSIP/trunk-1",
     "PJSIP/1001-2",
     "PJSIP/1002-3",
@@ -612,6 +614,7 @@ const NAMES: [&str; 7] = [
     "Local/1001@q-1;2",
     "PJSIP/2001-6",
     "CBAnn/1-7",
+    "SIP/",
 ];
 
 fn any_leg() -> impl Strategy<Value = Leg> {
@@ -670,6 +673,9 @@ fn any_said() -> impl Strategy<Value = Said> {
             Said::AttendedTransfer { first, second, customer: Some(customer), target: Some(target), success: true }
         }),
         1 => any_leg().prop_map(|leg| Said::HangupRequest { leg, cause: None }),
+        1 => any_leg().prop_map(|leg| Said::Found(SnapshotLeg { leg, ..listed("", "", "", "") })),
+        1 => any_leg().prop_map(|leg| Said::Doubt { leg }),
+        1 => any_leg().prop_map(|leg| Said::Gone { leg }),
         3 => any_leg().prop_map(|leg| Said::Hangup { leg, cause: Some(16), text: None }),
         1 => (proptest::collection::vec(any_leg(), 0..4), any::<bool>()).prop_map(|(legs, bridged)| {
             let legs = legs.into_iter().map(|l| SnapshotLeg { leg: l, ..listed("", "", "Queue", "support") }).collect();
@@ -685,12 +691,12 @@ proptest! {
     /// closed once, nothing is left behind, and a checkpoint survives the way to disk.
     #[test]
     fn a_storm_leaves_no_call_open_and_no_pop_behind(
-        events in proptest::collection::vec((any_said(), any::<bool>()), 0..60)
+        events in proptest::collection::vec((any_said(), 0usize..4), 0..60)
     ) {
         let mut desk = Desk::new();
-        for (n, (said, ari)) in events.into_iter().enumerate() {
+        for (n, (said, feed)) in events.into_iter().enumerate() {
             let seconds = u64::try_from(n).unwrap();
-            desk.heard(seconds, if ari { Feed::Ari } else { Feed::Ami }, said);
+            desk.heard(seconds, [Feed::Ami, Feed::Ari, Feed::Sip, Feed::Hep][feed], said);
             let open: Vec<CallId> = desk.book.open_calls().map(|f| f.call).filter(|_| n % 16 == 15).collect();
             for call in open {
                 let checkpoint = desk.book.checkpoint(call).unwrap();

@@ -27,7 +27,7 @@ pub enum Verb {
     Check(Check),
     /// Feeds captures and prints the call records, one JSON a line; ids are the same at every run.
     #[command(
-        after_help = "Example:\n  linecard replay --feed ami=ami.txt --feed ari=ari.jsonl --agents 1001,1002 --country CN --area 21"
+        after_help = "Examples:\n  linecard replay --feed ami=ami.txt --feed ari=ari.jsonl --agents 1001,1002 --country CN --area 21\n  linecard replay --feed sip=subscriber.jsonl --feed sip=wire.pcap --agents 1001,1002 --country CN --area 10"
     )]
     Replay(Replay),
     /// What a number is, and how it would be dialled.
@@ -97,7 +97,7 @@ pub struct Check {
 
 #[derive(Debug, Args)]
 pub struct Replay {
-    /// KIND=FILE: ami (raw) or ari (one JSON a line). Several feeds of one switch go together.
+    /// KIND=FILE: ami (raw), ari (one JSON a line) or sip (a subscriber's log, or a pcap). Several feeds of one switch go together.
     #[arg(long = "feed", value_name = "KIND=FILE", required = true)]
     pub feeds: Vec<String>,
     /// Agents, trunks and number defaults from this settings folder.

@@ -10,6 +10,7 @@ pub mod pcap;
 pub mod replay;
 pub mod run;
 pub mod settings;
+pub mod sip_capture;
 pub mod verbs;
 pub mod wiring;
 

@@ -19,8 +19,11 @@ use crate::{
         snapshot::AmiLists,
         translate_ami, translate_ari,
     },
+    switches::sip::translate::Ours,
     words::{CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
+
+use super::sip_capture::{self, SipError};
 
 /// The switch whose captures are replayed, where nothing names one.
 pub const SWITCH: &str = "pbx1";
@@ -44,12 +47,14 @@ pub struct Capture {
 /// Why a capture cannot be replayed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
-    #[error("\"{0}\" is not KIND=FILE with KIND ami or ari")]
+    #[error("\"{0}\" is not KIND=FILE with KIND ami, ari or sip")]
     Feed(String),
     #[error("{name}: {error}")]
     Ami { name: String, error: ami::FrameError },
     #[error("{name}:{line}: {error}")]
     Ari { name: String, line: usize, error: ari::ReadError },
+    #[error("{name}: {error}")]
+    Sip { name: String, error: SipError },
 }
 
 impl ReplaySettings {
@@ -85,6 +90,7 @@ pub fn feed(text: &str) -> Result<(Feed, &str), ReplayError> {
     match text.split_once('=') {
         Some(("ami", file)) if !file.is_empty() => Ok((Feed::Ami, file)),
         Some(("ari", file)) if !file.is_empty() => Ok((Feed::Ari, file)),
+        Some(("sip", file)) if !file.is_empty() => Ok((Feed::Sip, file)),
         _ => Err(ReplayError::Feed(text.to_owned())),
     }
 }
@@ -93,9 +99,10 @@ pub fn feed(text: &str) -> Result<(Feed, &str), ReplayError> {
 ///
 /// # Errors
 /// The bytes are not what the feed says.
-pub fn events(capture: &Capture) -> Result<Vec<Event>, ReplayError> {
+pub fn events(settings: &ReplaySettings, capture: &Capture) -> Result<Vec<Event>, ReplayError> {
     match capture.feed {
         Feed::Ari => ari_events(capture),
+        Feed::Sip => sip_events(settings, &[capture], usize::MAX),
         _ => ami_events(capture, capture.bytes.len()),
     }
 }
@@ -263,14 +270,36 @@ fn merged(streams: Vec<(Feed, Vec<Event>)>) -> Vec<(Feed, Event)> {
     all.into_iter().map(|(_, _, feed, event)| (feed, event)).collect()
 }
 
+/// Every capture's events. Several of dialog events are one stream: what one entity does means something only beside the others.
+///
+/// # Errors
+/// The first capture that is not what its feed says.
+pub fn streams(settings: &ReplaySettings, captures: &[Capture]) -> Result<Vec<(Feed, Vec<Event>)>, ReplayError> {
+    let mut streams = Vec::new();
+    for capture in captures.iter().filter(|c| c.feed != Feed::Sip) {
+        streams.push((capture.feed, events(settings, capture)?));
+    }
+    let sip: Vec<&Capture> = captures.iter().filter(|c| c.feed == Feed::Sip).collect();
+    if !sip.is_empty() {
+        streams.push((Feed::Sip, sip_events(settings, &sip, usize::MAX)?));
+    }
+    Ok(streams)
+}
+
+/// Dialog events, each message in pieces of `step` bytes, as a stream might give them.
+///
+/// # Errors
+/// The first capture that is none.
+pub fn sip_events(settings: &ReplaySettings, captures: &[&Capture], step: usize) -> Result<Vec<Event>, ReplayError> {
+    let Some(ours) = Ours::of(&settings.book, &settings.switch) else { return Ok(Vec::new()) };
+    sip_capture::events(captures, ours, step).map_err(|(name, error)| ReplayError::Sip { name, error })
+}
+
 /// Reads the captures and replays them.
 ///
 /// # Errors
 /// The first capture that is not what its feed says.
 pub fn run(settings: ReplaySettings, captures: &[Capture]) -> Result<Vec<Record>, ReplayError> {
-    let mut streams = Vec::new();
-    for capture in captures {
-        streams.push((capture.feed, events(capture)?));
-    }
+    let streams = streams(&settings, captures)?;
     Ok(play(settings, streams))
 }

@@ -28,7 +28,8 @@ impl Tape {
     /// The captures as events, per feed.
     pub fn events(&self) -> (Vec<Event>, Vec<Event>) {
         let capture = |feed, text: &str| Capture { feed, name: "tape".to_owned(), bytes: text.as_bytes().to_vec() };
-        let of = |capture: Capture| replay::events(&capture).unwrap();
+        let settings = replay::ReplaySettings::plain(&[], "CN", None);
+        let of = |capture: Capture| replay::events(&settings, &capture).unwrap();
         (of(capture(Feed::Ami, &self.ami)), of(capture(Feed::Ari, &self.ari)))
     }
 

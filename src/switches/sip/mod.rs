@@ -2,10 +2,28 @@
 //!
 //! Bytes come in through `frame.rs` (one message's bytes), `normal.rs` (a plain head) and `wire.rs` (the message; the only file that
 //! names rsip) with `value.rs` (addresses, URIs, Via); `verdict.rs` says whether a message is acted on and which answer is owed.
+//!
+//! Bodies are read by `dialog_info.rs`, `rlmi.rs` and `reg_info.rs` over `xml.rs` and `multipart.rs`; `dialogs.rs` knows from them what each entity does, and
+//! what is not known; `translate.rs` makes that into the book's events. `watcher.rs` is the three behind one door.
 
 pub mod client;
+pub mod dialog_info;
+pub mod dialogs;
+#[cfg(test)]
+mod dialogs_tests;
 pub mod frame;
+pub mod multipart;
 pub mod normal;
+pub mod reg_info;
+pub mod rlmi;
+mod sight;
+mod talk;
+mod told;
+pub mod translate;
+#[cfg(test)]
+mod translate_tests;
 pub mod value;
 pub mod verdict;
+pub mod watcher;
 pub mod wire;
+pub mod xml;
