@@ -13,57 +13,17 @@ mkdir -p "$home"
 home=$(cd "$home" && pwd)
 root=$home/root
 
-# The archive this machine already uses (deb822 first, then one-line files).
-archive() { # one of the two kinds of files is usually missing, so a failed cat is no failure
-    {
-        cat /etc/apt/sources.list.d/*.sources 2>/dev/null | sed -n 's/^URIs:[[:space:]]*\([^[:space:]]*\).*/\1/p'
-        cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null |
-            sed -n 's/^deb[[:space:]]\+\(\[[^]]*\][[:space:]]*\)\{0,1\}\([^[:space:]]*\).*/\2/p'
-    } | grep -E '/debian/?$|mirror' | grep -v security | sed -n 1p || true
-}
+# shellcheck source=tests/servers/unpack.sh
+. "$here/../unpack.sh"
 
 fetch() { # fetch SUITE: unpacks into $root
-    local suite=$1 from deb d n
-    from=$(archive)
-    [ -n "$from" ] || { echo "no Debian archive in this machine's apt sources" >&2; return 1; }
-    mkdir -p "$home/apt/lists/partial" "$home/apt/cache/archives/partial" "$home/apt/empty/partial"
-    : > "$home/apt/status"
-    echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $from $suite main" > "$home/apt/sources.list"
-    local apt=(apt-get -qq -y
-        -oDir::Etc::SourceList="$home/apt/sources.list" -oDir::Etc::SourceParts=/dev/null
-        -oDir::Etc::Preferences=/dev/null -oDir::Etc::PreferencesParts=/dev/null
-        -oDir::State="$home/apt" -oDir::State::Lists="$home/apt/lists" -oDir::State::status="$home/apt/status"
-        -oDir::Cache="$home/apt/cache" -oAPT::Install-Recommends=false -oAPT::Sandbox::User=
-        -oAcquire::Languages=none -oAcquire::IndexTargets::deb::DEP-11::DefaultEnabled=false
-        -oDebug::NoLocking=1 -oAcquire::Retries=3)
-    "${apt[@]}" update || return 1
-    # An empty dpkg status makes apt fetch everything that Asterisk stands on. The list is asked for with an empty
-    # archive folder, because apt does not print what it already has.
-    local want=(asterisk asterisk-core-sounds-en-gsm base-files dash)
-    "${apt[@]}" -oDir::Cache::archives="$home/apt/empty" --print-uris install "${want[@]}" |
-        sed "s/^'[^']*' \([^ ]*\) .*/\1/" | sort > "$home/apt/closure.$suite" || return 1
-    [ -s "$home/apt/closure.$suite" ] || return 1
-    "${apt[@]}" --download-only install "${want[@]}" || return 1
-    rm -rf "$root.new"
-    mkdir -p "$root.new/usr/bin" "$root.new/usr/sbin" "$root.new/usr/lib" "$root.new/usr/lib64"
-    for d in bin sbin lib lib64; do ln -s "usr/$d" "$root.new/$d"; done
-    while read -r deb; do
-        dpkg-deb --fsys-tarfile "$home/apt/cache/archives/$deb" |
-            tar -x --keep-directory-symlink --no-same-owner -C "$root.new" \
-                --exclude='./usr/share/doc' --exclude='./usr/share/man' --exclude='./usr/share/locale' \
-                --exclude='./etc/asterisk' || return 1
-    done < "$home/apt/closure.$suite"
-    mkdir -p "$root.new/dev" "$root.new/proc" "$root.new/tmp" "$root.new/etc/asterisk"
-    for n in null zero random urandom; do
-        [ -e "$root.new/dev/$n" ] || cp -a "/dev/$n" "$root.new/dev/" 2>/dev/null || : > "$root.new/dev/$n"
-    done
-    printf 'root:x:0:0:root:/root:/bin/sh\nasterisk:x:100:100::/var/lib/asterisk:/bin/sh\n' > "$root.new/etc/passwd"
-    printf 'root:x:0:\nasterisk:x:100:\n' > "$root.new/etc/group"
-    printf '127.0.0.1 localhost\n' > "$root.new/etc/hosts"
+    leave=./etc/asterisk unpack "$home" "$1" asterisk asterisk-core-sounds-en-gsm base-files dash || return 1
+    echo 'asterisk:x:100:100::/var/lib/asterisk:/bin/sh' >> "$root.new/etc/passwd"
+    echo 'asterisk:x:100:' >> "$root.new/etc/group"
     rm -rf "$root"
     mv "$root.new" "$root"
     chroot "$root" /usr/sbin/asterisk -V > "$root/.version" || return 1
-    echo "$(cat "$root/.version") ($suite)" > "$root/.version"
+    echo "$(cat "$root/.version") ($1)" > "$root/.version"
 }
 
 [ "$(id -u)" = 0 ] || { echo "root is needed (chroot)" >&2; exit 1; }
