@@ -223,6 +223,10 @@ async fn a_call_is_explained_before_during_and_after() {
     // What was keyed goes before the number that called.
     let told = explain(&desk, &["--from", "13800138000", "--to", "4008001234", "--account", "88001003"]);
     assert!(told.contains("asked     erp customer.by_account: ok in ") && told.contains("matched 1003"), "{told}");
+    // Where the number stood is named.
+    let places = ["--place", "diversion=4008001234", "--place", "request-uri=8000"];
+    let told = explain(&desk, &[&["--from", "13800138000"], &places[..]].concat());
+    assert!(told.contains("(by diversion)") && told.contains("row       1: \"4008001234\""), "{told}");
     let json: serde_json::Value =
         serde_json::from_str(&explain(&desk, &["--json", "--from", "13800138000", "--to", "4008001234"])).unwrap();
     assert_eq!((&json["line"]["row"], &json["pop"]["type"]), (&1.into(), &"pop.updated".into()), "{json:#}");

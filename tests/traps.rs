@@ -808,7 +808,17 @@ fn a_caller_s_text_is_only_text() {
     let said = translate(&framer.take().unwrap().unwrap()).unwrap().said;
     let leg = Leg { id: "5.0".into(), name: "PJSIP/trunk-1".into(), ..Leg::default() };
     let caller = Caller { number: Some("1".into()), name: Some(name.into()) };
-    assert_eq!(said, Said::NewLeg { leg, state: LegState::Calling, caller, dialled: Some("9".into()), created: None });
+    assert_eq!(
+        said,
+        Said::NewLeg {
+            leg,
+            state: LegState::Calling,
+            caller,
+            dialled: Some("9".into()),
+            places: Vec::new(),
+            created: None
+        }
+    );
     assert!(framer.take().unwrap().is_none());
 }
 

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::{
+    numbers::trunks::Source as Dialled,
     private::Private,
     words::{AgentId, CallId, Mono, Now, SwitchId},
 };
@@ -73,12 +74,14 @@ impl Board {
             _ => said.leg().map(|leg| leg.id.clone()),
         };
         let touched = match said {
-            Said::NewLeg { leg, state, caller, dialled, created } => {
-                self.new_leg(desk, now, at, leg, state, caller, dialled, created)
+            Said::NewLeg { leg, state, caller, dialled, places, created } => {
+                self.new_leg(desk, now, at, leg, state, caller, dialled, places, created)
             }
             Said::State { leg, state } => self.with(desk, now, &leg, |l| l.reach(state, at)),
             Said::CallerId { leg, restricted, .. } => {
                 self.with(desk, now, &leg, |l| {
+                    // Of the feeds only the signalling itself tells this for every call.
+                    l.shows |= !restricted && bit == Feed::Hep.bit();
                     // What the switch told before it knew is forgotten, so that no checkpoint has it either.
                     if restricted {
                         (l.number, l.shown_name) = (None, None);
@@ -151,6 +154,8 @@ impl Board {
                 first
             }),
             Said::Stopped { leg } => self.with(desk, now, &leg, |l| !std::mem::replace(&mut l.stopped, true)),
+            // Dialog events tell the end of one dialog; who is in another by now is known from the signalling.
+            Said::Hangup { leg, .. } if feed == Feed::Sip && self.goes_on(&leg) => None,
             Said::Hangup { leg, cause, text } => {
                 self.moves_on(desk, at, &leg.id);
                 self.with(desk, now, &leg, |l| {
@@ -180,6 +185,17 @@ impl Board {
                 f.wanted = f.wanted.take().or(number);
                 new
             }),
+            Said::Same { leg, also } => self.same(desk, now, &leg, &also),
+            Said::Unseen { leg, answer } => {
+                let place = self.legs.get(&leg.id).copied();
+                if let Some(call) = place.and_then(|(key, _)| self.calls.get_mut(&key)) {
+                    call.facts.hole = true;
+                }
+                self.with(desk, now, &leg, |l| {
+                    l.adopted |= answer;
+                    true
+                })
+            }
             Said::Gap { .. } => {
                 self.unwatched();
                 None
@@ -208,14 +224,17 @@ impl Board {
                 }
                 unseen
             }),
-            Said::Gone { leg } => self.legs.get(&leg.id).copied().and_then(|place| {
-                let facts = &self.calls.get(&place.0)?.facts;
-                let (last, unseen) = (facts.last, facts.told & others == 0);
-                unseen.then(|| {
-                    self.lose(place, last);
-                    place.0
-                })
-            }),
+            Said::Gone { leg } => {
+                if let Some(&(key, index)) = self.legs.get(&leg.id)
+                    && let Some(call) = self.calls.get(&key).filter(|c| c.facts.told & others == 0)
+                {
+                    // Its end is the last that was heard of the call, not this word of it.
+                    let last = call.facts.last;
+                    self.lose((key, index), last);
+                    self.settle(desk, now, last, key);
+                }
+                None
+            }
             Said::Snapshot(_) | Said::LoggedOn(_) | Said::LoggedOff(_) | Said::Members(_) => None,
         };
         if let Some(call) = named.and_then(|id| self.legs.get(&id)).and_then(|(key, _)| self.calls.get_mut(key)) {
@@ -224,6 +243,36 @@ impl Board {
         if let Some(key) = touched {
             self.settle(desk, now, at, key);
         }
+    }
+
+    /// One party under two ids. Who is not known yet under the second is so from now on; who is, was told by another feed or before this was known.
+    fn same(&mut self, desk: &mut Desk, now: Now, leg: &event::Leg, also: &event::Leg) -> Option<u32> {
+        let place = *self.legs.get(&leg.id)?;
+        let Some(&there) = self.legs.get(&also.id) else {
+            let leg = self.leg_mut(place).filter(|l| l.aliases.len() < call::LEGS)?;
+            leg.aliases.push(also.id.clone());
+            self.legs.insert(also.id.clone(), place);
+            return None;
+        };
+        if there == place || there.0 != place.0 && self.tie(desk, Some(now), place.0, there.0).is_none() {
+            return None;
+        }
+        let ((key, into), (other, from)) = (*self.legs.get(&leg.id)?, *self.legs.get(&also.id)?);
+        if key != other || into == from {
+            return None;
+        }
+        let facts = &mut self.calls.get_mut(&key)?.facts;
+        facts.fold(into, from);
+        for id in facts.legs.get(usize::from(into))?.ids() {
+            self.legs.insert(id.clone(), (key, into));
+        }
+        Some(key)
+    }
+
+    /// Whether this leg's party is known to be in more calls than one, by signalling that is still heard.
+    fn goes_on(&self, named: &event::Leg) -> bool {
+        let leg = self.legs.get(&named.id).and_then(|(key, i)| self.calls.get(key)?.facts.legs.get(usize::from(*i)));
+        self.feeds & Feed::Hep.bit() != 0 && leg.is_some_and(|l| !l.aliases.is_empty())
     }
 
     fn unwatched(&mut self) {
@@ -242,6 +291,7 @@ impl Board {
         state: LegState,
         caller: Caller,
         dialled: Option<crate::private::Private<String>>,
+        places: Vec<(Dialled, Private<String>)>,
         created: Option<crate::words::Wall>,
     ) -> Option<u32> {
         let created = Moment { wall: created.or(at.wall), ..at };
@@ -260,6 +310,7 @@ impl Board {
         leg.number = caller.number;
         leg.shown_name = caller.name;
         leg.dialled = dialled;
+        leg.places = places;
         leg.reach(state, at);
         // A Local's second half is in state Ring although nobody called: it is no leg of a party.
         leg.incoming &= leg.real();
@@ -626,8 +677,10 @@ impl Board {
         }
         for (key, legs) in [(key, &part.legs), (there, &call.facts.legs)] {
             for (index, leg) in (0_u16..).zip(legs) {
-                if let Some(place) = self.legs.get_mut(&leg.id).filter(|(old, _)| *old == there) {
-                    *place = (key, index);
+                for id in leg.ids() {
+                    if let Some(place) = self.legs.get_mut(id).filter(|(old, _)| *old == there) {
+                        *place = (key, index);
+                    }
                 }
             }
         }
@@ -703,7 +756,13 @@ impl Board {
         let declared = desk.rules(&self.switch)?.attributes.clone();
         // `__CTI_ACCOUNT` is how a dialplan says that CTI_ACCOUNT is inherited.
         let name = name.trim_start_matches('_');
-        let from = |m: &&Mapping| matches!(&m.from, Some(Source::Variable(wanted)) if wanted == name);
+        let header = name.strip_prefix("sip:");
+        let from = |m: &&Mapping| match &m.from {
+            Some(Source::Variable(wanted)) => wanted == name,
+            // Told by the signalling under this name; headers are the same in any case (RFC 3261, 7.3.1).
+            Some(Source::SipHeader(wanted)) => header.is_some_and(|header| wanted.eq_ignore_ascii_case(header)),
+            _ => false,
+        };
         self.told(desk, now, at, leg, declared.list.iter().filter(from).map(|m| (m, value))).or(began)
     }
 
@@ -908,10 +967,11 @@ impl Board {
         let (into, gone) = if first { (a, b) } else { (b, a) };
         let gone_call = self.calls.remove(&gone)?;
         let call = self.calls.get_mut(&into)?;
-        let names: Vec<String> = gone_call.facts.legs.iter().map(|l| l.id.clone()).collect();
+        let of = |(index, leg): (u16, &Leg)| leg.ids().map(move |id| (index, id.clone())).collect::<Vec<_>>();
+        let names: Vec<(u16, String)> = (0_u16..).zip(&gone_call.facts.legs).flat_map(of).collect();
         let shift = call.facts.absorb(gone_call.facts);
-        for (n, name) in names.into_iter().enumerate() {
-            let index = shift.saturating_add(u16::try_from(n).unwrap_or(u16::MAX));
+        for (n, name) in names {
+            let index = shift.saturating_add(n);
             // Not of one that was lost and whose id another has by now.
             if let Some(place) = self.legs.get_mut(&name).filter(|(key, _)| *key == gone) {
                 *place = (into, index);
@@ -1013,8 +1073,10 @@ impl Board {
         }
         let Some(call) = self.calls.remove(&key) else { return };
         for leg in &call.facts.legs {
-            if self.legs.get(&leg.id).is_some_and(|(there, _)| *there == key) {
-                self.legs.remove(&leg.id);
+            for id in leg.ids() {
+                if self.legs.get(id).is_some_and(|(there, _)| *there == key) {
+                    self.legs.remove(id);
+                }
             }
             desk.legs = desk.legs.saturating_sub(1);
             if self.locals.get(&leg.endpoint) == Some(&key) {
@@ -1098,7 +1160,9 @@ impl Board {
         }
         self.next = self.next.wrapping_add(1);
         for (index, leg) in facts.legs.iter().enumerate() {
-            self.legs.insert(leg.id.clone(), (key, u16::try_from(index).unwrap_or(u16::MAX)));
+            for id in leg.ids() {
+                self.legs.insert(id.clone(), (key, u16::try_from(index).unwrap_or(u16::MAX)));
+            }
             desk.legs += 1;
             if leg.kind == Kind::Local {
                 self.locals.insert(leg.endpoint.clone(), key);

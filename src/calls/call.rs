@@ -314,6 +314,31 @@ impl Facts {
         other
     }
 
+    /// Two legs of this call are one party's: all that refers to the second refers to the first from now on.
+    pub(super) fn fold(&mut self, into: u16, from: u16) {
+        let Ok([leg, other]) = self.legs.get_disjoint_mut([usize::from(into), usize::from(from)]) else { return };
+        leg.absorb(other);
+        let turn = |index: &mut u16| {
+            if *index == from {
+                *index = into;
+            }
+        };
+        for leg in &mut self.legs {
+            if let Some(by) = leg.dial.as_mut().and_then(|d| d.by.as_mut()) {
+                turn(by);
+            }
+        }
+        for t in &mut self.transfers {
+            turn(&mut t.by);
+            if let Some(target) = &mut t.target {
+                turn(target);
+            }
+        }
+        for offer in &mut self.offers {
+            offer.legs.iter_mut().for_each(turn);
+        }
+    }
+
     /// Takes all of another call into this one. Says at which index its legs begin now.
     pub(super) fn absorb(&mut self, other: Facts) -> u16 {
         let shift = u16::try_from(self.legs.len()).unwrap_or(u16::MAX);

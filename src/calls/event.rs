@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    numbers::trunks::Source,
     private::Private,
     words::{Mono, Wall},
 };
@@ -104,6 +105,9 @@ pub enum Said {
         state: LegState,
         caller: Caller,
         dialled: Option<Private<String>>,
+        /// Where the signalling has a dialled number: each place once, in the order in which they are believed where a trunk's row says nothing. Empty
+        /// where a feed shows no signalling.
+        places: Vec<(Source, Private<String>)>,
         /// ARI `creationtime`; else the event's stamp counts.
         created: Option<Wall>,
     },
@@ -240,6 +244,16 @@ pub enum Said {
     Stopped {
         leg: Leg,
     },
+    /// The party of `leg` is there once more as `also`: what is said of either is said of the party. SIP: who was referred calls anew.
+    Same {
+        leg: Leg,
+        also: Leg,
+    },
+    /// Part of what this leg did until now was not heard; `answer`: its answer is known, and not when.
+    Unseen {
+        leg: Leg,
+        answer: bool,
+    },
     /// Everything that exists now; what the book knows of this switch and is not in it is gone.
     Snapshot(Snapshot),
     /// A leg that was there before we looked, or that we see again after a doubt. Nothing is said of any other.
@@ -301,6 +315,8 @@ impl Said {
             | Self::Stopped { leg }
             | Self::Found(SnapshotLeg { leg, .. })
             | Self::Doubt { leg }
+            | Self::Same { leg, .. }
+            | Self::Unseen { leg, .. }
             | Self::Gone { leg } => Some(leg),
             Self::Snapshot(_)
             | Self::LoggedOn(_)

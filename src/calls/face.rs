@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::{
-    numbers::{Number, TrunkRow},
+    numbers::{Number, TrunkRow, trunks::Source},
     private::Private,
     words::{AgentId, CallId, SwitchId, TenantId, Wall},
 };
@@ -30,6 +30,8 @@ pub struct Face {
     /// The name the switch showed.
     pub name: Option<Private<String>>,
     pub dialled: Option<Number>,
+    /// Where it stood.
+    pub dialled_in: Option<Source>,
     pub presented: Option<Number>,
     /// The trunk endpoint (`PJSIP/trunk` without channel suffix).
     pub trunk: Option<String>,

@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    numbers::trunks::Source,
     private::Private,
     words::{AgentId, Wall},
 };
@@ -187,6 +188,9 @@ pub struct Leg {
     pub number: Option<Private<String>>,
     pub shown_name: Option<Private<String>>,
     pub dialled: Option<Private<String>>,
+    /// Where the signalling has a dialled number.
+    #[serde(default)]
+    pub places: Vec<(Source, Private<String>)>,
     pub restricted: bool,
     pub linked: Option<String>,
     pub sip_call_id: Option<String>,
@@ -226,6 +230,12 @@ pub struct Leg {
     /// Its dialogue with a machine is over: it waits in a queue, dials or talks.
     #[serde(default)]
     pub moved_on: Option<Moment>,
+    /// Other ids of the same party: it called anew because it was referred.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// The signalling says that its number may be shown.
+    #[serde(default)]
+    pub shows: bool,
 }
 
 /// One step of the dialplan.
@@ -299,6 +309,7 @@ impl Leg {
             number: None,
             shown_name: None,
             dialled: None,
+            places: Vec::new(),
             restricted: false,
             linked: None,
             sip_call_id: None,
@@ -320,6 +331,31 @@ impl Leg {
             recordings: Vec::new(),
             keys: Vec::new(),
             moved_on: None,
+            aliases: Vec::new(),
+            shows: false,
+        }
+    }
+
+    /// All ids under which it is spoken of.
+    pub fn ids(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.id).chain(&self.aliases).filter(|id| !id.is_empty())
+    }
+
+    /// Takes over what was told of another leg that proved to be this party's. What is left of the other is nobody's.
+    pub(super) fn absorb(&mut self, other: &mut Leg) {
+        self.aliases.extend(other.ids().cloned().collect::<Vec<_>>());
+        (other.kind, other.agent, other.dial, other.incoming) = (Kind::Plumbing, None, None, false);
+        other.id.clear();
+        other.aliases.clear();
+        self.bridges.append(&mut other.bridges);
+        self.holds.append(&mut other.holds);
+        self.queues.append(&mut other.queues);
+        self.up = [self.up, other.up].into_iter().flatten().reduce(Moment::earlier);
+        self.asked_end = self.asked_end.or(other.asked_end);
+        self.number = self.number.take().or_else(|| other.number.take());
+        // It goes on where the other does.
+        if other.ended.is_none() {
+            self.ended = None;
         }
     }
 

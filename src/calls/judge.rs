@@ -48,7 +48,9 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
     let unseen = !lost && facts.blind && outcome.is_none();
     let internal = case.direction == Some(Direction::Internal);
     let agents = case.agents();
-    let withheld = face.customer.as_ref().is_some_and(|n| n.class == crate::numbers::Class::Anonymous).then_some(true);
+    let anonymous = face.customer.as_ref().is_some_and(|n| n.class == crate::numbers::Class::Anonymous);
+    let shows = || facts.customer().and_then(|c| facts.legs.get(c)).is_some_and(|l| l.incoming && l.shows);
+    let withheld = if anonymous { Some(true) } else { shows().then_some(false) };
     let line = face.line.as_ref();
     Record {
         record: 1,

@@ -4,7 +4,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    numbers::{Class, Number, trunks::Seen},
+    numbers::{
+        Class, Number,
+        trunks::{Seen, Source},
+    },
     private::Private,
     words::{CallId, Now, SwitchId, TenantId},
 };
@@ -35,6 +38,7 @@ pub(super) fn first_face(desk: &Desk, switch: &SwitchId, facts: &mut Facts, id: 
         customer: None,
         name: None,
         dialled: None,
+        dialled_in: None,
         presented: None,
         trunk: None,
         line: None,
@@ -118,6 +122,7 @@ fn identify(desk: &Desk, rules: &Rules, facts: &Facts, face: &mut Face) -> bool 
         trunk: face.trunk.as_deref(),
         plan: &rules.plan,
         extension: if outbound { presented } else { dialled },
+        places: customer.filter(|_| !outbound).map(|l| l.places.as_slice()).unwrap_or_default(),
         attributes: &face.attributes,
     };
     let called = match &face.line {
@@ -135,8 +140,11 @@ fn identify(desk: &Desk, rules: &Rules, facts: &Facts, face: &mut Face) -> bool 
     let found = desk.settings.trunks.find(&seen);
     let plan = found.as_ref().and_then(|f| f.plan).unwrap_or(&rules.plan);
     let read = |text: Option<&str>| text.map(|t| plan.read(t));
-    let called = found.as_ref().filter(|_| !outbound).and_then(|f| f.dialled.clone());
-    changed |= update(&mut face.dialled, called.or_else(|| read(dialled)));
+    let own = found.as_ref().filter(|_| !outbound).and_then(|f| Some((f.dialled.clone()?, f.from.clone())));
+    let place = if outbound { None } else { seen.place(&Source::Extension) };
+    let (called, from) = own.map_or_else(|| (read(dialled), place), |(number, from)| (Some(number), from));
+    changed |= update(&mut face.dialled, called);
+    face.dialled_in = from;
     changed |= update(&mut face.presented, read(presented));
     if direction == Some(Direction::Inbound)
         && face.name.is_none()

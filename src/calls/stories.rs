@@ -6,6 +6,8 @@ use std::{collections::HashMap, sync::Arc};
 mod attributes;
 #[path = "stories_dialogs.rs"]
 mod dialogs;
+#[path = "stories_mirror.rs"]
+mod mirror;
 
 use proptest::prelude::*;
 
@@ -137,6 +139,7 @@ fn new_leg(id: &str, name: &str, state: LegState, number: &str, dialled: &str) -
         state,
         caller: Caller { number: Some(number.into()), name: None },
         dialled: Some(dialled.into()).filter(|d: &crate::private::Private<String>| d.expose() != "s"),
+        places: Vec::new(),
         created: None,
     }
 }
@@ -645,7 +648,7 @@ fn any_said() -> impl Strategy<Value = Said> {
             state,
             caller: Caller { number: Some("13800138000".into()), name: None },
             dialled: Some("4008001234".into()),
-            created: None,
+            places: Vec::new(), created: None,
         }),
         2 => (any_leg(), any_state()).prop_map(|(leg, state)| Said::State { leg, state }),
         2 => (proptest::option::of(any_leg()), any_leg()).prop_map(|(by, to)| Said::DialBegin {
@@ -677,6 +680,8 @@ fn any_said() -> impl Strategy<Value = Said> {
         1 => any_leg().prop_map(|leg| Said::Doubt { leg }),
         1 => any_leg().prop_map(|leg| Said::Gone { leg }),
         3 => any_leg().prop_map(|leg| Said::Hangup { leg, cause: Some(16), text: None }),
+        1 => (any_leg(), any_leg()).prop_map(|(leg, also)| Said::Same { leg, also }),
+        1 => (any_leg(), any::<bool>()).prop_map(|(leg, answer)| Said::Unseen { leg, answer }),
         1 => (proptest::collection::vec(any_leg(), 0..4), any::<bool>()).prop_map(|(legs, bridged)| {
             let legs = legs.into_iter().map(|l| SnapshotLeg { leg: l, ..listed("", "", "Queue", "support") }).collect();
             snapshot(legs, bridged, None)

@@ -9,7 +9,7 @@ fn sip(id: &str, user: &str) -> Leg {
 
 fn sip_leg(id: &str, user: &str, state: LegState) -> Said {
     let caller = Caller { number: Some("13800138000".into()), name: None };
-    Said::NewLeg { leg: sip(id, user), state, caller, dialled: None, created: None }
+    Said::NewLeg { leg: sip(id, user), state, caller, dialled: None, places: Vec::new(), created: None }
 }
 
 fn hang_up(id: &str) -> Said {
@@ -151,7 +151,7 @@ fn somebody_of_whom_nothing_is_known_is_no_customer() {
         state: LegState::Calling,
         caller: Caller::default(),
         dialled: None,
-        created: None,
+        places: Vec::new(), created: None,
     };
     desk.heard(0, Feed::Sip, caller).offered(Feed::Sip);
     let id = desk.only();

@@ -143,6 +143,10 @@ pub struct Explain {
     /// The number that was dialled.
     #[arg(long, value_name = "NUMBER", requires = "from")]
     pub to: Option<String>,
+    /// A place of the signalling with a dialled number, where the switch shows it: `diversion=4008001234`; also request-uri, to, history-info and
+    /// p-called-party-id. May be said several times, what is believed first at first.
+    #[arg(long = "place", value_name = "PLACE=NUMBER", requires = "from")]
+    pub places: Vec<String>,
     /// At which switch; the first one of the settings folder where nothing is said.
     #[arg(long, value_name = "ID", requires = "from")]
     pub switch: Option<String>,

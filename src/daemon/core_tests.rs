@@ -98,7 +98,14 @@ async fn a_number_without_a_row_is_counted_and_kept_once() {
         };
         let caller = calls::event::Caller { number: Some("13800138000".into()), name: None };
         let state = calls::event::LegState::Calling;
-        let said = calls::event::Said::NewLeg { leg, state, caller, dialled: Some(dialled.into()), created: None };
+        let said = calls::event::Said::NewLeg {
+            leg,
+            state,
+            caller,
+            dialled: Some(dialled.into()),
+            places: Vec::new(),
+            created: None,
+        };
         let events = vec![calls::event::Event { at: None, said }];
         core.said(now, Said { switch: SWITCH.into(), feed: Feed::Ami, at: now, what: FromSwitch::Events(events) });
     }
@@ -253,6 +260,7 @@ impl Hot {
             state: calls::event::LegState::Calling,
             caller: caller(),
             dialled: Some("4008001234".into()),
+            places: Vec::new(),
             created: None,
         });
         self.hears(calls::event::Said::NewLeg {
@@ -260,6 +268,7 @@ impl Hot {
             state: calls::event::LegState::Down,
             caller: caller(),
             dialled: None,
+            places: Vec::new(),
             created: None,
         });
         self.hears(calls::event::Said::DialBegin {

@@ -16,7 +16,7 @@ use crate::{
     },
     connectors::Saw,
     customers::{Answer, BlockState, Card, FoundBy, Looked, Person, Shared, Way},
-    numbers::Number,
+    numbers::{Number, trunks::Source},
     private::Private,
     records::list::{mask, masked},
     words::{AgentId, CallId, Now, SwitchId, SystemId, TenantId, Wall},
@@ -43,6 +43,9 @@ pub struct Trace {
     pub number: Option<Number>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialled: Option<Number>,
+    /// Where that number stood: `extension`, `diversion`, `attribute:NAME`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dialled_in: Option<String>,
     /// The trunk's endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<String>,
@@ -204,6 +207,7 @@ impl Trace {
             outcome: record.and_then(|r| r.outcome),
             number: face.customer.clone(),
             dialled: face.dialled.clone(),
+            dialled_in: face.dialled.as_ref().and(face.dialled_in.as_ref()).map(Source::word),
             trunk: face.trunk.clone(),
             line: face.line.as_ref().map(|row| Line {
                 row: None,
@@ -287,7 +291,11 @@ impl Trace {
             None => line("number", "not known".to_owned()),
         }
         if let Some(dialled) = &self.dialled {
-            line("dialled", number(dialled));
+            let place = self.dialled_in.as_deref().filter(|place| *place != "extension");
+            line(
+                "dialled",
+                format!("{}{}", number(dialled), place.map(|p| format!("   (by {p})")).unwrap_or_default()),
+            );
         }
         match &self.line {
             Some(row) => {

@@ -284,6 +284,7 @@ pub fn face(call: CallId, on: &[(&Offer, AgentLeg)]) -> Face {
         customer: Some(plan.read("13800138000")),
         name: None,
         dialled: Some(plan.read("4008001234")),
+        dialled_in: None,
         presented: None,
         trunk: Some("PJSIP/trunk".into()),
         line: Some(Arc::new(row)),

@@ -19,6 +19,7 @@ use crate::{
     connectors::Connectors,
     customers::{Answer, BlockState, Card, Customers, Question},
     daemon::{cli::Explain, core::question, load::Loaded, settings::Settings, wiring},
+    numbers::trunks::Source as Place,
     private::Private,
     store::{Reader, StoreError},
     switches,
@@ -145,11 +146,14 @@ impl MadeUp {
         };
         let caller = leg("explain1", &trunk);
         let number = Some(Private::new(from.to_owned()));
+        let places = args.places.iter().map(|text| place(text)).collect::<Result<Vec<_>, _>>()?;
+        let dialled = args.to.clone().map(Private::new).or_else(|| places.first().map(|(_, number)| number.clone()));
         let mut said = vec![Said::NewLeg {
             leg: caller.clone(),
             state: LegState::Calling,
             caller: Caller { number, name: None },
-            dialled: args.to.clone().map(Private::new),
+            dialled,
+            places,
             created: None,
         }];
         if let Some(account) = &args.account {
@@ -194,6 +198,17 @@ fn keyed(account: &str, caller: &Leg, attributes: &[Mapping]) -> Option<Vec<Said
             .collect(),
         Source::SipHeader(_) => return None,
     })
+}
+
+/// `diversion=4008001234`.
+fn place(text: &str) -> Result<(Place, Private<String>), String> {
+    let found = text.split_once('=').and_then(|(word, number)| Some((Place::read(word)?, number)));
+    match found {
+        Some((Place::Extension | Place::Attribute(_), _)) | None => Err(format!(
+            "\"{text}\" is not PLACE=NUMBER with request-uri, to, diversion, history-info or p-called-party-id"
+        )),
+        Some((place, number)) => Ok((place, Private::new(number.to_owned()))),
+    }
 }
 
 /// Lets the call ring, and waits until the business systems have said what they know.

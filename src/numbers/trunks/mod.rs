@@ -13,7 +13,7 @@ use std::{
 };
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use check::{Around, Switch, Told, check};
 
@@ -114,7 +114,8 @@ impl Mask {
 }
 
 /// Where a dialled number is found.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// The number the switch was called with, before any step of its dialplan.
     Extension,
@@ -140,6 +141,20 @@ impl Source {
             _ => Self::Attribute(word.strip_prefix("attribute:").filter(|n| !n.is_empty())?.to_owned()),
         })
     }
+
+    /// As a row writes it.
+    #[must_use]
+    pub fn word(&self) -> String {
+        match self {
+            Self::Extension => "extension".to_owned(),
+            Self::Attribute(name) => format!("attribute:{name}"),
+            Self::RequestUri => "request-uri".to_owned(),
+            Self::To => "to".to_owned(),
+            Self::Diversion => "diversion".to_owned(),
+            Self::HistoryInfo => "history-info".to_owned(),
+            Self::PCalledPartyId => "p-called-party-id".to_owned(),
+        }
+    }
 }
 
 /// What a call shows of the line it came over.
@@ -151,22 +166,37 @@ pub struct Seen<'a> {
     /// How the switch's numbers are read.
     pub plan: &'a Plan,
     pub extension: Option<&'a str>,
+    /// Where the signalling has a number.
+    pub places: &'a [(Source, Private<String>)],
     pub attributes: &'a BTreeMap<String, Private<String>>,
 }
 
 impl<'a> Seen<'a> {
-    /// The first of these sources that has a number.
-    fn at(&self, sources: &[Source]) -> Option<&'a str> {
+    /// The first of these sources that has a number, and which it is.
+    fn at<'s>(&self, sources: &'s [Source]) -> Option<(&'a str, &'s Source)> {
         sources.iter().find_map(|source| {
             let text = match source {
                 Source::Extension => self.extension,
                 Source::Attribute(name) => self.attributes.get(name).map(|value| value.expose().as_str()),
                 Source::RequestUri | Source::To | Source::Diversion | Source::HistoryInfo | Source::PCalledPartyId => {
-                    None
+                    self.places.iter().find(|(place, _)| place == source).map(|(_, number)| number.expose().as_str())
                 }
             };
-            text.filter(|t| !t.is_empty())
+            text.filter(|t| !t.is_empty()).map(|text| (text, source))
         })
+    }
+
+    /// Where a number stood that was found at `source`: what the switch was called with may itself be one of the signalling's places.
+    #[must_use]
+    pub fn place(&self, source: &Source) -> Option<Source> {
+        match source {
+            Source::Extension => {
+                let extension = self.extension?;
+                let told = self.places.iter().find(|(_, number)| number.expose() == extension);
+                Some(told.map_or(Source::Extension, |(place, _)| place.clone()))
+            }
+            other => Some(other.clone()),
+        }
     }
 }
 
@@ -180,6 +210,8 @@ pub struct Found<'a> {
     pub plan: Option<&'a Plan>,
     /// The number that was dialled, from where this row finds it.
     pub dialled: Option<Number>,
+    /// Where that stood.
+    pub from: Option<Source>,
 }
 
 /// All rows in the order of the file, found by an index.
@@ -246,7 +278,8 @@ impl TrunkMap {
                 continue;
             }
             let plan = group.plan.as_ref();
-            let number = seen.at(&group.from).map(|text| plan.unwrap_or(seen.plan).read(text));
+            let at = seen.at(&group.from);
+            let number = at.map(|(text, _)| plan.unwrap_or(seen.plan).read(text));
             let fits = |place: u32| self.rows.get(place as usize).is_some_and(|row| row.is_at(seen.switch, trunk));
             let spelt = number.as_ref().map(spellings);
             let Some(place) = group.index.first(spelt.as_ref(), trunk, fits) else { continue };
@@ -254,7 +287,8 @@ impl TrunkMap {
             if best.as_ref().is_none_or(|b| place < b.place)
                 && let Some(row) = self.rows.get(place)
             {
-                best = Some(Found { place, row, plan, dialled: number });
+                let from = at.and_then(|(_, source)| seen.place(source));
+                best = Some(Found { place, row, plan, dialled: number, from });
             }
         }
         best
@@ -303,7 +337,7 @@ impl TrunkRow {
     /// The dialled number as this row finds it, before it is read; for a call that has this row already.
     #[must_use]
     pub fn dialled_text<'a>(&self, seen: &Seen<'a>) -> Option<&'a str> {
-        if self.dialled_from.is_none() { seen.extension } else { seen.at(&self.sources()) }
+        if self.dialled_from.is_none() { seen.extension } else { seen.at(&self.sources()).map(|(text, _)| text) }
     }
 }
 

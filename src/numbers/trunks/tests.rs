@@ -44,7 +44,7 @@ fn told(text: &str) -> (Vec<String>, Vec<String>) {
 /// The title of the row that wins.
 fn winner(map: &TrunkMap, switch: &str, trunk: Option<&str>, dialled: Option<&str>) -> Option<String> {
     let (switch, plan, attributes) = (switch.into(), plan(), BTreeMap::new());
-    let seen = Seen { switch: &switch, trunk, plan: &plan, extension: dialled, attributes: &attributes };
+    let seen = Seen { switch: &switch, trunk, plan: &plan, extension: dialled, places: &[], attributes: &attributes };
     map.find(&seen)?.row.title.clone()
 }
 
@@ -202,8 +202,14 @@ fn a_row_finds_the_dialled_number_where_it_was_told() {
     let (switch, plan) = ("pbx1".into(), plan());
     let find = |extension: &str, did: Option<&str>| {
         let attributes = did.map(|d| ("line.did".to_owned(), d.into())).into_iter().collect();
-        let seen =
-            Seen { switch: &switch, trunk: None, plan: &plan, extension: Some(extension), attributes: &attributes };
+        let seen = Seen {
+            switch: &switch,
+            trunk: None,
+            plan: &plan,
+            extension: Some(extension),
+            places: &[],
+            attributes: &attributes,
+        };
         let found = map.find(&seen).unwrap();
         let dialled = found.dialled.and_then(|d| d.key().map(str::to_owned));
         (found.row.title.clone().unwrap(), dialled.unwrap(), found.row.dialled_text(&seen).map(str::to_owned))
@@ -234,6 +240,7 @@ fn a_row_reads_its_numbers_by_its_own_country_and_area() {
         trunk: Some("PJSIP/xiamen"),
         plan: &plan,
         extension: Some("5051234"),
+        places: &[],
         attributes: &attributes,
     };
     let found = map.find(&seen).unwrap();
@@ -301,6 +308,7 @@ fn the_index_finds_what_a_walk_finds() {
                 trunk: trunk.as_deref(),
                 plan: &plan,
                 extension: Some(&dialled),
+                places: &[],
                 attributes: &attributes,
             };
             let number = plan.read(&dialled);
@@ -347,6 +355,7 @@ fn ten_thousand_rows_are_looked_up_in_microseconds() {
             trunk: Some("PJSIP/trunk-7"),
             plan: &plan,
             extension: Some(dialled),
+            places: &[],
             attributes: &attributes,
         };
         map.find(&seen).map(|f| f.place)

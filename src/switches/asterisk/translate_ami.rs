@@ -24,6 +24,7 @@ pub fn translate(m: &Message<'_>) -> Option<Event> {
             state: state(m, "ChannelState").unwrap_or(LegState::Down),
             caller: caller(m),
             dialled: known(m, "Exten").filter(|e| e.expose() != "s"),
+            places: Vec::new(),
             created: None,
         },
         "Newstate" => Said::State { leg: leg(m)?, state: state(m, "ChannelState")? },

@@ -60,6 +60,7 @@ fn said(kind: &str, h: &Happening<'_>) -> Option<Said> {
                 state: state(&c.state).unwrap_or(LegState::Down),
                 caller: caller(c),
                 dialled: known(&c.dialplan.exten).filter(|e| e.expose() != "s"),
+                places: Vec::new(),
                 created: stamp(&c.creationtime),
             }
         }

@@ -262,7 +262,7 @@ impl Translator {
             self.found(now, talk, leg.clone(), state, caller, dialled, "");
         } else {
             let state = LegState::Calling;
-            self.say(now, Said::NewLeg { leg: leg.clone(), state, caller, dialled, created: None });
+            self.say(now, Said::NewLeg { leg: leg.clone(), state, caller, dialled, places: Vec::new(), created: None });
         }
         if withheld {
             let caller = Caller::default();
@@ -332,7 +332,7 @@ impl Translator {
             self.found(now, talk, leg.clone(), state, Caller::default(), None, "AppDial");
         } else {
             let (caller, state) = (Caller::default(), LegState::Down);
-            self.say(now, Said::NewLeg { leg: leg.clone(), state, caller, dialled: None, created: None });
+            self.say(now, Said::NewLeg { leg: leg.clone(), state, caller, dialled: None, places: Vec::new(), created: None });
         }
         self.say(now, Said::DialBegin { by: Some(by), to: leg.clone(), dialled, presented: None });
         let line = outside.then(|| self.line(&leg, Some(self.ours.same(&user)), key));
