@@ -151,7 +151,8 @@ fn somebody_of_whom_nothing_is_known_is_no_customer() {
         state: LegState::Calling,
         caller: Caller::default(),
         dialled: None,
-        places: Vec::new(), created: None,
+        places: Vec::new(),
+        created: None,
     };
     desk.heard(0, Feed::Sip, caller).offered(Feed::Sip);
     let id = desk.only();

@@ -8,6 +8,7 @@ pub mod load;
 pub mod logs;
 pub mod pcap;
 pub mod replay;
+mod replay_hep;
 pub mod run;
 pub mod settings;
 pub mod sip_capture;

@@ -23,7 +23,11 @@ use crate::{
     words::{CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
-use super::sip_capture::{self, SipError};
+pub use super::replay_hep::strange;
+use super::{
+    pcap, replay_hep,
+    sip_capture::{self, SipError},
+};
 
 /// The switch whose captures are replayed, where nothing names one.
 pub const SWITCH: &str = "pbx1";
@@ -47,7 +51,7 @@ pub struct Capture {
 /// Why a capture cannot be replayed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
-    #[error("\"{0}\" is not KIND=FILE with KIND ami, ari or sip")]
+    #[error("\"{0}\" is not KIND=FILE with KIND ami, ari, sip or hep")]
     Feed(String),
     #[error("{name}: {error}")]
     Ami { name: String, error: ami::FrameError },
@@ -55,6 +59,8 @@ pub enum ReplayError {
     Ari { name: String, line: usize, error: ari::ReadError },
     #[error("{name}: {error}")]
     Sip { name: String, error: SipError },
+    #[error("{name}: {error}")]
+    Pcap { name: String, error: pcap::PcapError },
 }
 
 impl ReplaySettings {
@@ -91,6 +97,7 @@ pub fn feed(text: &str) -> Result<(Feed, &str), ReplayError> {
         Some(("ami", file)) if !file.is_empty() => Ok((Feed::Ami, file)),
         Some(("ari", file)) if !file.is_empty() => Ok((Feed::Ari, file)),
         Some(("sip", file)) if !file.is_empty() => Ok((Feed::Sip, file)),
+        Some(("hep", file)) if !file.is_empty() => Ok((Feed::Hep, file)),
         _ => Err(ReplayError::Feed(text.to_owned())),
     }
 }
@@ -103,6 +110,11 @@ pub fn events(settings: &ReplaySettings, capture: &Capture) -> Result<Vec<Event>
     match capture.feed {
         Feed::Ari => ari_events(capture),
         Feed::Sip => sip_events(settings, &[capture], usize::MAX),
+        Feed::Hep => {
+            let Some(rules) = settings.book.switches.get(&settings.switch) else { return Ok(Vec::new()) };
+            let wrong = |error| ReplayError::Pcap { name: capture.name.clone(), error };
+            replay_hep::events(&capture.bytes, rules).map_err(wrong)
+        }
         _ => ami_events(capture, capture.bytes.len()),
     }
 }

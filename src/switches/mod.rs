@@ -4,6 +4,7 @@
 //! example, one line in [`Settings`], and the compiler points at every place that has to know.
 
 pub mod asterisk;
+pub mod hep;
 pub mod link;
 pub mod live;
 pub mod sip;

@@ -105,7 +105,14 @@ fn replayed(args: &Replay) -> Exit {
             Err(error) => return fail(&error.to_string()),
         };
         match fs::read(name) {
-            Ok(bytes) => captures.push(Capture { feed, name: name.to_owned(), bytes }),
+            Ok(bytes) => {
+                if feed == Feed::Hep
+                    && let Some(why) = replay::strange(&bytes)
+                {
+                    eprintln!("linecard: {name}: {why}");
+                }
+                captures.push(Capture { feed, name: name.to_owned(), bytes });
+            }
             Err(error) => return fail(&format!("cannot read {name}: {error}")),
         }
     }

@@ -332,7 +332,10 @@ impl Translator {
             self.found(now, talk, leg.clone(), state, Caller::default(), None, "AppDial");
         } else {
             let (caller, state) = (Caller::default(), LegState::Down);
-            self.say(now, Said::NewLeg { leg: leg.clone(), state, caller, dialled: None, places: Vec::new(), created: None });
+            self.say(
+                now,
+                Said::NewLeg { leg: leg.clone(), state, caller, dialled: None, places: Vec::new(), created: None },
+            );
         }
         self.say(now, Said::DialBegin { by: Some(by), to: leg.clone(), dialled, presented: None });
         let line = outside.then(|| self.line(&leg, Some(self.ours.same(&user)), key));

@@ -1,0 +1,16 @@
+//! Any SIP switch, by the signalling that it or a capture agent mirrors to us over HEP version 3 (Kamailio siptrace, OpenSIPS, Asterisk res_hep,
+//! FreeSWITCH, captagent, heplify). Nothing is ever answered.
+//!
+//! `packet.rs` is the wire, `heard.rs` takes out of a message what matters, `order.rs` deals with copies, clocks and order, `passive.rs` (with `call.rs` and
+//! `refer.rs`) rebuilds the calls, `translate.rs` tells them in the book's words.
+
+mod call;
+pub mod heard;
+mod order;
+pub mod packet;
+pub mod passive;
+mod refer;
+mod settings;
+mod translate;
+
+pub use settings::{Net, Rules, Trunk};
