@@ -99,7 +99,7 @@ pub fn read(body: &[u8], charset: Option<&str>) -> Result<DialogInfo, Fault> {
     let mut path: Vec<At> = Vec::with_capacity(xml::DEPTH);
     let mut words = String::new();
     loop {
-        match xml.next()? {
+        match xml.node()? {
             Node::Open(element) => {
                 let at = step(path.last().copied(), element.name());
                 if path.is_empty() && at != At::Info {

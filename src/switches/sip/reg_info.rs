@@ -60,7 +60,7 @@ pub fn read(body: &[u8], charset: Option<&str>) -> Result<RegInfo, Fault> {
     let mut info = RegInfo::default();
     let mut path: Vec<Within> = Vec::with_capacity(xml::DEPTH);
     loop {
-        match xml.next()? {
+        match xml.node()? {
             Node::Open(element) => {
                 let at = match (path.last(), element.name()) {
                     (None, "reginfo") => {

@@ -52,7 +52,7 @@ pub fn read(body: &[u8], charset: Option<&str>) -> Result<List, Fault> {
     // The names that are read are three, each in its own depth.
     let mut path: Vec<Within> = Vec::with_capacity(xml::DEPTH);
     loop {
-        match xml.next()? {
+        match xml.node()? {
             Node::Open(element) => {
                 let at = match (path.last(), element.name()) {
                     (None, "list") => {

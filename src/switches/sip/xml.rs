@@ -137,7 +137,7 @@ impl<'a> Xml<'a> {
     ///
     /// # Errors
     /// The document is refused.
-    pub fn next(&mut self) -> Result<Node<'a>, Fault> {
+    pub fn node(&mut self) -> Result<Node<'a>, Fault> {
         if std::mem::take(&mut self.closing) {
             self.close();
             return Ok(Node::Close);
@@ -273,7 +273,7 @@ mod tests {
         let mut xml = Xml::new(text, "urn:x");
         let mut count = 0;
         loop {
-            match xml.next()? {
+            match xml.node()? {
                 Node::Open(element) => {
                     element.attributes(|_, _| ())?;
                     count += usize::from(element.ours);
