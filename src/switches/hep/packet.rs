@@ -88,8 +88,7 @@ pub fn read<'a>(bytes: &'a [u8], key: Option<&[u8]>) -> Result<Held<'a>, Refusal
     let body = bytes.get(HEAD..usize::from(told)).ok_or(Refusal::Length(told))?;
     let chunks = Chunks::read(body)?;
     if let Some(key) = key {
-        // In constant time, for the length too it is enough not to stop at the first difference. It is clear text on the wire all the same: it
-        // keeps mistakes out, not attackers.
+        // In constant time but for the length. It is clear text on the wire all the same: it keeps mistakes out, not attackers.
         let given = chunks.key.unwrap_or_default();
         if !bool::from(given.ct_eq(key)) {
             return Err(Refusal::Key);

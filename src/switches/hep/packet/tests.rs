@@ -2,7 +2,7 @@ use std::{fs, path::Path};
 
 use super::*;
 
-/// The built packets, with what each must come to: `tests/` of the fixtures' folder says why.
+/// The built packets, with what each must come to; the table says why.
 fn edge_cases() -> Vec<(String, String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/kamailio/synthetic-hep-edge-cases");
     let table = fs::read_to_string(folder.join("packets.csv")).unwrap();
