@@ -78,6 +78,13 @@ fn lines(bytes: &[u8]) -> Option<(Vec<Cow<'_, [u8]>>, &[u8], bool)> {
         rest = after;
         match line.first() {
             None => return Some((lines, rest, bare)),
+            // A start line is never folded: what is indented behind it is the first header.
+            Some(b' ' | b'\t') if lines.len() == 1 => {
+                let line = line.trim_ascii_start();
+                if !line.is_empty() {
+                    lines.push(Cow::Borrowed(line));
+                }
+            }
             Some(b' ' | b'\t') if !lines.is_empty() => {
                 if let Some(last) = lines.last_mut() {
                     let last = last.to_mut();
@@ -242,9 +249,9 @@ mod tests {
 
     #[test]
     fn folds_compact_names_and_odd_line_ends_are_undone() {
-        let bytes = b"\r\n\r\nINVITE sip:a@b SIP/2.0\r\n  \r\nTo :\n sip:v@c ;\r\n\ttag = 1\r\nCaLl-Id\r\n : 0ha0\r\nv: one\r\nX-Odd: a\rb\r\n\r\nbody";
+        let bytes = b"\r\n\r\nINVITE sip:a@b SIP/2.0\r\n  \r\n To :\n sip:v@c ;\r\n\ttag = 1\r\nCaLl-Id\r\n : 0ha0\r\nv: one\r\nX-Odd: a\rb\r\n\r\nbody";
         let head = head(bytes).unwrap();
-        assert_eq!((&*head.start, head.rest, head.bare), ("INVITE sip:a@b SIP/2.0 ", b"body".as_slice(), true));
+        assert_eq!((&*head.start, head.rest, head.bare), ("INVITE sip:a@b SIP/2.0", b"body".as_slice(), true));
         let expected = [("To", "sip:v@c ; tag = 1"), ("Call-ID", "0ha0"), ("Via", "one"), ("X-Odd", "a b")];
         assert_eq!(fields(bytes), expected.map(|(n, v)| (n.to_owned(), v.to_owned())));
     }
