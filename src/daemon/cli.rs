@@ -323,7 +323,8 @@ pub enum Agents {
 
 #[derive(Debug, Subcommand)]
 pub enum Sip {
-    /// Whether a message would be acted on and, if not, the status that is answered and why: one JSON a line. A file is one datagram.
+    /// Whether a message would be acted on and, if not, the status that is answered and why: one JSON a line. A file is one datagram, or a
+    /// dialog-info document.
     #[command(
         after_help = "Example:\n  linecard sip check message.txt\n  {\"file\":\"message.txt\",\"verdict\":\"reject\",\"status\":400,\"reason\":\"no Call-ID\"}\n\nA status of null: nothing is answered. Exit codes: 0 every file was read, whatever the verdicts; 1 one could not be."
     )]

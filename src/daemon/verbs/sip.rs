@@ -1,4 +1,4 @@
-//! `sip check`: what becomes of a SIP message in a file.
+//! `sip check`: what becomes of a SIP message, or of a dialog-info document, in a file.
 
 use std::{
     fs,
@@ -20,8 +20,8 @@ pub fn sip(verb: &Sip) -> Exit {
                 continue;
             }
         };
-        let line = match verdict::judge(&bytes) {
-            Ok(_) => serde_json::json!({"file": file, "verdict": "accept", "status": null, "reason": null}),
+        let line = match verdict::judge_file(&bytes) {
+            Ok(()) => serde_json::json!({"file": file, "verdict": "accept", "status": null, "reason": null}),
             Err(refusal) => {
                 serde_json::json!({"file": file, "verdict": "reject", "status": refusal.status, "reason": refusal.reason})
             }

@@ -172,7 +172,7 @@ pub fn uri(text: &str) -> Option<Uri> {
     if !letters.next()?.is_ascii_alphabetic()
         || !letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
         || rest.is_empty()
-        || text.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | '"'))
+        || text.bytes().any(|b| b <= b' ' || matches!(b, 0x7f | b'<' | b'>' | b'"'))
     {
         return None;
     }
@@ -304,6 +304,9 @@ pub fn is_token(text: &str) -> bool {
 /// Splits at `separator`, which is an ASCII sign. A comment is only one behind a space: user parts may hold brackets.
 fn pieces(text: &str, separator: u8) -> Vec<&str> {
     let bytes = text.as_bytes();
+    if memchr::memchr3(b'"', b'<', b'(', bytes).is_none() {
+        return text.split(char::from(separator)).collect();
+    }
     let (mut all, mut start) = (Vec::new(), 0);
     let (mut quoted, mut angle, mut comment, mut escaped) = (false, false, 0usize, false);
     let mut before = b' ';
@@ -345,7 +348,7 @@ fn pieces(text: &str, separator: u8) -> Vec<&str> {
 
 /// What stands before ` (a comment)`.
 fn without_comment(text: &str) -> &str {
-    if text.contains('"') {
+    if !text.as_bytes().contains(&b'(') || text.contains('"') {
         return text;
     }
     text.find(" (").and_then(|at| text.get(..at)).unwrap_or(text)
