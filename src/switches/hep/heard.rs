@@ -339,7 +339,7 @@ fn dialled(message: &Message) -> Vec<(Source, String)> {
         let index: Vec<u32> = entry.params.get("index")?.split('.').take(16).map_while(|n| n.parse().ok()).collect();
         Some((index, text(entry.uri.user())?))
     });
-    let diversion = message.headers("Diversion").into_iter().take(32).filter_map(user).last();
+    let diversion = message.headers("Diversion").into_iter().take(32).filter_map(user).next_back();
     [
         (Source::HistoryInfo, history.min().map(|(_, user)| user)),
         (Source::Diversion, diversion),
@@ -375,7 +375,7 @@ fn user_to_user(value: &str) -> Vec<u8> {
     let data = parts.next().unwrap_or_default().trim().trim_matches('"');
     let encoding = parts.find_map(|p| p.trim().strip_prefix("encoding=")).unwrap_or("hex");
     let bytes = data.as_bytes();
-    let hex = encoding.eq_ignore_ascii_case("hex") && !bytes.is_empty() && bytes.len() % 2 == 0;
+    let hex = encoding.eq_ignore_ascii_case("hex") && !bytes.is_empty() && bytes.len().is_multiple_of(2);
     let decoded = hex.then(|| {
         let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
         bytes

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map::RandomState},
-    hash::{BuildHasher as _, Hash as _, Hasher as _},
+    hash::BuildHasher as _,
 };
 
 use crate::words::{Mono, Wall};
@@ -69,10 +69,8 @@ impl Copies {
             self.ages.pop_front();
             self.known.remove(&key);
         }
-        let mut hasher = self.by.build_hasher();
         let tags = (&heard.from.tag, &heard.to.tag);
-        (&heard.call_id, heard.cseq, heard.method, heard.status, heard.top(), tags).hash(&mut hasher);
-        let key = hasher.finish();
+        let key = self.by.hash_one((&heard.call_id, heard.cseq, heard.method, heard.status, heard.top(), tags));
         let new = self.known.insert(key);
         if new {
             self.ages.push_back((now.plus_ms(COPY_MS), key));

@@ -33,10 +33,10 @@ impl Line {
 
     /// A message at a moment, in milliseconds.
     fn say(&mut self, ms: i64, text: &str) -> &mut Self {
-        self.from_to(ms, PHONE, "192.0.2.10:5060", text)
+        self.between(ms, PHONE, "192.0.2.10:5060", text)
     }
 
-    fn from_to(&mut self, ms: i64, source: &str, target: &str, text: &str) -> &mut Self {
+    fn between(&mut self, ms: i64, source: &str, target: &str, text: &str) -> &mut Self {
         self.mirrored(ms, ms, 7, source, target, text)
     }
 
@@ -131,7 +131,7 @@ fn with_tag(side: &str, tag: &str) -> String {
 
 /// A customer's call that 1001 answers at 3000 ms.
 fn answered(line: &mut Line) -> &mut Line {
-    line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""))
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""))
         .say(1001, &answer("a", "", "100 Trying", CUSTOMER, DID, ""))
         .say(1002, &invite("a", "x", "1001", CUSTOMER, DID, ""))
         .say(1010, &answer("a", "x", "180 Ringing", CUSTOMER, DID, "p"))
@@ -166,7 +166,7 @@ fn a_customer_s_call_from_end_to_end() {
 #[test]
 fn what_makes_a_phone_ring_is_told_at_once() {
     let mut line = Line::new();
-    line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""));
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""));
     assert_eq!(line.events, []);
     line.say(1001, &answer("a", "", "100 Trying", CUSTOMER, DID, ""));
     assert!(matches!(&line.events[0].said, Said::NewLeg { leg, .. } if leg.id == "a/caller"));
@@ -212,7 +212,7 @@ fn of_a_call_that_began_before_we_listened_its_end_is_told() {
 #[test]
 fn two_users_are_called_and_one_answers() {
     let mut line = Line::new();
-    line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "8000", CUSTOMER, "<sip:8000@pbx.example>", ""));
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "8000", CUSTOMER, "<sip:8000@pbx.example>", ""));
     let to = "<sip:8000@pbx.example>";
     for (branch, user) in [("x", "1001"), ("y", "1002")] {
         line.say(1002, &invite("a", branch, user, CUSTOMER, to, ""));
@@ -235,7 +235,7 @@ fn two_users_are_called_and_one_answers() {
 #[test]
 fn one_user_after_another() {
     let mut line = Line::new();
-    line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "8000", CUSTOMER, DID, ""));
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "8000", CUSTOMER, DID, ""));
     line.say(1002, &invite("a", "x", "1001", CUSTOMER, DID, ""));
     line.say(1010, &answer("a", "x", "180 Ringing", CUSTOMER, DID, "p1"));
     line.say(9000, &request("CANCEL", "a", "x", 1, CUSTOMER, DID, ""));
@@ -253,7 +253,7 @@ fn one_user_after_another() {
 #[test]
 fn how_a_call_to_us_fails() {
     let rings = |line: &mut Line, rang: bool| {
-        line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""));
+        line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""));
         line.say(1002, &invite("a", "x", "1001", CUSTOMER, DID, ""));
         if rang {
             line.say(1010, &answer("a", "x", "180 Ringing", CUSTOMER, DID, "p"));
@@ -294,9 +294,9 @@ fn a_second_trunk_is_tried_at_once() {
     let (from, to) = ("<sip:1001@pbx.example>;tag=a", "<sip:13900139000@pbx.example>");
     let mut line = Line::new();
     line.say(1000, &invite("a", "", "13900139000", from, to, ""));
-    line.from_to(1002, "192.0.2.10:5060", CARRIER, &invite("a", "x", "13900139000", from, to, ""));
+    line.between(1002, "192.0.2.10:5060", CARRIER, &invite("a", "x", "13900139000", from, to, ""));
     line.say(1100, &answer("a", "x", "503 Service Unavailable", from, to, "p"));
-    line.from_to(1110, "192.0.2.10:5060", "198.51.100.5:5060", &invite("a", "y", "13900139000", from, to, ""));
+    line.between(1110, "192.0.2.10:5060", "198.51.100.5:5060", &invite("a", "y", "13900139000", from, to, ""));
     line.wait(2000);
     line.say(2000, &answer("a", "y", "180 Ringing", from, to, "q"));
     line.say(3000, &answer("a", "y", "200 OK", from, to, "q"));
@@ -309,7 +309,7 @@ fn a_second_trunk_is_tried_at_once() {
 #[test]
 fn a_phone_that_sends_the_call_on() {
     let mut line = Line::new();
-    line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""));
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""));
     line.say(1002, &invite("a", "x", "1001", CUSTOMER, DID, ""));
     line.say(
         1010,
@@ -347,7 +347,7 @@ fn how_a_call_of_ours_fails() {
     for (status, rang) in [("486 Busy Here", false), ("603 Decline", true), ("408 Timeout", true), ("503 No", false)] {
         let mut line = Line::new();
         line.say(1000, &invite("a", "", "13900139000", from, to, ""));
-        line.from_to(1002, "192.0.2.10:5060", CARRIER, &invite("a", "x", "13900139000", from, to, ""));
+        line.between(1002, "192.0.2.10:5060", CARRIER, &invite("a", "x", "13900139000", from, to, ""));
         if rang {
             line.say(1500, &answer("a", "x", "183 Session Progress", from, to, "p"));
         }
@@ -404,7 +404,7 @@ fn a_blind_transfer_by_a_phone_that_does_not_wait() {
     line.say(4010, &format!("SIP/2.0 202 Accepted\n{}{}", vias("r"), head("a", "10 REFER", &did, CUSTOMER)));
     line.say(4020, &bye("a", false));
     let (from, to) = ("\"Li Lei\" <sip:+8613800138000@carrier.example>;tag=n", "<sip:1002@pbx.example>");
-    line.from_to(
+    line.between(
         4100,
         CARRIER,
         "192.0.2.10:5060",
@@ -444,7 +444,7 @@ fn who_calls_is_believed_of_those_who_are_trusted() {
     let trusted = || Rules { trusted: vec![Net::read("203.0.113.0/24").unwrap()], ..Rules::default() };
     let number = |rules: Rules, from: &str, more: &str| {
         let mut line = Line::with(rules);
-        line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "1001", from, "<sip:1001@pbx.example>", more));
+        line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "1001", from, "<sip:1001@pbx.example>", more));
         line.say(1010, &answer("a", "", "180 Ringing", from, "<sip:1001@pbx.example>", "p"));
         let customer = line.record().customer.unwrap();
         (customer.raw.map(|raw| raw.expose().clone()), customer.withheld)
@@ -471,7 +471,7 @@ fn who_calls_is_believed_of_those_who_are_trusted() {
 fn every_place_of_a_dialled_number_is_told() {
     let mut line = Line::new();
     let more = "Diversion: <sip:4008001234@c.example>;reason=unconditional, <sip:95533@c.example>;reason=no-answer\nHistory-Info: <sip:+861085551001@c.example;cause=302>;index=1.1, <sip:4009009009@c.example>;index=1\nP-Called-Party-ID: <sip:+861085551009@pbx.example>\n";
-    line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "pilot", CUSTOMER, DID, more));
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "pilot", CUSTOMER, DID, more));
     line.say(1001, &answer("a", "", "100 Trying", CUSTOMER, DID, ""));
     let Said::NewLeg { dialled, places, .. } = &line.events[0].said else { panic!("{:?}", line.events[0]) };
     let places: Vec<(String, &str)> = places.iter().map(|(p, n)| (p.word(), n.expose().as_str())).collect();
@@ -492,7 +492,7 @@ fn wanted_headers_are_told_and_no_others() {
     let mut line = Line::with(Rules { headers, ..Rules::default() });
     let more =
         "x-account: 8800, 1234\nX-Account: second\nX-Other: no\nUser-to-User: 4c696e65;encoding=hex;purpose=isdn\n";
-    line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "1001", CUSTOMER, DID, more));
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "1001", CUSTOMER, DID, more));
     line.say(1001, &answer("a", "", "100 Trying", CUSTOMER, DID, ""));
     let told: Vec<(&str, &[u8])> = line
         .events
@@ -509,7 +509,7 @@ fn wanted_headers_are_told_and_no_others() {
 #[test]
 fn a_clock_that_is_off_is_put_right() {
     let mut line = Line::new();
-    line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""));
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""));
     line.mirrored(1002, 1002 - 3_600_000, 8, PHONE, PHONE, &invite("a", "x", "1001", CUSTOMER, DID, ""));
     line.mirrored(1011, 1010 - 3_600_000, 8, PHONE, PHONE, &answer("a", "x", "180 Ringing", CUSTOMER, DID, "p"));
     line.say(3000, &answer("a", "x", "200 OK", CUSTOMER, DID, "p"));
@@ -566,7 +566,7 @@ fn a_flood_of_answers_to_nothing_is_bounded() {
 #[test]
 fn a_call_that_the_switch_itself_answers() {
     let mut line = Line::new();
-    line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "95533", CUSTOMER, "<sip:95533@pbx.example>", ""));
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "95533", CUSTOMER, "<sip:95533@pbx.example>", ""));
     line.say(1010, &answer("a", "", "200 OK", CUSTOMER, "<sip:95533@pbx.example>", "ivr"));
     line.say(9000, &request("BYE", "a", "bye", 2, CUSTOMER, "<sip:95533@pbx.example>;tag=ivr", ""));
     let record = line.record();
@@ -578,7 +578,7 @@ fn a_call_that_the_switch_itself_answers() {
 fn a_phone_is_known_by_where_it_registered() {
     let mut line = Line::new();
     line.say(10, "REGISTER sip:pbx.example SIP/2.0\nVia: SIP/2.0/UDP 192.0.2.101;branch=z9hG4bKr\nFrom: <sip:1001@pbx.example>;tag=r\nTo: <sip:1001@pbx.example>\nCall-ID: r\nCSeq: 1 REGISTER\nContact: <sip:x7f3a@192.0.2.101>\n");
-    line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""));
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""));
     line.say(1002, &invite("a", "x", "x7f3a", CUSTOMER, DID, ""));
     line.say(1010, &answer("a", "x", "180 Ringing", CUSTOMER, DID, "p"));
     line.say(3000, &answer("a", "x", "200 OK", CUSTOMER, DID, "p"));
@@ -593,7 +593,7 @@ fn a_trunk_is_known_by_its_address() {
     let mut line = Line::with(Rules { trunks, ..Rules::default() });
     // Even one that calls itself like one of ours.
     let from = "<sip:1003@carrier.example>;tag=c";
-    line.from_to(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "1001", from, "<sip:1001@pbx.example>", ""));
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "1001", from, "<sip:1001@pbx.example>", ""));
     line.say(1010, &answer("a", "", "180 Ringing", from, "<sip:1001@pbx.example>", "p"));
     let record = line.record();
     assert_eq!((record.direction, record.trunk.as_deref()), (Some(Direction::Inbound), Some("SIP/trunk-bj")));
