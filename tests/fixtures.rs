@@ -389,7 +389,7 @@ fn attributes_and_recordings_of_a_recorded_ivr() {
 ";
     let read = linecard::files::read::<linecard::switches::Settings>("x.yaml", yaml).unwrap();
     assert_eq!(read.value.problems(&read), []);
-    let linecard::switches::Settings::Asterisk(settings) = &read.value;
+    let linecard::switches::Settings::Asterisk(settings) = &read.value else { panic!("this is no Asterisk") };
     let declared = std::sync::Arc::new(settings.declared());
     let all = serde_json::json!({"by.event": "8642", "by.keys": "8642", "by.keys.here": "8642", "by.variable": "8642"});
     let mut seen = 0;

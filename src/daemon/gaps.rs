@@ -31,7 +31,8 @@ const SKEW_MS: i64 = 600_000;
 
 /// Until the core is gone.
 pub async fn watch(settings: Arc<switches::Settings>, store: Store, control: mpsc::Sender<Control>, metrics: Metrics) {
-    let switches::Settings::Asterisk(asterisk) = &*settings;
+    // No other switch keeps records that are read here.
+    let switches::Settings::Asterisk(asterisk) = &*settings else { return };
     let Some(records) = asterisk.records.clone() else { return };
     let (switch, tenant) = (asterisk.id.clone(), asterisk.tenant.clone());
     let Some(zone) = records.zone(&asterisk.zone) else {

@@ -58,6 +58,18 @@ pub fn rules_of(switches: &[Arc<switches::Settings>]) -> HashMap<SwitchId, book:
                 };
                 (s.id.clone(), rules)
             }
+            switches::Settings::Sip(s) => {
+                let rules = book::Rules {
+                    tenant: s.tenant.clone(),
+                    zone: Some(s.zone.clone()),
+                    plan: s.plan(),
+                    out: Arc::default(),
+                    trunks: s.trunks(),
+                    internal: s.internal.clone(),
+                    attributes: Arc::default(),
+                };
+                (s.id.clone(), rules)
+            }
         })
         .collect()
 }
@@ -221,6 +233,16 @@ fn files_of(
 /// What rows of trunks.yaml may say of a switch.
 fn around(settings: &switches::Settings) -> trunks::Switch {
     match settings {
+        switches::Settings::Sip(s) => trunks::Switch {
+            id: s.id.clone(),
+            trunks: s.trunks(),
+            attributes: Vec::new(),
+            // Mirrored signalling shows every place of it.
+            no_sip: s
+                .hep
+                .is_none()
+                .then_some("dialog events tell only the number that was dialled; \"hep\" shows the others"),
+        },
         switches::Settings::Asterisk(s) => trunks::Switch {
             id: s.id.clone(),
             trunks: s.trunks.clone(),

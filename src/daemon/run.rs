@@ -142,7 +142,9 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         settings.agents.full_numbers.clone(),
         switches.clone(),
     );
+    let (directories, directory_watch) = wiring::directory(book_settings.directory.clone());
     let core_seed = CoreSeed {
+        directory_watch,
         ends: core_ends,
         said: ends.said.clone(),
         commands: std::mem::take(&mut ends.commands),
@@ -215,7 +217,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                reload(&folder, &switch_settings, (&connectors, &customers), &ends.control, &metrics).await;
+                reload(&folder, &switch_settings, (&connectors, &customers), (&ends.control, &directories), &metrics).await;
             }
         }
     }
@@ -250,6 +252,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
 
 /// What the core thread is made of. All of it may cross to that thread; nothing of it comes back.
 struct CoreSeed {
+    directory_watch: tokio::sync::watch::Receiver<Arc<crate::calls::Directory>>,
     ends: CoreEnds,
     said: mpsc::Sender<switches::Said>,
     commands: std::collections::HashMap<SwitchId, mpsc::Receiver<crate::calls::Command>>,
@@ -284,6 +287,7 @@ impl CoreSeed {
             links.spawn_local(switches::live::run(
                 settings.clone(),
                 stats.clone(),
+                self.directory_watch.clone(),
                 self.said.clone(),
                 commands,
                 self.stop.clone(),
@@ -359,7 +363,7 @@ async fn reload(
     folder: &Path,
     running: &[Arc<switches::Settings>],
     (connectors, customers): (&Connectors, &Customers),
-    control: &mpsc::Sender<Control>,
+    (control, directories): (&mpsc::Sender<Control>, &tokio::sync::watch::Sender<Arc<crate::calls::Directory>>),
     metrics: &Metrics,
 ) {
     notify(&[
@@ -384,6 +388,7 @@ async fn reload(
             let offers = Arc::new(load::offers(&loaded.live.connectors));
             customers.reload(load::site(&loaded.settings, &loaded.live.directory));
             connectors.swap(loaded.live.connectors);
+            directories.send_replace(loaded.live.directory.clone());
             let _ = control.send(Control::Reload { book: Box::new(book), rules, offers }).await;
             tracing::info!("settings were reloaded");
             "good"
@@ -524,6 +529,8 @@ async fn count(store: Store, customers: Customers, screens: Arc<Screens>, stats:
             metrics.link_events.get_or_create(&label).set(whole(link.events));
             metrics.link_dropped.get_or_create(&label).set(whole(link.dropped));
             metrics.link_reconnects.get_or_create(&label).set(whole(link.connects));
+            metrics.devices_unknown.get_or_create(&label).set(whole(link.unknown));
+            metrics.link_refused.get_or_create(&label).set(whole(link.refused));
             metrics.link_resyncs.get_or_create(&label).set(whole(link.resyncs));
         }
         for (system, outcome, n) in customers.counts() {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::core::Search;
 use crate::{
@@ -67,6 +67,14 @@ pub const COMMANDS: usize = 64;
 pub const SEARCHES: usize = 256;
 /// Reload, stop, beats. Filled by the supervisor, drained by the core. Full: the supervisor waits.
 pub const CONTROL: usize = 16;
+
+/// Who sits where, for the links that watch each device. The newest only: written by the supervisor at a reload, read by the links. Never full.
+#[must_use]
+pub fn directory(
+    now: Arc<calls::Directory>,
+) -> (watch::Sender<Arc<calls::Directory>>, watch::Receiver<Arc<calls::Directory>>) {
+    watch::channel(now)
+}
 
 /// The core's ends.
 pub struct CoreEnds {

@@ -131,6 +131,10 @@ pub struct Stats {
     pub connects: AtomicU64,
     /// Connections that ended or did not come about.
     pub failures: AtomicU64,
+    /// Devices that are watched and of which nothing is known: not seen is not idle.
+    pub unknown: AtomicU64,
+    /// What came in and was refused: no HEP, a wrong key, a stranger.
+    pub refused: AtomicU64,
     /// Snapshots taken because events were dropped.
     pub resyncs: AtomicU64,
     /// The link is logged in and its snapshot was told.
@@ -157,6 +161,13 @@ impl Stats {
 pub struct LinkStats {
     pub ami: Arc<Stats>,
     pub ari: Arc<Stats>,
+}
+
+/// The counters of a SIP switch: its subscriptions, and what it mirrors.
+#[derive(Debug, Default)]
+pub struct SipStats {
+    pub sip: Arc<Stats>,
+    pub hep: Arc<Stats>,
 }
 
 #[cfg(test)]

@@ -13,18 +13,19 @@ use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Heard, LinkState, Said, Settings, Tls, asterisk,
-    link::{self, LinkStats, Reason},
+    link::{self, LinkStats, Reason, SipStats},
+    sip,
 };
 use crate::{
     calls::{
-        Command,
+        Command, Directory,
         command::Failure,
         event::{Event, Feed},
     },
@@ -38,6 +39,7 @@ const OWED_CAP: usize = 1024;
 #[derive(Clone, Debug)]
 pub enum Stats {
     Asterisk { switch: SwitchId, feeds: Vec<Feed>, links: Arc<LinkStats> },
+    Sip { switch: SwitchId, feeds: Vec<Feed>, links: Arc<SipStats> },
 }
 
 /// One link's figures at this moment.
@@ -47,6 +49,8 @@ pub struct Counts {
     pub dropped: u64,
     pub connects: u64,
     pub resyncs: u64,
+    pub refused: u64,
+    pub unknown: u64,
 }
 
 impl Stats {
@@ -61,34 +65,45 @@ impl Stats {
                     links: Arc::default(),
                 }
             }
+            Settings::Sip(s) => {
+                let feeds = [s.server.is_some().then_some(Feed::Sip), s.hep.is_some().then_some(Feed::Hep)];
+                Self::Sip { switch: s.id.clone(), feeds: feeds.into_iter().flatten().collect(), links: Arc::default() }
+            }
         }
     }
 
     /// Each link with its figures.
     #[must_use]
     pub fn each(&self) -> Vec<(SwitchId, Feed, Counts)> {
+        let counts = |link: &link::Stats| Counts {
+            events: link.events.load(Ordering::Relaxed),
+            dropped: link.dropped.load(Ordering::Relaxed),
+            connects: link.connects.load(Ordering::Relaxed),
+            resyncs: link.resyncs.load(Ordering::Relaxed),
+            refused: link.refused.load(Ordering::Relaxed),
+            unknown: link.unknown.load(Ordering::Relaxed),
+        };
         match self {
+            Self::Sip { switch, feeds, links } => {
+                let of = |feed: &Feed| if *feed == Feed::Hep { &links.hep } else { &links.sip };
+                feeds.iter().map(|feed| (switch.clone(), *feed, counts(of(feed)))).collect()
+            }
             Self::Asterisk { switch, feeds, links } => feeds
                 .iter()
                 .map(|feed| {
                     let link = if *feed == Feed::Ari { &links.ari } else { &links.ami };
-                    let counts = Counts {
-                        events: link.events.load(Ordering::Relaxed),
-                        dropped: link.dropped.load(Ordering::Relaxed),
-                        connects: link.connects.load(Ordering::Relaxed),
-                        resyncs: link.resyncs.load(Ordering::Relaxed),
-                    };
-                    (switch.clone(), *feed, counts)
+                    (switch.clone(), *feed, counts(link))
                 })
                 .collect(),
         }
     }
 }
 
-/// Keeps the links of one switch until `stop`.
+/// Keeps the links of one switch until `stop`. `directory`: who sits where; a switch that is asked for each device watches those.
 pub async fn run(
     settings: Arc<Settings>,
     stats: Stats,
+    directory: watch::Receiver<Arc<Directory>>,
     out: mpsc::Sender<Said>,
     commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
@@ -97,6 +112,11 @@ pub async fn run(
         (Settings::Asterisk(s), Stats::Asterisk { links, .. }) => {
             asterisk::run(Arc::new(s.clone()), links, out, commands, stop).await;
         }
+        (Settings::Sip(s), Stats::Sip { links, .. }) => {
+            Box::pin(sip::live::run(Arc::new(s.clone()), &links, directory, out, commands, stop)).await;
+        }
+        // The counters are made from the same settings.
+        (Settings::Asterisk(_), Stats::Sip { .. }) | (Settings::Sip(_), Stats::Asterisk { .. }) => {}
     }
 }
 
@@ -104,6 +124,7 @@ pub async fn run(
 pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
     match settings {
         Settings::Asterisk(s) => asterisk::probe(s).await,
+        Settings::Sip(s) => sip::live::probe(s).await,
     }
 }
 
@@ -112,6 +133,7 @@ pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
 pub fn conf_lines(settings: &Settings) -> String {
     match settings {
         Settings::Asterisk(s) => asterisk::manager_conf_lines(s) + &asterisk::ari_conf_lines(s),
+        Settings::Sip(_) => String::new(),
     }
 }
 
@@ -168,6 +190,11 @@ impl Outlet {
             }
             self.owed.push_back(said);
         }
+    }
+
+    /// How many devices nothing is known of.
+    pub fn unknown(&self, devices: u64) {
+        self.stats.unknown.store(devices, Relaxed);
     }
 
     pub fn up(&mut self, version: String) {

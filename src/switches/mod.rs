@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use crate::{
     calls::{
+        attributes::Mapping,
         command::{Failure, RequestId},
         event::{Event, Feed},
     },
@@ -64,8 +65,10 @@ pub struct Tls {
 /// What a file in `config/switches/` says.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[allow(clippy::large_enum_variant, reason = "there is one for each switch, made once")]
 pub enum Settings {
     Asterisk(asterisk::Settings),
+    Sip(sip::Settings),
 }
 
 fn ca_file() -> std::path::PathBuf {
@@ -77,6 +80,7 @@ impl Settings {
     pub fn id(&self) -> &SwitchId {
         match self {
             Self::Asterisk(s) => &s.id,
+            Self::Sip(s) => &s.id,
         }
     }
 
@@ -84,6 +88,34 @@ impl Settings {
     pub fn tenant(&self) -> &TenantId {
         match self {
             Self::Asterisk(s) => &s.tenant,
+            Self::Sip(s) => &s.tenant,
+        }
+    }
+
+    /// Endpoints that are trunks.
+    #[must_use]
+    pub fn trunks(&self) -> Vec<String> {
+        match self {
+            Self::Asterisk(s) => s.trunks.clone(),
+            Self::Sip(s) => s.trunks(),
+        }
+    }
+
+    /// What is kept of a call besides the call.
+    #[must_use]
+    pub fn attributes(&self) -> &[Mapping] {
+        match self {
+            Self::Asterisk(s) => &s.attributes,
+            Self::Sip(_) => &[],
+        }
+    }
+
+    /// What stands before an extension where this switch names a phone.
+    #[must_use]
+    pub const fn technology(&self) -> &'static str {
+        match self {
+            Self::Asterisk(_) => "PJSIP",
+            Self::Sip(_) => "SIP",
         }
     }
 
@@ -92,6 +124,7 @@ impl Settings {
     pub fn problems(&self, read: &Read<Settings>) -> Vec<Problem> {
         match self {
             Self::Asterisk(s) => s.problems(read),
+            Self::Sip(s) => s.problems(read),
         }
     }
 }

@@ -81,6 +81,8 @@ pub struct Metrics {
     pub link_events: Family<Link, Gauge>,
     pub link_dropped: Family<Link, Gauge>,
     pub link_reconnects: Family<Link, Gauge>,
+    pub devices_unknown: Family<Link, Gauge>,
+    pub link_refused: Family<Link, Gauge>,
     pub link_resyncs: Family<Link, Gauge>,
     pub lookups: Family<Lookup, Gauge>,
     /// The indexes of numbers: what they hold, how old it is, how long the last whole walk took, walks that failed one after the other.
@@ -123,6 +125,8 @@ impl Metrics {
             link_events: Family::default(),
             link_dropped: Family::default(),
             link_reconnects: Family::default(),
+            devices_unknown: Family::default(),
+            link_refused: Family::default(),
             link_resyncs: Family::default(),
             lookups: Family::default(),
             index_customers: Family::default(),
@@ -153,6 +157,12 @@ impl Metrics {
         registry.register("link_events", "Events read from a switch", m.link_events.clone());
         registry.register("link_dropped", "Events dropped because the core was behind", m.link_dropped.clone());
         registry.register("link_reconnects", "Times a switch link was made again", m.link_reconnects.clone());
+        registry.register(
+            "devices_unknown",
+            "Devices that are watched and of which nothing is known",
+            m.devices_unknown.clone(),
+        );
+        registry.register("link_refused", "What came over a link and was refused", m.link_refused.clone());
         registry.register("link_resyncs", "Snapshots taken of a switch", m.link_resyncs.clone());
         registry.register("lookups", "Lookups by system and outcome", m.lookups.clone());
         registry.register("index_customers", "Customers in the index of numbers", m.index_customers.clone());

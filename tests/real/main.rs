@@ -12,6 +12,7 @@ mod expected;
 mod hands;
 mod http;
 mod phones;
+mod proxy;
 mod redmine;
 mod screen;
 mod site;
@@ -55,7 +56,7 @@ impl Stage {
         for site in &mut sites {
             site.start(&[])?;
         }
-        Ok(Self { asterisk, phones: phones::Phones::new(&logs)?, redmine, sites })
+        Ok(Self { asterisk, phones: phones::Phones::new(phones::ASTERISK, &logs)?, redmine, sites })
     }
 }
 
@@ -65,12 +66,18 @@ fn main() -> ExitCode {
     let words: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
     let chosen: Vec<_> =
         stories::ALL.iter().filter(|s| words.is_empty() || words.iter().any(|w| s.name.contains(w.as_str()))).collect();
-    println!("\nrunning {} tests", chosen.len());
+    let acts: Vec<_> = proxy::ALL
+        .iter()
+        .filter(|(name, _)| words.is_empty() || words.iter().any(|w| name.contains(w.as_str())))
+        .collect();
+    println!("\nrunning {} tests", chosen.len() + acts.len());
     let start = Instant::now();
     let (mut passed, mut failures) = (0, Vec::new());
-    match Stage::set(drivers_only) {
+    let stage = if chosen.is_empty() { None } else { Some(Stage::set(drivers_only)) };
+    match stage.transpose() {
         Err(why) => failures.extend(chosen.iter().map(|story| (story.name, why.clone()))),
-        Ok(mut stage) => {
+        Ok(None) => {}
+        Ok(Some(mut stage)) => {
             for story in &chosen {
                 let began = Instant::now();
                 let result = story.play(&mut stage);
@@ -89,6 +96,32 @@ fn main() -> ExitCode {
             }
         }
     }
+    // The Asterisk has left by now: the proxy has the machine to itself.
+    if !acts.is_empty() {
+        let logs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".cache/check/real");
+        match fs::create_dir_all(&logs)
+            .map_err(|e| e.to_string())
+            .and_then(|()| screen::Protocol::read())
+            .and_then(|p| proxy::Proxy::set(&logs, &p))
+        {
+            Err(why) => failures.extend(acts.iter().map(|(name, _)| (*name, why.clone()))),
+            Ok(mut proxy) => {
+                for (name, play) in &acts {
+                    let began = Instant::now();
+                    let result = play(&mut proxy);
+                    let word = if result.is_ok() { "ok" } else { "FAILED" };
+                    println!("test real::{name} ... {word} ({:.1} s)", began.elapsed().as_secs_f64());
+                    match result {
+                        Ok(()) => passed += 1,
+                        Err(why) => {
+                            println!("    {why}");
+                            failures.push((name, why));
+                        }
+                    }
+                }
+            }
+        }
+    }
     if !failures.is_empty() {
         println!("\nfailures:\n");
         for (name, why) in &failures {
@@ -99,7 +132,7 @@ fn main() -> ExitCode {
     println!(
         "\ntest result: {word}. {passed} passed; {} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
         failures.len(),
-        stories::ALL.len() - chosen.len(),
+        stories::ALL.len() + proxy::ALL.len() - chosen.len() - acts.len(),
         start.elapsed().as_secs_f64()
     );
     ExitCode::from(u8::from(!failures.is_empty()))

@@ -10,11 +10,24 @@ use std::{
 
 use crate::wait::until;
 
-const SWITCH: &str = "127.0.0.1:5060";
-const TRUNK: &str = "127.0.0.2";
+/// Which switch the phones belong to: where its scenarios lie, its address, the carrier's and the first three parts of the phones' own.
+#[derive(Clone, Copy)]
+pub struct Switch {
+    scenarios: &'static str,
+    at: &'static str,
+    trunk: &'static str,
+    phones: &'static str,
+}
+
+pub const ASTERISK: Switch =
+    Switch { scenarios: "asterisk", at: "127.0.0.1:5060", trunk: "127.0.0.2", phones: "127.0.0.1" };
+/// As `tests/servers/kamailio/etc` has it.
+pub const KAMAILIO: Switch =
+    Switch { scenarios: "kamailio", at: "127.20.0.10:5060", trunk: "127.20.0.200", phones: "127.20.0.10" };
 
 /// Where sipp's scenarios are made and its complaints go.
 pub struct Phones {
+    switch: Switch,
     folder: PathBuf,
     made: u32,
     /// Where each agent's phone was registered last.
@@ -32,10 +45,10 @@ pub struct Party {
 pub type Facts<'a> = &'a [(&'a str, &'a str)];
 
 impl Phones {
-    pub fn new(folder: &Path) -> Result<Self, String> {
-        let folder = folder.join("sipp");
+    pub fn new(switch: Switch, folder: &Path) -> Result<Self, String> {
+        let folder = folder.join(format!("sipp-{}", switch.scenarios));
         fs::create_dir_all(&folder).map_err(|e| format!("{}: {e}", folder.display()))?;
-        Ok(Self { folder, made: 0, ports: HashMap::new() })
+        Ok(Self { switch, folder, made: 0, ports: HashMap::new() })
     }
 
     /// Registers the agents' phones, each at a new port: what the switch still has to say to a phone of an earlier story (a NOTIFY of a
@@ -43,7 +56,7 @@ impl Phones {
     pub fn register(&mut self, agents: &[&str]) -> Result<(), String> {
         for agent in agents {
             let port = 5100 + u16::try_from(self.made % 400).unwrap_or(0);
-            self.sipp("register", &phone(agent), port, agent, 1, &[])?.done()?;
+            self.sipp("register", &self.address(agent), port, agent, 1, &[])?.done()?;
             self.ports.insert((*agent).to_owned(), port);
         }
         Ok(())
@@ -52,15 +65,15 @@ impl Phones {
     /// The agent's phone waits for `calls` calls.
     pub fn phone(&mut self, agent: &str, scenario: &str, calls: u32, facts: Facts) -> Result<Party, String> {
         let port = self.ports.get(agent).copied().unwrap_or(5060);
-        let party = self.sipp(scenario, &phone(agent), port, agent, calls, facts)?;
-        listens(&party.name, &phone(agent), port)?;
+        let party = self.sipp(scenario, &self.address(agent), port, agent, calls, facts)?;
+        listens(&party.name, &self.address(agent), port)?;
         Ok(party)
     }
 
     /// The agent dials `target` by hand.
     pub fn dial(&mut self, agent: &str, target: &str, scenario: &str, facts: Facts) -> Result<Party, String> {
         let facts: Vec<_> = [("TARGET", target)].into_iter().chain(facts.iter().copied()).collect();
-        self.sipp(scenario, &phone(agent), 5070, agent, 1, &facts)
+        self.sipp(scenario, &self.address(agent), 5070, agent, 1, &facts)
     }
 
     /// A customer dials `did`; `from` is what the carrier writes, for example `"Zhang San" <sip:13800138000@[local_ip]>`.
@@ -69,18 +82,24 @@ impl Phones {
         let facts: Vec<_> = [("FROM", from.as_str())].into_iter().chain(facts.iter().copied()).collect();
         // Two customers may be on the line at once.
         let port = 5070 + u16::try_from(self.made % 20).unwrap_or(0);
-        self.sipp(scenario, TRUNK, port, did, 1, &facts)
+        self.sipp(scenario, self.switch.trunk, port, did, 1, &facts)
     }
 
     /// The carrier takes an outbound call.
     pub fn carrier(&mut self, scenario: &str, facts: Facts) -> Result<Party, String> {
-        let party = self.sipp(scenario, TRUNK, 5060, "trunk", 1, facts)?;
-        listens(&party.name, TRUNK, 5060)?;
+        let party = self.sipp(scenario, self.switch.trunk, 5060, "trunk", 1, facts)?;
+        listens(&party.name, self.switch.trunk, 5060)?;
         Ok(party)
     }
 
+    /// 1001's phone is at .11 of Asterisk's addresses, at .101 of Kamailio's.
+    fn address(&self, agent: &str) -> String {
+        format!("{}{}", self.switch.phones, agent.bytes().last().map_or(0, |b| b - b'0'))
+    }
+
     fn sipp(&mut self, name: &str, ip: &str, port: u16, user: &str, calls: u32, facts: Facts) -> Result<Party, String> {
-        let template = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/servers/asterisk/sipp/{name}.xml"));
+        let template = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("tests/servers/{}/sipp/{name}.xml", self.switch.scenarios));
         let mut text = fs::read_to_string(&template).map_err(|e| format!("{}: {e}", template.display()))?;
         let usual = [
             ("FROM", "<sip:13800138000@[local_ip]>"),
@@ -102,7 +121,7 @@ impl Phones {
         fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
         let out = fs::File::create(file.with_extension("out")).map_err(|e| e.to_string())?;
         let child = Command::new("setpriv")
-            .args(["--pdeathsig", "KILL", "sipp", SWITCH, "-sf"])
+            .args(["--pdeathsig", "KILL", "sipp", self.switch.at, "-sf"])
             .arg(&file)
             .args([
                 "-i",
@@ -169,8 +188,4 @@ fn listens(name: &str, ip: &str, port: u16) -> Result<(), String> {
         fs::read_to_string("/proc/net/udp").ok().filter(|table| table.contains(&wanted))
     })
     .map(drop)
-}
-
-fn phone(agent: &str) -> String {
-    format!("127.0.0.{}", 10 + agent.bytes().last().map_or(0, |b| b - b'0'))
 }

@@ -19,6 +19,9 @@ use crate::{
     wait::until,
 };
 
+/// Of a proxy's site, each a switch of its own.
+pub const TRANSPORTS: [&str; 5] = ["udp", "tcp", "tls", "ws", "wss"];
+
 pub const AGENTS: [&str; 3] = ["1001", "1002", "1003"];
 
 /// Which of the switch's interfaces the daemon is attached to.
@@ -27,6 +30,8 @@ pub enum Feed {
     Ami,
     Ari,
     Both,
+    /// Dialog events of a proxy, over every transport.
+    Sip,
 }
 
 impl Feed {
@@ -36,6 +41,7 @@ impl Feed {
             Feed::Ami => "ami",
             Feed::Ari => "ari",
             Feed::Both => "ami+ari",
+            Feed::Sip => "sip",
         }
     }
 }
@@ -72,6 +78,7 @@ impl Site {
             Feed::Ami => ("pbx-ami", 17_801),
             Feed::Ari => ("pbx-ari", 17_802),
             Feed::Both => ("pbx-both", 17_803),
+            Feed::Sip => return Err("a proxy's site is made by Site::at_proxy".to_owned()),
         };
         let folder = logs.join(id);
         fs::remove_dir_all(&folder).ok();
@@ -136,7 +143,7 @@ impl Site {
         let records = match feed {
             Feed::Ami => format!("  records: {{cdr_sqlite: {written}/master.db, utc: true}}\n"),
             Feed::Both => format!("  records: {{cdr_csv: {written}/cdr-csv/Master.csv, utc: true}}\n"),
-            Feed::Ari => String::new(),
+            Feed::Ari | Feed::Sip => String::new(),
         };
         put(
             "switches/asterisk.yaml",
@@ -166,6 +173,71 @@ impl Site {
         // The rules as they are shipped; a story's agent wraps up at once or never.
         let rules = shipped("rules.yaml")?;
         put("rules.yaml", &rules.replace("wait_for_wrapup_ms: 60000", "wait_for_wrapup_ms: 3000"))?;
+        Ok(site)
+    }
+
+    /// A daemon that watches one proxy five times, over each transport once; over UDP its mirror too. `fact`: what `kamailio.env` says.
+    pub fn at_proxy(logs: &Path, fact: &dyn Fn(&str) -> String, protocol: &Arc<Protocol>) -> Result<Self, String> {
+        let folder = logs.join("proxy");
+        fs::remove_dir_all(&folder).ok();
+        fs::create_dir_all(folder.join("switches")).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let port = 17_811;
+        let site = Self {
+            feed: Feed::Sip,
+            folder,
+            port,
+            key: String::new(),
+            daemon: None,
+            cables: Vec::new(),
+            protocol: protocol.clone(),
+            screens: Vec::new(),
+            settled: Vec::new(),
+            lags: Vec::new(),
+        };
+        let put = |name: &str, text: &str| fs::write(site.folder.join(name), text).map_err(|e| format!("{name}: {e}"));
+        put("tokens.key", "a key for the stories only, long enough for HS256\n")?;
+        put("sip.secret", &fact("WATCHER_PASSWORD"))?;
+        put("hep.secret", &fact("HEP_KEY"))?;
+        let folder = site.folder.display();
+        let admin = port + 100;
+        put(
+            "linecard.yaml",
+            &format!(
+                "log: {{level: debug}}\nnumbers: {{country: CN, area: \"10\"}}\nagents:\n  listen: 127.0.0.1:{port}\n  \
+             origins: [\"http://127.0.0.1:{port}\"]\n  allow_no_origin: true\n  tokens:\n    issuer: linecard-check\n    \
+             keys: {{hs256: {{file: {folder}/tokens.key}}}}\nadmin: {{listen: 127.0.0.1:{admin}}}\nstore: {{path: {folder}/linecard.db}}\n"
+            ),
+        )?;
+        let agents: Vec<String> = AGENTS.iter().map(|a| format!("  - {{id: \"{a}\", devices: [\"{a}\"]}}\n")).collect();
+        put("agents.yaml", &format!("agents:\n{}", agents.concat()))?;
+        put("trunks.yaml", "rows:\n  - {dialled: \"+861085551001\", title: Hotline}\n")?;
+        for transport in TRANSPORTS {
+            let key = transport.to_uppercase();
+            let at = fact(&key);
+            let at = at.trim_start_matches("ws://").trim_start_matches("wss://").trim_end_matches('/');
+            let (host, port) = at.split_once(':').ok_or_else(|| format!("{key} is {at}"))?;
+            let tls = match transport {
+                "tls" | "wss" => format!(", tls: {{ca_file: {}, server_name: {}}}", fact("CA"), fact("DOMAIN")),
+                _ => String::new(),
+            };
+            let mirror = match transport {
+                "udp" => format!(
+                    "  hep: {{listen: \"{}\", from: [\"127.0.0.0/8\"], key: {{file: {folder}/hep.secret}}}}\n",
+                    fact("HEP")
+                ),
+                _ => String::new(),
+            };
+            put(
+                &format!("switches/{transport}.yaml"),
+                &format!(
+                    "sip:\n  id: k-{transport}\n  country: CN\n  area: \"10\"\n  internal: [\"100X\"]\n  domain: {}\n  \
+                     server: {{host: {host}, port: {port}, transport: {transport}{tls}}}\n  user: {}\n  \
+                     secret: {{file: {folder}/sip.secret}}\n  expires_s: 60\n{mirror}",
+                    fact("DOMAIN"),
+                    fact("WATCHER"),
+                ),
+            )?;
+        }
         Ok(site)
     }
 

@@ -39,7 +39,9 @@ struct Scene {
 impl Scene {
     fn new(seed: u64, rounds: usize) -> Scene {
         let text = "asterisk:\n  id: pbx1\n  trunks: ['PJSIP/trunk*']\n  ami: {host: 127.0.0.1, user: linecard, secret: {env: X}}\n";
-        let crate::switches::Settings::Asterisk(settings) = crate::files::read("x.yaml", text).unwrap().value;
+        let crate::switches::Settings::Asterisk(settings) = crate::files::read("x.yaml", text).unwrap().value else {
+            panic!("this is no Asterisk")
+        };
         let seats = ["1001", "1002", "1003"].map(str::to_owned);
         Scene {
             switch: Switch::new(Settings::default(), seed, now(0)),

@@ -22,7 +22,6 @@ use crate::{
     numbers::trunks::Source as Place,
     private::Private,
     store::{Reader, StoreError},
-    switches,
     watch::{self, Trace, Traces},
     words::{CallId, Now, SwitchId, Wall},
 };
@@ -125,10 +124,9 @@ impl MadeUp {
             })?,
             None => loaded.switches.first().ok_or("there is no switch in the settings folder")?,
         };
-        let switches::Settings::Asterisk(asterisk) = &**switch;
-        let first = || asterisk.trunks.first().map_or_else(String::new, |pattern| pattern.replace('*', ""));
+        let first = || switch.trunks().first().map_or_else(String::new, |pattern| pattern.replace('*', ""));
         let trunk = args.trunk.clone().unwrap_or_else(first);
-        let mut agents: Vec<_> = loaded.live.directory.agents().filter(|a| a.tenant == asterisk.tenant).collect();
+        let mut agents: Vec<_> = loaded.live.directory.agents().filter(|a| a.tenant == *switch.tenant()).collect();
         agents.retain(|a| !a.devices.is_empty());
         agents.sort_by(|a, b| a.id.cmp(&b.id));
         let agent = match &args.agent {
@@ -157,7 +155,7 @@ impl MadeUp {
             created: None,
         }];
         if let Some(account) = &args.account {
-            said.extend(keyed(account, &caller, &asterisk.attributes).ok_or_else(|| {
+            said.extend(keyed(account, &caller, switch.attributes()).ok_or_else(|| {
                 format!(
                     "the file of switch \"{}\" maps no account: \"use: account\" at one of its attributes",
                     switch.id()
@@ -167,7 +165,7 @@ impl MadeUp {
         let devices = || agent.iter().flat_map(|a| &a.devices);
         let phone = devices().find_map(|device| match device {
             Device::At { switch: at, name } if at.as_ref().is_none_or(|at| at == switch.id()) => {
-                Some((if name.contains('/') { name.clone() } else { format!("PJSIP/{name}") }, None))
+                Some((if name.contains('/') { name.clone() } else { format!("{}/{name}", switch.technology()) }, None))
             }
             Device::At { .. } => None,
             Device::Outside { number } => Some((trunk.clone(), Some(number.clone()))),

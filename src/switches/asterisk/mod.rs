@@ -33,7 +33,9 @@ mod tests {
     pub(super) const SETTINGS: &str = "asterisk:\n  id: pbx1\n  trunks: ['PJSIP/trunk*']\n  attributes: [{name: ivr.account, from: {variable: CTI_ACCOUNT}}]\n  ami: {host: 127.0.0.1, user: linecard, secret: {env: LINECARD_TEST}}\n  ari: {url: 'http://127.0.0.1:8088', user: linecard, secret: {env: LINECARD_TEST}}\n  dial: {context: click2dial}\n";
 
     pub(super) fn settings(text: &str) -> Settings {
-        let crate::switches::Settings::Asterisk(settings) = crate::files::read("x.yaml", text).unwrap().value;
+        let crate::switches::Settings::Asterisk(settings) = crate::files::read("x.yaml", text).unwrap().value else {
+            panic!("this is no Asterisk")
+        };
         settings
     }
 

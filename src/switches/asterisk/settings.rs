@@ -393,10 +393,10 @@ mod tests {
     fn the_example_file_is_good_and_says_every_default() {
         let read = files::read::<AnySettings>("asterisk.yaml", EXAMPLE).unwrap();
         assert_eq!(read.value.problems(&read), []);
-        let AnySettings::Asterisk(told) = &read.value;
+        let AnySettings::Asterisk(told) = &read.value else { panic!("this is no Asterisk") };
         let short = "asterisk:\n  id: pbx1\n  trunks: ['PJSIP/trunk*']\n  ami: {host: 127.0.0.1, user: linecard, secret: {credential: secret_ami}}\n  ari: {url: 'http://127.0.0.1:8088', user: linecard, secret: {credential: secret_ari}}\n  dial: {context: click2dial}\n";
         let short = files::read::<AnySettings>("short.yaml", short).unwrap();
-        let AnySettings::Asterisk(defaults) = &short.value;
+        let AnySettings::Asterisk(defaults) = &short.value else { panic!("this is no Asterisk") };
         // What has no default of ours is an example there.
         let mut told = told.clone();
         told.area = None;

@@ -6,6 +6,7 @@
 
 mod call;
 pub mod heard;
+pub mod live;
 mod order;
 pub mod packet;
 pub mod passive;
@@ -13,4 +14,4 @@ mod refer;
 mod settings;
 mod translate;
 
-pub use settings::{Net, Rules, Trunk};
+pub use settings::{Door, Net, Rules, Settings, Trunk};

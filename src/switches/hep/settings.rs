@@ -1,8 +1,85 @@
 //! How mirrored signalling is to be read: which users are our own, whose word counts, which headers are wanted.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 
-use crate::calls::{Attributes, attributes::Source, book::fits};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{
+    calls::{Attributes, attributes::Source, book::fits},
+    files::SecretRef,
+    private::Secret,
+};
+
+/// Where a switch, or a capture agent beside it, mirrors its signalling to (HEP version 3, UDP and TCP).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Address and port on this machine. Custom is 9060.
+    pub listen: SocketAddr,
+    /// Who may send: addresses and networks. Others are counted and heard by nobody.
+    pub from: Vec<String>,
+    /// The agents' key (HEP chunk 14); absent: none is asked for. It is clear text on the wire.
+    #[serde(default)]
+    pub key: Option<SecretRef>,
+    /// Whose P-Asserted-Identity and Remote-Party-ID are believed.
+    #[serde(default)]
+    pub trusted: Vec<String>,
+}
+
+/// The same, read.
+#[derive(Clone, Debug)]
+pub struct Door {
+    pub listen: SocketAddr,
+    pub from: Vec<Net>,
+    pub key: Option<Secret>,
+}
+
+impl Door {
+    #[must_use]
+    pub fn lets(&self, ip: IpAddr) -> bool {
+        self.from.iter().any(|net| net.has(ip))
+    }
+}
+
+impl Settings {
+    /// What cannot be meant: key, what was found, what would be right.
+    #[must_use]
+    pub fn wrong(&self) -> Vec<(String, &'static str, &'static str)> {
+        let mut out = Vec::new();
+        for (key, list) in [("from", &self.from), ("trusted", &self.trusted)] {
+            for (i, text) in list.iter().enumerate() {
+                if let Err(wanted) = Net::read(text) {
+                    out.push((format!("{key}[{i}]"), "this is no address", wanted));
+                }
+            }
+        }
+        if self.from.is_empty() {
+            out.push((
+                "from".to_owned(),
+                "nobody may send",
+                "the addresses of those who mirror, for example [\"192.0.2.10\"]",
+            ));
+        }
+        out
+    }
+
+    /// # Errors
+    /// The key cannot be had.
+    pub fn door(&self) -> Result<Door, String> {
+        let key = self.key.as_ref().map(SecretRef::resolve).transpose()?;
+        Ok(Door { listen: self.listen, from: nets(&self.from), key })
+    }
+
+    #[must_use]
+    pub fn rules(&self, internal: Vec<String>) -> Rules {
+        Rules { internal, trusted: nets(&self.trusted), ..Rules::default() }
+    }
+}
+
+fn nets(list: &[String]) -> Vec<Net> {
+    list.iter().filter_map(|text| Net::read(text).ok()).collect()
+}
 
 /// What the reader of one switch's mirrored signalling is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,10 +12,12 @@ pub mod dialogs;
 #[cfg(test)]
 mod dialogs_tests;
 pub mod frame;
+pub mod live;
 pub mod multipart;
 pub mod normal;
 pub mod reg_info;
 pub mod rlmi;
+mod settings;
 mod sight;
 mod talk;
 mod told;
@@ -27,3 +29,5 @@ pub mod verdict;
 pub mod watcher;
 pub mod wire;
 pub mod xml;
+
+pub use settings::{ServerSettings, Settings, TRUNK, TransportName};

@@ -1,0 +1,647 @@
+//! A SIP switch in the world: sockets, TLS, WebSockets, names. What is said over them is decided in the client machine (`client/`), what it means in the
+//! watcher (`watcher.rs`).
+//!
+//! Everything of one switch runs in the one future of [`run`], on the core thread: no task is spawned, so what is notified comes in the order in
+//! which it was heard.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _, future::LocalBoxFuture};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpStream, UdpSocket},
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{
+        Message as Frame,
+        client::IntoClientRequest as _,
+        http::{HeaderValue, header::SEC_WEBSOCKET_PROTOCOL},
+        protocol::WebSocketConfig,
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    calls::{
+        Command, Directory,
+        command::Failure,
+        event::{Event, Feed, Said as Happened},
+    },
+    switches::{
+        Heard, Said, Tls, hep,
+        link::{CONNECT_MS, Reason, SipStats},
+        live::{Outlet, Stream, clock, next, sleep_until, trust},
+    },
+    words::{Mono, Now},
+};
+
+use super::{
+    client::{Alarm, Client, Flow, Input, Output, Package, Server, Target, Transport, Watch, WatchId, Why},
+    dialogs::Knowledge,
+    frame::{self, Piece},
+    settings::{ServerSettings, Settings},
+    watcher::{Watcher, subscription},
+};
+
+/// A datagram cannot be longer.
+const DATAGRAM: usize = 65_535;
+/// What one wake-up reads of a stream at most.
+const READ: usize = 64 * 1024;
+/// What waits to be written to a switch that does not read.
+const WRITE_CAP: usize = 1024 * 1024;
+/// Until every watch has had its first NOTIFY, or was refused: then what there is now is told as a whole. Whoever is later is unknown meanwhile.
+const SETTLE_MS: u64 = 5_000;
+/// After a stop, how long the ends of subscriptions are waited for.
+const LEAVE: Duration = Duration::from_millis(500);
+/// How long an address is believed where the system's resolver does not say.
+const TTL_MS: u64 = 60_000;
+
+/// Keeps the feeds of one switch until `stop`: its subscriptions, and what it mirrors. `directory`: who sits where, and so whom to watch; it changes
+/// at a reload.
+pub async fn run(
+    settings: Arc<Settings>,
+    stats: &SipStats,
+    directory: watch::Receiver<Arc<Directory>>,
+    out: mpsc::Sender<Said>,
+    commands: mpsc::Receiver<Command>,
+    stop: CancellationToken,
+) {
+    let mirrored = async {
+        let Some(hep) = &settings.hep else { return };
+        match hep.door() {
+            Ok(door) => {
+                let rules = hep.rules(settings.internal.clone());
+                hep::live::run(settings.id.clone(), door, rules, stats.hep.clone(), out.clone(), stop.clone()).await;
+            }
+            Err(why) => tracing::error!(switch = %settings.id, why, "mirrored signalling is not received"),
+        }
+    };
+    let watched = async {
+        match &settings.server {
+            Some(server) => {
+                let outlet = Outlet::new(settings.id.clone(), Feed::Sip, out.clone(), stats.sip.clone());
+                watch_all(settings.clone(), server, outlet, directory, commands, stop.clone()).await;
+            }
+            // Commands have one reader, who says that nobody can be called here.
+            None => {
+                let mut outlet = Outlet::new(settings.id.clone(), Feed::Hep, out.clone(), stats.hep.clone());
+                let _ = outlet.meanwhile(std::future::pending::<()>(), &mut Some(commands), &stop).await;
+            }
+        }
+    };
+    tokio::join!(Box::pin(mirrored), Box::pin(watched));
+}
+
+/// Keeps the subscriptions until `stop`.
+async fn watch_all(
+    settings: Arc<Settings>,
+    server: &ServerSettings,
+    mut outlet: Outlet,
+    mut directory: watch::Receiver<Arc<Directory>>,
+    commands: mpsc::Receiver<Command>,
+    stop: CancellationToken,
+) {
+    let mut commands = Some(commands);
+    let known = directory.borrow_and_update().clone();
+    let client = match settings.client(server) {
+        Ok(client) => client,
+        // A secret that cannot be had: a person must change something, and restart us.
+        Err(why) => {
+            outlet.ended(&Reason::Settings(why), clock(), &mut 0);
+            let forever = std::future::pending::<()>();
+            let _ = outlet.meanwhile(forever, &mut commands, &stop).await;
+            return;
+        }
+    };
+    let mut link = Link {
+        client: Client::new(client, key()),
+        watcher: Watcher::new(settings.ours(known.clone())),
+        server: server.clone(),
+        settings,
+        watches: BTreeMap::new(),
+        numbers: 0,
+        waiting: BTreeSet::new(),
+        settle: None,
+        asked: None,
+        since: clock(),
+        changed: true,
+        slots: Vec::new(),
+        resolving: None,
+    };
+    link.watch(&known);
+    loop {
+        link.drain(&mut outlet).await;
+        let until = link.deadline();
+        tokio::select! {
+            heard = link.hear() => link.heard(heard),
+            () = sleep_until(until.unwrap_or(Mono(u64::MAX / 2))), if until.is_some() => {}
+            changed = directory.changed() => {
+                if changed.is_err() {
+                    // The daemon is on its way down; only the stop is left to wait for.
+                    stop.cancelled().await;
+                    break;
+                }
+                let known = directory.borrow_and_update().clone();
+                link.watcher.translator.reload(link.settings.ours(known.clone()));
+                link.watch(&known);
+            }
+            Some(Command::Dial(dial)) = next(&mut commands) =>
+                outlet.must(Heard::Answered { request: dial.request, result: Err(Failure::NotPermitted) }),
+            resync = outlet.room(), if outlet.owes() => if resync { link.tell(&mut outlet) },
+            () = stop.cancelled() => break,
+        }
+    }
+    // Leave as one came: nobody is told of calls any more.
+    link.client.take(clock(), Input::Stop);
+    let _ = timeout(LEAVE, async {
+        while !link.client.is_idle() {
+            link.drain(&mut outlet).await;
+            let until = link.deadline();
+            tokio::select! {
+                heard = link.hear() => link.heard(heard),
+                () = sleep_until(until.unwrap_or(Mono(u64::MAX / 2))), if until.is_some() => {}
+            }
+        }
+    })
+    .await;
+    outlet.ended(&Reason::Stopped, link.since, &mut 0);
+}
+
+fn key() -> [u8; 32] {
+    rand::random()
+}
+
+struct Link {
+    settings: Arc<Settings>,
+    server: ServerSettings,
+    client: Client,
+    watcher: Watcher,
+    /// What is watched, by address; a number is never given twice.
+    watches: BTreeMap<(String, bool), WatchId>,
+    numbers: u32,
+    /// Watches that have not had a NOTIFY since the link is up.
+    waiting: BTreeSet<WatchId>,
+    /// When what there is is told even if some are waiting.
+    settle: Option<Mono>,
+    /// Since when what is told as a whole counts.
+    asked: Option<Mono>,
+    since: Now,
+    /// Of whom something is known may have changed.
+    changed: bool,
+    slots: Vec<Slot>,
+    resolving: Option<LocalBoxFuture<'static, Vec<Target>>>,
+}
+
+/// One flow, under way or up.
+struct Slot {
+    flow: Flow,
+    target: Target,
+    state: State,
+}
+
+enum State {
+    Opening(LocalBoxFuture<'static, Result<Conn, String>>),
+    Up(Box<Conn>),
+}
+
+enum Conn {
+    Udp { socket: UdpSocket, buffer: Vec<u8> },
+    Stream { stream: Box<dyn Stream>, frames: frame::Stream, buffer: Vec<u8>, unsent: Vec<u8>, local: SocketAddr },
+    Ws { socket: Box<WebSocketStream<Box<dyn Stream>>>, local: SocketAddr },
+}
+
+/// What came from the world.
+enum Came {
+    Resolved(Vec<Target>),
+    Opened(usize, Conn),
+    Gone(usize, String),
+    Datagram(usize, SocketAddr, Vec<u8>),
+    Pieces(usize, Vec<Piece>, Option<String>),
+    Text(usize, Vec<u8>),
+    Pong(usize),
+    /// Something was written, or there was nothing to say.
+    Nothing,
+}
+
+impl Link {
+    /// Watches whom the directory and the file name, from now on.
+    fn watch(&mut self, directory: &Directory) {
+        let wanted = self.settings.watched(directory);
+        self.watches.retain(|known, _| wanted.contains(known));
+        for new in wanted {
+            if !self.watches.contains_key(&new) {
+                self.watcher.dialogs.watch(&new.0);
+                self.watches.insert(new, WatchId(self.numbers));
+                self.numbers = self.numbers.wrapping_add(1);
+            }
+        }
+        let all = self.watches.iter().map(|((uri, list), id)| Watch {
+            id: *id,
+            uri: uri.clone(),
+            package: Package::Dialog,
+            list: *list,
+            expires_s: None,
+        });
+        let all = all.collect();
+        self.client.take(clock(), Input::Watch(all));
+        self.changed = true;
+    }
+
+    fn deadline(&self) -> Option<Mono> {
+        [self.client.deadline(), self.settle].into_iter().flatten().min()
+    }
+
+    /// Does what the client wants done.
+    async fn drain(&mut self, outlet: &mut Outlet) {
+        while let Some(output) = self.client.next(clock()) {
+            match output {
+                Output::Resolve(server) => self.resolving = Some(resolve(server).boxed_local()),
+                Output::Open { flow, target } => {
+                    let opening = open(self.server.clone(), target.clone()).boxed_local();
+                    self.slots.push(Slot { flow, target, state: State::Opening(opening) });
+                }
+                Output::Close { flow } => self.slots.retain(|slot| slot.flow != flow),
+                Output::Send { flow, bytes } => self.send(flow, None, bytes).await,
+                Output::Reply { flow, host, port, bytes, .. } => {
+                    // Only what is ours is answered: nobody can open a connection to us.
+                    if let Some(flow) = flow {
+                        let back = host.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, port));
+                        self.send(flow, back, bytes).await;
+                    }
+                }
+                Output::Ping { flow } => self.ping(flow).await,
+                Output::Notified { watch, subscription: of, message } => {
+                    let wanted = self.watcher.notify(clock().wall, &message);
+                    if let Some(fault) = wanted.refused {
+                        tracing::warn!(switch = %outlet.switch, ?fault, "the body of a NOTIFY was refused");
+                    }
+                    if wanted.refresh {
+                        tracing::debug!(switch = %outlet.switch, call = of.call_id, "a NOTIFY was missed: the subscription is refreshed");
+                        self.client.take(clock(), Input::Refresh(watch));
+                    }
+                    self.flush(outlet);
+                    self.settled(watch, outlet);
+                }
+                Output::Ended { subscription: of, .. } => {
+                    self.changed = true;
+                    self.watcher.lost(clock().wall, &subscription(&of.call_id, Some(&of.tag)));
+                    self.flush(outlet);
+                }
+                Output::Unknown { watch, why } => {
+                    if !matches!(why, Why::Unwatched | Why::Connection) {
+                        let uri = self.watches.iter().find(|(_, id)| **id == watch).map_or("", |((uri, _), _)| uri);
+                        tracing::warn!(switch = %outlet.switch, watched = uri, ?why, "nothing is known of this device: not seen is not idle");
+                    }
+                    self.settled(watch, outlet);
+                }
+                Output::Alarm(alarm) => alarmed(outlet, &alarm),
+                Output::Link(Ok(target)) => {
+                    self.changed = true;
+                    self.since = clock();
+                    self.asked = Some(self.since.mono);
+                    self.waiting = self.watches.values().copied().collect();
+                    self.settle = Some(self.since.mono.plus_ms(SETTLE_MS));
+                    outlet.up(format!("{} {}:{}", target.transport.name(), target.host, target.port));
+                }
+                Output::Link(Err(why)) => {
+                    (self.settle, self.asked) = (None, None);
+                    let at = self.server.host.clone();
+                    outlet.ended(&Reason::Unreachable { at, why }, self.since, &mut 0);
+                }
+            }
+        }
+        if self.settle.is_some_and(|at| at <= clock().mono) {
+            self.settle = None;
+            self.tell(outlet);
+        }
+        if std::mem::take(&mut self.changed) {
+            let unknown = self.watcher.dialogs.all().filter(|(_, known)| *known == Knowledge::Unknown).count();
+            outlet.unknown(unknown as u64);
+        }
+    }
+
+    fn flush(&mut self, outlet: &mut Outlet) {
+        let events = self.watcher.take();
+        if !events.is_empty() {
+            outlet.events(events);
+        }
+    }
+
+    /// One more of whom is known what there is, or that nothing will be.
+    fn settled(&mut self, watch: WatchId, outlet: &mut Outlet) {
+        self.changed |= self.waiting.remove(&watch);
+        if self.waiting.is_empty() && self.settle.take().is_some() {
+            self.tell(outlet);
+        }
+    }
+
+    /// Everything that is there now. Who was waited for in vain is unknown: no call of theirs is gone for not being told.
+    fn tell(&mut self, outlet: &mut Outlet) {
+        let mut snapshot = self.watcher.translator.snapshot();
+        snapshot.asked = self.asked.filter(|_| self.waiting.is_empty());
+        outlet.events(vec![Event { at: None, said: Happened::Snapshot(snapshot) }]);
+    }
+
+    async fn send(&mut self, flow: Flow, back: Option<SocketAddr>, bytes: Vec<u8>) {
+        let Some(at) = self.slots.iter().position(|slot| slot.flow == flow) else { return };
+        let Some(Slot { target, state: State::Up(conn), .. }) = self.slots.get_mut(at) else { return };
+        let failed = match &mut **conn {
+            Conn::Udp { socket, .. } => {
+                let to = target.host.parse().map(|ip: IpAddr| SocketAddr::new(ip, target.port)).ok();
+                match back.or(to) {
+                    // A full socket drops it; that is what retransmissions are for.
+                    Some(to) => socket.send_to(&bytes, to).await.err().map(|e| e.to_string()),
+                    None => None,
+                }
+            }
+            Conn::Stream { unsent, .. } => {
+                unsent.extend_from_slice(&bytes);
+                (unsent.len() > WRITE_CAP).then(|| "the switch does not read".to_owned())
+            }
+            Conn::Ws { socket, .. } => {
+                let text = String::from_utf8(bytes).map_or_else(|e| Frame::binary(e.into_bytes()), Frame::text);
+                written(socket.send(text)).await
+            }
+        };
+        if let Some(reason) = failed {
+            self.gone(at, reason);
+        }
+    }
+
+    async fn ping(&mut self, flow: Flow) {
+        let Some(at) = self.slots.iter().position(|slot| slot.flow == flow) else { return };
+        let Some(Slot { state: State::Up(conn), .. }) = self.slots.get_mut(at) else { return };
+        let failed = match &mut **conn {
+            Conn::Udp { .. } => None,
+            Conn::Stream { unsent, .. } => {
+                unsent.extend_from_slice(b"\r\n\r\n");
+                None
+            }
+            Conn::Ws { socket, .. } => written(socket.send(Frame::Ping(Vec::new().into()))).await,
+        };
+        if let Some(reason) = failed {
+            self.gone(at, reason);
+        }
+    }
+
+    fn gone(&mut self, at: usize, reason: String) {
+        let flow = self.slots.remove(at).flow;
+        self.client.take(clock(), Input::Lost { flow, reason });
+    }
+
+    /// The next thing that comes from the world. Cancel-safe: whatever was read is returned.
+    async fn hear(&mut self) -> Came {
+        let mut all: Vec<LocalBoxFuture<'_, Came>> = Vec::new();
+        if let Some(resolving) = &mut self.resolving {
+            all.push(resolving.map(Came::Resolved).boxed_local());
+        }
+        for (at, slot) in self.slots.iter_mut().enumerate() {
+            all.push(match &mut slot.state {
+                State::Opening(opening) => opening
+                    .map(move |opened| match opened {
+                        Ok(conn) => Came::Opened(at, conn),
+                        Err(reason) => Came::Gone(at, reason),
+                    })
+                    .boxed_local(),
+                State::Up(conn) => step(at, conn).boxed_local(),
+            });
+        }
+        if all.is_empty() {
+            return std::future::pending().await;
+        }
+        futures_util::future::select_all(all).await.0
+    }
+
+    fn heard(&mut self, event: Came) {
+        let now = clock();
+        match event {
+            Came::Nothing => {}
+            Came::Resolved(targets) => {
+                self.resolving = None;
+                self.client.take(now, Input::Resolved { targets, ttl_ms: TTL_MS });
+            }
+            Came::Opened(at, conn) => {
+                let Some(slot) = self.slots.get_mut(at) else { return };
+                let local = match &conn {
+                    Conn::Udp { socket, .. } => socket.local_addr().ok(),
+                    Conn::Stream { local, .. } | Conn::Ws { local, .. } => Some(*local),
+                };
+                let flow = slot.flow;
+                slot.state = State::Up(Box::new(conn));
+                let local = local.unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 0)));
+                self.client.take(now, Input::Connected { flow, host: local.ip().to_string(), port: local.port() });
+            }
+            Came::Gone(at, reason) => self.gone(at, reason),
+            Came::Datagram(at, from, bytes) => self.received(at, from, &bytes),
+            Came::Text(at, bytes) => {
+                let Some(from) = self.peer(at) else { return };
+                self.received(at, from, &bytes);
+            }
+            Came::Pong(at) => {
+                if let Some(flow) = self.slots.get(at).map(|slot| slot.flow) {
+                    self.client.take(now, Input::Pong { flow });
+                }
+            }
+            Came::Pieces(at, pieces, end) => {
+                for piece in pieces {
+                    match piece {
+                        Piece::Message(bytes) => {
+                            let Some(from) = self.peer(at) else { return };
+                            self.received(at, from, &bytes);
+                        }
+                        Piece::Pong => self.heard(Came::Pong(at)),
+                        Piece::Ping => {
+                            if let Some(Slot { state: State::Up(conn), .. }) = self.slots.get_mut(at)
+                                && let Conn::Stream { unsent, .. } = &mut **conn
+                            {
+                                unsent.extend_from_slice(b"\r\n");
+                            }
+                        }
+                    }
+                }
+                if let Some(reason) = end {
+                    self.gone(at, reason);
+                }
+            }
+        }
+    }
+
+    fn peer(&self, at: usize) -> Option<SocketAddr> {
+        let target = &self.slots.get(at)?.target;
+        Some(SocketAddr::new(target.host.parse().ok()?, target.port))
+    }
+
+    fn received(&mut self, at: usize, from: SocketAddr, bytes: &[u8]) {
+        let Some(slot) = self.slots.get(at) else { return };
+        let (flow, transport) = (slot.flow, slot.target.transport);
+        let host = from.ip().to_string();
+        self.client
+            .take(clock(), Input::Received { flow: Some(flow), host: &host, port: from.port(), transport, bytes });
+    }
+}
+
+/// What was sent on a WebSocket, or why it was not. A peer that does not read is none to wait for.
+async fn written<E: ToString>(sending: impl Future<Output = Result<(), E>>) -> Option<String> {
+    match timeout(Duration::from_secs(2), sending).await {
+        Ok(sent) => sent.err().map(|e| e.to_string()),
+        Err(_) => Some("the switch does not read".to_owned()),
+    }
+}
+
+/// One step of a flow that is up.
+async fn step(at: usize, conn: &mut Conn) -> Came {
+    match conn {
+        Conn::Udp { socket, buffer } => match socket.recv_from(buffer).await {
+            Ok((n, from)) => Came::Datagram(at, from, buffer.get(..n).unwrap_or_default().to_vec()),
+            // What an earlier datagram met (port unreachable): the timers see to it.
+            Err(_) => {
+                tokio::task::yield_now().await;
+                Came::Nothing
+            }
+        },
+        Conn::Stream { stream, frames, buffer, unsent, .. } => {
+            let (mut reader, mut writer) = tokio::io::split(stream);
+            let read = tokio::select! {
+                read = reader.read(buffer) => read,
+                wrote = writer.write(unsent), if !unsent.is_empty() => return match wrote {
+                    Ok(0) | Err(_) => Came::Gone(at, "the switch closed the connection".to_owned()),
+                    Ok(n) => {
+                        unsent.drain(..n);
+                        Came::Nothing
+                    }
+                },
+            };
+            let n = match read {
+                Ok(0) => return Came::Gone(at, "the switch closed the connection".to_owned()),
+                Ok(n) => n,
+                Err(e) => return Came::Gone(at, closed(&e.to_string())),
+            };
+            frames.take(buffer.get(..n).unwrap_or_default());
+            let mut pieces = Vec::new();
+            loop {
+                match frames.next() {
+                    Ok(Some(piece)) => pieces.push(piece),
+                    Ok(None) => return Came::Pieces(at, pieces, None),
+                    Err(broken) => return Came::Pieces(at, pieces, Some(format!("the switch sent {broken}"))),
+                }
+            }
+        }
+        Conn::Ws { socket, .. } => match socket.next().await {
+            Some(Ok(Frame::Text(text))) => Came::Text(at, text.as_bytes().to_vec()),
+            Some(Ok(Frame::Binary(bytes))) => Came::Text(at, bytes.to_vec()),
+            Some(Ok(Frame::Pong(_))) => Came::Pong(at),
+            Some(Ok(Frame::Ping(_) | Frame::Frame(_))) => Came::Nothing,
+            Some(Ok(Frame::Close(_))) | None => Came::Gone(at, "the switch closed the connection".to_owned()),
+            Some(Err(e)) => Came::Gone(at, closed(&e.to_string())),
+        },
+    }
+}
+
+/// A peer that just goes is not worth the libraries' long words for it.
+fn closed(why: &str) -> String {
+    let gone = ["close_notify", "closing handshake"].iter().any(|word| why.contains(word));
+    if gone { "the switch closed the connection".to_owned() } else { why.to_owned() }
+}
+
+/// The addresses of a server, by the system's resolver.
+async fn resolve(server: Server) -> Vec<Target> {
+    let transport = server.transport.unwrap_or(Transport::Udp);
+    let port = server.port.unwrap_or(5060);
+    let found = timeout(Duration::from_millis(CONNECT_MS), tokio::net::lookup_host((server.host.as_str(), port))).await;
+    let addresses: BTreeSet<SocketAddr> = found.into_iter().flatten().flatten().collect();
+    addresses.into_iter().map(|a| Target { host: a.ip().to_string(), port: a.port(), transport }).collect()
+}
+
+async fn open(server: ServerSettings, target: Target) -> Result<Conn, String> {
+    let work = async {
+        let ip: IpAddr = target.host.parse().map_err(|_| "no address".to_owned())?;
+        let to = SocketAddr::new(ip, target.port);
+        if target.transport == Transport::Udp {
+            return datagrams(to).await.map_err(|e| e.to_string());
+        }
+        let tcp = TcpStream::connect(to).await.map_err(|e| e.to_string())?;
+        let _ = tcp.set_nodelay(true);
+        let local = tcp.local_addr().map_err(|e| e.to_string())?;
+        let stream: Box<dyn Stream> = match target.transport {
+            Transport::Tls | Transport::Wss => secured(server.tls.as_ref(), &server.host, tcp).await?,
+            _ => Box::new(tcp),
+        };
+        if !matches!(target.transport, Transport::Ws | Transport::Wss) {
+            let frames = frame::Stream::default();
+            return Ok(Conn::Stream { stream, frames, buffer: vec![0; READ], unsent: Vec::new(), local });
+        }
+        let scheme = if target.transport == Transport::Wss { "wss" } else { "ws" };
+        let url = format!("{scheme}://{}:{}{}", server.host, target.port, server.path);
+        let mut request = url.into_client_request().map_err(|e| e.to_string())?;
+        // RFC 7118, 4.1.
+        request.headers_mut().insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static("sip"));
+        let config = WebSocketConfig::default().max_message_size(Some(frame::MOST)).max_frame_size(Some(frame::MOST));
+        let (socket, _) = client_async_with_config(request, stream, Some(config)).await.map_err(|e| e.to_string())?;
+        Ok(Conn::Ws { socket: Box::new(socket), local })
+    };
+    match timeout(Duration::from_millis(CONNECT_MS), work).await {
+        Ok(done) => done,
+        Err(_) => Err(format!("no answer within {} s", CONNECT_MS / 1000)),
+    }
+}
+
+/// A socket at the address from which `to` is reached, so that Contact and Via name one that the switch can answer to.
+async fn datagrams(to: SocketAddr) -> std::io::Result<Conn> {
+    let any: IpAddr = if to.is_ipv4() { [0, 0, 0, 0].into() } else { [0_u16; 8].into() };
+    let way = UdpSocket::bind((any, 0)).await?;
+    way.connect(to).await?;
+    let socket = UdpSocket::bind((way.local_addr()?.ip(), 0)).await?;
+    // A switch that starts tells thousands of states at once.
+    let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(4 * 1024 * 1024);
+    Ok(Conn::Udp { socket, buffer: vec![0; DATAGRAM] })
+}
+
+async fn secured(tls: Option<&Tls>, host: &str, tcp: TcpStream) -> Result<Box<dyn Stream>, String> {
+    let system = Tls { ca_file: "/etc/ssl/certs/ca-certificates.crt".into(), server_name: None };
+    let tls = tls.unwrap_or(&system);
+    let name = tls.server_name.as_deref().unwrap_or(host);
+    let name = rustls_pki_types::ServerName::try_from(name.to_owned()).map_err(|e| e.to_string())?;
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(trust(tls)?));
+    Ok(Box::new(connector.connect(name, tcp).await.map_err(|e| e.to_string())?))
+}
+
+fn alarmed(outlet: &Outlet, alarm: &Alarm) {
+    let switch = &outlet.switch;
+    match alarm {
+        Alarm::CredentialsRefused => {
+            tracing::error!(%switch, "the switch refuses our user or password: nothing that needs them is tried again until the settings change");
+        }
+        Alarm::RogueChallenge => {
+            tracing::error!(%switch, "somebody asked for credentials of another realm, or in a way that we do not answer: none were given");
+        }
+        Alarm::PackageNotOffered { offered, .. } => {
+            tracing::error!(%switch, offered, "the switch does not offer dialog events");
+        }
+    }
+}
+
+/// For `check --probe`: who answers there.
+pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
+    let Some(server) = &settings.server else { return Vec::new() };
+    let client = match settings.client(server) {
+        Ok(client) => client.server,
+        Err(why) => return vec![Err(format!("cannot use SIP: {why}"))],
+    };
+    let targets = resolve(client).await;
+    let Some(target) = targets.first().cloned() else {
+        return vec![Err(format!("cannot use SIP: no address of {}", server.host))];
+    };
+    let at = format!("{} {}:{}", target.transport.name(), target.host, target.port);
+    match open(server.clone(), target).await {
+        Ok(_) => vec![Ok(format!("SIP: {at} can be reached"))],
+        Err(why) => vec![Err(format!("cannot use SIP: {at}: {why}"))],
+    }
+}

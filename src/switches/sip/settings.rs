@@ -1,0 +1,348 @@
+//! What a file in `config/switches/` says of a SIP switch.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{
+    calls::{Directory, directory::Device},
+    files::{Problem, Read, SecretRef},
+    numbers::Plan,
+    switches::{Settings as AnySettings, Tls, hep},
+    words::{SwitchId, TenantId},
+};
+
+use super::{
+    client::{self, Credentials, Server, Transport},
+    translate::Ours,
+    wire,
+};
+
+/// One SIP switch: a proxy or a PBX whose dialog events are subscribed to. Several edges are several files.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Names this switch in records, metrics and logs; never changed afterwards, because call ids are made from it.
+    pub id: SwitchId,
+    #[serde(default)]
+    pub tenant: TenantId,
+    /// IANA time zone of its calls, where the trunk's row names none.
+    #[serde(default = "zone")]
+    pub zone: String,
+    /// ISO 3166 country whose numbering its numbers follow.
+    #[serde(default = "country")]
+    pub country: String,
+    /// Area code without the leading 0 (`"21"`) of numbers that are dialled without one.
+    #[serde(default)]
+    pub area: Option<String>,
+    /// Numbers of our own people; `X` stands for a digit (`100X`), `*` for any text. Whoever is neither internal nor an agent's device is outside.
+    #[serde(default)]
+    pub internal: Vec<String>,
+    /// What stands behind the @ of the addresses that are watched: `pbx.example.com`.
+    pub domain: String,
+    /// Where SUBSCRIBE goes; absent: nobody is subscribed to, and `hep` tells of the calls.
+    #[serde(default)]
+    pub server: Option<ServerSettings>,
+    /// Who watches: the user part at `domain`, and the user of the digest.
+    #[serde(default = "user")]
+    pub user: String,
+    /// Mirrored signalling of the same switch: it tells what dialog events do not (hold, who ended it, transfers for certain).
+    #[serde(default)]
+    pub hep: Option<hep::Settings>,
+    /// Absent: nobody is given a password, whoever asks.
+    #[serde(default)]
+    pub secret: Option<SecretRef>,
+    /// The only realm that is given our credentials; default: `domain`.
+    #[serde(default)]
+    pub realm: Option<String>,
+    /// Watched besides the devices that `agents.yaml` names at this switch: numbers and users at `domain`, or whole SIP addresses (a DID, a queue).
+    #[serde(default)]
+    pub watch: Vec<String>,
+    /// Addresses of resource lists (RFC 4662): each tells of all its members in one subscription.
+    #[serde(default)]
+    pub lists: Vec<String>,
+    /// How long a subscription is asked for, in seconds.
+    #[serde(default = "expires")]
+    pub expires_s: u32,
+    /// SUBSCRIBEs begun in a second, and under way at once: at a start thousands are due.
+    #[serde(default = "pace")]
+    pub starts_a_second: u32,
+    #[serde(default = "pace")]
+    pub in_flight: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerSettings {
+    /// A name or an IP address.
+    pub host: String,
+    /// Default: 5060, 5061 with tls, 80 with ws, 443 with wss.
+    #[serde(default)]
+    pub port: Option<u16>,
+    #[serde(default)]
+    pub transport: TransportName,
+    /// Whom to trust with `tls` and `wss`; absent: the system's authorities.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Of `ws` and `wss`.
+    #[serde(default = "path")]
+    pub path: String,
+}
+
+/// RFC 3261, 18 and RFC 7118.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TransportName {
+    #[default]
+    Udp,
+    Tcp,
+    Tls,
+    Ws,
+    Wss,
+}
+
+impl TransportName {
+    #[must_use]
+    pub const fn transport(self) -> Transport {
+        match self {
+            Self::Udp => Transport::Udp,
+            Self::Tcp => Transport::Tcp,
+            Self::Tls => Transport::Tls,
+            Self::Ws => Transport::Ws,
+            Self::Wss => Transport::Wss,
+        }
+    }
+
+    #[must_use]
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+            Self::Ws => 80,
+            Self::Wss => 443,
+        }
+    }
+}
+
+impl Settings {
+    #[must_use]
+    pub fn plan(&self) -> Plan {
+        Plan::new(&self.country, self.area.as_deref())
+    }
+
+    /// What the book reads names of legs by: everybody outside is at [`TRUNK`].
+    #[must_use]
+    pub fn trunks(&self) -> Vec<String> {
+        vec![TRUNK.to_owned()]
+    }
+
+    #[must_use]
+    pub fn ours(&self, directory: std::sync::Arc<Directory>) -> Ours {
+        Ours {
+            switch: self.id.clone(),
+            directory,
+            internal: self.internal.clone(),
+            plan: self.plan(),
+            trunk: TRUNK.to_owned(),
+        }
+    }
+
+    /// What the client machine needs to know.
+    ///
+    /// # Errors
+    /// The secret cannot be had.
+    pub fn client(&self, server: &ServerSettings) -> Result<client::Settings, String> {
+        let credentials = match &self.secret {
+            Some(secret) => Some(Credentials {
+                user: self.user.clone(),
+                realm: self.realm.clone().unwrap_or_else(|| self.domain.clone()),
+                password: secret.resolve()?,
+            }),
+            None => None,
+        };
+        Ok(client::Settings {
+            server: Server {
+                host: server.host.clone(),
+                port: Some(server.port.unwrap_or(server.transport.port())),
+                transport: Some(server.transport.transport()),
+            },
+            identity: self.uri(&self.user),
+            credentials,
+            expires_s: self.expires_s,
+            starts_a_second: self.starts_a_second,
+            in_flight: self.in_flight,
+            agent: format!("Linecard/{}", env!("CARGO_PKG_VERSION")),
+        })
+    }
+
+    /// All that is to be watched now, and whether it is a list: agents' devices here, and what the file names.
+    #[must_use]
+    pub fn watched(&self, directory: &Directory) -> BTreeSet<(String, bool)> {
+        let mut all: BTreeSet<(String, bool)> = self.lists.iter().map(|list| (self.uri(list), true)).collect();
+        all.extend(self.watch.iter().map(|name| (self.uri(name), false)));
+        for agent in directory.agents().filter(|agent| agent.tenant == self.tenant) {
+            all.extend(agent.devices.iter().filter_map(|device| match device {
+                Device::At { switch, name } if switch.as_ref().is_none_or(|at| *at == self.id) => self.device(name),
+                _ => None,
+            }));
+        }
+        all
+    }
+
+    /// `1001` and `SIP/1001` are devices here, `PJSIP/1001` is another switch's.
+    fn device(&self, name: &str) -> Option<(String, bool)> {
+        let user = match name.split_once('/') {
+            Some((technology, user)) => technology.eq_ignore_ascii_case("sip").then_some(user)?,
+            None => name,
+        };
+        Some((self.uri(user), false))
+    }
+
+    fn uri(&self, name: &str) -> String {
+        match name.starts_with("sip:") || name.starts_with("sips:") {
+            true => name.to_owned(),
+            false => format!("sip:{name}@{}", self.domain),
+        }
+    }
+
+    /// What the shape of the file cannot say.
+    #[must_use]
+    pub fn problems(&self, read: &Read<AnySettings>) -> Vec<Problem> {
+        let mut out = Vec::new();
+        let mut wrong = |key: &str, found: &str, wanted: &str| out.push(read.problem(key, found.to_owned(), wanted));
+        let id = self.id.as_str();
+        if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
+            wrong("sip.id", "this is no id", "letters, digits, \"-\", \"_\" and \".\"");
+        }
+        if wire::uri(&self.uri(&self.user)).is_none() {
+            wrong(
+                "sip.user",
+                "this and the domain make no SIP address",
+                "for example user: linecard, domain: pbx.example.com",
+            );
+        }
+        for (key, list) in [("watch", &self.watch), ("lists", &self.lists)] {
+            for (i, name) in list.iter().enumerate() {
+                if wire::uri(&self.uri(name)).is_none() {
+                    wrong(
+                        &format!("sip.{key}[{i}]"),
+                        "this is no SIP address",
+                        "a number, a user's name, or sip:NAME@DOMAIN",
+                    );
+                }
+            }
+        }
+        if self.server.is_none() && self.hep.is_none() {
+            wrong("sip", "there is neither \"server\" nor \"hep\"", "add one of them, or both");
+        }
+        for (key, found, wanted) in self.hep.iter().flat_map(hep::Settings::wrong) {
+            wrong(&format!("sip.hep.{key}"), found, wanted);
+        }
+        if let Some(server) = &self.server {
+            if !server.path.starts_with('/') || server.path.bytes().any(|b| b <= b' ' || b == 0x7f) {
+                wrong("sip.server.path", "this is no path", "it begins with \"/\" and has no blanks");
+            }
+            if server.tls.is_some() && !matches!(server.transport, TransportName::Tls | TransportName::Wss) {
+                wrong("sip.server.tls", "this transport has no TLS", "transport: tls or wss, or no \"tls\"");
+            }
+        }
+        if !(60..=86_400).contains(&self.expires_s) {
+            wrong("sip.expires_s", "too short or too long", "60 to 86400");
+        }
+        for (key, n) in [("starts_a_second", self.starts_a_second), ("in_flight", self.in_flight)] {
+            if !(1..=1_000).contains(&n) {
+                wrong(&format!("sip.{key}"), "too few or too many", "1 to 1000");
+            }
+        }
+        out
+    }
+}
+
+/// The endpoint of everybody outside: dialog events name no trunk.
+pub const TRUNK: &str = "SIP/trunk";
+
+fn zone() -> String {
+    "Asia/Shanghai".to_owned()
+}
+fn country() -> String {
+    "CN".to_owned()
+}
+fn user() -> String {
+    "linecard".to_owned()
+}
+fn path() -> String {
+    "/".to_owned()
+}
+const fn expires() -> u32 {
+    600
+}
+const fn pace() -> u32 {
+    50
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files;
+
+    const EXAMPLE: &str = include_str!("../../../config/switches/sip.yaml");
+
+    fn sip(text: &str) -> Settings {
+        match files::read::<AnySettings>("sip.yaml", text).unwrap().value {
+            AnySettings::Sip(settings) => settings,
+            AnySettings::Asterisk(_) => panic!("this is an Asterisk"),
+        }
+    }
+
+    #[test]
+    fn the_example_file_is_good_and_says_every_default() {
+        let read = files::read::<AnySettings>("sip.yaml", EXAMPLE).unwrap();
+        assert_eq!(read.value.problems(&read), []);
+        let schema = schemars::schema_for!(Settings);
+        for key in schema.get("properties").and_then(|p| p.as_object()).unwrap().keys() {
+            assert!(EXAMPLE.contains(&format!("\n  {key}:")), "{key} is not in config/switches/sip.yaml");
+        }
+        let bare = "sip: {id: edge1, domain: pbx.example.com, server: {host: 127.0.0.1}}";
+        let (mut example, bare) = (sip(EXAMPLE), sip(bare));
+        // What has no default of ours is an example there.
+        (example.area, example.internal, example.secret, example.realm) = (None, Vec::new(), None, None);
+        (example.watch, example.lists, example.hep) = (Vec::new(), Vec::new(), None);
+        example.server.as_mut().unwrap().port = None;
+        assert_eq!(example, bare);
+    }
+
+    #[test]
+    fn whom_to_watch_is_whoever_sits_here() {
+        let agents = "agents:\n  - {id: a, devices: [\"1001\", SIP/1002, PJSIP/1003]}\n  - {id: b, devices: [{edge1: \"1004\"}, {other: \"1005\"}]}\n  - {id: c, tenant: elsewhere, devices: [\"1006\"]}\n";
+        let directory = Directory::of(files::read("agents.yaml", agents).unwrap().value);
+        let watched: Vec<String> = sip(EXAMPLE).watched(&directory).into_iter().map(|(uri, _)| uri).collect();
+        assert_eq!(
+            watched,
+            [
+                "sip:+862161234567@pbx.example.com",
+                "sip:1001@pbx.example.com",
+                "sip:1002@pbx.example.com",
+                "sip:1004@pbx.example.com",
+                "sip:all@pbx.example.com"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_told() {
+        for (good, bad, key) in [
+            ("id: edge1", "id: \"edge 1\"", "sip.id"),
+            ("path: /", "path: x", "sip.server.path"),
+            ("expires_s: 600", "expires_s: 5", "sip.expires_s"),
+            ("in_flight: 50", "in_flight: 0", "sip.in_flight"),
+            ("watch: [\"+862161234567\"]", "watch: [\"a b\"]", "sip.watch[0]"),
+            ("    path: /", "    tls: {}\n    path: /", "sip.server.tls"),
+        ] {
+            assert!(EXAMPLE.contains(good), "{good}");
+            let read = files::read::<AnySettings>("sip.yaml", &EXAMPLE.replacen(good, bad, 1)).unwrap();
+            let problems = read.value.problems(&read);
+            assert!(problems.len() == 1 && problems[0].key == key, "{bad}: {problems:?}");
+        }
+    }
+}
