@@ -67,16 +67,13 @@ impl Board {
         }
     }
 
-    /// Legs that we know and the switch does not: nobody saw them end.
+    /// Legs that we know and the switch does not: nobody saw them end. Without a list of legs nothing is known of who is gone.
     fn lose_missing(&mut self, desk: &mut Desk, now: Now, listed: &HashMap<&str, &SnapshotLeg>, asked: Option<Mono>) {
+        let Some(asked) = asked else { return };
         let mut gone = Vec::new();
         for (key, call) in &self.calls {
-            if call.over.is_some() {
-                continue;
-            }
             // Heard of since the lists were asked for: the list may be older than the leg.
-            let fresh = asked.is_some_and(|asked| call.heard >= asked);
-            if fresh {
+            if call.over.is_some() || call.heard >= asked {
                 continue;
             }
             for (index, leg) in call.facts.legs.iter().enumerate() {

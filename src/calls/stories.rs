@@ -175,6 +175,9 @@ fn listed(id: &str, name: &str, application: &str, data: &str) -> SnapshotLeg {
     }
 }
 
+/// Lists that are newer than everything heard.
+const LATE: Option<Mono> = Some(Mono(u64::MAX));
+
 fn snapshot(legs: Vec<SnapshotLeg>, bridged: bool, asked: Option<Mono>) -> Said {
     let names = legs.iter().map(|l| l.leg.id.clone()).collect();
     let bridges = bridged.then(|| SnapshotBridge { id: "b1".into(), kind: BridgeKind::Mixing, legs: names });
@@ -182,7 +185,7 @@ fn snapshot(legs: Vec<SnapshotLeg>, bridged: bool, asked: Option<Mono>) -> Said 
         feed: Feed::Ami,
         legs,
         bridges: bridges.into_iter().collect(),
-        asked,
+        asked: asked.or(LATE),
         waiting: Vec::new(),
     })
 }
@@ -261,12 +264,25 @@ fn a_snapshot_adopts_what_it_finds_once_and_loses_what_is_gone() {
     assert_eq!(record.agents.unwrap().len(), 1);
 }
 
+/// A switch that refuses the list of its channels (a manager account without the right) has not said that they are gone.
+#[test]
+fn without_a_list_nobody_is_gone() {
+    let mut desk = Desk::new();
+    desk.take(1, snapshot(call_in_talk(), true, None));
+    let id = desk.only();
+    let refused = Snapshot { feed: Feed::Ami, legs: vec![], bridges: vec![], asked: None, waiting: vec![] };
+    desk.take(2, Said::Snapshot(refused));
+    assert_eq!(desk.book.open_calls().count(), 1, "the call goes on");
+    desk.take(3, snapshot(vec![], false, None));
+    assert_eq!((desk.book.open_calls().count(), desk.book.record(id).unwrap().end), (0, End::Lost));
+}
+
 #[test]
 fn a_caller_who_waits_is_adopted_into_the_queue() {
     let mut desk = Desk::new();
     let waiting = vec![SnapshotWaiting { leg: "100.1".into(), queue: "support".into(), wait_ms: Some(3000) }];
     let legs = vec![listed("100.1", "PJSIP/trunk-1", "Queue", "support,,,,120")];
-    desk.take(9, Said::Snapshot(Snapshot { feed: Feed::Ami, legs, bridges: Vec::new(), asked: None, waiting }));
+    desk.take(9, Said::Snapshot(Snapshot { feed: Feed::Ami, legs, bridges: Vec::new(), asked: LATE, waiting }));
     assert_eq!(desk.news(), [What::Appeared, What::Queued { queue: "support".into() }]);
     let id = desk.only();
     desk.take(12, Said::HangupRequest { leg: leg("100.1", ""), cause: None }).take(12, gone("100.1", "", 0));
@@ -556,7 +572,7 @@ fn a_queue_told_again_after_a_snapshot_is_no_second_queue() {
     let mut desk = Desk::new();
     let waiting = vec![SnapshotWaiting { leg: "100.1".into(), queue: "support".into(), wait_ms: None }];
     let legs = vec![listed("100.1", "PJSIP/trunk-1", "Queue", "support,,,,120")];
-    let lists = Snapshot { feed: Feed::Ari, legs, bridges: Vec::new(), asked: None, waiting };
+    let lists = Snapshot { feed: Feed::Ari, legs, bridges: Vec::new(), asked: LATE, waiting };
     desk.heard(9, Feed::Ari, Said::Snapshot(lists));
     let id = desk.only();
     desk.heard(10, Feed::Ari, new_leg("100.2", "PJSIP/1001-2", LegState::Down, "1001", "s"));

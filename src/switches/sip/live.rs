@@ -130,7 +130,6 @@ async fn watch_all(
         numbers: 0,
         waiting: BTreeSet::new(),
         settle: None,
-        asked: None,
         since: clock(),
         changed: true,
         slots: Vec::new(),
@@ -191,8 +190,6 @@ struct Link {
     waiting: BTreeSet<WatchId>,
     /// When what there is is told even if some are waiting.
     settle: Option<Mono>,
-    /// Since when what is told as a whole counts.
-    asked: Option<Mono>,
     since: Now,
     /// Of whom something is known may have changed.
     changed: bool,
@@ -306,13 +303,12 @@ impl Link {
                 Output::Link(Ok(target)) => {
                     self.changed = true;
                     self.since = clock();
-                    self.asked = Some(self.since.mono);
                     self.waiting = self.watches.values().copied().collect();
                     self.settle = Some(self.since.mono.plus_ms(SETTLE_MS));
                     outlet.up(format!("{} {}:{}", target.transport.name(), target.host, target.port));
                 }
                 Output::Link(Err(why)) => {
-                    (self.settle, self.asked) = (None, None);
+                    self.settle = None;
                     let at = self.server.host.clone();
                     outlet.ended(&Reason::Unreachable { at, why }, self.since, &mut 0);
                 }
@@ -343,10 +339,12 @@ impl Link {
         }
     }
 
-    /// Everything that is there now. Who was waited for in vain is unknown: no call of theirs is gone for not being told.
+    /// Everything that is there now. Who was waited for in vain is unknown: no call of theirs is gone for not being told. Nor is one that the mirror
+    /// alone tells of.
     fn tell(&mut self, outlet: &mut Outlet) {
         let mut snapshot = self.watcher.translator.snapshot();
-        snapshot.asked = self.asked.filter(|_| self.waiting.is_empty());
+        let whole = self.waiting.is_empty() && self.settings.hep.is_none();
+        snapshot.asked = whole.then(|| clock().mono);
         outlet.events(vec![Event { at: None, said: Happened::Snapshot(snapshot) }]);
     }
 
