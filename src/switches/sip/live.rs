@@ -232,10 +232,20 @@ impl Link {
     /// Watches whom the directory and the file name, from now on.
     fn watch(&mut self, directory: &Directory) {
         let wanted = self.settings.watched(directory);
-        self.watches.retain(|known, _| wanted.contains(known));
+        let dialogs = &mut self.watcher.dialogs;
+        self.watches.retain(|known, _| {
+            let stays = wanted.contains(known);
+            if !stays {
+                dialogs.forget(&known.0);
+            }
+            stays
+        });
         for new in wanted {
             if !self.watches.contains_key(&new) {
-                self.watcher.dialogs.watch(&new.0);
+                // A list is no device: its members are known once it names them.
+                if !new.1 {
+                    dialogs.watch(&new.0);
+                }
                 self.watches.insert(new, WatchId(self.numbers));
                 self.numbers = self.numbers.wrapping_add(1);
             }
