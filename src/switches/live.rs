@@ -314,18 +314,26 @@ pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> Result<
     let work = async {
         let tcp = TcpStream::connect((host, port)).await.map_err(|e| unreachable(e.to_string()))?;
         let _ = tcp.set_nodelay(true);
-        let Some(tls) = tls else { return Ok(Box::new(tcp) as Box<dyn Stream>) };
-        let failed = |why: String| Reason::Tls { at: at.clone(), why };
-        let name = tls.server_name.as_deref().unwrap_or(host);
-        let name = ServerName::try_from(name.to_owned()).map_err(|e| failed(e.to_string()))?;
-        let connector = tokio_rustls::TlsConnector::from(Arc::new(trust(tls).map_err(failed)?));
-        let stream = connector.connect(name, tcp).await.map_err(|e| failed(e.to_string()))?;
-        Ok(Box::new(stream) as Box<dyn Stream>)
+        match tls {
+            Some(tls) => secure(tls, host, tcp).await.map_err(|why| Reason::Tls { at: at.clone(), why }),
+            None => Ok(Box::new(tcp) as Box<dyn Stream>),
+        }
     };
     match timeout(Duration::from_millis(link::CONNECT_MS), work).await {
         Ok(done) => done,
         Err(_) => Err(unreachable(format!("no answer within {} s", link::CONNECT_MS / 1000))),
     }
+}
+
+/// TLS over a connection to `host`.
+///
+/// # Errors
+/// Why it does not come about.
+pub(super) async fn secure(tls: &Tls, host: &str, tcp: TcpStream) -> Result<Box<dyn Stream>, String> {
+    let name = tls.server_name.as_deref().unwrap_or(host);
+    let name = ServerName::try_from(name.to_owned()).map_err(|e| e.to_string())?;
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(trust(tls)?));
+    Ok(Box::new(connector.connect(name, tcp).await.map_err(|e| e.to_string())?))
 }
 
 /// Whom TLS trusts: the authorities in the settings' file, and nobody else.

@@ -71,8 +71,23 @@ pub enum Settings {
     Sip(sip::Settings),
 }
 
+/// The system's authorities.
+impl Default for Tls {
+    fn default() -> Self {
+        Self { ca_file: ca_file(), server_name: None }
+    }
+}
+
 fn ca_file() -> std::path::PathBuf {
     "/etc/ssl/certs/ca-certificates.crt".into()
+}
+
+/// Where a switch's file does not say.
+fn zone() -> String {
+    "Asia/Shanghai".to_owned()
+}
+fn country() -> String {
+    "CN".to_owned()
 }
 
 impl Settings {

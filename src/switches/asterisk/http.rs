@@ -79,7 +79,7 @@ async fn open(ari: &Ari) -> Result<(Socket, Rest), Reason> {
     request.headers_mut().insert(AUTHORIZATION, rest.authorization.clone());
     let host = request.uri().host().ok_or_else(bad)?.trim_matches(['[', ']']).to_owned();
     let port = request.uri().port_u16().unwrap_or(if secure { 443 } else { 80 });
-    let own = default_tls();
+    let own = Tls::default();
     let tls = secure.then(|| ari.tls.as_ref().unwrap_or(&own));
     let stream = connect(&host, port, tls).await?;
     let config = WebSocketConfig::default()
@@ -186,7 +186,7 @@ impl Rest {
         let (secure, mut base) = reqwest_url(&ari.url).ok_or_else(bad)?;
         // reqwest wants a provider even where it has no TLS to do; a second installation is refused, and that is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let own = default_tls();
+        let own = Tls::default();
         let tls = ari.tls.as_ref().unwrap_or(&own);
         let at = base.clone();
         let failed = |why: String| Reason::Tls { at, why };
@@ -268,10 +268,6 @@ fn encoded(text: &str) -> String {
         }
         out
     })
-}
-
-fn default_tls() -> Tls {
-    Tls { ca_file: "/etc/ssl/certs/ca-certificates.crt".into(), server_name: None }
 }
 
 /// Who answers, and what the account may do there.

@@ -25,10 +25,10 @@ pub struct Settings {
     #[serde(default)]
     pub tenant: TenantId,
     /// IANA time zone of its calls, where the trunk's row names none.
-    #[serde(default = "zone")]
+    #[serde(default = "crate::switches::zone")]
     pub zone: String,
     /// ISO 3166 country whose numbering its numbers follow.
-    #[serde(default = "country")]
+    #[serde(default = "crate::switches::country")]
     pub country: String,
     /// Area code without the leading 0 (`"21"`) of numbers that are dialled without one.
     #[serde(default)]
@@ -365,12 +365,6 @@ pub(super) fn reqwest_url(text: &str) -> Option<(bool, String)> {
     Some((secure, text.trim_end_matches('/').to_owned()))
 }
 
-fn zone() -> String {
-    "Asia/Shanghai".to_owned()
-}
-fn country() -> String {
-    "CN".to_owned()
-}
 const fn ami_port() -> u16 {
     5038
 }

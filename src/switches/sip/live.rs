@@ -36,9 +36,9 @@ use crate::{
         event::{Event, Feed, Said as Happened},
     },
     switches::{
-        Heard, Said, Tls, hep,
+        Heard, Said, hep,
         link::{CONNECT_MS, Reason, SipStats},
-        live::{Outlet, Stream, clock, next, sleep_until, trust},
+        live::{Outlet, Stream, clock, next, secure, sleep_until},
     },
     words::{Mono, Now},
 };
@@ -579,7 +579,9 @@ async fn open(server: ServerSettings, target: Target) -> Result<Conn, String> {
         let _ = tcp.set_nodelay(true);
         let local = tcp.local_addr().map_err(|e| e.to_string())?;
         let stream: Box<dyn Stream> = match target.transport {
-            Transport::Tls | Transport::Wss => secured(server.tls.as_ref(), &server.host, tcp).await?,
+            Transport::Tls | Transport::Wss => {
+                secure(&server.tls.clone().unwrap_or_default(), &server.host, tcp).await?
+            }
             _ => Box::new(tcp),
         };
         if !matches!(target.transport, Transport::Ws | Transport::Wss) {
@@ -610,15 +612,6 @@ async fn datagrams(to: SocketAddr) -> std::io::Result<Conn> {
     // A switch that starts tells thousands of states at once.
     let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(4 * 1024 * 1024);
     Ok(Conn::Udp { socket, buffer: vec![0; DATAGRAM] })
-}
-
-async fn secured(tls: Option<&Tls>, host: &str, tcp: TcpStream) -> Result<Box<dyn Stream>, String> {
-    let system = Tls { ca_file: "/etc/ssl/certs/ca-certificates.crt".into(), server_name: None };
-    let tls = tls.unwrap_or(&system);
-    let name = tls.server_name.as_deref().unwrap_or(host);
-    let name = rustls_pki_types::ServerName::try_from(name.to_owned()).map_err(|e| e.to_string())?;
-    let connector = tokio_rustls::TlsConnector::from(Arc::new(trust(tls)?));
-    Ok(Box::new(connector.connect(name, tcp).await.map_err(|e| e.to_string())?))
 }
 
 fn alarmed(outlet: &Outlet, alarm: &Alarm) {

@@ -28,10 +28,10 @@ pub struct Settings {
     #[serde(default)]
     pub tenant: TenantId,
     /// IANA time zone of its calls, where the trunk's row names none.
-    #[serde(default = "zone")]
+    #[serde(default = "crate::switches::zone")]
     pub zone: String,
     /// ISO 3166 country whose numbering its numbers follow.
-    #[serde(default = "country")]
+    #[serde(default = "crate::switches::country")]
     pub country: String,
     /// Area code without the leading 0 (`"21"`) of numbers that are dialled without one.
     #[serde(default)]
@@ -262,12 +262,6 @@ impl Settings {
 /// The endpoint of everybody outside: dialog events name no trunk.
 pub const TRUNK: &str = "SIP/trunk";
 
-fn zone() -> String {
-    "Asia/Shanghai".to_owned()
-}
-fn country() -> String {
-    "CN".to_owned()
-}
 fn user() -> String {
     "linecard".to_owned()
 }
