@@ -12,7 +12,7 @@ use linecard::{
     daemon::replay::{self, Capture},
 };
 
-use crate::fixtures::{Run, assert_same, misses, runs_of};
+use crate::fixtures::{Run, all_right, assert_same, runs_of};
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures").join(name)
@@ -39,13 +39,8 @@ fn logs() -> Vec<Run> {
 
 #[test]
 fn every_recorded_scenario_gives_the_right_record() {
-    let mut wrong = Vec::new();
     let runs = runs();
-    for run in &runs {
-        let records = replay::run(run.settings.clone(), &run.captures).unwrap();
-        wrong.extend(misses(run, &records).into_iter().map(|miss| format!("{}: {miss}", run.name)));
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    all_right(&runs);
     assert_eq!(runs.len(), 42);
 }
 

@@ -15,7 +15,7 @@ use linecard::{
     switches::hep::packet::Framer,
 };
 
-use crate::fixtures::{Run, assert_same, misses, runs_of};
+use crate::fixtures::{Run, all_right, assert_same, misses, runs_of};
 
 fn folders() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/kamailio");
@@ -72,30 +72,21 @@ impl Dice {
 
 #[test]
 fn every_recorded_scenario_gives_the_right_record() {
-    let mut wrong = Vec::new();
     let runs = runs();
-    for run in &runs {
-        let records = replay::run(run.settings.clone(), &run.captures).unwrap();
-        wrong.extend(misses(run, &records).into_iter().map(|miss| format!("{}: {miss}", run.name)));
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    all_right(&runs);
     assert!(runs.len() >= 26, "only {} runs found", runs.len());
 }
 
 /// Dialog events beside it make one call of the two, and take nothing from it.
 #[test]
 fn mirrored_signalling_and_dialog_events_are_one_call() {
-    let (mut wrong, mut count) = (Vec::new(), 0);
-    for folder in folders().into_iter().filter(|f| f.join("expected.json").exists()) {
-        let is = |run: &Run, feed: Feed| run.captures.iter().any(|c| c.feed == feed);
-        for run in runs_of(&folder, |_| true).iter().filter(|run| is(run, Feed::Hep) && is(run, Feed::Sip)) {
-            let records = replay::run(run.settings.clone(), &run.captures).unwrap();
-            wrong.extend(misses(run, &records).into_iter().map(|miss| format!("{}: {miss}", run.name)));
-            count += 1;
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(count >= 20, "only {count} runs found");
+    let is = |run: &Run, feed: Feed| run.captures.iter().any(|c| c.feed == feed);
+    let with = folders().into_iter().filter(|f| f.join("expected.json").exists());
+    let both =
+        with.flat_map(|folder| runs_of(&folder, |_| true)).filter(|run| is(run, Feed::Hep) && is(run, Feed::Sip));
+    let runs: Vec<Run> = both.collect();
+    all_right(&runs);
+    assert!(runs.len() >= 20, "only {} runs found", runs.len());
 }
 
 /// OPTIONS only, packets that are none, and what is no HEP at all.
