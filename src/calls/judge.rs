@@ -28,12 +28,13 @@ const BRIEF_MS: u64 = 50;
 /// The shortest talk with an application that is told.
 const IVR_MS: u64 = 1_000;
 
-/// One phone that was there already and did nothing more: what it had been in is not known. (Left alone a moment before the lists were asked for, it
-/// had talked for an hour, perhaps.)
+/// One phone, met in the middle or with a hole in what was seen of it, and nobody else: what it had been in is not known. (Left alone a moment before
+/// the lists were asked for, it had talked for an hour, perhaps.)
 fn met(facts: &Facts) -> bool {
     let mut real = facts.legs.iter().filter(|l| l.real());
     let one = real.next().filter(|_| real.next().is_none());
-    one.is_some_and(|l| l.kind == Kind::Device && l.adopted && l.dial.is_none() && l.queues.is_empty())
+    let unseen = |l: &Leg| l.adopted && l.dial.is_none() || facts.hole && l.originated() && l.up.is_some();
+    one.is_some_and(|l| l.kind == Kind::Device && unseen(l) && l.queues.is_empty())
 }
 
 /// The record as far as the facts go.
