@@ -66,7 +66,7 @@ pub fn rules_of(switches: &[Arc<switches::Settings>]) -> HashMap<SwitchId, book:
                     out: Arc::default(),
                     trunks: s.trunks(),
                     internal: s.internal.clone(),
-                    attributes: Arc::default(),
+                    attributes: Arc::new(s.declared()),
                 };
                 (s.id.clone(), rules)
             }
@@ -232,11 +232,12 @@ fn files_of(
 
 /// What rows of trunks.yaml may say of a switch.
 fn around(settings: &switches::Settings) -> trunks::Switch {
+    let attributes = settings.attributes().iter().filter(|m| !m.secret).map(|m| m.name.clone()).collect();
     match settings {
         switches::Settings::Sip(s) => trunks::Switch {
             id: s.id.clone(),
             trunks: s.trunks(),
-            attributes: Vec::new(),
+            attributes,
             // Mirrored signalling shows every place of it.
             no_sip: s
                 .hep
@@ -246,7 +247,7 @@ fn around(settings: &switches::Settings) -> trunks::Switch {
         switches::Settings::Asterisk(s) => trunks::Switch {
             id: s.id.clone(),
             trunks: s.trunks.clone(),
-            attributes: s.attributes.iter().filter(|m| !m.secret).map(|m| m.name.clone()).collect(),
+            attributes,
             no_sip: Some(
                 "let the dialplan set a variable from PJSIP_HEADER(read,...), map it in the switch's file, and write attribute:NAME",
             ),

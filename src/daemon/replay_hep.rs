@@ -52,7 +52,7 @@ pub fn strange(bytes: &[u8]) -> Option<Refusal> {
 
 /// How a switch's calls are read where its file says nothing of HEP.
 fn read_by(rules: &book::Rules) -> Rules {
-    Rules { internal: rules.internal.clone(), headers: Rules::wanted(&rules.attributes), ..Rules::default() }
+    Rules::plain(rules.internal.clone(), &rules.attributes)
 }
 
 struct Reading {

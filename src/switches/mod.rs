@@ -4,6 +4,7 @@
 //! example, one line in [`Settings`], and the compiler points at every place that has to know.
 
 pub mod asterisk;
+mod attributes;
 pub mod hep;
 pub mod link;
 pub mod live;
@@ -121,7 +122,7 @@ impl Settings {
     pub fn attributes(&self) -> &[Mapping] {
         match self {
             Self::Asterisk(s) => &s.attributes,
-            Self::Sip(_) => &[],
+            Self::Sip(s) => &s.attributes,
         }
     }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::{
     calls::{
         Attributes,
-        attributes::{MAPPINGS, Mapping, Recordings, Source, WHOLE_CAP},
+        attributes::{Mapping, Recordings, Source},
     },
     files::{Problem, Read, SecretRef},
     numbers::{DialOut, OutRule, Plan},
@@ -14,7 +14,10 @@ use crate::{
 };
 
 use super::cdr::{NEEDED, Records};
-use crate::switches::{Settings as AnySettings, Tls};
+use crate::switches::{
+    Settings as AnySettings, Tls,
+    attributes::{self, VARIABLE, variable},
+};
 
 /// One Asterisk. `ami`, `ari` or both must be there.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -154,7 +157,8 @@ impl Settings {
                 );
             }
         }
-        self.attribute_problems(&mut wrong);
+        attributes::problems(&self.attributes, "asterisk.attributes", not_told, &mut wrong);
+        self.record_problems(&mut wrong);
         if let Some(ami) = &self.ami {
             line(&mut wrong, "asterisk.ami.host", &ami.host);
             line(&mut wrong, "asterisk.ami.user", &ami.user);
@@ -214,96 +218,7 @@ impl Settings {
 }
 
 impl Settings {
-    fn attribute_problems(&self, wrong: &mut impl FnMut(&str, String, &str)) {
-        const WORD: &str = "letters, digits, \"_\" and \"-\"";
-        let word =
-            |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b));
-        if self.attributes.len() > MAPPINGS {
-            wrong("asterisk.attributes", format!("there are {}", self.attributes.len()), "64 at most");
-        }
-        let whole = self.attributes.iter().fold(0, |sum: usize, m| sum.saturating_add(m.cap));
-        if whole > WHOLE_CAP {
-            let found = format!("all caps together are {whole} characters");
-            wrong("asterisk.attributes", found, "16384 at most: a caller must not be able to fill the memory");
-        }
-        for (i, m) in self.attributes.iter().enumerate() {
-            let at = |key: &str| format!("asterisk.attributes[{i}].{key}");
-            let named = !m.name.is_empty()
-                && m.name.len() <= 64
-                && m.name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-            if !named {
-                let wanted = "1 to 64 letters, digits, \".\", \"_\" and \"-\", for example \"ivr.account\"";
-                wrong(&at("name"), "this is no name of an attribute".into(), wanted);
-            }
-            // Two sources may feed one attribute, but it is one attribute: of one type, with one use.
-            let alike = |o: &Mapping| {
-                (o.secret, o.writable, o.purpose, &o.kind, o.cap) == (m.secret, m.writable, m.purpose, &m.kind, m.cap)
-            };
-            let before = self.attributes.iter().take(i).find(|o| o.name == m.name);
-            if before.is_some_and(|o| !alike(o) || o.from.is_none() || m.from.is_none()) {
-                let wanted = "for a second source: the same type, cap, use, secret and writable as above";
-                wrong(&at("name"), format!("{:?} stands above with other words", m.name), wanted);
-            }
-            if !(1..=4096).contains(&m.cap) {
-                wrong(&at("cap"), format!("found {}", m.cap), "1 to 4096 characters");
-            }
-            if m.from.is_none() && !m.writable {
-                wrong(&at("from"), "nobody gives this attribute a value".into(), "add \"from\", or \"writable: true\"");
-            }
-            if m.from.is_none() && !m.decode.is_empty() {
-                wrong(&at("decode"), "what agents write is not packed".into(), "no \"decode\" without \"from\"");
-            }
-            if m.secret && m.writable {
-                wrong(
-                    &at("writable"),
-                    "a secret is not shown, so nobody can write it".into(),
-                    "\"secret\" or \"writable\"",
-                );
-            }
-            if m.secret && m.purpose.is_none() {
-                let wanted = "\"use: account\": a secret is there to look up by, and for nothing else";
-                wrong(&at("secret"), "nothing could be done with it".into(), wanted);
-            }
-            if let crate::calls::attributes::Kind::Choice(list) = &m.kind
-                && (list.is_empty() || list.iter().any(|one| one.is_empty() || one.chars().count() > m.cap))
-            {
-                wrong(
-                    &at("type.choice"),
-                    "no choice, or an empty or too long one".into(),
-                    "texts of 1 to \"cap\" characters",
-                );
-            }
-            match &m.from {
-                Some(Source::Variable(name)) if !variable(name) => {
-                    wrong(&at("from.variable"), "this is no channel variable".into(), VARIABLE);
-                }
-                Some(Source::UserEvent(u)) => {
-                    if !word(&u.event) {
-                        wrong(&at("from.user-event.event"), "this is no name of an event".into(), WORD);
-                    }
-                    if !word(&u.header) {
-                        wrong(&at("from.user-event.header"), "this is no name of a header".into(), WORD);
-                    }
-                }
-                Some(Source::Digits(d)) => {
-                    if d.end.is_some_and(|end| !end.is_ascii_digit() && !"*#ABCD".contains(end)) {
-                        wrong(&at("from.digits.end"), "this is no key of a phone".into(), "\"#\" or \"*\", quoted");
-                    }
-                    if d.max.is_some_and(|max| !(1..=64).contains(&max)) {
-                        wrong(&at("from.digits.max"), format!("found {}", d.max.unwrap_or(0)), "1 to 64 digits");
-                    }
-                    if d.gap_ms.is_some_and(|gap| !(500..=60_000).contains(&gap)) {
-                        wrong(&at("from.digits.gap_ms"), format!("found {}", d.gap_ms.unwrap_or(0)), "500 to 60000");
-                    }
-                }
-                Some(Source::SipHeader(_)) => {
-                    let wanted =
-                        "Set(NAME=${PJSIP_HEADER(read,X-Name)}) in the dialplan, and \"from: {variable: NAME}\" here";
-                    wrong(&at("from.sip-header"), "Asterisk tells no SIP headers over AMI and ARI".into(), wanted);
-                }
-                _ => {}
-            }
-        }
+    fn record_problems(&self, wrong: &mut impl FnMut(&str, String, &str)) {
         if let Some(r) = &self.records {
             for column in NEEDED.iter().filter(|c| !r.columns.contains(c)) {
                 let found = format!("there is no {}", format!("{column:?}").to_lowercase());
@@ -337,10 +252,15 @@ impl Settings {
     }
 }
 
-const VARIABLE: &str = "letters, digits and \"_\", without the \"_\" in front that make it inherited";
-
-fn variable(name: &str) -> bool {
-    !name.is_empty() && !name.starts_with('_') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+/// Of where an attribute may be told, what AMI and ARI never tell.
+fn not_told(source: &Source) -> Option<(&'static str, &'static str)> {
+    match source {
+        Source::SipHeader(_) => Some((
+            "Asterisk tells no SIP headers over AMI and ARI",
+            "Set(NAME=${PJSIP_HEADER(read,X-Name)}) in the dialplan, and \"from: {variable: NAME}\" here",
+        )),
+        _ => None,
+    }
 }
 
 /// A value that goes into a line of AMI as it is.

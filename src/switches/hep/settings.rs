@@ -25,6 +25,19 @@ pub struct Settings {
     /// Whose P-Asserted-Identity and Remote-Party-ID are believed.
     #[serde(default)]
     pub trusted: Vec<String>,
+    /// Carriers and other peers outside, by their addresses; whoever else is outside is `SIP/trunk`.
+    #[serde(default)]
+    pub trunks: Vec<Peer>,
+}
+
+/// One peer outside.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Peer {
+    /// Rows of `trunks.yaml` know it as `SIP/` and this name.
+    pub name: String,
+    /// Its addresses and networks.
+    pub at: Vec<String>,
 }
 
 /// The same, read.
@@ -47,11 +60,27 @@ impl Settings {
     #[must_use]
     pub fn wrong(&self) -> Vec<(String, &'static str, &'static str)> {
         let mut out = Vec::new();
-        for (key, list) in [("from", &self.from), ("trusted", &self.trusted)] {
+        let trunks = self.trunks.iter().enumerate().map(|(i, trunk)| (format!("trunks[{i}].at"), &trunk.at));
+        let lists = [("from".to_owned(), &self.from), ("trusted".to_owned(), &self.trusted)];
+        for (key, list) in lists.into_iter().chain(trunks) {
             for (i, text) in list.iter().enumerate() {
                 if let Err(wanted) = Net::read(text) {
                     out.push((format!("{key}[{i}]"), "this is no address", wanted));
                 }
+            }
+        }
+        for (i, trunk) in self.trunks.iter().enumerate() {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+            if trunk.name.is_empty() || !trunk.name.bytes().all(plain) {
+                let wanted = "letters, digits, \"-\", \"_\" and \".\"";
+                out.push((format!("trunks[{i}].name"), "this is no name of a trunk", wanted));
+            }
+            if trunk.at.is_empty() {
+                out.push((
+                    format!("trunks[{i}].at"),
+                    "the list is empty",
+                    "its addresses, for example [\"192.0.2.10\"]",
+                ));
             }
         }
         if self.from.is_empty() {
@@ -71,9 +100,15 @@ impl Settings {
         Ok(Door { listen: self.listen, from: nets(&self.from), key })
     }
 
+    /// `internal` and `attributes` are what the switch's file says around this.
     #[must_use]
-    pub fn rules(&self, internal: Vec<String>) -> Rules {
-        Rules { internal, trusted: nets(&self.trusted), ..Rules::default() }
+    pub fn rules(&self, internal: Vec<String>, attributes: &Attributes) -> Rules {
+        let trunk = |peer: &Peer| Trunk { name: peer.name.clone(), at: nets(&peer.at) };
+        Rules {
+            trusted: nets(&self.trusted),
+            trunks: self.trunks.iter().map(trunk).collect(),
+            ..Rules::plain(internal, attributes)
+        }
     }
 }
 
@@ -127,9 +162,9 @@ impl Rules {
         self.trusted.iter().any(|net| net.has(ip))
     }
 
-    /// The headers that these attributes are mapped from.
+    /// Where no `hep` section says more.
     #[must_use]
-    pub fn wanted(attributes: &Attributes) -> Vec<String> {
+    pub fn plain(internal: Vec<String>, attributes: &Attributes) -> Self {
         let mut names: Vec<String> = Vec::new();
         for mapping in &attributes.list {
             if let Some(Source::SipHeader(name)) = &mapping.from
@@ -138,7 +173,7 @@ impl Rules {
                 names.push(name.clone());
             }
         }
-        names
+        Self { internal, headers: names, ..Self::default() }
     }
 }
 

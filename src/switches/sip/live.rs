@@ -78,7 +78,7 @@ pub async fn run(
         let Some(hep) = &settings.hep else { return };
         match hep.door() {
             Ok(door) => {
-                let rules = hep.rules(settings.internal.clone());
+                let rules = hep.rules(settings.internal.clone(), &settings.declared());
                 hep::live::run(settings.id.clone(), door, rules, stats.hep.clone(), out.clone(), stop.clone()).await;
             }
             Err(why) => tracing::error!(switch = %settings.id, why, "mirrored signalling is not received"),

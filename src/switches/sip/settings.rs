@@ -6,10 +6,14 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    calls::{Directory, directory::Device},
+    calls::{
+        Attributes, Directory,
+        attributes::{Mapping, Source},
+        directory::Device,
+    },
     files::{Problem, Read, SecretRef},
     numbers::Plan,
-    switches::{Settings as AnySettings, Tls, hep},
+    switches::{Settings as AnySettings, Tls, attributes, hep},
     words::{SwitchId, TenantId},
 };
 
@@ -50,6 +54,9 @@ pub struct Settings {
     /// Mirrored signalling of the same switch: it tells what dialog events do not (hold, who ended it, transfers for certain).
     #[serde(default)]
     pub hep: Option<hep::Settings>,
+    /// What is kept of a call besides the call: headers of its first INVITE (`sip-header`), which `hep` shows, and what agents write.
+    #[serde(default)]
+    pub attributes: Vec<Mapping>,
     /// Absent: nobody is given a password, whoever asks.
     #[serde(default)]
     pub secret: Option<SecretRef>,
@@ -131,10 +138,17 @@ impl Settings {
         Plan::new(&self.country, self.area.as_deref())
     }
 
-    /// What the book reads names of legs by: everybody outside is at [`TRUNK`].
+    /// What the book reads names of legs by: everybody outside is at [`TRUNK`], or at a trunk that `hep` knows by its addresses.
     #[must_use]
     pub fn trunks(&self) -> Vec<String> {
-        vec![TRUNK.to_owned()]
+        let named = self.hep.iter().flat_map(|hep| &hep.trunks).map(|trunk| format!("SIP/{}", trunk.name));
+        std::iter::once(TRUNK.to_owned()).chain(named).collect()
+    }
+
+    /// What the book is to keep, for it and for the mirror's reader.
+    #[must_use]
+    pub fn declared(&self) -> Attributes {
+        Attributes { list: self.attributes.clone(), recordings: None }
     }
 
     #[must_use]
@@ -210,6 +224,19 @@ impl Settings {
     #[must_use]
     pub fn problems(&self, read: &Read<AnySettings>) -> Vec<Problem> {
         let mut out = Vec::new();
+        let not_told = |source: &Source| match source {
+            Source::SipHeader(_) if self.hep.is_some() => None,
+            Source::SipHeader(_) => {
+                Some(("dialog events tell no headers", "a \"hep\" section: mirrored signalling shows them"))
+            }
+            _ => Some((
+                "a SIP switch tells none of this",
+                "from: {sip-header: X-NAME}, or no \"from\" and writable: true",
+            )),
+        };
+        attributes::problems(&self.attributes, "sip.attributes", not_told, &mut |key, found, wanted| {
+            out.push(read.problem(key, found, wanted));
+        });
         let mut wrong = |key: &str, found: &str, wanted: &str| out.push(read.problem(key, found.to_owned(), wanted));
         let id = self.id.as_str();
         if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) {
@@ -301,9 +328,24 @@ mod tests {
         let (mut example, bare) = (sip(EXAMPLE), sip(bare));
         // What has no default of ours is an example there.
         (example.area, example.internal, example.secret, example.realm) = (None, Vec::new(), None, None);
-        (example.watch, example.lists, example.hep) = (Vec::new(), Vec::new(), None);
+        (example.watch, example.lists, example.hep, example.attributes) = (Vec::new(), Vec::new(), None, Vec::new());
         example.server.as_mut().unwrap().port = None;
         assert_eq!(example, bare);
+    }
+
+    #[test]
+    fn what_the_mirror_shows_is_kept_by_the_book() {
+        let sip = sip(EXAMPLE);
+        assert_eq!(sip.trunks(), ["SIP/trunk", "SIP/carrier1"]);
+        let rules = sip.hep.as_ref().unwrap().rules(sip.internal.clone(), &sip.declared());
+        assert_eq!(rules.headers, ["X-Account", "User-to-User"]);
+        assert_eq!(rules.trunk_at("192.0.2.100".parse().unwrap()), Some("carrier1"));
+        // Dialog events alone show no headers.
+        let text = "sip: {id: e, domain: d, server: {host: h}, attributes: [{name: a, from: {sip-header: X-A}}]}";
+        let read = files::read::<AnySettings>("sip.yaml", text).unwrap();
+        let problems = read.value.problems(&read);
+        assert_eq!(problems.iter().map(|p| p.key.as_str()).collect::<Vec<_>>(), ["sip.attributes[0].from.sip-header"]);
+        assert!(problems[0].wanted.contains("hep"), "{problems:?}");
     }
 
     #[test]
@@ -331,6 +373,10 @@ mod tests {
             ("expires_s: 600", "expires_s: 5", "sip.expires_s"),
             ("in_flight: 50", "in_flight: 0", "sip.in_flight"),
             ("watch: [\"+862161234567\"]", "watch: [\"a b\"]", "sip.watch[0]"),
+            ("192.0.2.64/26", "192.0.2.64/36", "sip.hep.trunks[0].at[1]"),
+            ("{name: carrier1,", "{name: \"carrier 1\",", "sip.hep.trunks[0].name"),
+            ("sip-header: X-Account", "variable: ACCOUNT", "sip.attributes[0].from.variable"),
+            ("sip-header: X-Account", "sip-header: \"X Account\"", "sip.attributes[0].from.sip-header"),
             ("    path: /", "    tls: {}\n    path: /", "sip.server.tls"),
         ] {
             assert!(EXAMPLE.contains(good), "{good}");
