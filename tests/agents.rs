@@ -680,6 +680,35 @@ async fn one_of_two_screens_gets_the_pops() {
     assert_eq!((&link["type"], &link["up"]), (&"link.changed".into(), &false.into()));
 }
 
+/// Not seen is not idle, and the agent is told: by news, and to a page that opens later.
+#[tokio::test]
+async fn a_phone_that_is_not_seen_is_said_to_its_agent() {
+    let desk = Desk::open(|_| {}).await;
+    let mut screen = desk.screen("1001").await;
+    screen.begin().await;
+    let unseen = |devices: &[&str]| {
+        let devices: Vec<_> = devices.iter().map(|d| ("k1".into(), (*d).to_owned())).collect();
+        linecard::agents::Unseen::from([(("default".into(), "1001".into()), devices)])
+    };
+    let (one, two, same) =
+        (unseen(&["SIP/1001"]), unseen(&["SIP/1001", "SIP/1009"]), unseen(&["SIP/1001", "SIP/1009"]));
+    desk.roster(move |roster, now| roster.unseen(now, one)).await;
+    let told = screen.next_of("agent.changed").await;
+    assert_eq!(told["unseen"], serde_json::json!([{"switch": "k1", "device": "SIP/1001"}]));
+    desk.roster(move |roster, now| roster.unseen(now, two)).await;
+    assert_eq!(screen.next().await["unseen"][1]["device"], "SIP/1009");
+    let mut later = desk.screen("1001").await;
+    later.say(serde_json::json!({"type": "resume"})).await;
+    let snapshot = later.next_of("snapshot").await;
+    assert_eq!(snapshot["agent"]["unseen"][0]["device"], "SIP/1001");
+    // That there are two screens now.
+    assert_eq!(screen.next().await["screens"], 2);
+    // The same again is no news.
+    desk.roster(move |roster, now| roster.unseen(now, same)).await;
+    desk.roster(move |roster, now| roster.unseen(now, linecard::agents::Unseen::new())).await;
+    assert!(screen.next().await["unseen"].is_null(), "nothing is unseen, and nothing was said in between");
+}
+
 #[tokio::test]
 async fn one_screen_too_many_closes_the_oldest_that_is_not_active() {
     let desk = Desk::open(|settings| settings.limits.screens_per_agent = 2).await;

@@ -620,6 +620,15 @@ async fn page_against_recorded_frames() {
     let activate = daemon.hear("screen.activate").await;
     daemon.done(&activate);
 
+    // A phone of which the switch tells nothing: said, and gone again when it is seen.
+    let mut blind = agent("ready");
+    blind["unseen"] = json!([{"switch": "pbx1", "device": "SIP/1001"}]);
+    daemon.say("agent.changed", blind);
+    browser.until("document.getElementById('links').textContent.includes('看不到话机 1001')").await;
+    browser.shots("9b-unseen").await;
+    daemon.say("agent.changed", agent("ready"));
+    browser.until("!document.getElementById('links').textContent.includes('1001')").await;
+
     // A hot desk: the control is there for who takes a seat, and says who sits there.
     assert_eq!(browser.eval("document.getElementById('seat').checkVisibility()").await, json!(false));
     let mut person = agent("ready");

@@ -44,9 +44,10 @@ export class Desk {
         return {};
       }
       case "agent.changed": {
+        const before = this.unseen;
         this.agent = frame;
         if (!frame.active) { this.calls.clear(); this.current = undefined; }
-        return {};
+        return { unseen: this.unseen.find((phone) => !before.includes(phone)) };
       }
       case "link.changed": {
         const before = this.links.get(`${frame.kind} ${frame.id}`);
@@ -59,6 +60,8 @@ export class Desk {
 
   get call() { return this.calls.get(this.current); }
   get switchAway() { return [...this.links.values()].find((l) => l.kind === "switch" && !l.up); }
+  /** The agent's phones of which nothing is known, where their switch itself is there. */
+  get unseen() { return (this.agent.unseen ?? []).filter((d) => this.links.get(`switch ${d.switch}`)?.up !== false).map((d) => d.device.replace(/^.*\//, "")); }
   others() { return [...this.calls.values()].filter((c) => c.pop.call !== this.current); }
   show(id) { if (this.calls.has(id)) this.current = id; }
   finish(id, now) { this.#drop(id, now); }

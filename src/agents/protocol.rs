@@ -448,6 +448,17 @@ pub struct AgentState<'a> {
     /// Where the agent sits; null: nowhere, and no call comes before a `seat.claim`. Absent for who sits fixed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seat: Option<Option<Seat<'a>>>,
+    /// Devices of the agent of which their switch tells nothing at present: a call may ring there without a pop. Not seen is not idle.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unseen: Vec<AtSwitch<'a>>,
+}
+
+/// A device where it is.
+#[derive(Serialize, JsonSchema)]
+pub struct AtSwitch<'a> {
+    pub switch: &'a str,
+    /// As the switch names it.
+    pub device: &'a str,
 }
 
 /// A seat and since when.

@@ -2,7 +2,7 @@
 //! need it, in one fixed order, and their outputs to the channels.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     sync::{Arc, PoisonError},
 };
 
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     agents::{
-        Ask, Heard, LinkState, Output, Roster, Screens, Token,
+        Ask, Heard, LinkState, Output, Roster, Screens, Token, Unseen,
         protocol::{LinkKind, SeatClaim},
     },
     calls::{
@@ -82,6 +82,8 @@ pub struct Core {
     /// What the clerk's channel had no room for, in order.
     unsent: VecDeque<records::Output>,
     links: HashMap<(SwitchId, Feed), bool>,
+    /// Devices of which their switch tells nothing now.
+    unseen: BTreeMap<SwitchId, BTreeSet<String>>,
     /// Since when no feed of a switch is up.
     unwatched: HashMap<SwitchId, Mono>,
     switches: Vec<SwitchId>,
@@ -115,6 +117,7 @@ impl Core {
             carded: HashSet::new(),
             unsent: VecDeque::new(),
             links: HashMap::new(),
+            unseen: BTreeMap::new(),
             unwatched: HashMap::new(),
             switches,
             traces: Traces::default(),
@@ -183,6 +186,10 @@ impl Core {
                 }
             }
             FromSwitch::Link(state) => self.link(now, &said.switch, said.feed, state),
+            FromSwitch::Unseen(devices) => {
+                self.unseen.insert(said.switch, devices);
+                self.unseen(now);
+            }
             FromSwitch::Answered { request, result } => {
                 // Accepted is no news: the leg will come, and then the book says Launched.
                 if let Err(failure) = result {
@@ -192,6 +199,22 @@ impl Core {
             }
         }
         self.settle(now, Some(said.at));
+    }
+
+    /// Tells the roster whose devices are not seen: after news of a switch, of seats and of the directory.
+    fn unseen(&mut self, now: Now) {
+        let mut unseen = Unseen::new();
+        for (switch, device) in
+            self.unseen.iter().flat_map(|(switch, all)| all.iter().map(move |device| (switch, device)))
+        {
+            let sits = self.book.seats().at(switch, device).map(|s| (s.tenant.clone(), s.agent.clone()));
+            let whose =
+                sits.or_else(|| self.directory.at_device(switch, device).map(|a| (a.tenant.clone(), a.id.clone())));
+            if let Some(key) = whose {
+                unseen.entry(key).or_default().push((switch.clone(), device.clone()));
+            }
+        }
+        self.roster.unseen(now, unseen);
     }
 
     /// Of calls in a switch's own records, those that are known neither to the book nor to the desk. `None` while nobody watches the switch: then nobody
@@ -328,6 +351,7 @@ impl Core {
         self.book.reload(settings);
         self.book.check_seats(now);
         self.turns(now, None);
+        self.unseen(now);
         // The rows changed: what still has none is told again.
         self.metrics.unmapped_lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.desk.reload(rules, offers, self.directory.clone());
@@ -725,6 +749,7 @@ impl Core {
             batch.audit.push(audit);
         }
         if !batch.is_empty() || token.is_some() {
+            self.unseen(now);
             let tokens = token.iter().map(|token| token.0).collect();
             self.unsent.push_back(records::Output::Submit { batch: Box::new(batch), tokens });
         }

@@ -1,7 +1,7 @@
 //! One door to all kinds of switches: the closed list, once more, for what touches the world; and what every link of them needs.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{
         Arc,
         atomic::Ordering::{self, Relaxed},
@@ -193,8 +193,10 @@ impl Outlet {
     }
 
     /// How many devices nothing is known of.
-    pub fn unknown(&self, devices: u64) {
-        self.stats.unknown.store(devices, Relaxed);
+    /// Of whom nothing is known, all of them.
+    pub fn unseen(&mut self, devices: BTreeSet<String>) {
+        self.stats.unknown.store(devices.len() as u64, Relaxed);
+        self.must(Heard::Unseen(devices));
     }
 
     pub fn up(&mut self, version: String) {

@@ -10,6 +10,8 @@ pub mod link;
 pub mod live;
 pub mod sip;
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -39,6 +41,8 @@ pub enum Heard {
     Events(Vec<Event>),
     /// For screens, metrics and readiness; the book hears of it by events.
     Link(LinkState),
+    /// All devices (`SIP/1001`) that are watched and of which nothing is known now: not seen is not idle. For screens; told again when it changes.
+    Unseen(BTreeSet<String>),
     /// The one answer to a command: `Ok` is "the agent's leg exists".
     Answered { request: RequestId, result: Result<(), Failure> },
 }

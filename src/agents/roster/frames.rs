@@ -1,6 +1,10 @@
 //! What a screen is shown, made from a call's face and its card; and who is told when something changed.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use crate::{
     access::Who,
@@ -23,16 +27,16 @@ use super::{
     super::{
         CoalesceKey, Deliver, ScreenId,
         protocol::{
-            AgentChanged, AgentCondition, AgentState, AttributeField, CallChanged, Dialable, FieldType, Handover, Link,
-            LinkChanged, LinkKind, Me, Note, OnPhone, Pop, PopUpdated, PopWithdrawn, Queue, Resumed, Seat, Snapshot,
-            SnapshotCall, Welcome, WrapUpDue,
+            AgentChanged, AgentState, AtSwitch, AttributeField, CallChanged, Dialable, FieldType, Handover, Link,
+            LinkChanged, LinkKind, Me, Note, OnPhone, Pop, PopUpdated, PopWithdrawn, Queue, Snapshot, SnapshotCall,
+            Welcome, WrapUpDue,
         },
         wire,
     },
-    Key, LinkNow, OnDesk, Roster, deliver,
+    Key, LinkNow, OnDesk, Roster, Unseen, deliver,
     mask::{self, Shade},
-    seat,
-    stream::{OnScreen, Stage},
+    seat::{self, SeatNow},
+    stream::{OnScreen, Stage, Stream},
 };
 
 /// A transfer to be told with a change: kind, from, to.
@@ -67,18 +71,26 @@ pub(super) fn welcome<'a>(epoch: u64, who: &'a Who, directory: &'a Directory, pi
     }
 }
 
-pub(super) fn resumed<'a>(
-    agent: &'a AgentId,
-    state: AgentCondition,
-    active: bool,
-    screens: usize,
-    seat: Option<Option<Seat<'a>>>,
-    known: &'a Links,
-) -> Resumed<'a> {
-    Resumed { agent: AgentState { agent: agent.as_str(), state, active, screens, seat }, links: links(known) }
+/// The agent's own state, as one screen of the agent is told it.
+pub(super) fn agent_state<'a>(
+    stream: &Stream,
+    key: &'a Key,
+    screen: ScreenId,
+    seats: &'a HashMap<Key, SeatNow>,
+    unseen: &'a Unseen,
+) -> AgentState<'a> {
+    let unseen = unseen.get(key).into_iter().flatten();
+    AgentState {
+        agent: key.1.as_str(),
+        state: stream.condition(),
+        active: stream.active == Some(screen),
+        screens: stream.screens.len(),
+        seat: seat::shown(seats, key),
+        unseen: unseen.map(|(switch, device)| AtSwitch { switch: switch.as_str(), device }).collect(),
+    }
 }
 
-fn links(known: &Links) -> Vec<Link<'_>> {
+pub(super) fn links(known: &Links) -> Vec<Link<'_>> {
     known.iter().map(|((kind, id), link)| link_of(*kind, id, link)).collect()
 }
 
@@ -400,13 +412,7 @@ impl Roster {
             if Some(*screen) == except || !self.screens.get(screen).is_some_and(|s| s.resumed) {
                 continue;
             }
-            let body = AgentChanged(AgentState {
-                agent: key.1.as_str(),
-                state: stream.condition(),
-                active: stream.active == Some(*screen),
-                screens: stream.screens.len(),
-                seat: seat::shown(&self.seats, key),
-            });
+            let body = AgentChanged(agent_state(stream, key, *screen, &self.seats, &self.unseen));
             self.out.push_back(deliver(*screen, Some(CoalesceKey::Agent), wire::write(0, now.wall, &body)));
         }
     }
@@ -441,14 +447,11 @@ impl Roster {
                 notes: call.notes.iter().find(|(agent, _)| *agent == key.1).map(|(_, text)| text.expose().as_str()),
             });
         }
-        let state = AgentState {
-            agent: key.1.as_str(),
-            state: stream.condition(),
-            active,
-            screens: stream.screens.len(),
-            seat: seat::shown(&self.seats, key),
+        let body = Snapshot {
+            agent: agent_state(stream, key, screen, &self.seats, &self.unseen),
+            links: links(&self.links),
+            calls,
         };
-        let body = Snapshot { agent: state, links: links(&self.links), calls };
         let frame = wire::write(stream.seq, now.wall, &body);
         self.out.push_back(deliver(screen, None, frame));
         if active && !stream.pops().is_empty() {

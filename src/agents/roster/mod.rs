@@ -34,7 +34,7 @@ use crate::{
 
 use super::{
     Deliver, Heard, Limits, ScreenId, Told,
-    protocol::{AgentCondition, LinkKind, Resume, SeatClaim},
+    protocol::{AgentCondition, LinkKind, Resume, Resumed, SeatClaim},
     wire,
 };
 use stream::{OnScreen, Stage, Stream};
@@ -80,6 +80,9 @@ pub struct LinkState {
 /// Whose stream it is.
 type Key = (TenantId, AgentId);
 
+/// Whose devices are not seen: of which the switch tells nothing at present.
+pub type Unseen = BTreeMap<(TenantId, AgentId), Vec<(SwitchId, String)>>;
+
 pub struct Roster {
     epoch: u64,
     limits: Limits,
@@ -90,6 +93,7 @@ pub struct Roster {
     streams: HashMap<Key, Stream>,
     /// Of those who take one.
     seats: HashMap<Key, seat::SeatNow>,
+    unseen: Unseen,
     calls: HashMap<CallId, OnDesk>,
     links: BTreeMap<(LinkKind, Arc<str>), LinkNow>,
     waiting: HashMap<Token, requests::Waiting>,
@@ -157,6 +161,7 @@ impl Roster {
             seats: HashMap::new(),
             calls: HashMap::new(),
             links: BTreeMap::new(),
+            unseen: Unseen::new(),
             waiting: HashMap::new(),
             dials: HashMap::new(),
             due: BTreeMap::new(),
@@ -280,6 +285,16 @@ impl Roster {
         self.calls.entry(call).or_insert_with(OnDesk::new).note(agent, text);
     }
 
+    /// Whose devices are not seen from now on. Those for whom it changed hear of it.
+    pub fn unseen(&mut self, now: Now, unseen: Unseen) {
+        let before = std::mem::replace(&mut self.unseen, unseen);
+        let news = self.unseen.iter().filter(|(key, devices)| before.get(*key) != Some(*devices)).map(|(key, _)| key);
+        let gone = before.keys().filter(|key| !self.unseen.contains_key(*key));
+        for key in news.chain(gone).cloned().collect::<Vec<_>>() {
+            self.tell_screens(now, &key, None);
+        }
+    }
+
     /// A link came or went. Every screen hears of it.
     pub fn link(&mut self, now: Now, link: LinkState) {
         let key = (link.kind, Arc::<str>::from(link.id));
@@ -337,9 +352,8 @@ impl Roster {
         };
         match missed {
             Some(missed) => {
-                let count = stream.screens.len();
-                let seat = seat::shown(&self.seats, &key);
-                let body = frames::resumed(&key.1, stream.condition(), active, count, seat, &self.links);
+                let agent = frames::agent_state(stream, &key, screen, &self.seats, &self.unseen);
+                let body = Resumed { agent, links: frames::links(&self.links) };
                 self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &body)));
                 self.out.extend(missed.into_iter().map(|frame| deliver(screen, None, frame)));
                 // What was missed holds the pops that nobody was there to see.

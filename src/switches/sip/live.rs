@@ -57,6 +57,8 @@ const DATAGRAM: usize = 65_535;
 const READ: usize = 64 * 1024;
 /// What waits to be written to a switch that does not read.
 const WRITE_CAP: usize = 1024 * 1024;
+/// How soon screens hear that a device is not seen, or is again: nobody reads faster, and each look goes over all devices.
+const LOOK_MS: u64 = 250;
 /// Until every watch has had its first NOTIFY, or was refused: then what there is now is told as a whole. Whoever is later is unknown meanwhile.
 const SETTLE_MS: u64 = 5_000;
 /// After a stop, how long the ends of subscriptions are waited for.
@@ -131,7 +133,8 @@ async fn watch_all(
         waiting: BTreeSet::new(),
         settle: None,
         since: clock(),
-        changed: true,
+        look: Some(clock().mono),
+        unseen: None,
         slots: Vec::new(),
         resolving: None,
     };
@@ -191,8 +194,10 @@ struct Link {
     /// When what there is is told even if some are waiting.
     settle: Option<Mono>,
     since: Now,
-    /// Of whom something is known may have changed.
-    changed: bool,
+    /// When to look of whom nothing is known: soon after it may have changed, for at a start it changes with each NOTIFY.
+    look: Option<Mono>,
+    /// As it was told last.
+    unseen: Option<BTreeSet<String>>,
     slots: Vec<Slot>,
     resolving: Option<LocalBoxFuture<'static, Vec<Target>>>,
 }
@@ -259,11 +264,16 @@ impl Link {
         });
         let all = all.collect();
         self.client.take(clock(), Input::Watch(all));
-        self.changed = true;
+        self.changed();
     }
 
     fn deadline(&self) -> Option<Mono> {
-        [self.client.deadline(), self.settle].into_iter().flatten().min()
+        [self.client.deadline(), self.settle.or(self.look)].into_iter().flatten().min()
+    }
+
+    /// Of whom something is known may have changed.
+    fn changed(&mut self) {
+        self.look.get_or_insert_with(|| clock().mono.plus_ms(LOOK_MS));
     }
 
     /// Does what the client wants done.
@@ -294,11 +304,15 @@ impl Link {
                         tracing::debug!(switch = %outlet.switch, call = of.call_id, "a NOTIFY was missed: the subscription is refreshed");
                         self.client.take(clock(), Input::Refresh(watch));
                     }
+                    let some_unseen = self.unseen.as_ref().is_none_or(|unseen| !unseen.is_empty());
+                    if some_unseen || wanted.refused.is_some() || wanted.refresh {
+                        self.changed();
+                    }
                     self.flush(outlet);
                     self.settled(watch, outlet);
                 }
                 Output::Ended { subscription: of, .. } => {
-                    self.changed = true;
+                    self.changed();
                     self.watcher.lost(clock().wall, &subscription(&of.call_id, Some(&of.tag)));
                     self.flush(outlet);
                 }
@@ -311,7 +325,7 @@ impl Link {
                 }
                 Output::Alarm(alarm) => alarmed(outlet, &alarm),
                 Output::Link(Ok(target)) => {
-                    self.changed = true;
+                    self.changed();
                     self.since = clock();
                     self.waiting = self.watches.values().copied().collect();
                     self.settle = Some(self.since.mono.plus_ms(SETTLE_MS));
@@ -328,9 +342,15 @@ impl Link {
             self.settle = None;
             self.tell(outlet);
         }
-        if std::mem::take(&mut self.changed) {
-            let unknown = self.watcher.dialogs.all().filter(|(_, known)| *known == Knowledge::Unknown).count();
-            outlet.unknown(unknown as u64);
+        if self.settle.is_none() && self.look.is_some_and(|at| at <= clock().mono) {
+            self.look = None;
+            let all = self.watcher.dialogs.all();
+            let unseen = all.filter(|(_, known)| *known == Knowledge::Unknown).map(|(user, _)| format!("SIP/{user}"));
+            let unseen: BTreeSet<String> = unseen.collect();
+            if self.unseen.as_ref() != Some(&unseen) {
+                outlet.unseen(unseen.clone());
+                self.unseen = Some(unseen);
+            }
         }
     }
 
@@ -343,7 +363,9 @@ impl Link {
 
     /// One more of whom is known what there is, or that nothing will be.
     fn settled(&mut self, watch: WatchId, outlet: &mut Outlet) {
-        self.changed |= self.waiting.remove(&watch);
+        if self.waiting.remove(&watch) {
+            self.changed();
+        }
         if self.waiting.is_empty() && self.settle.take().is_some() {
             self.tell(outlet);
         }
