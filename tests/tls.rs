@@ -88,9 +88,9 @@ async fn first_state(folder: &Path, to: &str, tls: &str) -> LinkState {
     let (out, mut said) = mpsc::channel::<Said>(64);
     let (_commands, receiver) = mpsc::channel(1);
     let stop = CancellationToken::new();
-    let (_nobody, directory) = tokio::sync::watch::channel(Arc::default());
+    let (_nobody, places) = tokio::sync::watch::channel(linecard::calls::seats::Places::default());
     let stats = Stats::new(&settings);
-    let link = switches::live::run(Arc::new(settings.clone()), stats, directory, out, receiver, stop.clone());
+    let link = switches::live::run(Arc::new(settings.clone()), stats, places, out, receiver, stop.clone());
     let heard = async {
         loop {
             if let Heard::Link(state) = said.recv().await.expect("the link lives").what {

@@ -10,7 +10,10 @@
 //!
 //! A leg's agent is decided when the leg appears, from what is here at that moment, and never changes: a call that is up stays with who had it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +29,25 @@ use super::{
 pub struct Seats {
     taken: HashMap<SwitchId, HashMap<String, Sitting>>,
     of: HashMap<Person, (SwitchId, String)>,
+}
+
+/// Who sits where, for links that watch each device.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    pub directory: Arc<Directory>,
+    /// Seats that somebody has, as their rows write them.
+    pub taken: BTreeSet<(SwitchId, String)>,
+}
+
+impl Places {
+    /// A seat was taken or left.
+    pub fn turn(&mut self, turn: &Turn) {
+        let seat = (turn.sitting.switch.clone(), turn.sitting.device.clone());
+        match turn.left {
+            None => self.taken.insert(seat),
+            Some(_) => self.taken.remove(&seat),
+        };
+    }
 }
 
 /// Whose: agents of two tenants may have one id.

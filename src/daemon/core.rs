@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch as watching};
 
 use crate::{
     agents::{
@@ -19,7 +19,7 @@ use crate::{
         command::Failure,
         event::Feed,
         missed::Row,
-        seats::{How, Refusal, Sitting, Turn, Wish},
+        seats::{How, Places, Refusal, Sitting, Turn, Wish},
     },
     customers::{Answer, Answered, Candidate, Card, Customers, NotAsked, Question},
     numbers::{Class, NoMatch, Number, TrunkRow, dial_out::Refused},
@@ -60,6 +60,7 @@ pub struct Outs {
     pub commands: HashMap<SwitchId, mpsc::Sender<Command>>,
     pub outputs: mpsc::Sender<records::Output>,
     pub searches: mpsc::Sender<Search>,
+    pub places: watching::Sender<Places>,
 }
 
 pub struct Core {
@@ -101,6 +102,7 @@ impl Core {
         metrics: Metrics,
         outs: Outs,
     ) -> Self {
+        outs.places.send_modify(|places| places.directory = directory.clone());
         Self {
             book,
             roster,
@@ -348,6 +350,7 @@ impl Core {
     ) {
         self.catch_up(now);
         self.directory = settings.directory.clone();
+        self.outs.places.send_modify(|places| places.directory = self.directory.clone());
         self.book.reload(settings);
         self.book.check_seats(now);
         self.turns(now, None);
@@ -742,6 +745,7 @@ impl Core {
         let mut batch = Batch::default();
         while let Some(turn) = self.book.next_turn() {
             self.roster.seated(now, &turn);
+            self.outs.places.send_modify(|places| places.turn(&turn));
             let (row, audit) = seat_rows(&turn);
             // Who it is stands in the audit.
             tracing::debug!(switch = %row.switch, device = row.device, how = row.how, why = row.why, "a seat was taken or left");
@@ -759,7 +763,9 @@ impl Core {
         let sittings: Vec<Sitting> = rows.into_iter().filter_map(sitting).collect();
         self.book.restore_seats(now, sittings);
         for sitting in self.book.seats().all().cloned().collect::<Vec<_>>() {
-            self.roster.seated(now, &Turn { sitting, left: None });
+            let turn = Turn { sitting, left: None };
+            self.roster.seated(now, &turn);
+            self.outs.places.send_modify(|places| places.turn(&turn));
         }
         self.turns(now, None);
     }

@@ -28,7 +28,13 @@ fn core(settings: calls::book::Settings) -> (Core, super::super::wiring::OtherEn
     let systems = Arc::new(Connectors::default());
     let back = tokio::runtime::Handle::current();
     let customers = Customers::new(systems, &crate::customers::Settings::default(), back, ends.cards.clone());
-    let outs = Outs { screens, commands: core_ends.commands, outputs: core_ends.outputs, searches: core_ends.searches };
+    let outs = Outs {
+        screens,
+        commands: core_ends.commands,
+        outputs: core_ends.outputs,
+        searches: core_ends.searches,
+        places: core_ends.places,
+    };
     let rooms = (Book::new(settings), roster, desk);
     (Core::new(rooms, customers, directory, vec![switch], Metrics::new().0, outs), ends)
 }
@@ -191,8 +197,13 @@ impl Hot {
             ends.cards.clone(),
         );
         let screens = Arc::new(Screens::new(&limits));
-        let outs =
-            Outs { screens, commands: core_ends.commands, outputs: core_ends.outputs, searches: core_ends.searches };
+        let outs = Outs {
+            screens,
+            commands: core_ends.commands,
+            outputs: core_ends.outputs,
+            searches: core_ends.searches,
+            places: core_ends.places,
+        };
         let rooms = (Book::new(settings), roster, desk);
         let mut core = Core::new(rooms, customers, directory, vec![switch], Metrics::new().0, outs);
         let now = crate::live::now();
@@ -332,6 +343,9 @@ async fn hot_desks_from_claim_to_restart() {
     let member = calls::event::Member { name: "Agent li".into(), device: "PJSIP/2001".into(), queue: "support".into() };
     hot.hears(calls::event::Said::LoggedOn(member.clone()));
     assert_eq!((hot.sits("li").as_deref(), hot.sits("wang")), (Some("PJSIP/2001"), None));
+    // Links that watch each device are told where somebody sits.
+    let taken = |hot: &Hot| hot.ends.places.borrow().taken.iter().map(|(_, seat)| seat.clone()).collect::<Vec<_>>();
+    assert_eq!(taken(&hot), ["PJSIP/2001"]);
     assert_eq!(hot.on(call), ["wang"]);
     let next = hot.rings(3, "PJSIP/2001");
     assert_eq!(hot.on(next), ["li"]);
@@ -341,6 +355,7 @@ async fn hot_desks_from_claim_to_restart() {
     drop(hot);
     let mut hot = Hot::open(&path).await;
     hot.later(300_000);
+    assert_eq!(taken(&hot), ["PJSIP/2001"]);
     assert_eq!((hot.sits("li").as_deref(), hot.sits("wang")), (Some("PJSIP/2001"), None));
     assert_eq!((hot.on(call), hot.on(next)), (vec!["wang".to_owned()], vec!["li".to_owned()]));
     hot.hears(calls::event::Said::Members(vec![member.clone()]));
@@ -353,7 +368,7 @@ async fn hot_desks_from_claim_to_restart() {
     assert!(record.parties.iter().all(|p| p.agent != Some("li".into())));
     // Logged out at the switch while we were away: the next list says so.
     hot.hears(calls::event::Said::Members(Vec::new()));
-    assert_eq!(hot.sits("li"), None);
+    assert_eq!((hot.sits("li"), taken(&hot)), (None, Vec::new()));
     hot.write().await;
 
     let reader =

@@ -111,9 +111,8 @@ pub fn events(settings: &ReplaySettings, capture: &Capture) -> Result<Vec<Event>
         Feed::Ari => ari_events(capture),
         Feed::Sip => sip_events(settings, &[capture], usize::MAX),
         Feed::Hep => {
-            let Some(rules) = settings.book.switches.get(&settings.switch) else { return Ok(Vec::new()) };
             let wrong = |error| ReplayError::Pcap { name: capture.name.clone(), error };
-            replay_hep::events(&capture.bytes, rules).map_err(wrong)
+            replay_hep::events(&capture.bytes, &settings.book, &settings.switch).map_err(wrong)
         }
         _ => ami_events(capture, capture.bytes.len()),
     }

@@ -9,7 +9,8 @@ use crate::{
         packet::{self, Framer, Held, Refusal},
         passive::Passive,
     },
-    words::{Mono, Now, Wall},
+    switches::inside::Inside,
+    words::{Mono, Now, SwitchId, Wall},
 };
 
 use super::pcap::{self, Over};
@@ -21,8 +22,8 @@ const JUMP_MICROS: i64 = 24 * 3_600_000_000;
 ///
 /// # Errors
 /// A pcap that cannot be read. Other bytes that are no HEP are skipped, as a link does: see [`strange`].
-pub fn events(bytes: &[u8], rules: &book::Rules) -> Result<Vec<Event>, pcap::PcapError> {
-    let mut reading = Reading { passive: Passive::new(read_by(rules)), last: 0, events: Vec::new() };
+pub fn events(bytes: &[u8], settings: &book::Settings, switch: &SwitchId) -> Result<Vec<Event>, pcap::PcapError> {
+    let mut reading = Reading { passive: Passive::new(read_by(settings, switch)), last: 0, events: Vec::new() };
     if pcap::is_pcap(bytes) {
         let mut streams: HashMap<(SocketAddr, SocketAddr), Framer> = HashMap::new();
         for piece in pcap::read(bytes)?.pieces {
@@ -51,8 +52,15 @@ pub fn strange(bytes: &[u8]) -> Option<Refusal> {
 }
 
 /// How a switch's calls are read where its file says nothing of HEP.
-fn read_by(rules: &book::Rules) -> Rules {
-    Rules::plain(rules.internal.clone(), &rules.attributes)
+fn read_by(settings: &book::Settings, switch: &SwitchId) -> Rules {
+    let Some(rules) = settings.switches.get(switch) else { return Rules::default() };
+    let inside = Inside {
+        switch: switch.clone(),
+        technology: "SIP",
+        directory: settings.directory.clone(),
+        internal: rules.internal.clone(),
+    };
+    Rules::plain(inside, &rules.attributes)
 }
 
 struct Reading {

@@ -142,9 +142,8 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         settings.agents.full_numbers.clone(),
         switches.clone(),
     );
-    let (directories, directory_watch) = wiring::directory(book_settings.directory.clone());
     let core_seed = CoreSeed {
-        directory_watch,
+        places: ends.places.clone(),
         ends: core_ends,
         said: ends.said.clone(),
         commands: std::mem::take(&mut ends.commands),
@@ -217,7 +216,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                reload(&folder, &switch_settings, (&connectors, &customers), (&ends.control, &directories), &metrics).await;
+                reload(&folder, &switch_settings, (&connectors, &customers), &ends.control, &metrics).await;
             }
         }
     }
@@ -252,7 +251,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
 
 /// What the core thread is made of. All of it may cross to that thread; nothing of it comes back.
 struct CoreSeed {
-    directory_watch: tokio::sync::watch::Receiver<Arc<crate::calls::Directory>>,
+    places: tokio::sync::watch::Receiver<crate::calls::seats::Places>,
     ends: CoreEnds,
     said: mpsc::Sender<switches::Said>,
     commands: std::collections::HashMap<SwitchId, mpsc::Receiver<crate::calls::Command>>,
@@ -287,16 +286,26 @@ impl CoreSeed {
             links.spawn_local(switches::live::run(
                 settings.clone(),
                 stats.clone(),
-                self.directory_watch.clone(),
+                self.places.clone(),
                 self.said.clone(),
                 commands,
                 self.stop.clone(),
             ));
         }
         drop(self.said);
-        let CoreEnds { mut said, mut heard, mut cards, mut kept, mut found, mut control, outputs, searches, commands } =
-            self.ends;
-        let outs = Outs { screens: self.screens, commands, outputs, searches };
+        let CoreEnds {
+            mut said,
+            mut heard,
+            mut cards,
+            mut kept,
+            mut found,
+            mut control,
+            outputs,
+            searches,
+            commands,
+            places,
+        } = self.ends;
+        let outs = Outs { screens: self.screens, commands, outputs, searches, places };
         let rooms = (self.book, self.roster, self.desk);
         let mut core = Core::new(rooms, self.customers, self.directory, self.switches, self.metrics, outs);
         core.traces = self.traces;
@@ -363,7 +372,7 @@ async fn reload(
     folder: &Path,
     running: &[Arc<switches::Settings>],
     (connectors, customers): (&Connectors, &Customers),
-    (control, directories): (&mpsc::Sender<Control>, &tokio::sync::watch::Sender<Arc<crate::calls::Directory>>),
+    control: &mpsc::Sender<Control>,
     metrics: &Metrics,
 ) {
     notify(&[
@@ -388,7 +397,6 @@ async fn reload(
             let offers = Arc::new(load::offers(&loaded.live.connectors));
             customers.reload(load::site(&loaded.settings, &loaded.live.directory));
             connectors.swap(loaded.live.connectors);
-            directories.send_replace(loaded.live.directory.clone());
             let _ = control.send(Control::Reload { book: Box::new(book), rules, offers }).await;
             tracing::info!("settings were reloaded");
             "good"

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use super::core::Search;
 use crate::{
     agents::{Heard, Token},
-    calls::{self, Command, missed::Row},
+    calls::{self, Command, missed::Row, seats::Places},
     customers::{Answered, Candidate},
     records::{self, live::Answer as Kept},
     store::PositionRow,
@@ -68,14 +68,6 @@ pub const SEARCHES: usize = 256;
 /// Reload, stop, beats. Filled by the supervisor, drained by the core. Full: the supervisor waits.
 pub const CONTROL: usize = 16;
 
-/// Who sits where, for the links that watch each device. The newest only: written by the supervisor at a reload, read by the links. Never full.
-#[must_use]
-pub fn directory(
-    now: Arc<calls::Directory>,
-) -> (watch::Sender<Arc<calls::Directory>>, watch::Receiver<Arc<calls::Directory>>) {
-    watch::channel(now)
-}
-
 /// The core's ends.
 pub struct CoreEnds {
     pub said: mpsc::Receiver<Said>,
@@ -87,6 +79,9 @@ pub struct CoreEnds {
     pub outputs: mpsc::Sender<records::Output>,
     pub searches: mpsc::Sender<Search>,
     pub commands: HashMap<SwitchId, mpsc::Sender<Command>>,
+    /// Who sits where, for the links that watch each device. The newest only: written by the core at a reload and as seats are taken and left, read by the
+    /// links. Never full.
+    pub places: watch::Sender<Places>,
 }
 
 /// Everybody else's.
@@ -100,6 +95,7 @@ pub struct OtherEnds {
     pub outputs: mpsc::Receiver<records::Output>,
     pub searches: mpsc::Receiver<Search>,
     pub commands: HashMap<SwitchId, mpsc::Receiver<Command>>,
+    pub places: watch::Receiver<Places>,
 }
 
 /// Makes all of them.
@@ -120,8 +116,9 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
             ((id.clone(), sender), (id.clone(), receiver))
         })
         .unzip();
+    let (places, places_out) = watch::channel(Places::default());
     (
-        CoreEnds { said, heard, cards, kept, found, control, outputs, searches, commands },
+        CoreEnds { said, heard, cards, kept, found, control, outputs, searches, commands, places },
         OtherEnds {
             said: said_in,
             heard: heard_in,
@@ -132,6 +129,7 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
             outputs: outputs_out,
             searches: searches_out,
             commands: commands_out,
+            places: places_out,
         },
     )
 }

@@ -25,9 +25,10 @@ use super::{
 };
 use crate::{
     calls::{
-        Command, Directory,
+        Command,
         command::Failure,
         event::{Event, Feed},
+        seats::Places,
     },
     words::{Mono, Now, SwitchId},
 };
@@ -99,11 +100,11 @@ impl Stats {
     }
 }
 
-/// Keeps the links of one switch until `stop`. `directory`: who sits where; a switch that is asked for each device watches those.
+/// Keeps the links of one switch until `stop`. `places`: who sits where; a switch that is asked for each device watches those.
 pub async fn run(
     settings: Arc<Settings>,
     stats: Stats,
-    directory: watch::Receiver<Arc<Directory>>,
+    places: watch::Receiver<Places>,
     out: mpsc::Sender<Said>,
     commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
@@ -113,7 +114,7 @@ pub async fn run(
             asterisk::run(Arc::new(s.clone()), links, out, commands, stop).await;
         }
         (Settings::Sip(s), Stats::Sip { links, .. }) => {
-            Box::pin(sip::live::run(Arc::new(s.clone()), &links, directory, out, commands, stop)).await;
+            Box::pin(sip::live::run(Arc::new(s.clone()), &links, places, out, commands, stop)).await;
         }
         // The counters are made from the same settings.
         (Settings::Asterisk(_), Stats::Sip { .. }) | (Settings::Sip(_), Stats::Asterisk { .. }) => {}

@@ -6,6 +6,7 @@
 pub mod asterisk;
 mod attributes;
 pub mod hep;
+pub mod inside;
 pub mod link;
 pub mod live;
 pub mod sip;

@@ -12,12 +12,15 @@ use futures_util::{FutureExt as _, future::LocalBoxFuture};
 use tokio::{
     io::AsyncReadExt as _,
     net::{TcpListener, TcpStream, UdpSocket},
-    sync::mpsc,
+    sync::{mpsc, watch},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    calls::event::{Event, Feed},
+    calls::{
+        event::{Event, Feed},
+        seats::Places,
+    },
     switches::{
         Said,
         link::{Reason, Stats},
@@ -44,7 +47,8 @@ const READ: usize = 64 * 1024;
 pub async fn run(
     switch: SwitchId,
     door: Door,
-    rules: Rules,
+    rules: impl Fn(&Places) -> Rules,
+    mut places: watch::Receiver<Places>,
     stats: Arc<Stats>,
     out: mpsc::Sender<Said>,
     stop: CancellationToken,
@@ -61,8 +65,10 @@ pub async fn run(
         }
     };
     outlet.up(format!("HEP on {}", door.listen));
-    let mut mirror = Mirror { door, stats, passive: Passive::new(rules), told: HashSet::new() };
+    let mut mirror =
+        Mirror { door, stats, passive: Passive::new(rules(&places.borrow_and_update())), told: HashSet::new() };
     let mut streams: Vec<Sender> = Vec::new();
+    let mut last = false;
     let mut buffer = vec![0; packet::LONGEST];
     loop {
         let until = mirror.passive.deadline();
@@ -95,6 +101,11 @@ pub async fn run(
             () = sleep_until(until.unwrap_or(Mono(u64::MAX / 2))), if until.is_some() => mirror.passive.tick(clock()),
             // There is no list to ask for: what was lost is a hole, and the next message of each call goes on.
             _ = outlet.room(), if outlet.owes() => {}
+            // When the sender is gone the daemon is on its way down; only the stop is left to wait for.
+            changed = places.changed(), if !last => match changed {
+                Ok(()) => mirror.passive.reload(rules(&places.borrow_and_update())),
+                Err(_) => last = true,
+            },
             () = stop.cancelled() => break,
         }
         let events: Vec<Event> = std::iter::from_fn(|| mirror.passive.next_event()).collect();

@@ -286,7 +286,7 @@ impl Passive {
         }
         let source = heard.source.filter(|_| heard.status.is_none());
         let outside = source.is_some_and(|ip| self.rules.trunk_at(ip).is_some());
-        let own = heard.from.user.as_ref().filter(|user| self.rules.is_internal(user));
+        let own = heard.from.user.as_ref().filter(|user| self.rules.inside.has(user));
         let placed =
             || heard.contact.as_ref().filter(|_| heard.status.is_none()).and_then(|(_, at)| self.places.get(at));
         let user = if outside { None } else { own.or_else(placed) };
@@ -304,7 +304,7 @@ impl Passive {
     /// A phone says where it is: that name may be all that an INVITE to it has.
     fn registered(&mut self, heard: &Heard) {
         let (Some((contact, place)), Some(user)) = (&heard.contact, &heard.to.user) else { return };
-        if heard.status.is_some() || contact == user || !self.rules.is_internal(user) {
+        if heard.status.is_some() || contact == user || !self.rules.inside.has(user) {
             return;
         }
         // Phones register again within the hour, so an emptied table fills by itself.
@@ -370,7 +370,7 @@ impl Passive {
         let placed = if answer { heard.contact.as_ref().map(|(_, at)| at) } else { heard.place.as_ref() };
         let placed = placed.and_then(|at| self.places.get(at));
         let contact = heard.contact.as_ref().filter(|_| answer).map(|(user, _)| user);
-        let own = |user: &&String| self.rules.is_internal(user);
+        let own = |user: &&String| self.rules.inside.has(user);
         let named = target.as_ref().filter(own).or(placed).or(contact.filter(own));
         // A registration's random text: who was meant stands in To.
         let meant = || {
@@ -401,7 +401,7 @@ impl Passive {
             }
         };
         let trunk = trunk_name(&self.rules, if answer { heard.source } else { heard.target });
-        let inside = self.rules.is_internal(&user) && !to_trunk;
+        let inside = self.rules.inside.has(&user) && !to_trunk;
         let leg = Leg {
             id: format!("{}/{user}", call.id),
             name: name_of(inside.then_some(user.as_str()), trunk),
@@ -739,7 +739,7 @@ impl Passive {
     fn only_the_end(&mut self, call: &mut Call, heard: &Heard) {
         let at = heard.at();
         let leg = |user: Option<&String>| {
-            let own = user.filter(|user| self.rules.is_internal(user));
+            let own = user.filter(|user| self.rules.inside.has(user));
             let (id, name) = match own {
                 Some(user) => (format!("{}/{user}", call.id), name_of(Some(user), "")),
                 None => (format!("{}/caller", call.id), name_of(None, "trunk")),

@@ -6,9 +6,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    calls::{Attributes, attributes::Source, book::fits},
+    calls::{Attributes, attributes::Source},
     files::SecretRef,
     private::Secret,
+    switches::inside::Inside,
 };
 
 /// Where a switch, or a capture agent beside it, mirrors its signalling to (HEP version 3, UDP and TCP).
@@ -100,14 +101,14 @@ impl Settings {
         Ok(Door { listen: self.listen, from: nets(&self.from), key })
     }
 
-    /// `internal` and `attributes` are what the switch's file says around this.
+    /// `inside` and `attributes` are the switch's.
     #[must_use]
-    pub fn rules(&self, internal: Vec<String>, attributes: &Attributes) -> Rules {
+    pub fn rules(&self, inside: Inside, attributes: &Attributes) -> Rules {
         let trunk = |peer: &Peer| Trunk { name: peer.name.clone(), at: nets(&peer.at) };
         Rules {
             trusted: nets(&self.trusted),
             trunks: self.trunks.iter().map(trunk).collect(),
-            ..Rules::plain(internal, attributes)
+            ..Rules::plain(inside, attributes)
         }
     }
 }
@@ -117,10 +118,10 @@ fn nets(list: &[String]) -> Vec<Net> {
 }
 
 /// What the reader of one switch's mirrored signalling is told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// Users of our own people, as in the switch's file: `X` for a digit, `*` for any text.
-    pub internal: Vec<String>,
+    /// Who is one of us.
+    pub inside: Inside,
     /// Peers outside. Who is neither internal nor one of these is `trunk`.
     pub trunks: Vec<Trunk>,
     /// Whose P-Asserted-Identity and Remote-Party-ID are believed.
@@ -145,12 +146,6 @@ pub struct Net {
 }
 
 impl Rules {
-    /// Whether this user is one of our own people.
-    #[must_use]
-    pub fn is_internal(&self, user: &str) -> bool {
-        self.internal.iter().any(|pattern| fits(pattern, user, true))
-    }
-
     /// The trunk that has this address, if one is named for it.
     #[must_use]
     pub fn trunk_at(&self, ip: IpAddr) -> Option<&str> {
@@ -164,7 +159,7 @@ impl Rules {
 
     /// Where no `hep` section says more.
     #[must_use]
-    pub fn plain(internal: Vec<String>, attributes: &Attributes) -> Self {
+    pub fn plain(inside: Inside, attributes: &Attributes) -> Self {
         let mut names: Vec<String> = Vec::new();
         for mapping in &attributes.list {
             if let Some(Source::SipHeader(name)) = &mapping.from
@@ -173,7 +168,7 @@ impl Rules {
                 names.push(name.clone());
             }
         }
-        Self { internal, headers: names, ..Self::default() }
+        Self { inside, headers: names, ..Self::default() }
     }
 }
 

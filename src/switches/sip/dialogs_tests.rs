@@ -6,6 +6,7 @@ use crate::{
     calls::directory::{Agent, Directory},
     calls::event::Said,
     numbers::Plan,
+    switches::inside::Inside,
     words::Wall,
 };
 
@@ -405,9 +406,7 @@ fn spoilt_bodies_are_no_trouble() {
     };
     let agent = Agent::new("1001").at(&["1001"]);
     let ours = Ours {
-        switch: "pbx1".into(),
-        directory: Arc::new(Directory::new(vec![agent])),
-        internal: Vec::new(),
+        inside: Inside { switch: "pbx1".into(), directory: Arc::new(Directory::new(vec![agent])), ..Inside::default() },
         plan: Plan::new("CN", Some("10")),
         trunk: "SIP/trunk".to_owned(),
     };

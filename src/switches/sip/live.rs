@@ -31,9 +31,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     calls::{
-        Command, Directory,
+        Command,
         command::Failure,
         event::{Event, Feed, Said as Happened},
+        seats::Places,
     },
     switches::{
         Heard, Said, hep,
@@ -66,12 +67,11 @@ const LEAVE: Duration = Duration::from_millis(500);
 /// How long an address is believed where the system's resolver does not say.
 const TTL_MS: u64 = 60_000;
 
-/// Keeps the feeds of one switch until `stop`: its subscriptions, and what it mirrors. `directory`: who sits where, and so whom to watch; it changes
-/// at a reload.
+/// Keeps the feeds of one switch until `stop`: its subscriptions, and what it mirrors. `places`: who sits where, and so whom to watch.
 pub async fn run(
     settings: Arc<Settings>,
     stats: &SipStats,
-    directory: watch::Receiver<Arc<Directory>>,
+    places: watch::Receiver<Places>,
     out: mpsc::Sender<Said>,
     commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
@@ -80,8 +80,10 @@ pub async fn run(
         let Some(hep) = &settings.hep else { return };
         match hep.door() {
             Ok(door) => {
-                let rules = hep.rules(settings.internal.clone(), &settings.declared());
-                hep::live::run(settings.id.clone(), door, rules, stats.hep.clone(), out.clone(), stop.clone()).await;
+                let rules =
+                    |places: &Places| hep.rules(settings.inside(places.directory.clone()), &settings.declared());
+                let (out, stop) = (out.clone(), stop.clone());
+                hep::live::run(settings.id.clone(), door, rules, places.clone(), stats.hep.clone(), out, stop).await;
             }
             Err(why) => tracing::error!(switch = %settings.id, why, "mirrored signalling is not received"),
         }
@@ -90,7 +92,7 @@ pub async fn run(
         match &settings.server {
             Some(server) => {
                 let outlet = Outlet::new(settings.id.clone(), Feed::Sip, out.clone(), stats.sip.clone());
-                watch_all(settings.clone(), server, outlet, directory, commands, stop.clone()).await;
+                watch_all(settings.clone(), server, outlet, places.clone(), commands, stop.clone()).await;
             }
             // Commands have one reader, who says that nobody can be called here.
             None => {
@@ -107,12 +109,12 @@ async fn watch_all(
     settings: Arc<Settings>,
     server: &ServerSettings,
     mut outlet: Outlet,
-    mut directory: watch::Receiver<Arc<Directory>>,
+    mut places: watch::Receiver<Places>,
     commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
 ) {
     let mut commands = Some(commands);
-    let known = directory.borrow_and_update().clone();
+    let known = places.borrow_and_update().clone();
     let client = match settings.client(server) {
         Ok(client) => client,
         // A secret that cannot be had: a person must change something, and restart us.
@@ -125,7 +127,7 @@ async fn watch_all(
     };
     let mut link = Link {
         client: Client::new(client, key()),
-        watcher: Watcher::new(settings.ours(known.clone())),
+        watcher: Watcher::new(settings.ours(known.directory.clone())),
         server: server.clone(),
         settings,
         watches: BTreeMap::new(),
@@ -145,14 +147,14 @@ async fn watch_all(
         tokio::select! {
             heard = link.hear() => link.heard(heard),
             () = sleep_until(until.unwrap_or(Mono(u64::MAX / 2))), if until.is_some() => {}
-            changed = directory.changed() => {
+            changed = places.changed() => {
                 if changed.is_err() {
                     // The daemon is on its way down; only the stop is left to wait for.
                     stop.cancelled().await;
                     break;
                 }
-                let known = directory.borrow_and_update().clone();
-                link.watcher.translator.reload(link.settings.ours(known.clone()));
+                let known = places.borrow_and_update().clone();
+                link.watcher.translator.reload(link.settings.ours(known.directory.clone()));
                 link.watch(&known);
             }
             Some(Command::Dial(dial)) = next(&mut commands) =>
@@ -234,9 +236,9 @@ enum Came {
 }
 
 impl Link {
-    /// Watches whom the directory and the file name, from now on.
-    fn watch(&mut self, directory: &Directory) {
-        let wanted = self.settings.watched(directory);
+    /// Watches whom the directory, the seats and the file name, from now on.
+    fn watch(&mut self, places: &Places) {
+        let wanted = self.settings.watched(places);
         let dialogs = &mut self.watcher.dialogs;
         self.watches.retain(|known, _| {
             let stays = wanted.contains(known);

@@ -1,6 +1,6 @@
 //! What a file in `config/switches/` says of a SIP switch.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,10 +10,11 @@ use crate::{
         Attributes, Directory,
         attributes::{Mapping, Source},
         directory::Device,
+        seats::Places,
     },
     files::{Problem, Read, SecretRef},
     numbers::Plan,
-    switches::{Settings as AnySettings, Tls, attributes, hep},
+    switches::{Settings as AnySettings, Tls, attributes, hep, inside::Inside},
     words::{SwitchId, TenantId},
 };
 
@@ -152,14 +153,14 @@ impl Settings {
     }
 
     #[must_use]
-    pub fn ours(&self, directory: std::sync::Arc<Directory>) -> Ours {
-        Ours {
-            switch: self.id.clone(),
-            directory,
-            internal: self.internal.clone(),
-            plan: self.plan(),
-            trunk: TRUNK.to_owned(),
-        }
+    pub fn ours(&self, directory: Arc<Directory>) -> Ours {
+        Ours { inside: self.inside(directory), plan: self.plan(), trunk: TRUNK.to_owned() }
+    }
+
+    /// Who is one of us here.
+    #[must_use]
+    pub fn inside(&self, directory: Arc<Directory>) -> Inside {
+        Inside { switch: self.id.clone(), technology: "SIP", directory, internal: self.internal.clone() }
     }
 
     /// What the client machine needs to know.
@@ -190,12 +191,14 @@ impl Settings {
         })
     }
 
-    /// All that is to be watched now, and whether it is a list: agents' devices here, and what the file names.
+    /// All that is to be watched now, and whether it is a list: agents' devices and taken seats here, and what the file names.
     #[must_use]
-    pub fn watched(&self, directory: &Directory) -> BTreeSet<(String, bool)> {
+    pub fn watched(&self, places: &Places) -> BTreeSet<(String, bool)> {
         let mut all: BTreeSet<(String, bool)> = self.lists.iter().map(|list| (self.uri(list), true)).collect();
         all.extend(self.watch.iter().map(|name| (self.uri(name), false)));
-        for agent in directory.agents().filter(|agent| agent.tenant == self.tenant) {
+        let taken = places.taken.iter().filter(|(switch, _)| *switch == self.id);
+        all.extend(taken.filter_map(|(_, device)| self.device(device)));
+        for agent in places.directory.agents().filter(|agent| agent.tenant == self.tenant) {
             all.extend(agent.devices.iter().filter_map(|device| match device {
                 Device::At { switch, name } if switch.as_ref().is_none_or(|at| *at == self.id) => self.device(name),
                 _ => None,
@@ -337,7 +340,7 @@ mod tests {
     fn what_the_mirror_shows_is_kept_by_the_book() {
         let sip = sip(EXAMPLE);
         assert_eq!(sip.trunks(), ["SIP/trunk", "SIP/carrier1"]);
-        let rules = sip.hep.as_ref().unwrap().rules(sip.internal.clone(), &sip.declared());
+        let rules = sip.hep.as_ref().unwrap().rules(sip.inside(Arc::default()), &sip.declared());
         assert_eq!(rules.headers, ["X-Account", "User-to-User"]);
         assert_eq!(rules.trunk_at("192.0.2.100".parse().unwrap()), Some("carrier1"));
         // Dialog events alone show no headers.
@@ -351,8 +354,11 @@ mod tests {
     #[test]
     fn whom_to_watch_is_whoever_sits_here() {
         let agents = "agents:\n  - {id: a, devices: [\"1001\", SIP/1002, PJSIP/1003]}\n  - {id: b, devices: [{edge1: \"1004\"}, {other: \"1005\"}]}\n  - {id: c, tenant: elsewhere, devices: [\"1006\"]}\n";
-        let directory = Directory::of(files::read("agents.yaml", agents).unwrap().value);
-        let watched: Vec<String> = sip(EXAMPLE).watched(&directory).into_iter().map(|(uri, _)| uri).collect();
+        let seat = |switch: &str, device: &str| (switch.into(), device.to_owned());
+        let taken = [seat("edge1", "SIP/2001"), seat("other", "SIP/2002")].into();
+        let places =
+            Places { directory: Directory::of(files::read("agents.yaml", agents).unwrap().value).into(), taken };
+        let watched: Vec<String> = sip(EXAMPLE).watched(&places).into_iter().map(|(uri, _)| uri).collect();
         assert_eq!(
             watched,
             [
@@ -360,6 +366,7 @@ mod tests {
                 "sip:1001@pbx.example.com",
                 "sip:1002@pbx.example.com",
                 "sip:1004@pbx.example.com",
+                "sip:2001@pbx.example.com",
                 "sip:all@pbx.example.com"
             ]
         );

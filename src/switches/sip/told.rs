@@ -1,28 +1,22 @@
 //! What the translator remembers: whose numbers are ours, and of each call the legs that were told.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use crate::{
     calls::{
-        book::{Settings, fits},
-        directory::Directory,
+        book::Settings,
         event::{BridgeKind, Caller, Feed, Leg, LegState, Snapshot, SnapshotBridge, SnapshotLeg},
     },
     numbers::Plan,
     private::Private,
+    switches::inside::Inside,
     words::SwitchId,
 };
 
 /// Whose numbers are our own.
 #[derive(Clone, Debug)]
 pub struct Ours {
-    pub switch: SwitchId,
-    pub directory: Arc<Directory>,
-    /// Numbers of our own people, `X` for a digit, `*` for any text.
-    pub internal: Vec<String>,
+    pub inside: Inside,
     pub plan: Plan,
     /// What the leg of somebody outside is called: a name that the switch's file calls a trunk.
     pub trunk: String,
@@ -34,21 +28,15 @@ impl Ours {
     pub fn of(settings: &Settings, switch: &SwitchId) -> Option<Self> {
         let rules = settings.switches.get(switch)?;
         Some(Self {
-            switch: switch.clone(),
-            directory: settings.directory.clone(),
-            internal: rules.internal.clone(),
+            inside: Inside {
+                switch: switch.clone(),
+                technology: "SIP",
+                directory: settings.directory.clone(),
+                internal: rules.internal.clone(),
+            },
             plan: rules.plan.clone(),
             trunk: "SIP/trunk".to_owned(),
         })
-    }
-
-    /// Whether this is one of us: an agent's device, a seat, or a number that is internal.
-    #[must_use]
-    pub fn inside(&self, user: &str) -> bool {
-        let device = format!("SIP/{user}");
-        self.directory.at_device(&self.switch, &device).is_some()
-            || self.directory.seat(&self.switch, &device).is_some()
-            || self.internal.iter().any(|pattern| fits(pattern, user, true))
     }
 
     /// Under what an outside number is compared: two spellings of one number are one.

@@ -96,7 +96,7 @@ impl Translator {
         if let Some(known) = self.known.borrow().get(user) {
             return *known;
         }
-        let inside = self.ours.inside(user);
+        let inside = self.ours.inside.has(user);
         let mut known = self.known.borrow_mut();
         if known.len() >= KNOWN {
             known.clear();

@@ -6,7 +6,10 @@ use crate::{
         record::{Direction, EndedBy, Outcome, Quality, SegmentKind, SegmentOutcome},
     },
     daemon::replay::{self, ReplaySettings},
-    switches::hep::{Net, Trunk},
+    switches::{
+        hep::{Net, Trunk},
+        inside::Inside,
+    },
 };
 use std::borrow::Cow;
 
@@ -27,7 +30,8 @@ impl Line {
     }
 
     fn with(rules: Rules) -> Self {
-        let rules = Rules { internal: vec!["100X".to_owned()], ..rules };
+        let inside = Inside { internal: vec!["100X".to_owned()], ..Inside::default() };
+        let rules = Rules { inside, ..rules };
         Self { passive: Passive::new(rules), events: Vec::new(), now: 0 }
     }
 
@@ -484,6 +488,26 @@ fn every_place_of_a_dialled_number_is_told() {
     ];
     assert_eq!(places, told.map(|(p, n)| (p.to_owned(), n)));
     assert_eq!(dialled.as_ref().map(|d| d.expose().as_str()), Some("4009009009"));
+}
+
+/// Whose device it is says the directory: nobody has to list extensions a second time.
+#[test]
+fn an_agents_device_is_one_of_us_by_the_directory() {
+    let agent = crate::calls::directory::Agent::new("li").at(&["8001"]);
+    let directory = std::sync::Arc::new(crate::calls::Directory::new(vec![agent]));
+    let inside = Inside { directory, ..Inside::default() };
+    let mut line = Line { passive: Passive::new(Rules { inside, ..Rules::default() }), events: Vec::new(), now: 0 };
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "8001", CUSTOMER, DID, ""));
+    line.say(1001, &answer("a", "", "180 Ringing", CUSTOMER, DID, "p"));
+    let names: Vec<&str> = line
+        .events
+        .iter()
+        .filter_map(|e| match &e.said {
+            Said::NewLeg { leg, .. } => Some(leg.name.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(names, ["SIP/trunk", "SIP/8001"]);
 }
 
 #[test]
