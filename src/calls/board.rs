@@ -17,6 +17,7 @@ use super::{
     book::{Desk, KEEP_MS, LEGS, Settings, fits},
     call::{self, Call, Checkpoint, Facts},
     change::TransferKind,
+    edges::{ALONE_MS, Key},
     event::{self, BridgeKind, Caller, DialStatus, Feed, LegState, Said},
     face::Face,
     facts::{self, Dial, Ended, Kind, Leg, Moment, OfferState, Transfer},
@@ -41,15 +42,24 @@ pub(super) struct Board {
     over: VecDeque<(Mono, u32)>,
     /// Feeds that have spoken since they were last lost, as bits.
     pub feeds: u8,
+    /// It stands before another switch, whose calls its own are: none is shown before it is known that the other has not got it.
+    pub edge: bool,
+    /// What its calls are known by to the other switch, with the legs; empty where there is no other.
+    pub keys: HashMap<Key, Vec<String>>,
+    /// Of an edge: calls that are over and wait for the other's word, oldest first.
+    pub alone: VecDeque<(Mono, u32)>,
 }
 
 /// Where a leg is.
 type Place = (u32, u16);
 
 impl Board {
-    pub fn new(switch: SwitchId) -> Self {
+    pub fn new(switch: SwitchId, edge: bool) -> Self {
         Self {
             switch,
+            edge,
+            keys: HashMap::new(),
+            alone: VecDeque::new(),
             calls: HashMap::new(),
             next: 0,
             legs: HashMap::new(),
@@ -185,6 +195,7 @@ impl Board {
                 f.wanted = f.wanted.take().or(number);
                 new
             }),
+            Said::CallId { leg } => self.with(desk, now, &leg, |_| false),
             Said::Same { leg, also } => self.same(desk, now, &leg, &also),
             Said::Unseen { leg, answer } => {
                 let place = self.legs.get(&leg.id).copied();
@@ -989,6 +1000,8 @@ impl Board {
                 self.locals.insert(leg.endpoint.clone(), into);
             }
         }
+        call.keys.extend(gone_call.keys);
+        call.twin = call.twin.take().or(gone_call.twin);
         if let (Some(gone), Some(kept)) = (&gone_call.shown, &call.shown) {
             desk.ids.remove(&gone.id);
             if let Some(now) = now {
@@ -1011,6 +1024,14 @@ impl Board {
         if !quiet && call.shown.is_none() {
             // What looked over has been tied to something that lives.
             call.over = None;
+        }
+        if self.edge && call.shown.is_none() {
+            if quiet && call.over.is_none() {
+                call.over = Some(now.mono);
+                self.over.push_back((now.mono.plus_ms(KEEP_MS), key));
+                self.alone.push_back((now.mono.plus_ms(ALONE_MS), key));
+            }
+            return;
         }
         if call.shown.is_none() {
             let trunk = call.facts.legs.iter().any(|l| l.kind == Kind::Trunk);
@@ -1053,7 +1074,8 @@ impl Board {
     }
 
     pub fn deadline(&self) -> Option<Mono> {
-        self.over.front().map(|(due, _)| *due)
+        let front = |list: &VecDeque<(Mono, u32)>| list.front().map(|(due, _)| *due);
+        [front(&self.over), front(&self.alone)].into_iter().flatten().min()
     }
 
     pub fn tick(&mut self, desk: &mut Desk, now: Now) {
@@ -1072,6 +1094,7 @@ impl Board {
             return;
         }
         let Some(call) = self.calls.remove(&key) else { return };
+        self.forget_keys(&call.keys, &call.facts.legs);
         for leg in &call.facts.legs {
             for id in leg.ids() {
                 if self.legs.get(id).is_some_and(|(there, _)| *there == key) {
@@ -1183,7 +1206,7 @@ impl Board {
     /// Gives the call its id and its face. Says so, unless it is shown already.
     pub fn appear(&mut self, desk: &mut Desk, now: Now, key: u32) {
         let Some(call) = self.calls.get(&key) else { return };
-        if call.shown.is_some() {
+        if call.shown.is_some() || self.edge {
             return;
         }
         if let Some(id) = self.show(desk, key, None) {
@@ -1191,7 +1214,7 @@ impl Board {
         }
     }
 
-    fn show(&mut self, desk: &mut Desk, key: u32, id: Option<CallId>) -> Option<CallId> {
+    pub fn show(&mut self, desk: &mut Desk, key: u32, id: Option<CallId>) -> Option<CallId> {
         let call = self.calls.get_mut(&key)?;
         let face = super::standing::first_face(desk, &self.switch, &mut call.facts, id)?;
         let id = face.call;

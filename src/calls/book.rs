@@ -19,6 +19,7 @@ use super::{
     call::Checkpoint,
     change::Change,
     command::Dial,
+    edges::{Alone, Pair},
     event::{Event, Feed, Said},
     face::Face,
     facts::Moment,
@@ -51,6 +52,10 @@ pub struct Rules {
     pub attributes: Arc<Attributes>,
     /// How numbers are written for this switch to dial.
     pub out: Arc<DialOut>,
+    /// Its part where another switch tells the same calls.
+    pub pair: Pair,
+    /// The switch as which its mirrored signalling is told, where its legs are known better from its own events: one that stands before it.
+    pub mirror: Option<SwitchId>,
 }
 
 /// What may be swapped whole while calls run.
@@ -65,7 +70,7 @@ pub struct Settings {
 
 /// All calls of all switches.
 pub struct Book {
-    boards: HashMap<SwitchId, Board>,
+    pub(super) boards: HashMap<SwitchId, Board>,
     pub(super) desk: Desk,
 }
 
@@ -79,6 +84,8 @@ pub(super) struct Desk {
     pub expected: HashMap<String, (Dial, Mono)>,
     pub legs: usize,
     pub refused: u64,
+    /// Calls of edges that had no twin, oldest first: the PBX's own records may tell of them later.
+    pub alone: VecDeque<Alone>,
     order: u64,
 }
 
@@ -94,6 +101,7 @@ impl Book {
             expected: HashMap::new(),
             legs: 0,
             refused: 0,
+            alone: VecDeque::new(),
             order: 0,
         };
         Self { boards: HashMap::new(), desk }
@@ -106,9 +114,11 @@ impl Book {
 
     /// One event of one switch. An event of a switch that is not in the settings is dropped.
     pub fn take(&mut self, now: Now, switch: &SwitchId, feed: Feed, event: Event) {
-        if !self.desk.settings.switches.contains_key(switch) {
-            return;
-        }
+        let Some(rules) = self.desk.settings.switches.get(switch) else { return };
+        let mirror = rules.mirror.clone().filter(|_| feed == Feed::Hep);
+        let switch = mirror.as_ref().unwrap_or(switch);
+        let Some(rules) = self.desk.settings.switches.get(switch) else { return };
+        let edge = matches!(rules.pair, Pair::Edge { .. });
         self.desk.order += 1;
         let arrival = self.desk.settings.arrival_times.then_some(now.wall);
         let at = Moment { wall: event.at.or(arrival), order: self.desk.order };
@@ -116,12 +126,16 @@ impl Book {
             return self.desk.login(at.wall.unwrap_or(now.wall), switch, &event.said);
         }
         if !self.boards.contains_key(switch) {
-            self.boards.insert(switch.clone(), Board::new(switch.clone()));
+            self.boards.insert(switch.clone(), Board::new(switch.clone(), edge));
         }
+        let hints = self.hints(switch, &event.said);
         let Some(board) = self.boards.get_mut(switch) else { return };
         match event.said {
             Said::Snapshot(snapshot) => board.merge(&mut self.desk, now, at, snapshot),
             said => board.join(&mut self.desk, now, at, feed, said),
+        }
+        for hint in hints {
+            self.meet(now, switch, hint);
         }
     }
 
@@ -177,6 +191,7 @@ impl Book {
 
     /// Forgets what is over long enough.
     pub fn tick(&mut self, now: Now) {
+        self.show_alone(now);
         for board in self.boards.values_mut() {
             board.tick(&mut self.desk, now);
         }
@@ -223,7 +238,13 @@ impl Book {
                 checkpoint.facts.legs.iter().map(|l| l.created.order).fold(checkpoint.facts.last.order, u64::max);
             self.desk.order = self.desk.order.max(last);
             let switch = checkpoint.switch.clone();
-            self.boards.entry(switch.clone()).or_insert_with(|| Board::new(switch)).restore(&mut self.desk, checkpoint);
+            let edge = self.rules(&switch).is_some_and(|rules| matches!(rules.pair, Pair::Edge { .. }));
+            let legs: Vec<String> = checkpoint.facts.legs.iter().map(|leg| leg.id.clone()).collect();
+            let board = self.boards.entry(switch.clone()).or_insert_with(|| Board::new(switch.clone(), edge));
+            board.restore(&mut self.desk, checkpoint);
+            for leg in legs {
+                self.known_by(&switch, &leg, None);
+            }
         }
     }
 

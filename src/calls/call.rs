@@ -12,6 +12,7 @@ use crate::{
 
 use super::{
     attributes::{self, Mapping, Told},
+    edges::{EDGES, EdgeFacts, Key, Related, Twin},
     event::{DialStatus, Feed},
     face::Face,
     facts::{Kind, Leg, Moment, OfferFacts, OfferState, Transfer},
@@ -55,6 +56,15 @@ pub struct Facts {
     /// Where it stands is not known: a hole, and no snapshot since. A record that ends like this claims no outcome but an answer that was seen.
     #[serde(default)]
     pub blind: bool,
+    /// Calls of edges that proved to be this one.
+    #[serde(default)]
+    pub edges: Vec<EdgeFacts>,
+    /// Calls at the other switch of an edge and its PBX that may be this one.
+    #[serde(default)]
+    pub related: Vec<Related>,
+    /// Only an edge had it: what became of it behind the edge is not known.
+    #[serde(default)]
+    pub at_edge: bool,
 }
 
 /// A call in the book.
@@ -69,6 +79,10 @@ pub(super) struct Call {
     pub heard: Mono,
     pub revision: u32,
     pub record: Option<Box<Record>>,
+    /// What it is known by to the other switch of an edge and its PBX.
+    pub keys: Vec<Key>,
+    /// Of an edge's call: whose it is at the PBX.
+    pub twin: Option<Twin>,
 }
 
 #[derive(Debug)]
@@ -79,7 +93,7 @@ pub(super) struct Shown {
 
 impl Call {
     pub fn new(facts: Facts) -> Self {
-        Self { facts, shown: None, over: None, heard: Mono(0), revision: 1, record: None }
+        Self { facts, shown: None, over: None, heard: Mono(0), revision: 1, record: None, keys: Vec::new(), twin: None }
     }
 }
 
@@ -103,6 +117,9 @@ impl Facts {
             hole: false,
             told: 0,
             blind: false,
+            edges: Vec::new(),
+            related: Vec::new(),
+            at_edge: false,
         }
     }
 
@@ -378,6 +395,10 @@ impl Facts {
         self.hole |= other.hole;
         self.blind |= other.blind;
         self.told |= other.told;
+        self.edges.extend(other.edges);
+        self.edges.truncate(EDGES);
+        self.related.extend(other.related);
+        self.related.truncate(EDGES);
         self.last = self.last.later(other.last);
         shift
     }

@@ -244,6 +244,10 @@ pub enum Said {
     Stopped {
         leg: Leg,
     },
+    /// The SIP Call-ID of a leg became known; it stands in the leg.
+    CallId {
+        leg: Leg,
+    },
     /// The party of `leg` is there once more as `also`: what is said of either is said of the party. SIP: who was referred calls anew.
     Same {
         leg: Leg,
@@ -315,6 +319,7 @@ impl Said {
             | Self::Stopped { leg }
             | Self::Found(SnapshotLeg { leg, .. })
             | Self::Doubt { leg }
+            | Self::CallId { leg }
             | Self::Same { leg, .. }
             | Self::Unseen { leg, .. }
             | Self::Gone { leg } => Some(leg),

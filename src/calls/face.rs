@@ -53,6 +53,12 @@ pub struct Face {
     pub account: Option<Private<String>>,
     /// What the switch's file declares.
     pub declared: Arc<Attributes>,
+    /// In how many places the signalling has a dialled number.
+    pub places: usize,
+    /// Edges that had it too, and by what that was known.
+    pub edges: Vec<(SwitchId, String)>,
+    /// It may be another call that is the customer's: nothing is done for this one.
+    pub aside: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]

@@ -16,7 +16,7 @@ use super::{
     facts::{self, Kind, Leg, Moment, Rooms},
     record::{
         Cause, Customer, Direction, End, EndedBy, Id, Outcome, Party, PartyRole, Quality, Record, Recording,
-        RecordingState, Segment, SegmentKind, SegmentOutcome, Transfer,
+        RecordingState, Related, Segment, SegmentKind, SegmentOutcome, Transfer,
     },
 };
 
@@ -88,8 +88,8 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
         ended_at: case.end.wall,
         wait_ms: case.wait(adopted || unseen),
         ring_ms: case.ring(adopted || unseen),
-        talk_ms: if adopted || unseen { None } else { length(&case.talk_union()) },
-        hold_ms: if adopted || !case.sees_holds() { None } else { case.hold_length() },
+        talk_ms: if adopted || unseen || case.passed_on() { None } else { length(&case.talk_union()) },
+        hold_ms: if adopted || case.passed_on() || !case.sees_holds() { None } else { case.hold_length() },
         wrap_ms: None,
         first_agent: agents.first().cloned(),
         final_agent: agents.last().cloned(),
@@ -102,7 +102,11 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
         attributes: face.attributes.clone(),
         attribute_faults: face.faults.clone(),
         ids: ids(switch, facts),
-        related: Vec::new(),
+        related: facts
+            .related
+            .iter()
+            .map(|r| Related { call: r.call, relation: "edge".to_owned(), certain: r.certain })
+            .collect(),
         quality: if lost || adopted || facts.hole { Quality::Estimated } else { Quality::Exact },
     }
 }
@@ -190,6 +194,16 @@ impl<'a> Case<'a> {
     /// Of the other end nothing is known.
     fn hinted(&self) -> bool {
         self.far_leg().is_some_and(|l| l.kind == Kind::Unknown)
+    }
+
+    /// An edge handed it on to where nobody watched.
+    fn passed_on(&self) -> bool {
+        self.at_edge() && self.far_leg().is_some_and(|l| l.up.is_some())
+    }
+
+    /// Only an edge had it, and no phone that it called is known.
+    fn at_edge(&self) -> bool {
+        self.facts.at_edge && self.facts.legs.iter().all(|l| l.kind != Kind::Device)
     }
 
     /// Dialog events show a hold only where the phone says so; that there was none they do not.
@@ -293,7 +307,7 @@ impl<'a> Case<'a> {
     }
 
     fn wait(&self, adopted: bool) -> Option<u64> {
-        if !self.inbound() || adopted || self.unheard_ring() {
+        if !self.inbound() || adopted || self.at_edge() || self.unheard_ring() {
             return None;
         }
         let first_ring =
@@ -307,7 +321,7 @@ impl<'a> Case<'a> {
     }
 
     fn ring(&self, adopted: bool) -> Option<u64> {
-        if adopted {
+        if adopted || self.at_edge() {
             return None;
         }
         let rang = |leg: &Leg| match leg.ringing {
@@ -413,8 +427,12 @@ impl<'a> Case<'a> {
         if talked {
             return Some(Outcome::Answered);
         }
-        if lost {
+        if lost || self.passed_on() {
             return None;
+        }
+        // Who gives up before anybody answered left what rang or waited behind the edge.
+        if self.at_edge() && far.asked_end.is_some() {
+            return Some(Outcome::Abandoned);
         }
         let offered = self.last_offer();
         let queued = !self.queues().is_empty();
@@ -529,7 +547,7 @@ impl<'a> Case<'a> {
     /// The caller with the switch's own voice: from its answer to whatever comes first of a queue, a dial, a bridge and the end. Shorter than
     /// [`IVR_MS`] it is nothing: Answer() alone takes half a second (facts/asterisk.md, order, 1).
     fn ivr(&self) -> Option<(usize, Stretch)> {
-        let far = self.far_leg().filter(|l| self.inbound() && !l.adopted)?;
+        let far = self.far_leg().filter(|l| self.inbound() && !l.adopted && !self.passed_on())?;
         let from = far.up?;
         let queue = self.queues().first().map(|(_, at, _)| *at);
         let dial = self.offered().filter_map(|l| l.dial.as_ref().map(|d| d.at)).reduce(Moment::earlier);
@@ -810,6 +828,14 @@ fn ids(switch: &SwitchId, facts: &Facts) -> Vec<Id> {
     for leg in facts.legs.iter().filter(|l| l.kind != Kind::Plumbing) {
         for (bridge, _) in &leg.bridges {
             add("bridge", bridge);
+        }
+    }
+    for edge in &facts.edges {
+        if let Some(value) = &edge.call_id {
+            let id = Id { switch: edge.switch.clone(), kind: "sip-call-id".to_owned(), value: value.clone() };
+            if !list.contains(&id) {
+                list.push(id);
+            }
         }
     }
     list

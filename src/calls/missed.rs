@@ -16,7 +16,7 @@ use super::{
     board::kind_of,
     call::Facts,
     facts::{Dial, Kind, Leg, Moment},
-    record::{Customer, Direction, End, Id, Origin, Outcome, Party, PartyRole, Quality, Record},
+    record::{Customer, Direction, End, Id, Origin, Outcome, Party, PartyRole, Quality, Record, Related},
     standing::first_face,
 };
 
@@ -141,6 +141,9 @@ impl Book {
         let agents = told.agents(direction);
         let line = face.line.as_ref();
         let internal = direction == Some(Direction::Internal);
+        // An edge that was watched meanwhile has told of it already.
+        let number = face.customer.as_ref().filter(|_| !internal).and_then(|n| n.key());
+        let twin = (!internal).then(|| self.told_alone(switch, number, face.started_at)).flatten();
         let record = Record {
             record: 1,
             revision: 1,
@@ -188,7 +191,10 @@ impl Book {
             attributes: BTreeMap::new(),
             attribute_faults: BTreeMap::new(),
             ids: told.ids(),
-            related: Vec::new(),
+            related: twin
+                .map(|call| Related { call, relation: "edge".to_owned(), certain: false })
+                .into_iter()
+                .collect(),
             quality: Quality::Gap,
         };
         Some((record, line.and_then(|l| l.title.clone())))

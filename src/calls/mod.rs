@@ -10,6 +10,7 @@ pub mod call;
 pub mod change;
 pub mod command;
 pub mod directory;
+pub mod edges;
 pub mod event;
 pub mod face;
 pub mod facts;

@@ -53,6 +53,9 @@ pub(super) fn first_face(desk: &Desk, switch: &SwitchId, facts: &mut Facts, id: 
         faults: BTreeMap::new(),
         account: None,
         declared: rules.attributes.clone(),
+        places: 0,
+        edges: Vec::new(),
+        aside: false,
     };
     identify(desk, rules, facts, &mut face);
     // The trunk's row decides whose call it is, else the agent who makes it, else the switch's file. It never changes after: it is in the id.
@@ -109,6 +112,12 @@ fn identify(desk: &Desk, rules: &Rules, facts: &Facts, face: &mut Face) -> bool 
         None => {}
     }
     changed |= attributes(facts, face);
+    if !facts.edges.iter().map(|edge| (&edge.switch, &edge.by)).eq(face.edges.iter().map(|(switch, by)| (switch, by))) {
+        face.edges = facts.edges.iter().map(|edge| (edge.switch.clone(), edge.by.clone())).collect();
+    }
+    // Told later by other signalling: the row is looked for again.
+    let places = customer.map_or(0, |leg| leg.places.len());
+    changed |= std::mem::replace(&mut face.places, places) != places;
     if let Some(leg) = customer
         && face.trunk.as_deref() != Some(leg.endpoint.as_str())
     {

@@ -6,6 +6,8 @@ use std::{collections::HashMap, sync::Arc};
 mod attributes;
 #[path = "stories_dialogs.rs"]
 mod dialogs;
+#[path = "stories_edges.rs"]
+mod edges;
 #[path = "stories_mirror.rs"]
 mod mirror;
 
@@ -18,6 +20,7 @@ use super::{
     change::{Role, Withdrawal},
     command::{Dial, RequestId},
     directory::Agent,
+    edges::Pair,
     event::{BridgeKind, Caller, DialStatus, Leg, LegState, Snapshot, SnapshotBridge, SnapshotLeg, SnapshotWaiting},
     face::CallState,
     record::{End, Origin, Outcome, Quality, Reference},
@@ -37,6 +40,8 @@ fn settings() -> Settings {
         internal: vec!["100X".to_owned()],
         attributes: Arc::new(declared()),
         out: Arc::default(),
+        pair: Pair::default(),
+        mirror: None,
     };
     Settings {
         directory: Arc::new(Directory::new(vec![agent("1001", &["1001", "2001"]), agent("1002", &["1002"])])),
@@ -694,6 +699,7 @@ fn any_said() -> impl Strategy<Value = Said> {
         1 => any_leg().prop_map(|leg| Said::HangupRequest { leg, cause: None }),
         1 => any_leg().prop_map(|leg| Said::Found(SnapshotLeg { leg, ..listed("", "", "", "") })),
         1 => any_leg().prop_map(|leg| Said::Doubt { leg }),
+        1 => any_leg().prop_map(|leg| Said::CallId { leg: Leg { sip_call_id: Some("x".to_owned()), ..leg } }),
         1 => any_leg().prop_map(|leg| Said::Gone { leg }),
         3 => any_leg().prop_map(|leg| Said::Hangup { leg, cause: Some(16), text: None }),
         1 => (any_leg(), any_leg()).prop_map(|(leg, also)| Said::Same { leg, also }),

@@ -278,7 +278,11 @@ impl Core {
                 (false, Some(reason))
             }
         };
-        self.links.insert((switch.clone(), feed), up);
+        // What only adds to calls that other feeds tell is no watcher of them.
+        let watches = feed != Feed::Hep || self.book.rules(switch).is_none_or(|rules| rules.mirror.is_none());
+        if watches {
+            self.links.insert((switch.clone(), feed), up);
+        }
         let label = watch::Link { switch: switch.to_string(), feed: feed_word(feed).to_owned() };
         self.metrics.link_up.get_or_create(&label).set(i64::from(up));
         // An agent is told of the switch, not of its feeds: it is there while one of them is.

@@ -15,7 +15,10 @@ use serde::de::DeserializeOwned;
 
 use super::settings::Settings;
 use crate::{
-    calls::{AgentsFile, Directory, book, directory},
+    calls::{
+        AgentsFile, Directory, book, directory,
+        edges::{Join, Pair},
+    },
     connectors, customers,
     files::{self, Problem, Read},
     numbers::{China, DialOut, Plan, TrunkMap, TrunksFile, trunks},
@@ -40,38 +43,49 @@ impl Loaded {
 /// How each switch's endpoints, numbers and variables are read.
 #[must_use]
 pub fn rules_of(switches: &[Arc<switches::Settings>]) -> HashMap<SwitchId, book::Rules> {
-    switches
-        .iter()
-        .map(|settings| match &**settings {
-            switches::Settings::Asterisk(s) => {
-                let plan = Plan::new(&s.country, s.area.as_deref());
-                // What cannot be meant was told when the file was read, and wrong settings are never used.
-                let out = s.dial.as_ref().and_then(|dial| DialOut::new(&dial.out, &plan).ok()).unwrap_or_default();
-                let rules = book::Rules {
-                    tenant: s.tenant.clone(),
-                    zone: Some(s.zone.clone()),
-                    plan,
-                    out: Arc::new(out),
-                    trunks: s.trunks.clone(),
-                    internal: s.internal.clone(),
-                    attributes: Arc::new(s.declared()),
-                };
-                (s.id.clone(), rules)
+    let mut all = HashMap::new();
+    for settings in switches {
+        let rules = rules(settings);
+        if let Some((mirror, hep)) = settings.mirror() {
+            let pair = Pair::Edge { pbx: settings.id().clone(), joins: vec![Join::CallId], keeps: false };
+            all.insert(mirror, book::Rules { trunks: hep.endpoints(), pair, mirror: None, ..rules.clone() });
+        }
+        all.insert(settings.id().clone(), rules);
+    }
+    all
+}
+
+fn rules(settings: &switches::Settings) -> book::Rules {
+    let (pair, mirror) = (settings.pair(), settings.mirror().map(|(id, _)| id));
+    match settings {
+        switches::Settings::Asterisk(s) => {
+            let plan = Plan::new(&s.country, s.area.as_deref());
+            // What cannot be meant was told when the file was read, and wrong settings are never used.
+            let out = s.dial.as_ref().and_then(|dial| DialOut::new(&dial.out, &plan).ok()).unwrap_or_default();
+            book::Rules {
+                tenant: s.tenant.clone(),
+                zone: Some(s.zone.clone()),
+                plan,
+                out: Arc::new(out),
+                trunks: s.trunks.clone(),
+                internal: s.internal.clone(),
+                attributes: Arc::new(s.declared()),
+                pair,
+                mirror,
             }
-            switches::Settings::Sip(s) => {
-                let rules = book::Rules {
-                    tenant: s.tenant.clone(),
-                    zone: Some(s.zone.clone()),
-                    plan: s.plan(),
-                    out: Arc::default(),
-                    trunks: s.trunks(),
-                    internal: s.internal.clone(),
-                    attributes: Arc::new(s.declared()),
-                };
-                (s.id.clone(), rules)
-            }
-        })
-        .collect()
+        }
+        switches::Settings::Sip(s) => book::Rules {
+            tenant: s.tenant.clone(),
+            zone: Some(s.zone.clone()),
+            plan: s.plan(),
+            out: Arc::default(),
+            trunks: s.trunks(),
+            internal: s.internal.clone(),
+            attributes: Arc::new(s.declared()),
+            pair,
+            mirror,
+        },
+    }
 }
 
 /// What the customers room is told of the site besides the connector files.
@@ -156,16 +170,18 @@ fn files_of(
     let settings = settings(folder, flags).map_err(|mut p| problems.append(&mut p)).ok();
     let plan = settings.as_ref().map_or_else(|| Plan::new("CN", None), Settings::plan);
 
-    let mut switches = Vec::new();
+    let mut switches = each::<switches::Settings>(folder, "switches", &mut problems);
     let mut first: HashMap<SwitchId, String> = HashMap::new();
-    for (name, read) in each::<switches::Settings>(folder, "switches", &mut problems) {
-        problems.extend(read.value.problems(&read));
-        if let Some(other) = first.insert(read.value.id().clone(), name) {
+    for (name, read) in &switches {
+        problems.extend(read.value.problems(read));
+        if let Some(other) = first.insert(read.value.id().clone(), name.clone()) {
             let found = format!("switch \"{}\" is in {other} already", read.value.id());
             problems.push(read.problem("", found, "each switch has one file and an id of its own"));
         }
-        switches.push(Arc::new(read.value));
     }
+    let (mut told, mut notes) = switches::pairs::link(&mut switches);
+    problems.append(&mut told);
+    let switches: Vec<Arc<switches::Settings>> = switches.into_iter().map(|(_, read)| Arc::new(read.value)).collect();
 
     let mut connector_files = Vec::new();
     for (name, text) in texts(folder, "connectors", &mut problems) {
@@ -181,13 +197,12 @@ fn files_of(
         None => one::<TrunksFile>(folder, "trunks.yaml", &mut problems),
         Some(text) => files::read("trunks.yaml", text).map_err(|mut p| problems.append(&mut p)).ok(),
     };
-    let mut notes = Vec::new();
     if let Some(read) = &trunks {
         let systems = connector_files.iter().map(|s| s.id.clone()).collect();
         let around = trunks::Around { switches: switches.iter().map(|s| around(s)).collect(), systems };
         let told = trunks::check(read, &around, &plan);
         problems.extend(told.problems);
-        notes = told.notes;
+        notes.extend(told.notes);
     }
     let agents = one::<AgentsFile>(folder, "agents.yaml", &mut problems);
     if let Some(read) = &agents {
@@ -239,17 +254,15 @@ fn around(settings: &switches::Settings) -> trunks::Switch {
             trunks: s.trunks(),
             attributes,
             // Mirrored signalling shows every place of it.
-            no_sip: s
-                .hep
-                .is_none()
+            no_sip: (s.hep.is_none() && !s.pairing.places)
                 .then_some("dialog events tell only the number that was dialled; \"hep\" shows the others"),
         },
         switches::Settings::Asterisk(s) => trunks::Switch {
             id: s.id.clone(),
             trunks: s.trunks.clone(),
             attributes,
-            no_sip: Some(
-                "let the dialplan set a variable from PJSIP_HEADER(read,...), map it in the switch's file, and write attribute:NAME",
+            no_sip: (s.hep.is_none() && !s.pairing.places).then_some(
+                "mirror its signalling (\"hep\" in the switch's file); or let the dialplan set a variable from PJSIP_HEADER(read,...), map it there, and write attribute:NAME",
             ),
         },
     }

@@ -10,6 +10,7 @@ use crate::{
         Book, Event, Record, What,
         book::{Rules, Settings},
         directory::{Agent, Directory},
+        edges::{Join, Pair},
         event::{Feed, Said},
     },
     numbers::{Plan, TrunkMap},
@@ -19,7 +20,7 @@ use crate::{
         snapshot::AmiLists,
         translate_ami, translate_ari,
     },
-    switches::sip::translate::Ours,
+    switches::{hep::TRUNK, sip::translate::Ours},
     words::{CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
@@ -36,7 +37,7 @@ pub const SWITCH: &str = "pbx1";
 #[derive(Clone, Debug)]
 pub struct ReplaySettings {
     pub switch: SwitchId,
-    /// One entry, for `switch`.
+    /// An entry for `switch`, and one for its mirror where that only adds to what other feeds tell.
     pub book: Settings,
 }
 
@@ -76,6 +77,8 @@ impl ReplaySettings {
             internal: agents.to_vec(),
             attributes: Arc::default(),
             out: Arc::default(),
+            pair: Pair::default(),
+            mirror: None,
         };
         let switch: SwitchId = SWITCH.into();
         let book = Settings {
@@ -85,6 +88,19 @@ impl ReplaySettings {
             arrival_times: false,
         };
         Self { switch, book }
+    }
+}
+
+impl ReplaySettings {
+    /// The switch tells its channels itself: mirrored signalling adds to its calls and makes none.
+    pub fn mirrored(&mut self) {
+        let mirror = SwitchId::from(format!("{} hep", self.switch));
+        let Some(rules) = self.book.switches.get_mut(&self.switch) else { return };
+        rules.mirror = Some(mirror.clone());
+        rules.pair = Pair::Behind(vec![mirror.clone()]);
+        let pair = Pair::Edge { pbx: self.switch.clone(), joins: vec![Join::CallId], keeps: false };
+        let rules = Rules { trunks: vec![TRUNK.to_owned()], pair, mirror: None, ..rules.clone() };
+        self.book.switches.insert(mirror, rules);
     }
 }
 
@@ -310,7 +326,11 @@ pub fn sip_events(settings: &ReplaySettings, captures: &[&Capture], step: usize)
 ///
 /// # Errors
 /// The first capture that is not what its feed says.
-pub fn run(settings: ReplaySettings, captures: &[Capture]) -> Result<Vec<Record>, ReplayError> {
+pub fn run(mut settings: ReplaySettings, captures: &[Capture]) -> Result<Vec<Record>, ReplayError> {
+    let has = |feed: Feed| captures.iter().any(|capture| capture.feed == feed);
+    if has(Feed::Hep) && (has(Feed::Ami) || has(Feed::Ari)) {
+        settings.mirrored();
+    }
     let streams = streams(&settings, captures)?;
     Ok(play(settings, streams))
 }

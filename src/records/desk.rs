@@ -124,6 +124,8 @@ struct Entry {
     waits: Option<Vec<(Command, Token)>>,
     /// The end (or an amendment) came while the store was asked.
     end_waits: bool,
+    /// It may be another call that is the customer's.
+    aside: bool,
     /// Restored from a checkpoint, and no switch has spoken of it since.
     unseen: bool,
     /// The book's own checkpoint; not read here.
@@ -242,6 +244,7 @@ impl Desk {
         entry.unseen = false;
         if let Some(face) = face {
             entry.switch = Some(face.switch.clone());
+            entry.aside = face.aside;
             entry.line = face.line.as_ref().and_then(|line| line.title.clone()).or(entry.line.take());
         }
         let told = record.is_some();
@@ -272,6 +275,8 @@ impl Desk {
             let key = CallKey { tenant: record.tenant.clone(), call };
             let mut entry = Entry::new(key, record.started_at.unwrap_or(now.wall));
             entry.switch = Some(record.switch.clone());
+            // Told by an edge already, which has had something done for it.
+            entry.aside = !record.related.is_empty();
             (entry.record, entry.line, entry.ended) = (Some(record), line, true);
             entry.write_end(now, &self.rules, &self.offers, &self.directory, &mut batch);
             self.ended.push_back((now.mono.plus_ms(KEEP_MS), call));
@@ -611,6 +616,7 @@ impl Entry {
             line: None,
             waits: None,
             end_waits: false,
+            aside: false,
             unseen: false,
             book: None,
         }
@@ -819,7 +825,11 @@ impl Entry {
             line: self.line.as_deref(),
             agent_ids: person.map_or(&no_ids, |person| &person.ids),
         };
+        // Of a call that may be told by another switch too, that one's record has something done.
         let (mut set, left_out) = rules.effects(&known, offers);
+        if self.aside {
+            set.puts.clear();
+        }
         let wishes = self.attach.iter().chain(&self.create);
         set.puts.extend(wishes.map(|wish| wishes::put(wish, &self.key, offers)));
         if let (Some(person), true) = (&link, record.agents.as_ref().is_some_and(|agents| !agents.is_empty())) {

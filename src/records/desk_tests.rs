@@ -368,3 +368,20 @@ fn a_number_is_attached_or_made_a_customer_by_an_effect_that_stays_the_same() {
     let inputs: Value = serde_json::from_str(put.row.inputs.expose()).unwrap();
     assert_eq!((&inputs["customer"]["id"], &inputs["customer"]["code"]), (&json!("1"), &json!("C10001")));
 }
+
+/// What an edge told already has had something done for it: of the PBX's own record of it only the record is written.
+#[test]
+fn nothing_is_done_for_a_call_that_may_be_another_s() {
+    let puts = |related: Value| {
+        let mut desk = desk();
+        let gap = record(json!({"quality": "gap", "agents": ["1001"], "related": related}));
+        let place = PositionRow { tenant: "default".into(), switch: "pbx1".into(), body: "{}".into() };
+        desk.missed(at(0), vec![(gap, None)], place);
+        submits(&mut desk);
+        desk.card(at(1), call(), &found());
+        let written = submits(&mut desk);
+        (written[0].0.records.len(), written[0].0.effects[0].puts.len())
+    };
+    let edge = json!([{"call": call().to_string(), "relation": "edge", "certain": false}]);
+    assert_eq!((puts(json!([])), puts(edge)), ((1, 1), (1, 0)));
+}

@@ -156,11 +156,12 @@ impl Stats {
     }
 }
 
-/// The counters of both links of one Asterisk.
+/// The counters of both links of one Asterisk, and of what it mirrors.
 #[derive(Debug, Default)]
 pub struct LinkStats {
     pub ami: Arc<Stats>,
     pub ari: Arc<Stats>,
+    pub hep: Arc<Stats>,
 }
 
 /// The counters of a SIP switch: its subscriptions, and what it mirrors.

@@ -59,7 +59,8 @@ impl Stats {
     pub fn new(settings: &Settings) -> Self {
         match settings {
             Settings::Asterisk(s) => {
-                let feeds = [s.ami.is_some().then_some(Feed::Ami), s.ari.is_some().then_some(Feed::Ari)];
+                let hep = s.hep.is_some().then_some(Feed::Hep);
+                let feeds = [s.ami.is_some().then_some(Feed::Ami), s.ari.is_some().then_some(Feed::Ari), hep];
                 Self::Asterisk {
                     switch: s.id.clone(),
                     feeds: feeds.into_iter().flatten().collect(),
@@ -92,7 +93,11 @@ impl Stats {
             Self::Asterisk { switch, feeds, links } => feeds
                 .iter()
                 .map(|feed| {
-                    let link = if *feed == Feed::Ari { &links.ari } else { &links.ami };
+                    let link = match feed {
+                        Feed::Ari => &links.ari,
+                        Feed::Hep => &links.hep,
+                        _ => &links.ami,
+                    };
                     (switch.clone(), *feed, counts(link))
                 })
                 .collect(),
@@ -111,7 +116,7 @@ pub async fn run(
 ) {
     match (&*settings, stats) {
         (Settings::Asterisk(s), Stats::Asterisk { links, .. }) => {
-            asterisk::run(Arc::new(s.clone()), links, out, commands, stop).await;
+            asterisk::run(Arc::new(s.clone()), links, places, out, commands, stop).await;
         }
         (Settings::Sip(s), Stats::Sip { links, .. }) => {
             Box::pin(sip::live::run(Arc::new(s.clone()), &links, places, out, commands, stop)).await;

@@ -9,6 +9,7 @@ pub mod hep;
 pub mod inside;
 pub mod link;
 pub mod live;
+pub mod pairs;
 pub mod sip;
 
 use std::collections::BTreeSet;

@@ -49,6 +49,9 @@ pub struct Trace {
     /// The trunk's endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<String>,
+    /// Edges that had the call too, and by what that was known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edges: Vec<Edge>,
     /// The row of trunks.yaml that won.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<Line>,
@@ -64,6 +67,14 @@ pub struct Trace {
     /// Devices that rang or talked and belong to no agent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub strangers: Vec<String>,
+}
+
+/// A switch before the call's own that had the call too.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Edge {
+    pub switch: SwitchId,
+    /// `call-id`, `number-and-time`, `header X-Call-Ref`.
+    pub by: String,
 }
 
 /// A row of trunks.yaml, as far as it names itself.
@@ -209,6 +220,7 @@ impl Trace {
             dialled: face.dialled.clone(),
             dialled_in: face.dialled.as_ref().and(face.dialled_in.as_ref()).map(Source::word),
             trunk: face.trunk.clone(),
+            edges: face.edges.iter().map(|(switch, by)| Edge { switch: switch.clone(), by: by.clone() }).collect(),
             line: face.line.as_ref().map(|row| Line {
                 row: None,
                 dialled: row.dialled.clone(),
@@ -285,6 +297,9 @@ impl Trace {
             self.trunk.as_ref().map(|t| format!(" over {t}")).unwrap_or_default()
         )];
         let mut line = |head: &str, text: String| lines.push(format!("{head:<10}{text}"));
+        for edge in &self.edges {
+            line("edge", format!("{} had it too: found by {}", edge.switch, edge.by));
+        }
         match &self.number {
             Some(n) if n.key().is_none() => line("number", "withheld: nobody is looked up".to_owned()),
             Some(n) => line("number", number(n)),

@@ -275,6 +275,9 @@ pub fn face(call: CallId, on: &[(&Offer, AgentLeg)]) -> Face {
     let row: TrunkRow =
         serde_json::from_value(serde_json::json!({"title":"After-sales","queue_label":"Support"})).unwrap();
     Face {
+        places: 0,
+        edges: Vec::new(),
+        aside: false,
         call,
         tenant: "default".into(),
         switch: "pbx1".into(),

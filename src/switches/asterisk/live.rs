@@ -7,15 +7,15 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    sync::mpsc,
+    sync::{mpsc, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    calls::{command::Command, event::Feed},
+    calls::{command::Command, event::Feed, seats::Places},
     switches::{
-        Heard, Said,
+        Heard, Said, hep,
         link::{self, LinkStats, Reason},
         live::{Outlet, Stream, clock, connect, next, sleep_until},
     },
@@ -37,6 +37,7 @@ const WRITE_CAP: usize = 1024 * 1024;
 pub async fn run(
     settings: Arc<Settings>,
     stats: Arc<LinkStats>,
+    places: watch::Receiver<Places>,
     out: mpsc::Sender<Said>,
     commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
@@ -58,7 +59,15 @@ pub async fn run(
             http::keep(settings.clone(), ari, outlet(Feed::Ari), for_ari, stop.clone()).await;
         }
     };
-    tokio::join!(Box::pin(ami), Box::pin(ari));
+    let mirrored = async {
+        if let Some(hep) = &settings.hep {
+            let rules = |places: &Places| {
+                hep.rules(settings.inside(places.directory.clone()), &settings.declared(), &settings.pairing)
+            };
+            hep::live::keep(&settings.id, hep, rules, places, &stats.hep, &out, &stop).await;
+        }
+    };
+    tokio::join!(Box::pin(ami), Box::pin(ari), Box::pin(mirrored));
 }
 
 async fn keep_ami(
@@ -321,7 +330,8 @@ mod tests {
         let (out, mut heard) = mpsc::channel(8);
         let (ask, commands) = mpsc::channel(1);
         let stop = CancellationToken::new();
-        let running = run(settings, Arc::default(), out, commands, stop.clone());
+        let (_, places) = watch::channel(Places::default());
+        let running = run(settings, Arc::default(), places, out, commands, stop.clone());
         let test = async {
             ask.send(Command::Dial(dial())).await.unwrap();
             let (mut down, mut refused) = (false, false);

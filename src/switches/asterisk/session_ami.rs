@@ -8,13 +8,13 @@
 //! A session that failed stays failed with its first reason; recovery is a new session and a new snapshot. Any byte counts as a sign of
 //! life, and a `Ping` is sent where there is none, so a half-open connection is seen in 4.5 s.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use crate::{
     calls::{
         Attributes,
         command::{Dial, Failure, RequestId},
-        event::{Event, Said},
+        event::{Event, Leg, LegState, Said},
     },
     private::Secret,
     switches::link::{self, Reason},
@@ -28,6 +28,70 @@ use super::{
     snapshot::{AMI_LISTS, AmiLists},
     translate_ami,
 };
+
+/// Before the channel's id, in the ActionID of a question for its SIP Call-ID.
+const CALL_ID: &str = "lc-sip-";
+/// Questions for Call-IDs that are under way at once, and channels that wait to be asked: after a snapshot there is one for each.
+const ASKED: usize = 100;
+const UNASKED: usize = 20_000;
+/// How often one channel is asked.
+const TRIES: u8 = 4;
+
+/// Channels whose SIP Call-ID is wanted. An outgoing one is told before its driver is (22.10.1: an empty value, and a warning in the switch's log), so it is
+/// asked at its next event, the dial; whoever gave no value is asked again at the event after.
+#[derive(Default)]
+struct CallIds {
+    waiting: VecDeque<(String, String)>,
+    /// Under way, with the channel's name and how often it was asked.
+    asked: HashMap<String, (String, u8)>,
+    /// To be asked at their next event.
+    later: HashMap<String, (String, u8)>,
+}
+
+impl CallIds {
+    fn event(&mut self, said: &Said) {
+        match said {
+            Said::NewLeg { leg, state: LegState::Calling, .. } => self.wait(&leg.id, &leg.name),
+            // Only chan_pjsip reads them, and mirrors.
+            Said::NewLeg { leg, .. } if leg.name.starts_with("PJSIP/") && self.later.len() < UNASKED => {
+                self.later.insert(leg.id.clone(), (leg.name.clone(), 0));
+            }
+            Said::Hangup { leg, .. } => drop(self.later.remove(&leg.id)),
+            _ if self.later.is_empty() => {}
+            said => {
+                let known =
+                    said.leg().and_then(|leg| self.later.get(&leg.id).map(|(name, _)| (leg.id.clone(), name.clone())));
+                if let Some((id, name)) = known {
+                    self.wait(&id, &name);
+                }
+            }
+        }
+    }
+
+    fn wait(&mut self, id: &str, name: &str) {
+        if name.starts_with("PJSIP/") && self.waiting.len() < UNASKED {
+            self.waiting.push_back((id.to_owned(), name.to_owned()));
+        }
+    }
+
+    fn next(&mut self) -> Option<(String, String)> {
+        if self.asked.len() >= ASKED {
+            return None;
+        }
+        let (id, name) = self.waiting.pop_front()?;
+        let tries = self.later.remove(&id).map_or(0, |(_, tries)| tries);
+        self.asked.insert(id.clone(), (name.clone(), tries + 1));
+        Some((id, name))
+    }
+
+    fn answered(&mut self, id: &str, empty: bool) {
+        if let Some((name, tries)) = self.asked.remove(id).filter(|(_, tries)| empty && *tries < TRIES)
+            && self.later.len() < UNASKED
+        {
+            self.later.insert(id.to_owned(), (name, tries));
+        }
+    }
+}
 
 /// What the world is to do.
 #[derive(Debug, PartialEq)]
@@ -66,6 +130,7 @@ pub struct Session {
     round: u32,
     again: bool,
     dials: Vec<Pending>,
+    call_ids: CallIds,
     events: Vec<Event>,
     out: VecDeque<Output>,
 }
@@ -107,6 +172,7 @@ impl Session {
             round: 0,
             again: false,
             dials: Vec::new(),
+            call_ids: CallIds::default(),
             events: Vec::new(),
             out: VecDeque::new(),
         }
@@ -235,6 +301,7 @@ impl Session {
             (Some(_), Some("lc-filter")) => {
                 self.note("the user may not narrow its events (write class system): put the eventfilter lines of `linecard check` into manager.conf");
             }
+            (Some(answer), Some(id)) if id.starts_with(CALL_ID) => self.call_id(id, answer == "Success", m),
             (_, Some(id)) if id.starts_with("lc-list-") => self.listed(now, id.to_owned().as_str(), m),
             (Some(answer), Some(id)) => self.dialled(id, answer == "Success", m),
             (Some(_), None) => {}
@@ -277,7 +344,14 @@ impl Session {
                 if !self.dials.is_empty() {
                     self.proof(m);
                 }
-                self.events.extend(translate_ami::translate(m).and_then(|e| wanted(&self.attributes, e)));
+                let event = translate_ami::translate(m).and_then(|e| wanted(&self.attributes, e));
+                if self.settings.asks_call_ids()
+                    && let Some(event) = &event
+                {
+                    self.call_ids.event(&event.said);
+                    self.ask_more();
+                }
+                self.events.extend(event);
             }
         }
     }
@@ -324,13 +398,50 @@ impl Session {
                         // The framer is lent out now; `poll` puts the banner in.
                         self.out.push_back(Output::Up { version: String::new() });
                     }
-                    self.events.extend(lists.said().into_iter().map(|said| Event { at: None, said }));
+                    let said = lists.said();
+                    for found in said.iter().flat_map(|said| match said {
+                        Said::Snapshot(snapshot) => snapshot.legs.as_slice(),
+                        _ => &[],
+                    }) {
+                        self.call_ids.wait(&found.leg.id, &found.leg.name);
+                    }
+                    self.ask_more();
+                    self.events.extend(said.into_iter().map(|said| Event { at: None, said }));
                     if self.again {
                         self.list(now, false);
                     }
                 }
             }
         }
+    }
+
+    /// No event has the SIP Call-ID of a channel, so it is asked for where somebody else tells calls by it.
+    fn ask_more(&mut self) {
+        if !self.settings.asks_call_ids() {
+            return;
+        }
+        while let Some((id, name)) = self.call_ids.next() {
+            let fields = [("Channel", name.as_str()), ("Variable", "CHANNEL(pjsip,call-id)")];
+            match originate::action("Getvar", &format!("{CALL_ID}{id}"), &fields) {
+                Some(bytes) => self.out.push_back(Output::Send(bytes)),
+                None => drop(self.call_ids.asked.remove(&id)),
+            }
+        }
+    }
+
+    fn call_id(&mut self, id: &str, told: bool, m: &Message<'_>) {
+        let id = id.trim_start_matches(CALL_ID);
+        let value = m.get("Value").filter(|value| told && !value.is_empty());
+        self.call_ids.answered(id, told && value.is_none());
+        if let Some(value) = value {
+            let leg = Leg { id: id.to_owned(), sip_call_id: Some(value.into_owned()), ..Leg::default() };
+            self.events.push(Event { at: None, said: Said::CallId { leg } });
+        } else if m.get("Message").is_some_and(|text| text.contains("ermission")) {
+            self.note(
+                "the user may not read channel variables (write class call or reporting): SIP Call-IDs are not known",
+            );
+        }
+        self.ask_more();
     }
 
     /// The direct answer to an Originate. Success only means that the switch will try.
@@ -504,6 +615,78 @@ mod tests {
             .filter_map(|e| if let Said::Snapshot(s) = &e.said { Some(s.legs.len()) } else { None })
             .collect();
         assert_eq!(snapshots, [5]);
+    }
+
+    /// With a mirror beside AMI each PJSIP channel is asked for its Call-ID, those of the list too; not where nobody needs it, or ARI says it.
+    #[test]
+    fn call_ids_are_asked_for_where_somebody_tells_calls_by_them() {
+        let asks = |text: &str| {
+            let settings = std::sync::Arc::new(settings(text));
+            let ami = settings.ami.clone().unwrap();
+            let mut session = Session::new(settings, &ami, Secret::new("open sesame".into()), at(0));
+            session.read(at(1), b"Asterisk Call Manager/11.0.0\r\n");
+            drain(&mut session, 1);
+            session.read(at(2), talk().strip_prefix("Asterisk Call Manager/11.0.0\r\n").unwrap().as_bytes());
+            let listed = sent(&drain(&mut session, 2)).matches("Action: Getvar").count();
+            session.read(at(3), b"Event: Newchannel\r\nChannel: PJSIP/trunk-9\r\nUniqueid: 9.9\r\nChannelState: 4\r\n\r\nEvent: Newchannel\r\nChannel: Local/1@q-1;1\r\nUniqueid: 9.10\r\nChannelState: 0\r\n\r\n");
+            (listed, sent(&drain(&mut session, 3)), session)
+        };
+        let alone = SETTINGS
+            .lines()
+            .filter(|line| !line.contains("  ari:"))
+            .map(|line| format!("{line}\n"))
+            .collect::<String>();
+        let mirrored = format!("{alone}  hep: {{listen: '127.0.0.1:9061', from: [127.0.0.1]}}\n");
+        let (listed, asked, mut session) = asks(&mirrored);
+        assert!(listed > 0);
+        assert_eq!(
+            asked,
+            "Action: Getvar\r\nActionID: lc-sip-9.9\r\nChannel: PJSIP/trunk-9\r\nVariable: CHANNEL(pjsip,call-id)\r\n\r\n"
+        );
+        session.read(at(4), b"Response: Success\r\nActionID: lc-sip-9.9\r\nVariable: CHANNEL(pjsip,call-id)\r\nValue: abc@192.0.2.1\r\n\r\nResponse: Error\r\nActionID: lc-sip-9.8\r\nMessage: No such channel\r\n\r\n");
+        let out = drain(&mut session, 4);
+        let leg = Leg { id: "9.9".into(), sip_call_id: Some("abc@192.0.2.1".into()), ..Leg::default() };
+        assert_eq!(out, [Output::Events(vec![Event { at: None, said: Said::CallId { leg } }])]);
+        session.read(at(5), b"Response: Error\r\nActionID: lc-sip-9.9\r\nMessage: Permission denied\r\n\r\n");
+        assert!(matches!(drain(&mut session, 5).as_slice(), [Output::Note(_)]));
+        for text in [
+            alone.as_str(),
+            &mirrored.replace(
+                "  hep:",
+                "  ari: {url: 'http://127.0.0.1:8088', user: linecard, secret: {env: LINECARD_TEST}}\n  hep:",
+            ),
+        ] {
+            assert!(!asks(text).1.contains("Getvar"), "{text}");
+        }
+        // One that was told before its driver was set gives no value: it is asked again at its next event.
+        let (.., mut session) = asks(&mirrored);
+        session.read(at(6), b"Event: Newchannel\r\nChannel: PJSIP/1001-5\r\nUniqueid: 8.1\r\nChannelState: 0\r\n\r\n");
+        assert_eq!(sent(&drain(&mut session, 6)), "");
+        let rings = b"Event: Newstate\r\nChannel: PJSIP/1001-5\r\nUniqueid: 8.1\r\nChannelState: 5\r\n\r\n";
+        let empty = b"Response: Success\r\nActionID: lc-sip-8.1\r\nVariable: CHANNEL(pjsip,call-id)\r\nValue: \r\n\r\n";
+        for _ in 0..TRIES {
+            session.read(at(7), rings);
+            assert!(sent(&drain(&mut session, 7)).contains("ActionID: lc-sip-8.1\r\n"));
+            session.read(at(8), empty);
+            assert_eq!(sent(&drain(&mut session, 8)), "");
+        }
+        session.read(at(9), rings);
+        assert_eq!(sent(&drain(&mut session, 9)), "", "it has none");
+        // However many channels there are, so many questions are under way at once.
+        let (.., mut session) = asks(&mirrored);
+        let many: String = (0..300)
+            .map(|n| {
+                format!("Event: Newchannel\r\nChannel: PJSIP/1001-{n}\r\nUniqueid: 10.{n}\r\nChannelState: 4\r\n\r\n")
+            })
+            .collect();
+        session.read(at(6), many.as_bytes());
+        let first = sent(&drain(&mut session, 6)).matches("Action: Getvar").count();
+        assert!((1..=ASKED).contains(&first), "{first}");
+        let answers: String = (0..50)
+            .map(|n| format!("Response: Error\r\nActionID: lc-sip-10.{n}\r\nMessage: No such channel\r\n\r\n"))
+            .collect();
+        session.read(at(7), answers.as_bytes());
+        assert_eq!(sent(&drain(&mut session, 7)).matches("Action: Getvar").count(), 50);
     }
 
     #[test]

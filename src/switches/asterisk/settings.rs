@@ -1,11 +1,13 @@
 //! `config/switches/*.yaml` of kind `asterisk`: what a file may say, and what is wrong with it beyond its shape.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
     calls::{
-        Attributes,
+        Attributes, Directory,
         attributes::{Mapping, Recordings, Source},
     },
     files::{Problem, Read, SecretRef},
@@ -17,6 +19,9 @@ use super::cdr::{NEEDED, Records};
 use crate::switches::{
     Settings as AnySettings, Tls,
     attributes::{self, VARIABLE, variable},
+    hep,
+    inside::Inside,
+    pairs::Pairing,
 };
 
 /// One Asterisk. `ami`, `ari` or both must be there.
@@ -50,6 +55,11 @@ pub struct Settings {
     /// The switch's own records, from which calls are taken that nobody watched; absent: such calls are not known.
     #[serde(default)]
     pub records: Option<Records>,
+    /// Signalling that the switch (res_hep, res_hep_pjsip) or somebody beside it mirrors: it adds to the calls that AMI and ARI tell, and makes none.
+    #[serde(default)]
+    pub hep: Option<hep::Settings>,
+    #[serde(skip)]
+    pub pairing: Pairing,
     #[serde(default)]
     pub ami: Option<Ami>,
     #[serde(default)]
@@ -126,6 +136,18 @@ impl Settings {
         Some(dial.via.unwrap_or(if self.ami.is_some() { Via::Ami } else { Via::Ari }))
     }
 
+    /// Whether the SIP Call-ID of each channel is asked for: what another tells of the call is found by it. ARI says it unasked.
+    #[must_use]
+    pub fn asks_call_ids(&self) -> bool {
+        self.ari.is_none() && (self.hep.is_some() || self.pairing.call_ids)
+    }
+
+    /// Who is one of us here, for what is mirrored.
+    #[must_use]
+    pub fn inside(&self, directory: Arc<Directory>) -> Inside {
+        Inside { switch: self.id.clone(), technology: "PJSIP", directory, internal: self.internal.clone() }
+    }
+
     /// What the book is to keep, for it and for the links.
     #[must_use]
     pub fn declared(&self) -> Attributes {
@@ -157,7 +179,15 @@ impl Settings {
                 );
             }
         }
-        attributes::problems(&self.attributes, "asterisk.attributes", not_told, &mut wrong);
+        attributes::problems(
+            &self.attributes,
+            "asterisk.attributes",
+            |source| not_told(source).filter(|_| self.hep.is_none()),
+            &mut wrong,
+        );
+        for (key, found, wanted) in self.hep.iter().flat_map(hep::Settings::wrong) {
+            wrong(&format!("asterisk.hep.{key}"), found.to_owned(), wanted);
+        }
         self.record_problems(&mut wrong);
         if let Some(ami) = &self.ami {
             line(&mut wrong, "asterisk.ami.host", &ami.host);
@@ -257,7 +287,7 @@ fn not_told(source: &Source) -> Option<(&'static str, &'static str)> {
     match source {
         Source::SipHeader(_) => Some((
             "Asterisk tells no SIP headers over AMI and ARI",
-            "Set(NAME=${PJSIP_HEADER(read,X-Name)}) in the dialplan, and \"from: {variable: NAME}\" here",
+            "Set(NAME=${PJSIP_HEADER(read,X-Name)}) in the dialplan, and \"from: {variable: NAME}\" here; or mirrored signalling (\"hep\")",
         )),
         _ => None,
     }
@@ -318,6 +348,7 @@ mod tests {
         told.attributes.clear();
         told.recordings = None;
         told.records = None;
+        told.hep = None;
         told.dial.as_mut().unwrap().via = None;
         assert_eq!(&told, defaults);
     }

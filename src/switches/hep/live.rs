@@ -30,7 +30,7 @@ use crate::{
 };
 
 use super::{
-    Door, Rules,
+    Door, Rules, Settings,
     packet::{self, Framer, Held, Refusal},
     passive::Passive,
 };
@@ -42,6 +42,22 @@ const TURN: usize = 256;
 /// Agents that may be connected by TCP at once.
 const STREAMS: usize = 64;
 const READ: usize = 64 * 1024;
+
+/// Receives what a switch's `hep` section asks for until `stop`.
+pub async fn keep(
+    switch: &SwitchId,
+    settings: &Settings,
+    rules: impl Fn(&Places) -> Rules,
+    places: watch::Receiver<Places>,
+    stats: &Arc<Stats>,
+    out: &mpsc::Sender<Said>,
+    stop: &CancellationToken,
+) {
+    match settings.door() {
+        Ok(door) => run(switch.clone(), door, rules, places, stats.clone(), out.clone(), stop.clone()).await,
+        Err(why) => tracing::error!(%switch, why, "mirrored signalling is not received"),
+    }
+}
 
 /// Receives until `stop`. A port that cannot be had is told, and tried again by a restart only.
 pub async fn run(

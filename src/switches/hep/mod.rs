@@ -14,4 +14,4 @@ mod refer;
 mod settings;
 mod translate;
 
-pub use settings::{Door, Net, Rules, Settings, Trunk};
+pub use settings::{Door, Net, Rules, Settings, TRUNK, Trunk};

@@ -289,7 +289,9 @@ impl Passive {
         let own = heard.from.user.as_ref().filter(|user| self.rules.inside.has(user));
         let placed =
             || heard.contact.as_ref().filter(|_| heard.status.is_none()).and_then(|(_, at)| self.places.get(at));
-        let user = if outside { None } else { own.or_else(placed) };
+        // At an edge that names its trunks, whoever else calls does so from inside: the PBX, with a number of ours.
+        let inner = || heard.from.user.as_ref().filter(|_| self.rules.closed && source.is_some());
+        let user = if outside { None } else { own.or_else(placed).or_else(inner) };
         let leg = Leg {
             id: format!("{}/caller", heard.call_id),
             name: name_of(user.map(String::as_str), trunk_name(&self.rules, source)),

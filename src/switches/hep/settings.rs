@@ -9,8 +9,11 @@ use crate::{
     calls::{Attributes, attributes::Source},
     files::SecretRef,
     private::Secret,
-    switches::inside::Inside,
+    switches::{inside::Inside, pairs::Pairing},
 };
+
+/// The endpoint of everybody outside whose trunk has no name.
+pub const TRUNK: &str = "SIP/trunk";
 
 /// Where a switch, or a capture agent beside it, mirrors its signalling to (HEP version 3, UDP and TCP).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -101,15 +104,25 @@ impl Settings {
         Ok(Door { listen: self.listen, from: nets(&self.from), key })
     }
 
-    /// `inside` and `attributes` are the switch's.
+    /// `inside` and `attributes` are the switch's, `pairing` is what it is to another switch.
     #[must_use]
-    pub fn rules(&self, inside: Inside, attributes: &Attributes) -> Rules {
+    pub fn rules(&self, inside: Inside, attributes: &Attributes, pairing: &Pairing) -> Rules {
         let trunk = |peer: &Peer| Trunk { name: peer.name.clone(), at: nets(&peer.at) };
+        let mut rules = Rules::plain(inside, attributes);
+        rules.want(&pairing.headers);
         Rules {
             trusted: nets(&self.trusted),
             trunks: self.trunks.iter().map(trunk).collect(),
-            ..Rules::plain(inside, attributes)
+            closed: pairing.edge && !self.trunks.is_empty(),
+            ..rules
         }
+    }
+
+    /// What legs outside are called: at the trunks that have a name, and at all others.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<String> {
+        let named = self.trunks.iter().map(|trunk| format!("SIP/{}", trunk.name));
+        std::iter::once(TRUNK.to_owned()).chain(named).collect()
     }
 }
 
@@ -126,8 +139,10 @@ pub struct Rules {
     pub trunks: Vec<Trunk>,
     /// Whose P-Asserted-Identity and Remote-Party-ID are believed.
     pub trusted: Vec<Net>,
-    /// Headers of the first INVITE that attributes are mapped from.
+    /// Headers of the first INVITE that attributes are mapped from, or calls of two switches are joined by.
     pub headers: Vec<String>,
+    /// Whoever does not call from a trunk calls from inside: an edge's trunks are all there are.
+    pub closed: bool,
 }
 
 /// A peer outside, by its addresses.
@@ -160,15 +175,21 @@ impl Rules {
     /// Where no `hep` section says more.
     #[must_use]
     pub fn plain(inside: Inside, attributes: &Attributes) -> Self {
-        let mut names: Vec<String> = Vec::new();
-        for mapping in &attributes.list {
-            if let Some(Source::SipHeader(name)) = &mapping.from
-                && names.iter().all(|known| !known.eq_ignore_ascii_case(name))
-            {
-                names.push(name.clone());
+        let mut rules = Self { inside, ..Self::default() };
+        let mapped = attributes.list.iter().filter_map(|mapping| match &mapping.from {
+            Some(Source::SipHeader(name)) => Some(name),
+            _ => None,
+        });
+        rules.want(mapped);
+        rules
+    }
+
+    fn want<'a>(&mut self, headers: impl IntoIterator<Item = &'a String>) {
+        for name in headers {
+            if self.headers.iter().all(|known| !known.eq_ignore_ascii_case(name)) {
+                self.headers.push(name.clone());
             }
         }
-        Self { inside, headers: names, ..Self::default() }
     }
 }
 

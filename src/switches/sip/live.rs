@@ -78,15 +78,10 @@ pub async fn run(
 ) {
     let mirrored = async {
         let Some(hep) = &settings.hep else { return };
-        match hep.door() {
-            Ok(door) => {
-                let rules =
-                    |places: &Places| hep.rules(settings.inside(places.directory.clone()), &settings.declared());
-                let (out, stop) = (out.clone(), stop.clone());
-                hep::live::run(settings.id.clone(), door, rules, places.clone(), stats.hep.clone(), out, stop).await;
-            }
-            Err(why) => tracing::error!(switch = %settings.id, why, "mirrored signalling is not received"),
-        }
+        let rules = |places: &Places| {
+            hep.rules(settings.inside(places.directory.clone()), &settings.declared(), &settings.pairing)
+        };
+        hep::live::keep(&settings.id, hep, rules, places.clone(), &stats.hep, &out, &stop).await;
     };
     let watched = async {
         match &settings.server {

@@ -30,4 +30,4 @@ pub mod watcher;
 pub mod wire;
 pub mod xml;
 
-pub use settings::{ServerSettings, Settings, TRUNK, TransportName};
+pub use settings::{Role, ServerSettings, Settings, TransportName};

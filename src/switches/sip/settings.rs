@@ -10,11 +10,17 @@ use crate::{
         Attributes, Directory,
         attributes::{Mapping, Source},
         directory::Device,
+        edges::Join,
         seats::Places,
     },
     files::{Problem, Read, SecretRef},
     numbers::Plan,
-    switches::{Settings as AnySettings, Tls, attributes, hep, inside::Inside},
+    switches::{
+        Settings as AnySettings, Tls, attributes,
+        hep::{self, TRUNK},
+        inside::Inside,
+        pairs::Pairing,
+    },
     words::{SwitchId, TenantId},
 };
 
@@ -46,6 +52,17 @@ pub struct Settings {
     pub internal: Vec<String>,
     /// What stands behind the @ of the addresses that are watched: `pbx.example.com`.
     pub domain: String,
+    /// `edge`: a proxy or SBC before a PBX, whose calls are the PBX's too.
+    #[serde(default)]
+    pub role: Role,
+    /// Of an edge: the switch that it stands before.
+    #[serde(default)]
+    pub before: Option<SwitchId>,
+    /// Of an edge: by what its calls are found among that switch's; the first that does counts.
+    #[serde(default = "joins")]
+    pub joins: Vec<Join>,
+    #[serde(skip)]
+    pub pairing: Pairing,
     /// Where SUBSCRIBE goes; absent: nobody is subscribed to, and `hep` tells of the calls.
     #[serde(default)]
     pub server: Option<ServerSettings>,
@@ -98,6 +115,16 @@ pub struct ServerSettings {
     pub path: String,
 }
 
+/// What a SIP switch is to the customer's calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Its calls are calls.
+    #[default]
+    Pbx,
+    Edge,
+}
+
 /// RFC 3261, 18 and RFC 7118.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -142,8 +169,7 @@ impl Settings {
     /// What the book reads names of legs by: everybody outside is at [`TRUNK`], or at a trunk that `hep` knows by its addresses.
     #[must_use]
     pub fn trunks(&self) -> Vec<String> {
-        let named = self.hep.iter().flat_map(|hep| &hep.trunks).map(|trunk| format!("SIP/{}", trunk.name));
-        std::iter::once(TRUNK.to_owned()).chain(named).collect()
+        self.hep.as_ref().map_or_else(|| vec![TRUNK.to_owned()], hep::Settings::endpoints)
     }
 
     /// What the book is to keep, for it and for the mirror's reader.
@@ -289,9 +315,10 @@ impl Settings {
     }
 }
 
-/// The endpoint of everybody outside: dialog events name no trunk.
-pub const TRUNK: &str = "SIP/trunk";
-
+/// A proxy keeps the Call-ID. The number comes last: it only tells who called, and when.
+fn joins() -> Vec<Join> {
+    vec![Join::CallId, Join::SessionId, Join::NumberAndTime]
+}
 fn user() -> String {
     "linecard".to_owned()
 }
@@ -325,7 +352,8 @@ mod tests {
         assert_eq!(read.value.problems(&read), []);
         let schema = schemars::schema_for!(Settings);
         for key in schema.get("properties").and_then(|p| p.as_object()).unwrap().keys() {
-            assert!(EXAMPLE.contains(&format!("\n  {key}:")), "{key} is not in config/switches/sip.yaml");
+            let there = |before: &str| EXAMPLE.contains(&format!("\n  {before}{key}:"));
+            assert!(there("") || there("# "), "{key} is not in config/switches/sip.yaml");
         }
         let bare = "sip: {id: edge1, domain: pbx.example.com, server: {host: 127.0.0.1}}";
         let (mut example, bare) = (sip(EXAMPLE), sip(bare));
@@ -340,7 +368,7 @@ mod tests {
     fn what_the_mirror_shows_is_kept_by_the_book() {
         let sip = sip(EXAMPLE);
         assert_eq!(sip.trunks(), ["SIP/trunk", "SIP/carrier1"]);
-        let rules = sip.hep.as_ref().unwrap().rules(sip.inside(Arc::default()), &sip.declared());
+        let rules = sip.hep.as_ref().unwrap().rules(sip.inside(Arc::default()), &sip.declared(), &sip.pairing);
         assert_eq!(rules.headers, ["X-Account", "User-to-User"]);
         assert_eq!(rules.trunk_at("192.0.2.100".parse().unwrap()), Some("carrier1"));
         // Dialog events alone show no headers.

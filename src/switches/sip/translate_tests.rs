@@ -7,6 +7,7 @@ use crate::{
         Book, Record, What,
         book::{Rules, Settings},
         directory::{Agent, Directory},
+        edges::Pair,
         event::{Event, Feed, Said},
         record::{Direction, End, EndedBy, Outcome, Quality, SegmentOutcome},
     },
@@ -39,6 +40,8 @@ impl Site {
             internal: vec!["600".to_owned()],
             attributes: Arc::default(),
             out: Arc::default(),
+            pair: Pair::default(),
+            mirror: None,
         };
         let settings = Settings {
             directory: Arc::new(Directory::new(agents.to_vec())),

@@ -635,3 +635,25 @@ fn what_final_answers_say() {
     assert_eq!(of(Why::Status(503), false), (DialStatus::Congestion, false, Some(41)));
     assert_eq!(of(Why::Elsewhere, true).2, Some(26));
 }
+
+/// At an edge that names its carriers, what comes from elsewhere is the PBX's call out, whatever number of ours it shows; a carrier's call is not.
+#[test]
+fn an_edge_tells_a_call_out_by_where_it_comes_from() {
+    let trunks = || vec![Trunk { name: "trunk-bj".to_owned(), at: vec![Net::read("203.0.113.5").unwrap()] }];
+    let ours = "<sip:02161234567@192.0.2.20>;tag=p";
+    let out = "<sip:13800138000@192.0.2.10>";
+    let play = |closed: bool| {
+        let mut line = Line::with(Rules { trunks: trunks(), closed, ..Rules::default() });
+        line.between(1000, "192.0.2.20:5060", "192.0.2.10:5060", &invite("o", "", "13800138000", ours, out, ""))
+            .between(1001, "192.0.2.10:5060", CARRIER, &invite("o", "x", "13800138000", ours, out, ""))
+            .between(2000, CARRIER, "192.0.2.10:5060", &answer("o", "x", "200 OK", ours, out, "c"))
+            .between(2001, "192.0.2.10:5060", "192.0.2.20:5060", &answer("o", "", "200 OK", ours, out, "c"))
+            .say(5000, &request("BYE", "o", "bye", 2, ours, &with_tag(out, "c"), ""));
+        line.records().iter().map(|record| record.direction).collect::<Vec<_>>()
+    };
+    assert_eq!(play(true), [Some(Direction::Outbound)]);
+    assert_ne!(play(false), [Some(Direction::Outbound)], "nothing else tells them apart");
+    let mut line = Line::with(Rules { trunks: trunks(), closed: true, ..Rules::default() });
+    answered(&mut line).say(8000, &bye("a", true));
+    assert_eq!(line.record().direction, Some(Direction::Inbound));
+}
