@@ -8,6 +8,7 @@
 //! `--drivers` plays the calls with nobody watching: phones, carrier and switch alone.
 
 mod cable;
+mod edge;
 mod expected;
 mod hands;
 mod http;
@@ -66,11 +67,10 @@ fn main() -> ExitCode {
     let words: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
     let chosen: Vec<_> =
         stories::ALL.iter().filter(|s| words.is_empty() || words.iter().any(|w| s.name.contains(w.as_str()))).collect();
-    let acts: Vec<_> = proxy::ALL
-        .iter()
-        .filter(|(name, _)| words.is_empty() || words.iter().any(|w| name.contains(w.as_str())))
-        .collect();
-    println!("\nrunning {} tests", chosen.len() + acts.len());
+    let wanted = |name: &str| words.is_empty() || words.iter().any(|w| name.contains(w.as_str()));
+    let acts: Vec<_> = proxy::ALL.iter().filter(|(name, _)| wanted(name)).collect();
+    let edges: Vec<_> = edge::ALL.iter().filter(|(name, _)| wanted(name)).collect();
+    println!("\nrunning {} tests", chosen.len() + acts.len() + edges.len());
     let start = Instant::now();
     let (mut passed, mut failures) = (0, Vec::new());
     let stage = if chosen.is_empty() { None } else { Some(Stage::set(drivers_only)) };
@@ -96,32 +96,10 @@ fn main() -> ExitCode {
             }
         }
     }
-    // The Asterisk has left by now: the proxy has the machine to itself.
-    if !acts.is_empty() {
-        let logs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".cache/check/real");
-        match fs::create_dir_all(&logs)
-            .map_err(|e| e.to_string())
-            .and_then(|()| screen::Protocol::read())
-            .and_then(|p| proxy::Proxy::set(&logs, &p))
-        {
-            Err(why) => failures.extend(acts.iter().map(|(name, _)| (*name, why.clone()))),
-            Ok(mut proxy) => {
-                for (name, play) in &acts {
-                    let began = Instant::now();
-                    let result = play(&mut proxy);
-                    let word = if result.is_ok() { "ok" } else { "FAILED" };
-                    println!("test real::{name} ... {word} ({:.1} s)", began.elapsed().as_secs_f64());
-                    match result {
-                        Ok(()) => passed += 1,
-                        Err(why) => {
-                            println!("    {why}");
-                            failures.push((name, why));
-                        }
-                    }
-                }
-            }
-        }
-    }
+    // The Asterisk has left by now: the proxy has the machine to itself; and then the two stand one before the other.
+    let logs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".cache/check/real");
+    passed += play(&acts, || proxy::Proxy::set(&logs, &screen::Protocol::read()?), &mut failures);
+    passed += play(&edges, || edge::Edge::set(&logs, &screen::Protocol::read()?), &mut failures);
     if !failures.is_empty() {
         println!("\nfailures:\n");
         for (name, why) in &failures {
@@ -132,10 +110,48 @@ fn main() -> ExitCode {
     println!(
         "\ntest result: {word}. {passed} passed; {} failed; 0 ignored; 0 measured; {} filtered out; finished in {:.2}s\n",
         failures.len(),
-        stories::ALL.len() + proxy::ALL.len() - chosen.len() - acts.len(),
+        stories::ALL.len() + proxy::ALL.len() + edge::ALL.len() - chosen.len() - acts.len() - edges.len(),
         start.elapsed().as_secs_f64()
     );
     ExitCode::from(u8::from(!failures.is_empty()))
+}
+
+/// A story's name, and how it is played on its stage.
+type Act<S> = (&'static str, fn(&mut S) -> Result<(), String>);
+
+/// Plays stories one after the other on a stage that is made for them. Gives how many passed.
+fn play<S>(
+    acts: &[&Act<S>],
+    set: impl FnOnce() -> Result<S, String>,
+    failures: &mut Vec<(&'static str, String)>,
+) -> usize {
+    if acts.is_empty() {
+        return 0;
+    }
+    let logs = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".cache/check/real");
+    let stage = fs::create_dir_all(&logs).map_err(|e| e.to_string()).and_then(|()| set());
+    let mut stage = match stage {
+        Ok(stage) => stage,
+        Err(why) => {
+            failures.extend(acts.iter().map(|(name, _)| (*name, why.clone())));
+            return 0;
+        }
+    };
+    let mut passed = 0;
+    for (name, act) in acts {
+        let began = Instant::now();
+        let result = act(&mut stage);
+        let word = if result.is_ok() { "ok" } else { "FAILED" };
+        println!("test real::{name} ... {word} ({:.1} s)", began.elapsed().as_secs_f64());
+        match result {
+            Ok(()) => passed += 1,
+            Err(why) => {
+                println!("    {why}");
+                failures.push((name, why));
+            }
+        }
+    }
+    passed
 }
 
 /// How fast the pops were.

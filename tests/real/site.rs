@@ -241,6 +241,62 @@ impl Site {
         Ok(site)
     }
 
+    /// A daemon that watches an Asterisk by AMI and by what it mirrors, and a Kamailio that stands before it by what that one mirrors.
+    pub fn at_edge(logs: &Path, protocol: &Arc<Protocol>) -> Result<Self, String> {
+        let folder = logs.join("edge");
+        fs::remove_dir_all(&folder).ok();
+        fs::create_dir_all(folder.join("switches")).map_err(|e| format!("{}: {e}", folder.display()))?;
+        let port = 17_821;
+        let site = Self {
+            feed: Feed::Ami,
+            folder,
+            port,
+            key: String::new(),
+            daemon: None,
+            cables: vec![Cable::lay(port + 200, 5038)?],
+            protocol: protocol.clone(),
+            screens: Vec::new(),
+            settled: Vec::new(),
+            lags: Vec::new(),
+        };
+        let put = |name: &str, text: &str| fs::write(site.folder.join(name), text).map_err(|e| format!("{name}: {e}"));
+        put("tokens.key", "a key for the stories only, long enough for HS256\n")?;
+        put("ami.secret", "linecard-ami")?;
+        put("hep.secret", "hep-key")?;
+        let folder = site.folder.display();
+        let (admin, ami) = (port + 100, port + 200);
+        put(
+            "linecard.yaml",
+            &format!(
+                "log: {{level: debug}}\nnumbers: {{country: CN, area: \"21\"}}\nagents:\n  listen: 127.0.0.1:{port}\n  \
+             origins: [\"http://127.0.0.1:{port}\"]\n  allow_no_origin: true\n  tokens:\n    issuer: linecard-check\n    \
+             keys: {{hs256: {{file: {folder}/tokens.key}}}}\nadmin: {{listen: 127.0.0.1:{admin}}}\nstore: {{path: {folder}/linecard.db}}\n"
+            ),
+        )?;
+        let agents: Vec<String> =
+            AGENTS.iter().map(|a| format!("  - {{id: \"{a}\", devices: [\"PJSIP/{a}\"]}}\n")).collect();
+        put("agents.yaml", &format!("agents:\n{}", agents.concat()))?;
+        // The hotline's number stands in the Diversion alone, which only signalling shows.
+        put("trunks.yaml", "rows:\n  - {dialled_from: [diversion], dialled: \"4008001234\", title: Hotline}\n")?;
+        put(
+            "switches/pbx1.yaml",
+            &format!(
+                "asterisk:\n  id: pbx1\n  country: CN\n  area: \"21\"\n  trunks: [\"PJSIP/trunk*\"]\n  internal: [\"100X\"]\n  \
+                 ami: {{host: 127.0.0.1, port: {ami}, user: linecard, secret: {{file: {folder}/ami.secret}}}}\n  \
+                 hep: {{listen: \"127.0.0.1:9061\", from: [\"127.0.0.0/8\"], key: {{file: {folder}/hep.secret}}, trusted: [\"127.0.0.2\"]}}\n"
+            ),
+        )?;
+        put(
+            "switches/edge1.yaml",
+            &format!(
+                "sip:\n  id: edge1\n  country: CN\n  area: \"21\"\n  domain: pbx.lab\n  role: edge\n  before: pbx1\n  joins: [call-id, number-and-time]\n  \
+                 hep: {{listen: \"127.0.0.1:9060\", from: [\"127.0.0.0/8\"], key: {{file: {folder}/hep.secret}}, \
+                 trunks: [{{name: carrier, at: [\"127.20.0.200\"]}}]}}\n"
+            ),
+        )?;
+        Ok(site)
+    }
+
     /// What `check --manager-conf` tells the administrator to write at the switch, with the blanks filled in: file, text.
     pub fn switch_lines(&self) -> Result<Vec<(String, String)>, String> {
         let said = self.say(&["check", "--manager-conf"])?;
