@@ -171,3 +171,127 @@ fn with_packets_lost_no_call_is_told_twice() {
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong[..wrong.len().min(30)].join("\n"));
     assert!(told * 100 >= all * 99, "{told} of {all} calls were told");
 }
+
+/// One mirrored message, as HEPv3.
+fn packet(at_us: u64, from: [u8; 4], to: [u8; 4], text: &str) -> Vec<u8> {
+    let chunk = |kind: u16, value: &[u8]| {
+        let length = u16::try_from(value.len() + 6).unwrap();
+        [[0, 0], kind.to_be_bytes(), length.to_be_bytes()]
+            .concat()
+            .into_iter()
+            .chain(value.to_vec())
+            .collect::<Vec<u8>>()
+    };
+    let (seconds, micros) = (u32::try_from(at_us / 1_000_000).unwrap(), u32::try_from(at_us % 1_000_000).unwrap());
+    let port = 5060_u16.to_be_bytes();
+    let head = [chunk(1, &[2]), chunk(2, &[17]), chunk(3, &from), chunk(4, &to), chunk(7, &port), chunk(8, &port)];
+    let times = [chunk(9, &seconds.to_be_bytes()), chunk(10, &micros.to_be_bytes()), chunk(11, &[1])];
+    let text = text.trim_start().replace('\n', "\r\n") + "Content-Length: 0\r\n\r\n";
+    let rest = [chunk(12, &[0, 0, 0, 1]), chunk(15, text.as_bytes())];
+    let body = [head.concat(), times.concat(), rest.concat()].concat();
+    let length = u16::try_from(body.len() + 6).unwrap();
+    [b"HEP3".as_slice(), &length.to_be_bytes(), &body].concat()
+}
+
+/// What an Asterisk that was recorded by ARI would have mirrored of its dialogs, made from what ARI tells of each channel: its Call-ID, its times, its caller. Those
+/// from the carrier are withheld and were diverted.
+fn made(ari: &[u8]) -> Vec<u8> {
+    #[derive(Default)]
+    struct Channel {
+        call_id: String,
+        number: String,
+        called: String,
+        comes: bool,
+        begins: u64,
+        ends: u64,
+    }
+    let micros = |text: &serde_json::Value| {
+        let text = text.as_str().unwrap().replace("+0000", "Z");
+        u64::try_from(text.parse::<jiff::Timestamp>().unwrap().as_microsecond()).unwrap()
+    };
+    let mut channels: std::collections::BTreeMap<String, Channel> = std::collections::BTreeMap::new();
+    for line in ari.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+        let Ok(event) = serde_json::from_slice::<serde_json::Value>(line) else { continue };
+        let channel = &event["channel"];
+        let Some(name) = channel["name"].as_str().filter(|name| name.starts_with("PJSIP/")) else { continue };
+        let known = channels.entry(channel["id"].as_str().unwrap().to_owned()).or_insert_with(|| Channel {
+            number: channel["caller"]["number"].as_str().unwrap_or_default().to_owned(),
+            called: name.trim_start_matches("PJSIP/").split('-').next().unwrap().to_owned(),
+            comes: channel["state"] == "Ring",
+            begins: micros(&channel["creationtime"]),
+            ..Channel::default()
+        });
+        if let Some(call_id) = channel["protocol_id"].as_str().filter(|id| !id.is_empty()) {
+            call_id.clone_into(&mut known.call_id);
+        }
+        known.ends = micros(&event["timestamp"]);
+    }
+    let mut packets = Vec::new();
+    for channel in channels.values().filter(|channel| !channel.call_id.is_empty()) {
+        let (switch, far) = ([192, 0, 2, 1], [192, 0, 2, 9]);
+        let (from, to) = if channel.comes { (far, switch) } else { (switch, far) };
+        let trunk = channel.comes && channel.called == "trunk";
+        let more = if trunk { "Privacy: id\nDiversion: <sip:95533@carrier.example>\n" } else { "" };
+        let ends = |method: &str, cseq: u32, tag: &str| {
+            format!(
+                "Via: SIP/2.0/UDP 192.0.2.9;branch=z9hG4bK{}{cseq}\nFrom: <sip:{}@192.0.2.9>;tag=f\nTo: <sip:{}@192.0.2.1>{tag}\nCall-ID: {}\nCSeq: {cseq} {method}\n",
+                channel.begins, channel.number, channel.called, channel.call_id
+            )
+        };
+        let invite = format!("INVITE sip:{}@192.0.2.1 SIP/2.0\n{}{more}", channel.called, ends("INVITE", 1, ""));
+        packets.push((channel.begins, packet(channel.begins, from, to, &invite)));
+        for (ms, status) in [(1, "100 Trying"), (3, "180 Ringing"), (8, "200 OK")] {
+            let at = channel.begins + ms * 1000;
+            packets.push((at, packet(at, to, from, &format!("SIP/2.0 {status}\n{}", ends("INVITE", 1, ";tag=t")))));
+        }
+        let bye = format!("BYE sip:x@192.0.2.1 SIP/2.0\n{}", ends("BYE", 2, ";tag=t"));
+        packets.push((channel.ends, packet(channel.ends, from, to, &bye)));
+    }
+    packets.sort_by_key(|(at, _)| *at);
+    packets.into_iter().flat_map(|(_, packet)| packet).collect()
+}
+
+/// Each dialog of a B2BUA looks like a call of its own. Beside ARI, which says whose they are, they add to its calls and make none, in each recorded scenario; beside
+/// AMI alone, of which these recordings have no Call-IDs, they change nothing.
+#[test]
+fn what_an_asterisk_mirrors_adds_to_its_calls_and_makes_none() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/asterisk");
+    let mut folders: Vec<PathBuf> = fs::read_dir(root).unwrap().map(|e| e.unwrap().path()).collect();
+    folders.sort();
+    let (mut joined, mut seen) = (0, 0);
+    for folder in folders.iter().filter(|folder| folder.join("ari.jsonl").exists()) {
+        let hep = Capture {
+            feed: Feed::Hep,
+            name: "made".to_owned(),
+            bytes: made(&fs::read(folder.join("ari.jsonl")).unwrap()),
+        };
+        for run in runs_of(folder, |feed| feed == "ari=ari.jsonl" || feed == "ami=ami.txt") {
+            let alone = replay::run(run.settings.clone(), &run.captures).unwrap();
+            let captures: Vec<Capture> = run.captures.iter().cloned().chain([hep.clone()]).collect();
+            let both = replay::run(run.settings.clone(), &captures).unwrap();
+            seen += 1;
+            if run.captures.iter().all(|capture| capture.feed == Feed::Ami) {
+                assert_same(&run.name, &alone, &both);
+                continue;
+            }
+            // Nobody but the caller is another for it.
+            let rest = |records: &[Record]| -> Vec<Record> {
+                let mut records = records.to_vec();
+                records.iter_mut().for_each(|record| {
+                    record.customer = None;
+                    record.ended_by = None;
+                    record.parties.iter_mut().for_each(|party| party.number = None);
+                });
+                records
+            };
+            assert_same(&run.name, &rest(&alone), &rest(&both));
+            for record in both.iter().filter(|r| r.direction == Some(Direction::Inbound)) {
+                let before = alone.iter().find(|old| old.call == record.call).and_then(|old| old.customer.clone());
+                let customer = record.customer.clone().unwrap();
+                joined += usize::from(customer.withheld == Some(true) && customer.raw.is_none());
+                assert!(customer.withheld == Some(true) || Some(customer) == before, "{}", run.name);
+            }
+        }
+    }
+    assert!(seen > 60 && joined > 40, "{joined} calls were joined in {seen} runs");
+}

@@ -115,10 +115,12 @@ impl Book {
     /// One event of one switch. An event of a switch that is not in the settings is dropped.
     pub fn take(&mut self, now: Now, switch: &SwitchId, feed: Feed, event: Event) {
         let Some(rules) = self.desk.settings.switches.get(switch) else { return };
-        let mirror = rules.mirror.clone().filter(|_| feed == Feed::Hep);
-        let switch = mirror.as_ref().unwrap_or(switch);
-        let Some(rules) = self.desk.settings.switches.get(switch) else { return };
-        let edge = matches!(rules.pair, Pair::Edge { .. });
+        if feed == Feed::Hep
+            && let Some(mirror) = rules.mirror.clone()
+        {
+            return self.take(now, &mirror, feed, event);
+        }
+        let (edge, paired) = (matches!(rules.pair, Pair::Edge { .. }), rules.pair != Pair::Alone);
         self.desk.order += 1;
         let arrival = self.desk.settings.arrival_times.then_some(now.wall);
         let at = Moment { wall: event.at.or(arrival), order: self.desk.order };
@@ -128,7 +130,7 @@ impl Book {
         if !self.boards.contains_key(switch) {
             self.boards.insert(switch.clone(), Board::new(switch.clone(), edge));
         }
-        let hints = self.hints(switch, &event.said);
+        let hints = if paired { self.hints(switch, &event.said) } else { Vec::new() };
         let Some(board) = self.boards.get_mut(switch) else { return };
         match event.said {
             Said::Snapshot(snapshot) => board.merge(&mut self.desk, now, at, snapshot),

@@ -161,11 +161,9 @@ pub(super) struct Alone {
 pub(super) type Hint = (String, Option<Key>);
 
 impl Book {
-    /// What is to be looked at behind this event; nothing where no other switch tells the same calls.
+    /// What is to be looked at behind this event, where another switch tells the same calls.
     pub(super) fn hints(&self, switch: &SwitchId, said: &Said) -> Vec<Hint> {
-        let alone = self.desk.rules(switch).is_none_or(|rules| rules.pair == Pair::Alone);
         match said {
-            _ if alone => Vec::new(),
             Said::Snapshot(snapshot) => snapshot.legs.iter().map(|found| (found.leg.id.clone(), None)).collect(),
             Said::Variable { leg, name, value } => {
                 vec![(leg.id.clone(), self.header(switch, name, value.expose()))]

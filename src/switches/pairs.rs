@@ -183,6 +183,17 @@ mod tests {
     }
 
     #[test]
+    fn the_example_stands_before_the_other_example() {
+        let (edge, pbx) =
+            (include_str!("../../config/switches/edge.yaml"), include_str!("../../config/switches/asterisk.yaml"));
+        let (files, wrong, notes) = linked(pbx, edge);
+        assert_eq!((wrong, notes), (Vec::<String>::new(), Vec::<String>::new()));
+        for (_, read) in &files {
+            assert_eq!(read.value.problems(read), []);
+        }
+    }
+
+    #[test]
     fn each_side_is_told_what_the_other_wants() {
         let (files, wrong, notes) = linked(PBX, EDGE);
         assert_eq!((wrong, notes), (Vec::<String>::new(), Vec::<String>::new()));
