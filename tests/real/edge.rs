@@ -1,7 +1,14 @@
 //! A real Kamailio as an edge before the real Asterisk: the carrier calls the one, phones hang at the other, both mirror their signalling, and AMI tells of the
 //! channels. However many tell of a call, the customer is one call, pops once and has one record.
 
-use std::{collections::BTreeSet, env, path::Path, path::PathBuf, process::Command, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    env, fs,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::Value;
 
@@ -47,6 +54,7 @@ pub const ALL: &[(&str, Play)] = &[
     ("edge-daemon-killed-mid-call-is-one-call", killed),
     ("edge-call-out-is-the-agent-s-call", out),
     ("mirror-beside-ami-knows-who-withholds", withheld),
+    ("edge-and-mirror-beside-ari-are-one-call", by_ari),
 ];
 
 impl Edge {
@@ -261,6 +269,25 @@ fn out(edge: &mut Edge) -> Result<(), String> {
             ("ended_by", "agent".into()),
         ],
     )
+}
+
+/// The same once more with ARI in AMI's place, which says Call-IDs unasked.
+fn by_ari(edge: &mut Edge) -> Result<(), String> {
+    edge.site.stop()?;
+    let (file, secret) = (edge.site.folder.join("switches/pbx1.yaml"), edge.site.folder.join("ari.secret"));
+    let wrong = |error: std::io::Error| format!("{}: {error}", file.display());
+    fs::write(&secret, "linecard-ari").map_err(wrong)?;
+    let ari = format!(
+        "  ari: {{url: \"http://127.0.0.1:8088\", app: edge, user: linecard, secret: {{file: {}}}}}",
+        secret.display()
+    );
+    let text = fs::read_to_string(&file).map_err(wrong)?;
+    let lines = text.lines().map(|line| if line.starts_with("  ami:") { ari.as_str() } else { line });
+    fs::write(&file, lines.map(|line| format!("{line}\n")).collect::<String>()).map_err(wrong)?;
+    edge.site.start(&[])?;
+    edge.watched()?;
+    answered(edge)?;
+    withheld(edge)
 }
 
 /// Straight to the Asterisk, which gives the number to AMI as if it were not withheld.
