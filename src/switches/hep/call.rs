@@ -66,6 +66,17 @@ pub struct Offer {
     pub at: Wall,
     pub media: Media,
     pub branch: String,
+    pub answered: bool,
+}
+
+/// What an answer to a re-INVITE or UPDATE answers.
+#[derive(Clone, Debug)]
+pub enum Answers {
+    Offer(Offer),
+    /// One that was answered already: an answer passes every hop, and a phone may write the same into each of them.
+    Again,
+    /// One that was not heard.
+    Unknown,
 }
 
 /// How a callee would end.
@@ -276,10 +287,14 @@ impl Call {
         self.offers.push(offer);
     }
 
-    /// The offer that this answers, taken out.
-    pub fn answered_offer(&mut self, heard: &Heard) -> Option<Offer> {
-        let at = self.offers.iter().position(|o| o.cseq == heard.cseq && o.tag == heard.from.tag)?;
-        Some(self.offers.remove(at))
+    /// The offer that this answers.
+    pub fn answered_offer(&mut self, heard: &Heard) -> Answers {
+        let own = |o: &&mut Offer| o.cseq == heard.cseq && o.tag == heard.from.tag;
+        let Some(offer) = self.offers.iter_mut().find(own) else { return Answers::Unknown };
+        match std::mem::replace(&mut offer.answered, true) {
+            true => Answers::Again,
+            false => Answers::Offer(offer.clone()),
+        }
     }
 
     /// Whether an answer to an INVITE is one to a re-INVITE.

@@ -25,7 +25,7 @@ use crate::{
 };
 
 use super::{
-    call::{Call, Callee, Ending, Offer, Party, Who, is_number, name_of, trunk_name},
+    call::{Answers, Call, Callee, Ending, Offer, Party, Who, is_number, name_of, trunk_name},
     heard::{Heard, Media, Method, Reason},
     order::{Clocks, Copies, Held},
     packet::Packet,
@@ -640,12 +640,12 @@ impl Passive {
             return;
         }
         if call.is_inside(heard) {
-            return match call.answered_offer(heard) {
-                Some(offer) if offer.branch != heard.top() => {
-                    self.hold(call, offer.tag.as_deref(), offer.at, offer.media)
-                }
-                _ => {}
-            };
+            if let Answers::Offer(offer) = call.answered_offer(heard)
+                && offer.branch != heard.top()
+            {
+                self.hold(call, offer.tag.as_deref(), offer.at, offer.media);
+            }
+            return;
         }
         if call.answered.is_some() || call.hop(heard.top()).is_some() || heard.to.tag.is_none() {
             return;
@@ -667,10 +667,11 @@ impl Passive {
             return;
         }
         match call.answered_offer(heard) {
-            Some(offer) => self.hold(call, offer.tag.as_deref(), offer.at, offer.media),
+            Answers::Offer(offer) => self.hold(call, offer.tag.as_deref(), offer.at, offer.media),
+            Answers::Again => {}
             // The offer was lost: who answers that he only listens was put on hold. One who answers so to everything (a fixed answer of a
             // script) is why the offer counts where it was heard.
-            None => {
+            Answers::Unknown => {
                 let media = match heard.media {
                     Some(Media::Listens | Media::Holds) => Media::Holds,
                     Some(Media::Open) => Media::Open,
@@ -825,7 +826,7 @@ fn offered(call: &mut Call, heard: Heard) {
         && !call.over
     {
         let (at, branch) = (heard.at(), heard.top().to_owned());
-        call.offer(Offer { cseq: heard.cseq, tag: heard.from.tag, at, media, branch });
+        call.offer(Offer { cseq: heard.cseq, tag: heard.from.tag, at, media, branch, answered: false });
     }
 }
 

@@ -387,6 +387,28 @@ fn a_hold_by_update_and_by_an_old_phone_s_zero_address() {
     assert_eq!((record.hold_ms, record.talk_ms), (Some(2000), Some(2000)));
 }
 
+/// The answer is heard on each hop, and the customer's side answers `sendrecv` to everything (RFC 3264, 6.1 would have `recvonly`).
+#[test]
+fn a_hold_is_not_undone_by_its_own_answer_on_another_hop() {
+    let sdp = |way: &str| format!("Content-Type: application/sdp\n\nv=0\r\nm=audio 4000 RTP/AVP 8\r\na={way}\r\n");
+    let did = with_tag(DID, "p");
+    let mut line = Line::new();
+    answered(&mut line);
+    for (at, cseq, way) in [(4000, 10, "sendonly"), (6000, 11, "sendrecv")] {
+        let (near, far) = (format!("n{cseq}"), format!("n{cseq} f{cseq}"));
+        for (late, branch) in [(0, &near), (1, &far)] {
+            line.say(at + late, &request("INVITE", "a", branch, cseq, &did, CUSTOMER, &sdp(way)));
+        }
+        for (late, branch) in [(5, &far), (6, &near)] {
+            let head = head("a", &format!("{cseq} INVITE"), &did, CUSTOMER);
+            line.say(at + late, &format!("SIP/2.0 200 OK\n{}{head}{}", vias(branch), sdp("sendrecv")));
+        }
+    }
+    line.say(7000, &bye("a", false));
+    let record = line.record();
+    assert_eq!((record.hold_ms, record.talk_ms), (Some(2000), Some(2000)));
+}
+
 /// The phone says BYE as soon as its REFER is accepted, before the target answers.
 #[test]
 fn a_blind_transfer_by_a_phone_that_does_not_wait() {
