@@ -171,9 +171,17 @@ impl Board {
                 self.with(desk, now, &leg, |l| {
                     l.close_all(at, bit);
                     match &mut l.ended {
-                        Some(ended) if !ended.lost => false,
+                        // Dialog events tell the end and not the reason, and a mirror is heard a moment later.
+                        Some(ended) if !ended.lost => {
+                            let (known, reason) = (ended.feeds, ended.cause.is_none() && cause.is_some());
+                            ended.feeds |= bit;
+                            if reason {
+                                (ended.cause, ended.text) = (cause, text);
+                            }
+                            reason || known != ended.feeds
+                        }
                         ended => {
-                            *ended = Some(Ended { at, cause, text, lost: false });
+                            *ended = Some(Ended { at, cause, text, lost: false, feeds: bit });
                             true
                         }
                     }
@@ -1122,7 +1130,7 @@ impl Board {
             && leg.ended.is_none()
         {
             leg.close_all(at, 0);
-            leg.ended = Some(Ended { at, cause: None, text: None, lost: true });
+            leg.ended = Some(Ended { at, cause: None, text: None, lost: true, feeds: 0 });
         }
     }
 

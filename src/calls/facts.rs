@@ -262,6 +262,9 @@ pub struct Ended {
     pub text: Option<String>,
     /// Gone from a snapshot or with the link; nobody saw it end.
     pub lost: bool,
+    /// The feeds that told of it.
+    #[serde(default)]
+    pub feeds: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

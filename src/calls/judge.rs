@@ -211,9 +211,12 @@ impl<'a> Case<'a> {
         !self.facts.dialogs_alone() || self.facts.legs.iter().any(|l| !l.holds.is_empty())
     }
 
-    /// That nobody asked for the end is no proof of anything where asking is not told.
+    /// That nobody asked for the end is no proof of anything where asking is not told; nor while dialog events alone have told the end of a call
+    /// that a mirror tells of too: they are quicker, and say no more.
     fn proves(&self, by: EndedBy) -> bool {
-        !self.facts.dialogs_alone() || !matches!(by, EndedBy::Switch | EndedBy::Application)
+        let dialogs = |leg: &Leg| leg.ended.as_ref().is_none_or(|ended| ended.feeds == Feed::Sip.bit());
+        let alone = self.facts.dialogs_alone() || self.facts.legs.iter().all(dialogs);
+        !alone || !matches!(by, EndedBy::Switch | EndedBy::Application)
     }
 
     /// Those who talked with the far party, in the order in which they began.

@@ -138,6 +138,27 @@ fn what_was_not_heard_makes_an_estimate_and_a_leg_that_is_gone_a_lost_call() {
 }
 
 #[test]
+fn the_mirror_gives_who_and_why_of_an_end_that_dialog_events_told_first() {
+    let mut desk = Desk::new();
+    desk.with_1001();
+    let id = desk.only();
+    let end = |id: &str, cause| Said::Hangup { leg: sip(id), cause, text: None };
+    desk.all(5, Feed::Sip, [end("a/caller", None), end("a/1001", None)]);
+    let told = |desk: &Desk| {
+        let record = desk.book.record(id).unwrap();
+        (record.ended_by, record.cause.and_then(|cause| cause.q850))
+    };
+    // Not the application, for nobody could have told who it was.
+    assert_eq!(told(&desk), (None, None));
+    desk.heard(5, Feed::Hep, Said::HangupRequest { leg: sip("a/caller"), cause: None });
+    desk.all(5, Feed::Hep, [end("a/1001", Some(16)), end("a/caller", Some(16))]);
+    assert_eq!(told(&desk), (Some(crate::calls::record::EndedBy::Customer), Some(16)));
+    // The first reason counts.
+    desk.heard(6, Feed::Sip, end("a/caller", Some(31)));
+    assert_eq!(told(&desk).1, Some(16));
+}
+
+#[test]
 fn a_header_is_an_attribute_by_its_name_in_any_case() {
     let mut settings = settings();
     let mapping =
