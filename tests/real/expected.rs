@@ -11,10 +11,10 @@ const LATE_MS: i64 = 1500;
 pub struct Expected(Vec<Value>);
 
 impl Expected {
-    /// The records that a feed (`ami`, `ari` or `ami+ari`) gives of a scenario.
-    pub fn read(scenario: &str, feed: &str) -> Result<Self, String> {
+    /// The records that a feed (`ami`, `ari`, `ami+ari`; `sip`, `hep+sip`) gives of a scenario of `asterisk` or `kamailio`.
+    pub fn read(switch: &str, scenario: &str, feed: &str) -> Result<Self, String> {
         let path =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("proto-fixtures/asterisk/{scenario}/expected.json"));
+            Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("proto-fixtures/{switch}/{scenario}/expected.json"));
         let text = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
         let all: Value = serde_json::from_str(&text).map_err(|e| format!("{}: {e}", path.display()))?;
         let run = all["runs"].as_array().and_then(|runs| runs.iter().find(|run| run["name"] == feed));

@@ -10,6 +10,7 @@
 mod cable;
 mod edge;
 mod expected;
+mod ferry;
 mod hands;
 mod http;
 mod phones;
@@ -17,6 +18,7 @@ mod proxy;
 mod redmine;
 mod screen;
 mod site;
+mod softphone;
 mod stories;
 mod switch;
 mod wait;

@@ -19,8 +19,10 @@ use crate::{
     wait::until,
 };
 
-/// Of a proxy's site, each a switch of its own.
-pub const TRANSPORTS: [&str; 5] = ["udp", "tcp", "tls", "ws", "wss"];
+/// Of a proxy's site, each a switch of its own: dialog events over each transport, and over UDP with the mirrored signalling beside them.
+pub const WATCHERS: [&str; 6] = ["udp", "tcp", "tls", "ws", "wss", "hep"];
+/// The box on the way of the first; see [`crate::ferry`].
+pub const FERRY: &str = "127.20.0.20:5060";
 
 pub const AGENTS: [&str; 3] = ["1001", "1002", "1003"];
 
@@ -176,7 +178,7 @@ impl Site {
         Ok(site)
     }
 
-    /// A daemon that watches one proxy five times, over each transport once; over UDP its mirror too. `fact`: what `kamailio.env` says.
+    /// A daemon that watches one proxy six times; see [`WATCHERS`]. `fact`: what `kamailio.env` says.
     pub fn at_proxy(logs: &Path, fact: &dyn Fn(&str) -> String, protocol: &Arc<Protocol>) -> Result<Self, String> {
         let folder = logs.join("proxy");
         fs::remove_dir_all(&folder).ok();
@@ -211,28 +213,31 @@ impl Site {
         let agents: Vec<String> = AGENTS.iter().map(|a| format!("  - {{id: \"{a}\", devices: [\"{a}\"]}}\n")).collect();
         put("agents.yaml", &format!("agents:\n{}", agents.concat()))?;
         put("trunks.yaml", "rows:\n  - {dialled: \"+861085551001\", title: Hotline}\n")?;
-        for transport in TRANSPORTS {
+        for watcher in WATCHERS {
+            let transport = if watcher == "hep" { "udp" } else { watcher };
             let key = transport.to_uppercase();
-            let at = fact(&key);
+            let at = if watcher == "udp" { FERRY.to_owned() } else { fact(&key) };
             let at = at.trim_start_matches("ws://").trim_start_matches("wss://").trim_end_matches('/');
             let (host, port) = at.split_once(':').ok_or_else(|| format!("{key} is {at}"))?;
             let tls = match transport {
                 "tls" | "wss" => format!(", tls: {{ca_file: {}, server_name: {}}}", fact("CA"), fact("DOMAIN")),
                 _ => String::new(),
             };
-            let mirror = match transport {
-                "udp" => format!(
+            let mirror = match watcher {
+                "hep" => format!(
                     "  hep: {{listen: \"{}\", from: [\"127.0.0.0/8\"], key: {{file: {folder}/hep.secret}}}}\n",
                     fact("HEP")
                 ),
                 _ => String::new(),
             };
+            // Over UDP only a refresh tells that the switch forgot us.
+            let expires_s = if transport == "udp" { 12 } else { 60 };
             put(
-                &format!("switches/{transport}.yaml"),
+                &format!("switches/{watcher}.yaml"),
                 &format!(
-                    "sip:\n  id: k-{transport}\n  country: CN\n  area: \"10\"\n  internal: [\"100X\"]\n  domain: {}\n  \
+                    "sip:\n  id: k-{watcher}\n  country: CN\n  area: \"10\"\n  internal: [\"100X\"]\n  domain: {}\n  \
                      server: {{host: {host}, port: {port}, transport: {transport}{tls}}}\n  user: {}\n  \
-                     secret: {{file: {folder}/sip.secret}}\n  expires_s: 60\n{mirror}",
+                     secret: {{file: {folder}/sip.secret}}\n  expires_s: {expires_s}\n{mirror}",
                     fact("DOMAIN"),
                     fact("WATCHER"),
                 ),

@@ -181,7 +181,7 @@ impl Story {
     /// What is wrong at one daemon after the calls.
     fn look(&self, site: &mut Site, marks: &[usize], redmine: &crate::redmine::Redmine) -> Result<Vec<String>, String> {
         let expected = match self.fixture {
-            Some(fixture) => Expected::read(fixture, site.feed.name())?,
+            Some(fixture) => Expected::read("asterisk", fixture, site.feed.name())?,
             None => Expected::nothing_of(1),
         };
         let expected = expected.and(self.also)?;

@@ -303,8 +303,8 @@ impl Settings {
                 wrong("sip.server.tls", "this transport has no TLS", "transport: tls or wss, or no \"tls\"");
             }
         }
-        if !(60..=86_400).contains(&self.expires_s) {
-            wrong("sip.expires_s", "too short or too long", "60 to 86400");
+        if !(10..=86_400).contains(&self.expires_s) {
+            wrong("sip.expires_s", "too short or too long", "10 to 86400");
         }
         for (key, n) in [("starts_a_second", self.starts_a_second), ("in_flight", self.in_flight)] {
             if !(1..=1_000).contains(&n) {
