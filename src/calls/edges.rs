@@ -174,7 +174,9 @@ impl Book {
 
     fn header(&self, switch: &SwitchId, name: &str, value: &[u8]) -> Option<Key> {
         let name = name.strip_prefix("sip:")?;
-        self.joins(switch).find(|join| join.header().is_some_and(|wanted| wanted.eq_ignore_ascii_case(name)))?;
+        self.joins(switch)
+            .into_iter()
+            .find(|join| join.header().is_some_and(|wanted| wanted.eq_ignore_ascii_case(name)))?;
         let name = name.to_ascii_lowercase();
         // Behind the caller's half stands the other's, which each hop fills in anew. All zeros is "none" (RFC 7989, 5).
         let value = match name.as_str() {
@@ -187,18 +189,28 @@ impl Book {
         (!value.iter().all(|b| *b == b'0')).then_some(Key::Header(name, value))
     }
 
-    /// By what calls of this switch and the other's are joined.
-    fn joins(&self, switch: &SwitchId) -> impl Iterator<Item = &Join> {
-        let pair = self.desk.rules(switch).map(|rules| &rules.pair);
-        let edges = match pair {
-            Some(Pair::Behind(edges)) => edges.as_slice(),
-            _ => &[],
-        };
-        let own = pair.into_iter();
-        own.chain(edges.iter().filter_map(|edge| Some(&self.desk.rules(edge)?.pair))).flat_map(|pair| match pair {
-            Pair::Edge { joins, .. } => joins.as_slice(),
-            Pair::Alone | Pair::Behind(_) => &[],
-        })
+    /// By what calls of this switch and the other's are joined. A PBX's mirror tells headers for it.
+    fn joins(&self, switch: &SwitchId) -> Vec<&Join> {
+        match self.pair(switch) {
+            Some(Pair::Edge { joins, keeps: true, .. }) => joins.iter().collect(),
+            Some(Pair::Edge { pbx, .. }) => self.behind(pbx),
+            Some(Pair::Behind(_)) => self.behind(switch),
+            Some(Pair::Alone) | None => Vec::new(),
+        }
+    }
+
+    /// By what calls of this PBX are found by all that stands before it.
+    fn behind(&self, pbx: &SwitchId) -> Vec<&Join> {
+        let Some(Pair::Behind(edges)) = self.pair(pbx) else { return Vec::new() };
+        let joins = edges.iter().filter_map(|edge| match self.pair(edge)? {
+            Pair::Edge { joins, .. } => Some(joins),
+            Pair::Alone | Pair::Behind(_) => None,
+        });
+        joins.flatten().collect()
+    }
+
+    fn pair(&self, switch: &SwitchId) -> Option<&Pair> {
+        self.desk.rules(switch).map(|rules| &rules.pair)
     }
 
     /// Something was told of a leg: what its call is known by may be known now, or what is to be lent.
@@ -231,7 +243,7 @@ impl Book {
 
     /// Remembers what the call of a leg is known by. Says whether anything is new.
     pub(super) fn known_by(&mut self, switch: &SwitchId, leg: &str, key: Option<Key>) -> bool {
-        let joins: Vec<Join> = self.joins(switch).cloned().collect();
+        let joins: Vec<Join> = self.joins(switch).into_iter().cloned().collect();
         let (Some(board), Some(rules)) = (self.boards.get_mut(switch), self.desk.settings.switches.get(switch)) else {
             return false;
         };
@@ -298,7 +310,7 @@ impl Book {
         let Some(leg) = there.leg_mut(place).map(|leg| leg.id.clone()) else { return };
         let late = call.shown.as_ref().map(|shown| shown.id).filter(|_| by.is_some());
         if by.is_some() {
-            call.twin = Some(Twin { leg, guessed });
+            call.twin = Some(Twin { leg: leg.clone(), guessed });
         }
         let Some(other) = there.calls.get_mut(&place.0) else { return };
         let mut news = keeps && note(&mut other.facts, edge, call_id, by);
@@ -313,8 +325,17 @@ impl Book {
             here.refresh(&mut self.desk, now, key);
             news = true;
         }
+        // What the PBX's own signalling tells by headers, its calls are known by too.
+        let header = |key: &&Key| matches!(key, Key::Header(..)) && !there.keys.contains_key(*key);
+        let headers: Vec<Key> =
+            here.calls.get(&key).map(|call| call.keys.iter().filter(header).cloned().collect()).unwrap_or_default();
         if news {
             there.refresh(&mut self.desk, now, place.0);
+        }
+        if !keeps && (news || !headers.is_empty()) {
+            for key in headers.into_iter().map(Some).chain([None]) {
+                self.meet(now, &pbx, (leg.clone(), key));
+            }
         }
     }
 

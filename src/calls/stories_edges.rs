@@ -162,7 +162,12 @@ fn at_edge(id: &str) -> Leg {
     Leg { id: format!("{id}/caller"), name: "SIP/trunk".into(), linked: None, sip_call_id: Some(id.to_owned()) }
 }
 
-fn invited(id: &str, number: Option<&str>) -> [Said; 4] {
+fn invited(id: &str, number: Option<&str>) -> [Said; 5] {
+    invited_as(id, number, id)
+}
+
+/// `mark`: what its headers say.
+fn invited_as(id: &str, number: Option<&str>, mark: &str) -> [Said; 5] {
     let caller = Caller { number: number.map(Into::into), name: None };
     let places = vec![(Source::Diversion, "4008001234".into()), (Source::RequestUri, "8000".into())];
     let header = |name: &str, value: &str| Said::Variable {
@@ -173,8 +178,9 @@ fn invited(id: &str, number: Option<&str>) -> [Said; 4] {
     [
         Said::NewLeg { leg: at_edge(id), state: LegState::Calling, caller, dialled: None, places, created: None },
         Said::CallerId { leg: at_edge(id), caller: Caller::default(), restricted: number.is_none() },
-        header("x-ref", &format!("ref-{id}")),
-        header("Session-ID", &format!("AB12{id};remote=00000000000000000000000000000000")),
+        header("x-ref", &format!("ref-{mark}")),
+        header("User-to-User", &format!("uui-{mark}")),
+        header("Session-ID", &format!("AB12{mark};remote=00000000000000000000000000000000")),
     ]
 }
 
@@ -571,4 +577,29 @@ fn a_guess_by_the_number_is_taken_back_when_a_key_says_otherwise() {
         })
         .collect();
     assert_eq!(told, [(Some("8000".to_owned()), false), (Some("+864008001234".to_owned()), true)]);
+}
+
+/// Behind an SBC the PBX's dialog has another Call-ID, and the headers that both mirror say that it is the same call.
+#[test]
+fn headers_that_both_mirror_join_an_edge_s_call_and_the_pbx_s() {
+    for join in [Join::SessionId, Join::Uui, Join::Header("X-REF".to_owned())] {
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let mut two = Two::new(std::slice::from_ref(&join));
+            for (at, step) in (0..).zip(order) {
+                match step {
+                    0 => drop(two.comes(at * 10, "e1", Some(NUMBER))),
+                    1 => invited_as("p1", Some(NUMBER), "e1").into_iter().for_each(|said| {
+                        two.say(at * 10, &switch(), Feed::Hep, said);
+                    }),
+                    _ => drop(two.enters(at * 10, "100.1", NUMBER).call_id(at * 10 + 1, "100.1", "p1")),
+                }
+            }
+            let end = Said::Hangup { leg: at_edge("p1"), cause: None, text: None };
+            two.answered(100, "100.1").leaves(5_100, "e1", true).say(5_100, &switch(), Feed::Hep, end);
+            two.tick(5_100 + ALONE_MS).one(&format!("{join:?} {order:?}"));
+            two.tick(70_000 + ALONE_MS);
+            assert_eq!(two.desk.book.counts().0, 0);
+            assert!(two.desk.book.boards.values().all(|board| board.keys.is_empty()), "a key is left");
+        }
+    }
 }
