@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::xml::{self, Element, Fault, Node, Xml};
+use super::xml::{self, Fault, Node, Xml};
 
 /// The namespace, any prefix.
 const NAMESPACE: &str = "urn:ietf:params:xml:ns:dialog-info";
@@ -15,23 +15,23 @@ pub const DIALOGS: usize = 512;
 
 /// One document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct DialogInfo {
+pub struct DialogInfo<'b> {
     /// Absent where it is no number: then the order of arrival counts.
     pub version: Option<u32>,
     /// Only what changed is listed. Else: all there is, or all that the notifier happens to pass on.
     pub partial: bool,
     /// A URI; empty where the document has none (an example of the RFC has none).
-    pub entity: String,
-    pub dialogs: Vec<Dialog>,
+    pub entity: Cow<'b, str>,
+    pub dialogs: Vec<Dialog<'b>>,
 }
 
 /// One dialog as it is listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dialog {
-    pub id: String,
-    pub call_id: Option<String>,
-    pub local_tag: Option<String>,
-    pub remote_tag: Option<String>,
+pub struct Dialog<'b> {
+    pub id: Cow<'b, str>,
+    pub call_id: Option<Cow<'b, str>>,
+    pub local_tag: Option<Cow<'b, str>>,
+    pub remote_tag: Option<Cow<'b, str>>,
     pub direction: Option<Direction>,
     /// Absent: not told, or a word that is not known.
     pub state: Option<State>,
@@ -40,22 +40,22 @@ pub struct Dialog {
     /// The SIP status behind it.
     pub code: Option<u16>,
     /// The call-id of the dialog that this one takes the place of.
-    pub replaces: Option<String>,
-    pub referred_by: Option<String>,
+    pub replaces: Option<Cow<'b, str>>,
+    pub referred_by: Option<Cow<'b, str>>,
     /// Seconds since it began.
     pub duration: Option<u32>,
-    pub local: Side,
-    pub remote: Side,
+    pub local: Side<'b>,
+    pub remote: Side<'b>,
 }
 
 /// What is told of one end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Side {
+pub struct Side<'b> {
     /// A URI, without a display form around it.
-    pub identity: Option<String>,
-    pub display: Option<String>,
+    pub identity: Option<Cow<'b, str>>,
+    pub display: Option<Cow<'b, str>>,
     /// Where it really is: a Contact's URI.
-    pub target: Option<String>,
+    pub target: Option<Cow<'b, str>>,
     /// `+sip.rendering`: `Some(false)` is a hold by this end (RFC 4235 section 4.1.6.1 tells it of the target).
     pub rendering: Option<bool>,
 }
@@ -92,12 +92,19 @@ pub enum Reason {
 ///
 /// # Errors
 /// The body is refused; nothing of it counts.
-pub fn read(body: &[u8], charset: Option<&str>) -> Result<DialogInfo, Fault> {
-    let text = xml::text(body, charset)?;
-    let mut xml = Xml::new(&text, NAMESPACE);
+pub fn read<'b>(body: &'b [u8], charset: Option<&str>) -> Result<DialogInfo<'b>, Fault> {
+    match xml::text(body, charset)? {
+        Cow::Borrowed(text) => document(text),
+        // In another character set than ours: what is kept is then a copy.
+        Cow::Owned(text) => document(&text).map(DialogInfo::into_owned),
+    }
+}
+
+fn document(text: &str) -> Result<DialogInfo<'_>, Fault> {
+    let mut xml = Xml::new(text, NAMESPACE);
     let mut info = DialogInfo::default();
     let mut path: Vec<At> = Vec::with_capacity(xml::DEPTH);
-    let mut words = String::new();
+    let mut words = Cow::Borrowed("");
     loop {
         match xml.node()? {
             Node::Open(element) => {
@@ -105,21 +112,20 @@ pub fn read(body: &[u8], charset: Option<&str>) -> Result<DialogInfo, Fault> {
                 if path.is_empty() && at != At::Info {
                     return Err(Fault::Foreign);
                 }
-                words.clear();
-                open(&mut info, at, &element)?;
+                words = Cow::Borrowed("");
+                open(&mut info, at, &xml)?;
                 path.push(at);
             }
             Node::Text(part) => {
                 if path.last().is_some_and(|at| at.has_words()) {
-                    words.push_str(&part);
+                    if words.is_empty() { words = part } else { words.to_mut().push_str(&part) }
                 }
             }
             Node::Close => {
                 if let Some(at) = path.pop().filter(|at| at.has_words())
                     && let Some(dialog) = info.dialogs.last_mut()
                 {
-                    close(dialog, at, words.trim());
-                    words.clear();
+                    close(dialog, at, std::mem::take(&mut words));
                 }
             }
             Node::End => return Ok(info),
@@ -169,12 +175,12 @@ fn step(within: Option<At>, name: &str) -> At {
     }
 }
 
-fn open(info: &mut DialogInfo, at: At, element: &Element<'_>) -> Result<(), Fault> {
+fn open<'b>(info: &mut DialogInfo<'b>, at: At, xml: &Xml<'b>) -> Result<(), Fault> {
     match at {
-        At::Info => element.attributes(|name, value| match name {
+        At::Info => xml.attributes(|name, value| match name {
             "version" => info.version = value.trim().parse().ok(),
             "state" => info.partial = value.trim().eq_ignore_ascii_case("partial"),
-            "entity" => value.trim().clone_into(&mut info.entity),
+            "entity" => info.entity = filled(value).unwrap_or_default(),
             _ => {}
         }),
         At::Dialog => {
@@ -182,8 +188,8 @@ fn open(info: &mut DialogInfo, at: At, element: &Element<'_>) -> Result<(), Faul
                 return Err(Fault::Count);
             }
             let mut dialog = Dialog::default();
-            element.attributes(|name, value| match name {
-                "id" => dialog.id = value.into_owned(),
+            xml.attributes(|name, value| match name {
+                "id" => dialog.id = value,
                 "call-id" => dialog.call_id = filled(value),
                 "local-tag" => dialog.local_tag = filled(value),
                 "remote-tag" => dialog.remote_tag = filled(value),
@@ -202,26 +208,26 @@ fn open(info: &mut DialogInfo, at: At, element: &Element<'_>) -> Result<(), Faul
         At::Other | At::Local | At::Remote | At::Duration | At::ReferredBy => Ok(()),
         At::State | At::Replaces | At::Identity { .. } | At::Target { .. } | At::Param { .. } => {
             let Some(dialog) = info.dialogs.last_mut() else { return Ok(()) };
-            within(dialog, at, element)
+            within(dialog, at, xml)
         }
     }
 }
 
-fn within(dialog: &mut Dialog, at: At, element: &Element<'_>) -> Result<(), Fault> {
+fn within<'b>(dialog: &mut Dialog<'b>, at: At, xml: &Xml<'b>) -> Result<(), Fault> {
     match at {
-        At::State => element.attributes(|name, value| match name {
+        At::State => xml.attributes(|name, value| match name {
             "event" | "reason" => dialog.event = Reason::read(value.trim()),
             "code" => dialog.code = value.trim().parse().ok().filter(|code| (100..700).contains(code)),
             _ => {}
         }),
-        At::Replaces => element.attributes(|name, value| {
+        At::Replaces => xml.attributes(|name, value| {
             if name == "call-id" {
                 dialog.replaces = filled(value);
             }
         }),
         At::Identity { local } => {
             let side = dialog.side(local);
-            element.attributes(|name, value| {
+            xml.attributes(|name, value| {
                 if name == "display" {
                     side.display = filled(value);
                 }
@@ -229,7 +235,7 @@ fn within(dialog: &mut Dialog, at: At, element: &Element<'_>) -> Result<(), Faul
         }
         At::Target { local } => {
             let side = dialog.side(local);
-            element.attributes(|name, value| {
+            xml.attributes(|name, value| {
                 if name == "uri" {
                     side.target = filled(value);
                 }
@@ -237,7 +243,7 @@ fn within(dialog: &mut Dialog, at: At, element: &Element<'_>) -> Result<(), Faul
         }
         At::Param { local } => {
             let (mut rendering, mut no) = (false, None);
-            element.attributes(|name, value| match name {
+            xml.attributes(|name, value| match name {
                 "pname" => rendering = value.trim().eq_ignore_ascii_case("+sip.rendering"),
                 "pval" | "pvalue" => no = Some(value.trim().eq_ignore_ascii_case("no")),
                 _ => {}
@@ -251,24 +257,94 @@ fn within(dialog: &mut Dialog, at: At, element: &Element<'_>) -> Result<(), Faul
     }
 }
 
-fn close(dialog: &mut Dialog, at: At, words: &str) {
+fn close<'b>(dialog: &mut Dialog<'b>, at: At, words: Cow<'b, str>) {
     match at {
-        At::State => dialog.state = State::read(words),
-        At::Duration => dialog.duration = words.parse().ok(),
-        At::ReferredBy => dialog.referred_by = (!words.is_empty()).then(|| uri_of(words).to_owned()),
+        At::State => dialog.state = State::read(words.trim()),
+        At::Duration => dialog.duration = words.trim().parse().ok(),
+        At::ReferredBy => dialog.referred_by = Some(part(&words, uri_of)).filter(|uri| !uri.is_empty()),
         At::Identity { local } => {
             let side = dialog.side(local);
             if side.display.is_none() {
-                side.display = display_of(words);
+                side.display = Some(part(&words, display_of)).filter(|name| !name.is_empty());
             }
-            side.identity = Some(uri_of(words)).filter(|uri| !uri.is_empty()).map(str::to_owned);
+            side.identity = Some(part(&words, uri_of)).filter(|uri| !uri.is_empty());
         }
         _ => {}
     }
 }
 
-impl Dialog {
-    fn side(&mut self, local: bool) -> &mut Side {
+/// A part of a text, borrowed from where the text is.
+fn part<'b>(text: &Cow<'b, str>, of: fn(&str) -> &str) -> Cow<'b, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(of(text)),
+        Cow::Owned(text) => Cow::Owned(of(text).to_owned()),
+    }
+}
+
+/// A copy that needs nobody.
+fn own(text: Cow<'_, str>) -> Cow<'static, str> {
+    Cow::Owned(text.into_owned())
+}
+
+impl DialogInfo<'_> {
+    fn into_owned(self) -> DialogInfo<'static> {
+        DialogInfo {
+            version: self.version,
+            partial: self.partial,
+            entity: own(self.entity),
+            dialogs: self.dialogs.into_iter().map(Dialog::into_owned).collect(),
+        }
+    }
+}
+
+impl Dialog<'_> {
+    fn into_owned(self) -> Dialog<'static> {
+        Dialog {
+            id: own(self.id),
+            call_id: self.call_id.map(own),
+            local_tag: self.local_tag.map(own),
+            remote_tag: self.remote_tag.map(own),
+            replaces: self.replaces.map(own),
+            referred_by: self.referred_by.map(own),
+            local: self.local.into_owned(),
+            remote: self.remote.into_owned(),
+            direction: self.direction,
+            state: self.state,
+            event: self.event,
+            code: self.code,
+            duration: self.duration,
+        }
+    }
+}
+
+impl Side<'_> {
+    fn into_owned(self) -> Side<'static> {
+        Side {
+            identity: self.identity.map(own),
+            display: self.display.map(own),
+            target: self.target.map(own),
+            rendering: self.rendering,
+        }
+    }
+
+    /// What was told first stays: later bodies often have less. What they show of a hold is of now.
+    pub(super) fn learn(&mut self, told: Side<'_>) {
+        for (known, told) in [
+            (&mut self.identity, told.identity),
+            (&mut self.display, told.display),
+            // Later bodies put the identity in its place (Kamailio): the first is the device.
+            (&mut self.target, told.target),
+        ] {
+            if known.is_none() {
+                *known = told.map(own);
+            }
+        }
+        self.rendering = told.rendering;
+    }
+}
+
+impl<'b> Dialog<'b> {
+    fn side(&mut self, local: bool) -> &mut Side<'b> {
         if local { &mut self.local } else { &mut self.remote }
     }
 }
@@ -303,7 +379,7 @@ impl Reason {
     }
 }
 
-impl Side {
+impl Side<'_> {
     /// The caller withheld it (RFC 3323 section 4.1.1.3; `anonymous@anonymous.invalid`, FreeSWITCH too).
     #[must_use]
     pub fn withheld(&self) -> bool {
@@ -315,9 +391,9 @@ impl Side {
     }
 }
 
-fn filled(value: Cow<'_, str>) -> Option<String> {
-    let value = value.trim();
-    (!value.is_empty()).then(|| value.to_owned())
+fn filled(value: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    let trimmed = part(&value, str::trim);
+    (!trimmed.is_empty()).then_some(trimmed)
 }
 
 /// The URI in `"Wang Fang" <sip:1001@example.com>;tag=x`, or the text itself.
@@ -328,9 +404,8 @@ fn uri_of(text: &str) -> &str {
     }
 }
 
-fn display_of(text: &str) -> Option<String> {
-    let name = text.rsplit_once('<')?.0.trim().trim_matches('"').trim();
-    (!name.is_empty()).then(|| name.to_owned())
+fn display_of(text: &str) -> &str {
+    text.rsplit_once('<').map_or("", |(name, _)| name.trim().trim_matches('"').trim())
 }
 
 /// Who a URI names: its user part, unescaped, without parameters and password. A `tel:` number without its separators. `None` for a host alone.
@@ -384,11 +459,11 @@ fn unescaped(text: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
 
-    fn doc(inside: &str) -> DialogInfo {
+    fn doc(inside: &str) -> DialogInfo<'static> {
         let text = format!(
             "<dialog-info xmlns='{NAMESPACE}' version='1' state='full' entity='sip:a@x'>{inside}</dialog-info>"
         );
-        read(text.as_bytes(), None).unwrap()
+        read(text.as_bytes(), None).unwrap().into_owned()
     }
 
     #[test]
@@ -400,8 +475,8 @@ mod tests {
             <remote><identity display='张 &amp; 三'>sip:%2B8613800138000;cpc=ordinary@carrier.example:5061</identity></remote>
             <x:more xmlns:x='urn:x'><state>early</state></x:more></dialog>");
         let [dialog] = info.dialogs.as_slice() else { panic!("{info:?}") };
-        assert_eq!((info.version, info.partial, info.entity.as_str()), (Some(1), false, "sip:a@x"));
-        assert_eq!((dialog.id.as_str(), dialog.call_id.as_deref()), ("i", Some("c")));
+        assert_eq!((info.version, info.partial, &*info.entity), (Some(1), false, "sip:a@x"));
+        assert_eq!((&*dialog.id, dialog.call_id.as_deref()), ("i", Some("c")));
         assert_eq!(
             (dialog.state, dialog.event, dialog.code),
             (Some(State::Terminated), Some(Reason::Rejected), Some(486))
@@ -437,7 +512,7 @@ mod tests {
         ] {
             assert_eq!(user(uri).as_deref(), named, "{uri}");
         }
-        let side = |uri: &str| Side { identity: Some(uri.to_owned()), ..Side::default() };
+        let side = |uri: &str| Side { identity: Some(uri.to_owned().into()), ..Side::default() };
         assert!(side("sip:anonymous@anonymous.invalid").withheld());
         assert!(side("sip:Anonymous@carrier.example").withheld());
         assert!(!side("sip:1001@x").withheld());

@@ -20,6 +20,7 @@ use std::collections::{HashMap, HashSet};
 use crate::words::Wall;
 
 use super::{
+    Table,
     dialog_info::{self, DialogInfo},
     multipart, rlmi,
     sight::{Entity, Sight, View},
@@ -38,8 +39,8 @@ const NESTING: usize = 3;
 /// All that is known of the entities of one switch.
 #[derive(Debug, Default)]
 pub struct Dialogs {
-    subscriptions: HashMap<String, Subscription>,
-    entities: HashMap<String, Entity>,
+    subscriptions: Table<String, Subscription>,
+    entities: Table<String, Entity>,
     next_view: u64,
     pub counts: Counts,
 }
@@ -105,7 +106,7 @@ pub struct Wanted {
 struct Subscription {
     cseq: Option<u32>,
     /// The entity's own, or each member's of a list, by resource and instance.
-    views: HashMap<String, View>,
+    views: Table<String, View>,
     /// A NOTIFY has come.
     started: bool,
     list_version: Option<u32>,
@@ -159,55 +160,73 @@ impl Dialogs {
     pub fn notify(&mut self, now: Wall, n: &Notify<'_>, say: &mut dyn FnMut(Change<'_>)) -> Wanted {
         self.counts.notifies += 1;
         let mut wanted = Wanted::default();
-        let known = self.subscriptions.contains_key(n.subscription);
-        if !known {
-            self.subscriptions.insert(n.subscription.to_owned(), Subscription::default());
+        // Taken out while it is worked on: its name is looked for twice and not at each step.
+        let (name, mut subscription) = match self.subscriptions.remove_entry(n.subscription) {
+            Some(known) => known,
+            None => (n.subscription.to_owned(), Subscription::default()),
+        };
+        if self.take(now, n, &mut subscription, say, &mut wanted) {
+            self.subscriptions.insert(name, subscription);
+        } else {
+            self.over(subscription, say);
         }
-        let Some(subscription) = self.subscriptions.get_mut(n.subscription) else { return wanted };
+        wanted
+    }
+
+    /// One NOTIFY of this subscription. `false`: it was the last one.
+    fn take(
+        &mut self,
+        now: Wall,
+        n: &Notify<'_>,
+        subscription: &mut Subscription,
+        say: &mut dyn FnMut(Change<'_>),
+        wanted: &mut Wanted,
+    ) -> bool {
         let mut lost = false;
         if let (Some(cseq), Some(last)) = (n.cseq, subscription.cseq) {
             if cseq <= last {
                 self.counts.stale += 1;
-                return wanted;
+                return true;
             }
             lost = cseq - last > 1;
         }
         subscription.cseq = n.cseq.or(subscription.cseq);
         if n.standing == Standing::Pending {
-            return wanted;
+            return true;
         }
         self.counts.gaps += u64::from(lost);
         let content_type = n.content_type.unwrap_or_default();
         let kind = multipart::kind(content_type);
         if n.body.is_empty() {
-            self.silent(now, n, lost, say, &mut wanted);
+            self.silent(now, n, subscription, lost, say, wanted);
         } else if kind.eq_ignore_ascii_case("application/dialog-info+xml") {
             let charset = multipart::parameter(content_type, "charset");
             match dialog_info::read(n.body, charset.as_deref()) {
-                Ok(info) => self.told(now, n.subscription, "", n.entity, info, lost, false, say, &mut wanted),
-                Err(fault) => self.refuse(fault, &mut wanted),
+                Ok(info) => self.told(now, subscription, "", n.entity, info, lost, false, say, wanted),
+                Err(fault) => self.refuse(fault, wanted),
             }
         } else if multipart::is_multipart(content_type) {
-            if let Err(fault) = self.parts(now, n, content_type, n.body, lost, 0, say, &mut wanted) {
-                self.refuse(fault, &mut wanted);
+            if let Err(fault) = self.parts(now, n, subscription, content_type, n.body, lost, 0, say, wanted) {
+                self.refuse(fault, wanted);
             }
         } else {
             self.counts.unread += 1;
         }
-        if let Some(subscription) = self.subscriptions.get_mut(n.subscription) {
-            subscription.started = true;
-        }
+        subscription.started = true;
         wanted.refresh |= lost;
-        if n.standing == Standing::Terminated {
-            self.lost(n.subscription, say);
-            wanted.refresh = false;
-        }
-        wanted
+        let last = n.standing == Standing::Terminated;
+        wanted.refresh &= !last;
+        !last
     }
 
     /// A subscription is over without the notifier's word: 481, a timeout, a connection that closed. What only it told is unknown from now on.
     pub fn lost(&mut self, subscription: &str, say: &mut dyn FnMut(Change<'_>)) {
-        let Some(subscription) = self.subscriptions.remove(subscription) else { return };
+        if let Some(subscription) = self.subscriptions.remove(subscription) {
+            self.over(subscription, say);
+        }
+    }
+
+    fn over(&mut self, subscription: Subscription, say: &mut dyn FnMut(Change<'_>)) {
         for view in subscription.views.into_values() {
             self.view_lost(&view, say);
         }
@@ -235,12 +254,20 @@ impl Dialogs {
     }
 
     /// A NOTIFY without a body.
-    fn silent(&mut self, now: Wall, n: &Notify<'_>, lost: bool, say: &mut dyn FnMut(Change<'_>), wanted: &mut Wanted) {
-        let Some(view) = self.view(n.subscription, "", n.entity) else { return };
+    fn silent(
+        &mut self,
+        now: Wall,
+        n: &Notify<'_>,
+        subscription: &mut Subscription,
+        lost: bool,
+        say: &mut dyn FnMut(Change<'_>),
+        wanted: &mut Wanted,
+    ) {
+        let Some(view) = view(subscription, &mut self.next_view, &mut self.counts, "", n.entity) else { return };
         if !std::mem::replace(&mut view.started, true) {
             // The first: the notifier knows of no call.
             let nothing = DialogInfo::default();
-            return self.told(now, n.subscription, "", n.entity, nothing, lost, true, say, wanted);
+            return self.told(now, subscription, "", n.entity, nothing, lost, true, say, wanted);
         }
         view.silent = view.silent.saturating_add(1);
         let (id, name) = (view.id, view.entity.clone());
@@ -262,6 +289,7 @@ impl Dialogs {
         &mut self,
         now: Wall,
         n: &Notify<'_>,
+        subscription: &mut Subscription,
         content_type: &str,
         body: &[u8],
         mut lost: bool,
@@ -278,14 +306,14 @@ impl Dialogs {
         let Some(root) = parts.iter().find(|part| is(part, "application/rlmi+xml")) else {
             for part in parts.iter().filter(|part| is(part, "application/dialog-info+xml")) {
                 let info = dialog_info::read(part.body, charset(part.content_type).as_deref())?;
-                self.told(now, n.subscription, "", n.entity, info, lost, false, say, wanted);
+                self.told(now, subscription, "", n.entity, info, lost, false, say, wanted);
             }
             return Ok(());
         };
         let list = rlmi::read(root.body, charset(root.content_type).as_deref())?;
         let by_id: HashMap<&str, &multipart::Part<'_>> = parts.iter().map(|part| (part.id, part)).collect();
         let mut fresh = false;
-        if let Some(subscription) = self.subscriptions.get_mut(n.subscription).filter(|_| nesting == 0) {
+        if nesting == 0 {
             let last = subscription.list_version;
             subscription.list_version = list.version.or(last);
             lost |= last.zip(list.version).is_some_and(|(last, new)| new > last.saturating_add(1));
@@ -300,28 +328,36 @@ impl Dialogs {
                     && let Some(part) = instance.cid.as_deref().and_then(|cid| by_id.get(cid))
                 {
                     if multipart::is_multipart(part.content_type) {
-                        if let Err(fault) =
-                            self.parts(now, n, part.content_type, part.body, lost, nesting + 1, say, wanted)
-                        {
+                        if let Err(fault) = self.parts(
+                            now,
+                            n,
+                            subscription,
+                            part.content_type,
+                            part.body,
+                            lost,
+                            nesting + 1,
+                            say,
+                            wanted,
+                        ) {
                             self.refuse(fault, wanted);
                         }
                     } else if is(part, "application/dialog-info+xml") {
                         match dialog_info::read(part.body, charset(part.content_type).as_deref()) {
                             Ok(info) => {
                                 // What comes later than the list's first NOTIFY is news, although it is the member's first.
-                                if let Some(view) = self.view(n.subscription, &name, &resource.uri) {
+                                let (next, counts) = (&mut self.next_view, &mut self.counts);
+                                if let Some(view) = view(subscription, next, counts, &name, &resource.uri) {
                                     view.started |= !fresh;
                                 }
-                                self.told(now, n.subscription, &name, &resource.uri, info, lost, false, say, wanted);
+                                self.told(now, subscription, &name, &resource.uri, info, lost, false, say, wanted);
                             }
                             Err(fault) => self.refuse(fault, wanted),
                         }
                     }
-                } else if instance.state == rlmi::Standing::Terminated {
-                    let gone = self.subscriptions.get_mut(n.subscription).and_then(|s| s.views.remove(&name));
-                    if let Some(view) = gone {
-                        self.view_lost(&view, say);
-                    }
+                } else if instance.state == rlmi::Standing::Terminated
+                    && let Some(view) = subscription.views.remove(&name)
+                {
+                    self.view_lost(&view, say);
                 }
                 listed.insert(name);
             }
@@ -330,17 +366,13 @@ impl Dialogs {
                 self.watch(&resource.uri);
             }
         }
-        if let Some(subscription) = self.subscriptions.get_mut(n.subscription).filter(|_| list.full && nesting == 0) {
+        if list.full && nesting == 0 {
             subscription.mended = subscription.holes;
             subscription.views.values_mut().for_each(|view| view.checked = subscription.holes);
         }
         if list.full && nesting == 0 {
-            let gone: Vec<View> = match self.subscriptions.get_mut(n.subscription) {
-                Some(s) => {
-                    s.views.extract_if(|name, _| !name.is_empty() && !listed.contains(name)).map(|(_, v)| v).collect()
-                }
-                None => Vec::new(),
-            };
+            let missing = subscription.views.extract_if(|name, _| !name.is_empty() && !listed.contains(name));
+            let gone: Vec<View> = missing.map(|(_, view)| view).collect();
             for view in &gone {
                 self.view_lost(view, say);
             }
@@ -348,20 +380,15 @@ impl Dialogs {
         Ok(())
     }
 
-    fn view(&mut self, subscription: &str, member: &str, entity: &str) -> Option<&mut View> {
-        let subscription = self.subscriptions.get_mut(subscription)?;
-        view(subscription, &mut self.next_view, &mut self.counts, member, entity)
-    }
-
     /// A body of dialogs. `silence`: there was none, and that counts as an empty one.
     #[allow(clippy::too_many_arguments, reason = "one body, whose it is and where its news go")]
     fn told(
         &mut self,
         now: Wall,
-        subscription: &str,
+        subscription: &mut Subscription,
         member: &str,
         entity: &str,
-        info: DialogInfo,
+        info: DialogInfo<'_>,
         mut lost: bool,
         silence: bool,
         say: &mut dyn FnMut(Change<'_>),
@@ -369,7 +396,6 @@ impl Dialogs {
     ) {
         let entity = if info.entity.is_empty() { entity } else { &info.entity };
         let name = name_of(entity);
-        let Some(subscription) = self.subscriptions.get_mut(subscription) else { return };
         let holes = subscription.holes;
         let Some(view) = view(subscription, &mut self.next_view, &mut self.counts, member, entity) else { return };
         lost |= !member.is_empty() && view.checked < holes;
@@ -395,11 +421,14 @@ impl Dialogs {
         view.silent = 0;
         let (id, partial_known) = (view.id, view.partial);
         wanted.refresh |= lost && info.partial;
-        let entity = self.entities.entry(name.clone()).or_default();
+        if !self.entities.contains_key(&name) {
+            self.entities.insert(name.clone(), Entity::default());
+        }
+        let Some(entity) = self.entities.get_mut(&name) else { return };
         entity.views.insert(id);
         let counts = &mut self.counts;
         let mut sight = Sight { now, id, name: &name, found, lost, partial: info.partial, view, entity, counts, say };
-        let mut keys: Vec<String> = Vec::with_capacity(info.dialogs.len());
+        let mut keys = Vec::with_capacity(info.dialogs.len());
         let none = info.dialogs.is_empty();
         let partial = info.partial;
         sight.list(info.dialogs, &mut keys);
@@ -434,7 +463,7 @@ fn view<'s>(
             started: false,
             checked: subscription.mended,
             partial: false,
-            seen: HashMap::new(),
+            seen: Table::default(),
         };
         subscription.views.insert(member.to_owned(), view);
     }

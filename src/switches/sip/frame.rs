@@ -77,15 +77,17 @@ impl Stream {
     fn piece(&mut self) -> Result<Option<Piece>, Broken> {
         if self.searched == 0 && self.whole.is_none() {
             let blank = self.held.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
-            let lines = self.held.iter().take(blank).filter(|b| **b == b'\n').count();
-            // A carriage return at the very end may be half a line end.
-            let torn = blank == self.held.len() && self.held.last() == Some(&b'\r');
-            self.held.drain(..blank - usize::from(torn));
-            match lines {
-                0 if torn => return Ok(None),
-                0 => {}
-                1 => return Ok(Some(Piece::Pong)),
-                _ => return Ok(Some(Piece::Ping)),
+            if blank > 0 {
+                let lines = self.held.iter().take(blank).filter(|b| **b == b'\n').count();
+                // A carriage return at the very end may be half a line end.
+                let torn = blank == self.held.len() && self.held.last() == Some(&b'\r');
+                self.held.drain(..blank - usize::from(torn));
+                match lines {
+                    0 if torn => return Ok(None),
+                    0 => {}
+                    1 => return Ok(Some(Piece::Pong)),
+                    _ => return Ok(Some(Piece::Ping)),
+                }
             }
         }
         let whole = match self.whole {
@@ -131,7 +133,39 @@ fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
     }
 }
 
+/// The length of a head whose lines are whole: one plain Content-Length, which is what nearly all have. `None`: look at it the long way.
+fn plain_length(head: &[u8]) -> Option<usize> {
+    let mut found = None;
+    let mut rest = head;
+    while let Some(end) = memchr::memchr(b'\n', rest) {
+        // Of the next line: the first one has the method.
+        rest = rest.get(end + 1..)?;
+        let value = match rest.first() {
+            Some(b' ' | b'\t') => return None,
+            Some(b'l' | b'L') if matches!(rest.get(1), Some(b':' | b' ' | b'\t')) => rest.get(1..)?,
+            Some(b'c' | b'C') => match rest.split_at_checked(CONTENT_LENGTH.len()) {
+                Some((name, value)) if name.eq_ignore_ascii_case(CONTENT_LENGTH) => value,
+                _ => continue,
+            },
+            _ => continue,
+        };
+        let value = value.strip_prefix(b":")?;
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        let digits = value.iter().take_while(|b| b.is_ascii_digit()).count();
+        if digits == 0 || digits > 6 || found.is_some() || value.get(digits..digits + 2)? != b"\r\n" {
+            return None;
+        }
+        found = Some(value.get(..digits)?.iter().fold(0, |n, digit| n * 10 + usize::from(digit - b'0')));
+    }
+    found
+}
+
+const CONTENT_LENGTH: &[u8] = b"content-length";
+
 fn length(head: &[u8]) -> Result<usize, Broken> {
+    if let Some(length) = plain_length(head) {
+        return Ok(length);
+    }
     // What cannot be read as a head has no length that could be trusted either.
     let head = normal::remains(head);
     let mut all = head.iter().filter(|f| f.name == "Content-Length").map(|f| &*f.value);

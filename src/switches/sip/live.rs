@@ -292,13 +292,13 @@ impl Link {
                     }
                 }
                 Output::Ping { flow } => self.ping(flow).await,
-                Output::Notified { watch, subscription: of, message } => {
+                Output::Notified { watch, message } => {
                     let wanted = self.watcher.notify(clock().wall, &message);
                     if let Some(fault) = wanted.refused {
                         tracing::warn!(switch = %outlet.switch, ?fault, "the body of a NOTIFY was refused");
                     }
                     if wanted.refresh {
-                        tracing::debug!(switch = %outlet.switch, call = of.call_id, "a NOTIFY was missed: the subscription is refreshed");
+                        tracing::debug!(switch = %outlet.switch, call = message.call_id(), "a NOTIFY was missed: the subscription is refreshed");
                         self.client.take(clock(), Input::Refresh(watch));
                     }
                     let some_unseen = self.unseen.as_ref().is_none_or(|unseen| !unseen.is_empty());

@@ -64,7 +64,7 @@ pub fn read(body: &[u8], charset: Option<&str>) -> Result<RegInfo, Fault> {
             Node::Open(element) => {
                 let at = match (path.last(), element.name()) {
                     (None, "reginfo") => {
-                        element.attributes(|name, value| match name {
+                        xml.attributes(|name, value| match name {
                             "version" => info.version = value.trim().parse().ok(),
                             "state" => info.partial = value.trim() == "partial",
                             _ => {}
@@ -74,7 +74,7 @@ pub fn read(body: &[u8], charset: Option<&str>) -> Result<RegInfo, Fault> {
                     (None, _) => return Err(Fault::Foreign),
                     (Some(Within::Info), "registration") => {
                         let mut registration = Registration::default();
-                        element.attributes(|name, value| match name {
+                        xml.attributes(|name, value| match name {
                             "aor" => registration.aor = value.into_owned(),
                             "state" => {
                                 registration.state = match value.trim() {
@@ -90,7 +90,7 @@ pub fn read(body: &[u8], charset: Option<&str>) -> Result<RegInfo, Fault> {
                     }
                     (Some(Within::Registration), "contact") => {
                         let mut contact = Contact::default();
-                        element.attributes(|name, value| match name {
+                        xml.attributes(|name, value| match name {
                             "id" => contact.id = value.into_owned(),
                             "state" => contact.active = value.trim() == "active",
                             "event" => contact.event = value.into_owned(),

@@ -56,7 +56,7 @@ pub fn read(body: &[u8], charset: Option<&str>) -> Result<List, Fault> {
             Node::Open(element) => {
                 let at = match (path.last(), element.name()) {
                     (None, "list") => {
-                        element.attributes(|name, value| match name {
+                        xml.attributes(|name, value| match name {
                             "uri" => list.uri = value.into_owned(),
                             "version" => list.version = value.trim().parse().ok(),
                             "fullState" => list.full = matches!(value.trim(), "true" | "1"),
@@ -67,7 +67,7 @@ pub fn read(body: &[u8], charset: Option<&str>) -> Result<List, Fault> {
                     (None, _) => return Err(Fault::Foreign),
                     (Some(Within::List), "resource") => {
                         let mut resource = Resource::default();
-                        element.attributes(|name, value| {
+                        xml.attributes(|name, value| {
                             if name == "uri" {
                                 resource.uri = value.into_owned();
                             }
@@ -77,7 +77,7 @@ pub fn read(body: &[u8], charset: Option<&str>) -> Result<List, Fault> {
                     }
                     (Some(Within::Resource), "instance") => {
                         let mut instance = Instance::default();
-                        element.attributes(|name, value| match name {
+                        xml.attributes(|name, value| match name {
                             "id" => instance.id = value.into_owned(),
                             "state" => {
                                 instance.state = match &*value {

@@ -1,10 +1,11 @@
 //! One body and what it makes of one entity's calls: the rules of `dialogs.rs`, dialog by dialog.
 
-use std::collections::{HashMap, HashSet};
+use std::{borrow::Cow, collections::HashSet};
 
 use crate::words::Wall;
 
 use super::{
+    Table,
     dialog_info::{Dialog, State},
     dialogs::{Counts, TALKS},
     talk::{Change, Step, Talk},
@@ -38,17 +39,17 @@ struct Before {
 
 impl Sight<'_> {
     /// Applies what is listed: first all dialogs, then what each call came to by them, so that forks of one body are one step.
-    pub fn list(&mut self, dialogs: Vec<Dialog>, keys: &mut Vec<String>) {
+    pub fn list<'b>(&mut self, dialogs: Vec<Dialog<'b>>, keys: &mut Vec<Cow<'b, str>>) {
         let mut before: Vec<(usize, Before)> = Vec::with_capacity(dialogs.len());
         for dialog in dialogs {
             // chan_sip invents a call-id for an id that is always the same (facts: `pickup-`).
             let named = dialog.call_id.as_deref().is_some_and(|c| !c.starts_with("pickup-"));
-            let key = if named { dialog.call_id.as_deref().unwrap_or_default() } else { &dialog.id };
+            let key = if named { dialog.call_id.clone().unwrap_or_default() } else { dialog.id.clone() };
             if key.is_empty() {
                 continue;
             }
-            let at = keys.iter().position(|known| known == key).unwrap_or_else(|| {
-                keys.push(key.to_owned());
+            let at = keys.iter().position(|known| *known == key).unwrap_or_else(|| {
+                keys.push(key);
                 keys.len() - 1
             });
             let Some(key) = keys.get(at) else { continue };
@@ -66,7 +67,7 @@ impl Sight<'_> {
     }
 
     /// One dialog into its call. Gives what was before; `None`: it does not count.
-    fn take(&mut self, key: &str, named: bool, dialog: Dialog) -> Option<Before> {
+    fn take(&mut self, key: &str, named: bool, dialog: Dialog<'_>) -> Option<Before> {
         if !self.entity.talks.contains_key(key) {
             if self.entity.talks.len() >= TALKS {
                 self.counts.crowded += 1;
@@ -160,8 +161,10 @@ impl Sight<'_> {
     }
 
     /// A partial body behind one that was lost: what it does not list may have moved.
-    pub fn doubt(&mut self, keys: &[String]) {
-        for talk in self.entity.talks.values_mut().filter(|t| t.live() && !t.doubted && !keys.contains(&t.key)) {
+    pub fn doubt(&mut self, keys: &[Cow<'_, str>]) {
+        for talk in
+            self.entity.talks.values_mut().filter(|t| t.live() && !t.doubted && keys.iter().all(|key| *key != t.key))
+        {
             if talk.views.contains(&self.id) {
                 talk.doubted = true;
                 (self.say)(Change { entity: self.name, talk, step: Step::Doubt });
@@ -170,9 +173,9 @@ impl Sight<'_> {
     }
 
     /// What a full body does not list.
-    pub fn missing(&mut self, keys: &[String], none: bool, partial_known: bool, silence: bool) {
+    pub fn missing(&mut self, keys: &[Cow<'_, str>], none: bool, partial_known: bool, silence: bool) {
         for talk in self.entity.talks.values_mut() {
-            if keys.contains(&talk.key) {
+            if keys.iter().any(|key| *key == talk.key) {
                 continue;
             }
             let mine = talk.views.contains(&self.id);
@@ -203,7 +206,7 @@ impl Sight<'_> {
 
 #[derive(Debug, Default)]
 pub(super) struct Entity {
-    pub talks: HashMap<String, Talk>,
+    pub talks: Table<String, Talk>,
     /// The views that have told of it.
     pub views: HashSet<u64>,
 }
@@ -223,7 +226,7 @@ pub(super) struct View {
     /// This notifier knows the difference between partial and full.
     pub partial: bool,
     /// Of an id that is used again and again: which of its calls was told last, and in what state.
-    pub seen: HashMap<String, (u32, State)>,
+    pub seen: Table<String, (u32, State)>,
 }
 
 impl Entity {

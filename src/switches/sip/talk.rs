@@ -1,5 +1,7 @@
 //! One call of one entity, as its notifiers tell it, and what can happen to it.
 
+use std::borrow::Cow;
+
 use crate::words::Wall;
 
 use super::dialog_info::{Dialog, Direction, Reason, Side, State};
@@ -45,8 +47,8 @@ pub struct Talk {
     pub state: Option<State>,
     pub direction: Option<Direction>,
     /// What was told first of each side stays: later bodies often have less.
-    pub local: Side,
-    pub remote: Side,
+    pub local: Side<'static>,
+    pub remote: Side<'static>,
     /// Of the end.
     pub event: Option<Reason>,
     pub code: Option<u16>,
@@ -71,27 +73,24 @@ impl Talk {
     }
 
     /// What one dialog's lines add.
-    pub(super) fn learn(&mut self, dialog: Dialog) {
+    pub(super) fn learn(&mut self, dialog: Dialog<'_>) {
         if let Some(state) = dialog.state {
             let room = self.forks.len() < FORKS;
             match self.forks.iter_mut().find(|(id, _)| *id == dialog.id) {
                 Some((_, known)) => *known = state,
-                None if room => self.forks.push((dialog.id, state)),
+                None if room => self.forks.push((dialog.id.into_owned(), state)),
                 None => {}
             }
         }
         self.direction = self.direction.or(dialog.direction);
         self.event = dialog.event.or(self.event);
         self.code = dialog.code.or(self.code);
-        self.replaces = self.replaces.take().or(dialog.replaces);
-        self.duration = self.duration.or(dialog.duration);
-        for (side, told) in [(&mut self.local, dialog.local), (&mut self.remote, dialog.remote)] {
-            side.identity = side.identity.take().or(told.identity);
-            side.display = side.display.take().or(told.display);
-            // Later bodies put the identity in its place (Kamailio): the first is the device.
-            side.target = side.target.take().or(told.target);
-            side.rendering = told.rendering;
+        if self.replaces.is_none() {
+            self.replaces = dialog.replaces.map(Cow::into_owned);
         }
+        self.duration = self.duration.or(dialog.duration);
+        self.local.learn(dialog.local);
+        self.remote.learn(dialog.remote);
     }
 
     /// The state of all forks: one that talks is the call, and it is over when the last is.

@@ -1,6 +1,6 @@
 //! What the translator remembers: whose numbers are ours, and of each call the legs that were told.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::{
     calls::{
@@ -12,6 +12,8 @@ use crate::{
     switches::inside::Inside,
     words::SwitchId,
 };
+
+use super::Table;
 
 /// Whose numbers are our own.
 #[derive(Clone, Debug)]
@@ -89,7 +91,7 @@ pub(super) struct Line {
 }
 
 /// Everything that lives, as far as it was told.
-pub(super) fn snapshot(calls: &HashMap<String, Told>) -> Snapshot {
+pub(super) fn snapshot(calls: &Table<String, Told>) -> Snapshot {
     let mut legs: BTreeMap<&str, SnapshotLeg> = BTreeMap::new();
     // A customer who was handed on is in the bridge that was entered last.
     let mut places: BTreeMap<&str, (u64, &str)> = BTreeMap::new();

@@ -11,10 +11,7 @@
 //! - Without a call-id (Asterisk's hints) the legs are named by entity, id and cycle, and the other side is a leg of which nothing is known.
 //! - Why a call ended is told only where the notifier says so (RFC 4235 section 4.1.2, `event` and `code`); most do not.
 
-use std::{
-    cell::RefCell,
-    collections::{HashMap, VecDeque},
-};
+use std::{cell::RefCell, collections::VecDeque};
 
 use crate::{
     calls::event::{BridgeKind, Caller, DialStatus, Event, Leg, LegState, Said, Snapshot, SnapshotLeg},
@@ -23,6 +20,7 @@ use crate::{
 };
 
 use super::{
+    Table,
     dialog_info::{self, Direction, Reason, Side, State},
     dialogs::{Change, Step, Talk},
     told::{self, Line, Party, Told},
@@ -42,16 +40,16 @@ const CALLED: usize = 64;
 pub struct Translator {
     ours: Ours,
     /// Whom we looked up already: a look-up costs more than all the rest of a NOTIFY.
-    known: RefCell<HashMap<String, bool>>,
-    calls: HashMap<String, Told>,
+    known: RefCell<Table<String, bool>>,
+    calls: Table<String, Told>,
     /// A half's call-id to the call.
-    halves: HashMap<String, String>,
+    halves: Table<String, String>,
     /// Legs of those outside, by their id: one may be in several calls, one after the other.
-    lines: HashMap<String, Line>,
+    lines: Table<String, Line>,
     /// Lines by their number.
-    numbers: HashMap<String, Vec<String>>,
+    numbers: Table<String, Vec<String>>,
     /// Live calls by the people of ours in them.
-    people: HashMap<String, Vec<String>>,
+    people: Table<String, Vec<String>>,
     over: VecDeque<(Wall, String)>,
     order: u64,
     out: Vec<Event>,
@@ -63,11 +61,11 @@ impl Translator {
         Self {
             ours,
             known: RefCell::default(),
-            calls: HashMap::new(),
-            halves: HashMap::new(),
-            lines: HashMap::new(),
-            numbers: HashMap::new(),
-            people: HashMap::new(),
+            calls: Table::default(),
+            halves: Table::default(),
+            lines: Table::default(),
+            numbers: Table::default(),
+            people: Table::default(),
             over: VecDeque::new(),
             order: 0,
             out: Vec::new(),
@@ -249,11 +247,11 @@ impl Translator {
         let linked = user.as_deref().filter(|_| inside && colleague).and_then(|user| self.served(user));
         let leg = Leg { id: format!("{key}/caller"), name, linked, sip_call_id: call_id(talk) };
         let display = match talk.direction {
-            Some(Direction::Recipient) => talk.remote.display.as_ref(),
-            _ => talk.local.display.as_ref(),
+            Some(Direction::Recipient) => talk.remote.display.as_deref(),
+            _ => talk.local.display.as_deref(),
         };
         let caller = Caller {
-            name: display.filter(|d| !withheld && Some(*d) != user.as_ref()).map(|d| Private::new(d.clone())),
+            name: display.filter(|d| !withheld && Some(*d) != user.as_deref()).map(|d| Private::new(d.to_owned())),
             number: user.clone().map(Private::new),
         };
         let dialled = dialled.map(Private::new);
@@ -480,6 +478,10 @@ impl Translator {
         let caller = call.caller.leg.clone();
         let last = talk.direction == Some(Direction::Initiator) || call.called.iter().all(|p| p.over);
         let (line, up) = (call.line.clone(), call.up);
+        let users: Vec<Option<String>> = match last {
+            true => call.called.iter().chain([&call.caller]).map(|party| party.user.clone()).collect(),
+            false => Vec::new(),
+        };
         call.over |= last;
         let cause = match (gone, own) {
             (false, Some(own)) => self.why(now, talk, &own, &caller, &ends, answered),
@@ -489,9 +491,14 @@ impl Translator {
         if last {
             all.push(caller);
             self.over.push_back((now, key.to_owned()));
-            let keys = self.people.values_mut();
-            keys.for_each(|keys| keys.retain(|k| k != key));
-            self.people.retain(|_, keys| !keys.is_empty());
+            for user in users.iter().flatten() {
+                if let Some(keys) = self.people.get_mut(user) {
+                    keys.retain(|k| k != key);
+                    if keys.is_empty() {
+                        self.people.remove(user);
+                    }
+                }
+            }
         }
         for leg in all {
             if line.as_ref() == Some(&leg.id)
@@ -583,9 +590,9 @@ impl Translator {
         if self.inside(entity) {
             return entity.to_owned();
         }
-        let of = |uri: Option<&String>| uri.and_then(|uri| dialog_info::user(uri)).filter(|user| self.inside(user));
+        let of = |uri: Option<&str>| uri.and_then(dialog_info::user).filter(|user| self.inside(user));
         let Side { identity, target, .. } = &talk.local;
-        of(target.as_ref()).or_else(|| of(identity.as_ref())).unwrap_or_else(|| entity.to_owned())
+        of(target.as_deref()).or_else(|| of(identity.as_deref())).unwrap_or_else(|| entity.to_owned())
     }
 
     /// The leg of the entity itself.

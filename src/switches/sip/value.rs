@@ -34,34 +34,38 @@ impl Params {
         self.0.is_empty()
     }
 
-    /// Pieces between semicolons. `None` if one of them is nothing a parameter could be; the last may be empty (a trailing semicolon).
     fn read<'a>(pieces: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut all = Vec::new();
-        let mut pieces = pieces.peekable();
-        while let Some(piece) = pieces.next() {
-            let piece = without_comment(piece).trim();
-            if piece.is_empty() {
-                if pieces.peek().is_some() {
-                    return None;
-                }
-                break;
-            }
-            let (name, value) = match piece.split_once('=') {
-                Some((name, value)) => (name.trim_end(), Some(value.trim_start())),
-                None => (piece, None),
-            };
-            if !is_token(name) {
-                return None;
-            }
-            let value = match value {
-                Some(quoted) if quoted.starts_with('"') => Some(unquote(quoted)?),
-                Some(plain) => Some(Cow::Borrowed(plain)),
-                None => None,
-            };
-            all.push((name.into(), value.map(|v| v.into_owned().into_boxed_str())));
-        }
+        each_param(pieces, |name, value| all.push((name.into(), value.map(|v| v.into_owned().into_boxed_str()))))?;
         Some(Self(all))
     }
+}
+
+/// Pieces between semicolons, as they stand. `None` if one of them is nothing a parameter could be; the last may be empty (a trailing semicolon).
+fn each_param<'a>(
+    mut pieces: impl Iterator<Item = &'a str>,
+    mut each: impl FnMut(&'a str, Option<Cow<'a, str>>),
+) -> Option<()> {
+    while let Some(piece) = pieces.next() {
+        let piece = trimmed(without_comment(piece));
+        if piece.is_empty() {
+            return pieces.next().is_none().then_some(());
+        }
+        let (name, value) = match split_once(piece, b'=') {
+            Some((name, value)) => (trimmed(name), Some(value.trim_start())),
+            None => (piece, None),
+        };
+        if !is_token(name) {
+            return None;
+        }
+        let value = match value {
+            Some(quoted) if quoted.starts_with('"') => Some(unquote(quoted)?),
+            Some(plain) => Some(Cow::Borrowed(plain)),
+            None => None,
+        };
+        each(name, value);
+    }
+    Some(())
 }
 
 /// A SIP, SIPS or tel URI taken apart; of any other scheme all that follows it stands in `host`. Prints as it was written.
@@ -135,120 +139,178 @@ pub struct Via {
 /// Reads one address; `None` where it is not exactly one.
 #[must_use]
 pub fn address(text: &str) -> Option<Address> {
-    let text = text.trim();
-    let (display, rest) = if text.starts_with('"') {
-        let end = closing_quote(text)?;
-        let (quoted, rest) = text.split_at_checked(end)?;
-        (unquote(quoted)?.into_owned(), rest.trim_start().strip_prefix('<')?)
-    } else if let Some((display, rest)) = text.split_once('<') {
-        // A comma here means two addresses, or a name that had to be quoted (RFC 4475, 3.1.2.15); nobody can tell which.
-        if display.contains([',', ';', '"', '>']) {
-            return None;
-        }
-        (display.trim().to_owned(), rest)
-    } else {
-        let mut pieces = pieces(text, b';').into_iter();
-        let spec = pieces.next()?.trim();
-        // RFC 3261, 20: a URI with `?`, `,` or `;` must stand in `<>`.
-        if spec.contains(['?', ',']) {
-            return None;
-        }
-        return Some(Address { display: None, uri: uri(spec)?, params: Params::read(pieces)? });
+    let (display, spec, params) = address_parts(text)?;
+    let display = match display.starts_with('"') {
+        true => unquote(display)?.into_owned(),
+        false => display.to_owned(),
     };
-    let (inside, after) = rest.split_once('>')?;
-    let mut pieces = pieces(after, b';').into_iter();
-    if !without_comment(pieces.next()?).trim().is_empty() {
+    Some(Address { display: Some(display).filter(|d| !d.is_empty()), uri: uri(spec)?, params: Params::read(params)? })
+}
+
+/// Is this one address? The same as [`address`], and nothing of it is kept but what `each` takes of its parameters. Gives its URI.
+pub fn address_checked<'a>(text: &'a str, each: impl FnMut(&'a str, Option<Cow<'a, str>>)) -> Option<&'a str> {
+    let (_, spec, params) = address_parts(text)?;
+    uri_parts(spec)?;
+    each_param(params, each)?;
+    Some(spec)
+}
+
+/// The name as written, the URI, and the pieces of the parameters.
+fn address_parts(text: &str) -> Option<(&str, &str, Pieces<'_>)> {
+    let text = trimmed(text);
+    let (display, rest) = if text.starts_with('"') {
+        let (quoted, rest) = text.split_at_checked(closing_quote(text)?)?;
+        (quoted, rest.trim_start().strip_prefix('<')?)
+    } else if let Some((display, rest)) = split_once(text, b'<') {
+        // A comma here means two addresses, or a name that had to be quoted (RFC 4475, 3.1.2.15); nobody can tell which.
+        if display.bytes().any(|b| matches!(b, b',' | b';' | b'"' | b'>')) {
+            return None;
+        }
+        (trimmed(display), rest)
+    } else {
+        let mut pieces = pieces(text, b';');
+        let spec = trimmed(pieces.next()?);
+        // RFC 3261, 20: a URI with `?`, `,` or `;` must stand in `<>`.
+        if spec.bytes().any(|b| matches!(b, b'?' | b',')) {
+            return None;
+        }
+        return Some(("", spec, pieces));
+    };
+    let (inside, after) = split_once(rest, b'>')?;
+    let mut pieces = pieces(after, b';');
+    let between = pieces.next()?;
+    if !between.is_empty() && !without_comment(between).trim().is_empty() {
         return None;
     }
-    let uri = uri(inside.trim())?;
-    Some(Address { display: Some(display).filter(|d| !d.is_empty()), uri, params: Params::read(pieces)? })
+    Some((display, trimmed(inside), pieces))
+}
+
+/// Like `str`'s, for signs of ASCII.
+fn split_once(text: &str, sign: u8) -> Option<(&str, &str)> {
+    // Values are short: a loop is done before a search at memory speed has begun.
+    let at = text.bytes().position(|b| b == sign)?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// Reads a URI of any scheme; sip, sips and tel are taken apart.
 #[must_use]
 pub fn uri(text: &str) -> Option<Uri> {
-    let (scheme, rest) = text.split_once(':')?;
-    let mut letters = scheme.chars();
+    let parts = uri_parts(text)?;
+    Some(Uri {
+        scheme: parts.scheme.to_ascii_lowercase().into_boxed_str(),
+        user: parts.user.map(decoded),
+        host: parts.host.to_owned(),
+        port: parts.port,
+        params: uri_params(parts.params)?,
+        headers: uri_headers(parts.headers),
+        text: text.into(),
+    })
+}
+
+/// Whether [`uri`] reads it.
+#[must_use]
+pub fn is_uri(text: &str) -> bool {
+    uri_parts(text).is_some()
+}
+
+/// A URI where it stands.
+struct UriParts<'a> {
+    scheme: &'a str,
+    /// Not decoded yet, and not empty.
+    user: Option<&'a str>,
+    host: &'a str,
+    port: Option<u16>,
+    /// Between semicolons, each with a name or empty.
+    params: &'a str,
+    headers: &'a str,
+}
+
+fn uri_parts(text: &str) -> Option<UriParts<'_>> {
+    let (scheme, rest) = split_once(text, b':')?;
+    let mut letters = scheme.bytes();
     if !letters.next()?.is_ascii_alphabetic()
-        || !letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        || !letters.all(|c| c.is_ascii_alphanumeric() || matches!(c, b'+' | b'-' | b'.'))
         || rest.is_empty()
-        || text.bytes().any(|b| b <= b' ' || matches!(b, 0x7f | b'<' | b'>' | b'"'))
+        || rest.bytes().any(|b| NO_URI[usize::from(b)])
     {
         return None;
     }
-    let scheme = scheme.to_ascii_lowercase().into_boxed_str();
-    let written = text.into();
-    let opaque = |host: &str, scheme| Uri {
-        scheme,
-        user: None,
-        host: host.to_owned(),
-        port: None,
-        params: Params::default(),
-        headers: Vec::new(),
-        text: text.into(),
-    };
-    match &*scheme {
-        "sip" | "sips" => {}
-        "tel" => {
-            let mut parts = rest.split(';');
-            let number = decoded(parts.next()?);
-            if number.is_empty() {
-                return None;
+    let found = UriParts { scheme, user: None, host: rest, port: None, params: "", headers: "" };
+    let (user, rest) = match scheme {
+        _ if scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips") => {
+            // A user part may hold `;`, `?` and `/`, so the `@` is looked for first (RFC 4475, 3.1.1.2).
+            match split_once(rest, b'@') {
+                Some((info, rest)) => {
+                    let end = info.bytes().position(|b| matches!(b, b':' | b';')).unwrap_or(info.len());
+                    (info.get(..end).filter(|user| !user.is_empty()), rest)
+                }
+                None => (None, rest),
             }
-            let params = uri_params(parts)?;
-            return Some(Uri {
-                scheme,
-                user: Some(number),
-                host: String::new(),
-                port: None,
-                params,
-                headers: Vec::new(),
-                text: written,
-            });
         }
-        _ => return Some(opaque(rest, scheme)),
-    }
-    // A user part may hold `;`, `?` and `/`, so the `@` is looked for first (RFC 4475, 3.1.1.2).
-    let (user, rest) = match rest.split_once('@') {
-        Some((info, rest)) => {
-            let user = info.split(':').next().unwrap_or_default();
-            let user = decoded(user.split(';').next().unwrap_or_default());
-            (Some(user).filter(|u| !u.is_empty()), rest)
+        _ if scheme.eq_ignore_ascii_case("tel") => {
+            let (number, params) = split_once(rest, b';').unwrap_or((rest, ""));
+            let good = !number.is_empty() && are_uri_params(params);
+            return good.then_some(UriParts { user: Some(number), host: "", params, ..found });
         }
-        None => (None, rest),
+        _ => return Some(found),
     };
-    let (rest, headers) = match rest.split_once('?') {
-        Some((rest, headers)) => (rest, uri_headers(headers)),
-        None => (rest, Vec::new()),
-    };
-    let mut parts = rest.split(';');
-    let (host, port) = host_port(parts.next()?)?;
-    Some(Uri { scheme, user, host, port, params: uri_params(parts)?, headers, text: written })
+    let (rest, headers) = split_once(rest, b'?').unwrap_or((rest, ""));
+    let (host, params) = split_once(rest, b';').unwrap_or((rest, ""));
+    let (host, port) = host_port(host)?;
+    are_uri_params(params).then_some(UriParts { scheme, user, host, port, params, headers })
 }
+
+/// Signs that stand in no URI.
+static NO_URI: [bool; 256] = {
+    let mut signs = [false; 256];
+    let mut n = 0;
+    while n < 256 {
+        signs[n] = n <= b' ' as usize || matches!(n as u8, 0x7f | b'<' | b'>' | b'"');
+        n += 1;
+    }
+    signs
+};
 
 /// One Via value (RFC 3261, 20.42), spaces anywhere the grammar has them.
 #[must_use]
 pub fn via(text: &str) -> Option<Via> {
-    let mut pieces = pieces(text, b';').into_iter();
-    let (protocol, rest) = pieces.next()?.split_once('/')?;
-    let (version, rest) = rest.split_once('/')?;
-    let (transport, sent_by) = rest.trim_start().split_once([' ', '\t'])?;
-    if !protocol.trim().eq_ignore_ascii_case("SIP") || !is_token(version.trim()) || !is_token(transport) {
-        return None;
-    }
-    let (host, port) = host_port(without_comment(sent_by).trim())?;
+    let (transport, (host, port), pieces) = via_parts(text)?;
     let params = Params::read(pieces)?;
     let branch = params.get("branch").map(str::to_owned);
-    Some(Via { transport: transport.to_ascii_uppercase(), host, port, branch, params })
+    Some(Via { transport: transport.to_ascii_uppercase(), host: host.to_owned(), port, branch, params })
+}
+
+/// Is this one Via? The same as [`via`], and nothing of it is kept but what `each` takes of its parameters. Gives its host and port.
+pub fn via_checked<'a>(
+    text: &'a str,
+    each: impl FnMut(&'a str, Option<Cow<'a, str>>),
+) -> Option<(&'a str, Option<u16>)> {
+    let (_, place, pieces) = via_parts(text)?;
+    each_param(pieces, each)?;
+    Some(place)
+}
+
+#[allow(clippy::type_complexity, reason = "transport, host and port, and the pieces of the parameters")]
+fn via_parts(text: &str) -> Option<(&str, (&str, Option<u16>), Pieces<'_>)> {
+    let mut pieces = pieces(text, b';');
+    let (protocol, rest) = split_once(pieces.next()?, b'/')?;
+    let (version, rest) = split_once(rest, b'/')?;
+    let rest = rest.trim_start();
+    let at = rest.bytes().position(|b| matches!(b, b' ' | b'\t'))?;
+    let (transport, sent_by) = rest.split_at_checked(at)?;
+    if !trimmed(protocol).eq_ignore_ascii_case("SIP") || !is_token(trimmed(version)) || !is_token(transport) {
+        return None;
+    }
+    Some((transport, host_port(trimmed(without_comment(sent_by.get(1..)?)))?, pieces))
 }
 
 /// The top Via of an answer: a bare `rport` gets the port the request came from, and `received` its address (RFC 3581, 4). `received` is also
 /// added where the host that the sender put there is another (RFC 3261, 18.2.1).
 #[must_use]
 pub fn via_with_source(line: &str, (host, port): (&str, u16)) -> String {
-    let mut values = pieces(line, b',').into_iter();
+    let mut values = pieces(line, b',');
     let top = values.next().unwrap_or_default();
-    let bare = pieces(top, b';').iter().any(|p| p.trim().eq_ignore_ascii_case("rport"));
+    let bare = pieces(top, b';').any(|p| p.trim().eq_ignore_ascii_case("rport"));
     let mut text = String::with_capacity(line.len() + 48);
     for piece in pieces(top, b';') {
         let name = piece.split('=').next().unwrap_or_default().trim();
@@ -278,38 +340,107 @@ pub fn via_with_source(line: &str, (host, port): (&str, u16)) -> String {
 /// Parameters alone: what follows a token such as `active;expires=60` in Subscription-State, Event or Content-Type.
 #[must_use]
 pub fn token_and_params(text: &str) -> Option<(&str, Params)> {
-    let mut pieces = pieces(text, b';').into_iter();
-    let token = pieces.next()?.trim();
+    let mut pieces = pieces(text, b';');
+    let token = trimmed(pieces.next()?);
     Some((token, Params::read(pieces)?))
+}
+
+/// The same, with one parameter of them and nothing kept.
+#[must_use]
+pub fn token_and_param<'a>(text: &'a str, name: &str) -> Option<(&'a str, Option<Cow<'a, str>>)> {
+    let mut pieces = pieces(text, b';');
+    let token = trimmed(pieces.next()?);
+    let mut found = None;
+    each_param(pieces, |known, value| {
+        if found.is_none() && known.eq_ignore_ascii_case(name) {
+            found = Some(value.unwrap_or_default());
+        }
+    })?;
+    Some((token, found))
 }
 
 /// `name=value, name="value"` of a challenge. Names as written, values unquoted.
 #[must_use]
 pub fn comma_params(text: &str) -> Option<Params> {
-    Params::read(pieces(text, b',').into_iter())
+    Params::read(pieces(text, b','))
+}
+
+/// `str::trim`, and nearly nothing where there is nothing to trim.
+#[must_use]
+pub fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
 }
 
 /// Splits at commas that stand in no quotes, no `<>` and no comment.
 #[must_use]
 pub fn list(text: &str) -> Vec<&str> {
-    pieces(text, b',').into_iter().map(str::trim).collect()
+    each_of(text).collect()
+}
+
+/// The same, one by one.
+pub fn each_of(text: &str) -> impl Iterator<Item = &str> {
+    pieces(text, b',').map(trimmed)
 }
 
 /// RFC 3261, 25.1.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b))
+    !text.is_empty() && text.bytes().all(|b| TOKEN[usize::from(b)])
 }
 
-/// Splits at `separator`, which is an ASCII sign. A comment is only one behind a space: user parts may hold brackets.
-fn pieces(text: &str, separator: u8) -> Vec<&str> {
-    let bytes = text.as_bytes();
-    if memchr::memchr3(b'"', b'<', b'(', bytes).is_none() {
-        return text.split(char::from(separator)).collect();
+/// The signs of a token.
+pub static TOKEN: [bool; 256] = {
+    let mut signs = [false; 256];
+    let mut n = 0;
+    while n < 256 {
+        let sign = n as u8;
+        signs[n] = sign.is_ascii_alphanumeric()
+            || matches!(sign, b'-' | b'.' | b'!' | b'%' | b'*' | b'_' | b'+' | b'`' | b'\'' | b'~');
+        n += 1;
     }
-    let (mut all, mut start) = (Vec::new(), 0);
+    signs
+};
+
+/// Splits at `separator`, which is an ASCII sign. A comment is only one behind a space: user parts may hold brackets.
+fn pieces(text: &str, separator: u8) -> Pieces<'_> {
+    let plain = text.bytes().all(|b| !matches!(b, b'"' | b'<' | b'('));
+    Pieces { rest: Some(text), separator, plain, before: b' ' }
+}
+
+struct Pieces<'a> {
+    rest: Option<&'a str>,
+    separator: u8,
+    /// It has no sign in which a separator could stand.
+    plain: bool,
+    /// The sign before `rest`.
+    before: u8,
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.rest?;
+        let end = match self.plain {
+            true => rest.bytes().position(|b| b == self.separator),
+            false => separator(rest.as_bytes(), self.separator, self.before),
+        };
+        self.before = self.separator;
+        let Some(end) = end else {
+            self.rest = None;
+            return Some(rest);
+        };
+        self.rest = rest.get(end + 1..);
+        rest.get(..end)
+    }
+}
+
+/// Where the next separator is that stands in no quotes, no `<>` and no comment.
+fn separator(bytes: &[u8], separator: u8, mut before: u8) -> Option<usize> {
     let (mut quoted, mut angle, mut comment, mut escaped) = (false, false, 0usize, false);
-    let mut before = b' ';
     for (at, &byte) in bytes.iter().enumerate() {
         if escaped {
             escaped = false;
@@ -333,22 +464,18 @@ fn pieces(text: &str, separator: u8) -> Vec<&str> {
                 b'"' => quoted = true,
                 b'<' => angle = true,
                 b'(' if matches!(before, b' ' | b'\t') => comment = 1,
-                b if b == separator => {
-                    all.push(text.get(start..at).unwrap_or_default());
-                    start = at + 1;
-                }
+                b if b == separator => return Some(at),
                 _ => {}
             }
         }
         before = byte;
     }
-    all.push(text.get(start..).unwrap_or_default());
-    all
+    None
 }
 
 /// What stands before ` (a comment)`.
 fn without_comment(text: &str) -> &str {
-    if !text.as_bytes().contains(&b'(') || text.contains('"') {
+    if text.bytes().all(|b| b != b'(') || text.contains('"') {
         return text;
     }
     text.find(" (").and_then(|at| text.get(..at)).unwrap_or(text)
@@ -391,18 +518,18 @@ fn unquote(text: &str) -> Option<Cow<'_, str>> {
 }
 
 /// `host`, `host:port`, `[v6]`, `[v6]:port`. An IPv6 address without brackets is refused (RFC 5118, 4.2).
-fn host_port(text: &str) -> Option<(String, Option<u16>)> {
+fn host_port(text: &str) -> Option<(&str, Option<u16>)> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {
         let (host, port) = rest.split_once(']')?;
         host.parse::<Ipv6Addr>().ok()?;
         let port = port.trim_start();
         (host, if port.is_empty() { None } else { Some(port.strip_prefix(':')?) })
     } else {
-        let (host, port) = match text.split_once(':') {
+        let (host, port) = match split_once(text, b':') {
             Some((host, port)) => (host.trim_end(), Some(port)),
             None => (text, None),
         };
-        if host.is_empty() || !host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_')) {
+        if host.is_empty() || !host.bytes().all(|b| HOST[usize::from(b)]) {
             return None;
         }
         (host, port)
@@ -412,13 +539,24 @@ fn host_port(text: &str) -> Option<(String, Option<u16>)> {
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
         Some(_) => return None,
     };
-    Some((host.to_owned(), port))
+    Some((host, port))
 }
 
+/// The signs of a host's name.
+static HOST: [bool; 256] = {
+    let mut signs = [false; 256];
+    let mut n = 0;
+    while n < 256 {
+        signs[n] = (n as u8).is_ascii_alphanumeric() || matches!(n as u8, b'-' | b'.' | b'_');
+        n += 1;
+    }
+    signs
+};
+
 /// Of a URI: empty ones are skipped, values stay as written.
-fn uri_params<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Params> {
+fn uri_params(text: &str) -> Option<Params> {
     let mut all = Vec::new();
-    for part in parts.filter(|p| !p.is_empty()) {
+    for part in text.split(';').filter(|p| !p.is_empty()) {
         let (name, value) = match part.split_once('=') {
             Some((name, value)) => (name, Some(value)),
             None => (part, None),
@@ -429,6 +567,11 @@ fn uri_params<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Params> {
         all.push((name.into(), value.map(Into::into)));
     }
     Some(Params(all))
+}
+
+/// Whether each has a name.
+fn are_uri_params(text: &str) -> bool {
+    text.is_empty() || text.split(';').all(|part| !part.starts_with('='))
 }
 
 fn uri_headers(text: &str) -> Vec<(String, String)> {

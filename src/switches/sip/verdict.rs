@@ -6,6 +6,7 @@
 
 use super::{
     dialog_info,
+    normal::Known,
     wire::{self, Message, Refusal},
 };
 
@@ -66,12 +67,12 @@ pub fn examine(message: &Message) -> Result<(), Refusal> {
         return refuse(400, "a response with more than one Via");
     }
     let (mut forwards, mut expires, mut least) = (0, 0, 0);
-    for (name, value) in message.all() {
+    for (name, value) in message.known() {
         let (seen, most) = match name {
-            "Max-Forwards" => (&mut forwards, 255),
-            "Expires" => (&mut expires, u64::from(u32::MAX)),
-            "Min-Expires" => (&mut least, u64::from(u32::MAX)),
-            "Contact" => {
+            Known::MAX_FORWARDS => (&mut forwards, 255),
+            Known::EXPIRES => (&mut expires, u64::from(u32::MAX)),
+            Known::MIN_EXPIRES => (&mut least, u64::from(u32::MAX)),
+            Known::CONTACT => {
                 contacts(value).or_else(|why| refuse(400, why))?;
                 continue;
             }
@@ -79,10 +80,10 @@ pub fn examine(message: &Message) -> Result<(), Refusal> {
         };
         *seen += 1;
         if *seen > 1 {
-            return refuse(400, &format!("two {name}"));
+            return refuse(400, &format!("two {}", name.name()));
         }
         if number(value).is_none_or(|n| n > most) {
-            return refuse(400, &format!("{name} is no number in its range"));
+            return refuse(400, &format!("{} is no number in its range", name.name()));
         }
     }
     if !message.method().is_some_and(|m| SERVED.contains(&m)) {
@@ -91,7 +92,7 @@ pub fn examine(message: &Message) -> Result<(), Refusal> {
     if !message.version().eq_ignore_ascii_case("SIP/2.0") {
         return refuse(505, "a version other than SIP/2.0");
     }
-    if message.request_uri().is_some_and(|uri| !uri.is_known()) {
+    if !message.is_for_us() {
         return refuse(416, "a Request-URI of a scheme other than sip, sips and tel");
     }
     if !unsupported(message).is_empty() {
@@ -101,9 +102,15 @@ pub fn examine(message: &Message) -> Result<(), Refusal> {
 }
 
 fn contacts(value: &str) -> Result<(), &'static str> {
-    for contact in wire::list(value).into_iter().filter(|c| *c != "*") {
-        let address = wire::address(contact).ok_or("a Contact that is no address")?;
-        if address.params.get("expires").is_some_and(|v| number(v).is_none_or(|n| n > u64::from(u32::MAX))) {
+    for contact in wire::each_of(value).filter(|c| *c != "*") {
+        let mut expires = None;
+        wire::address_checked(contact, |name, value| {
+            if expires.is_none() && name.eq_ignore_ascii_case("expires") {
+                expires = Some(number(value.as_deref().unwrap_or_default()));
+            }
+        })
+        .ok_or("a Contact that is no address")?;
+        if expires.is_some_and(|n| n.is_none_or(|n| n > u64::from(u32::MAX))) {
             return Err("a Contact whose expires is no number in its range");
         }
     }
@@ -113,6 +120,9 @@ fn contacts(value: &str) -> Result<(), &'static str> {
 /// What the request requires and we do not have: the value of Unsupported. Proxy-Require is not ours to judge (RFC 3261, 20.29).
 #[must_use]
 pub fn unsupported(message: &Message) -> Vec<&str> {
+    if message.known().all(|(name, _)| name != Known::REQUIRE) {
+        return Vec::new();
+    }
     let mut all = message.headers("Require");
     all.retain(|option| !option.is_empty() && !EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(option)));
     all

@@ -27,10 +27,10 @@ impl Watcher {
         if !package.eq_ignore_ascii_case("dialog") {
             return Wanted::default();
         }
-        let name = subscription(message.call_id(), message.from().tag());
+        let name = subscription(message.call_id(), message.from_tag());
         let notify = Notify {
             subscription: &name,
-            entity: message.from().uri.as_str(),
+            entity: message.from_uri(),
             cseq: Some(message.cseq().0),
             standing: standing(message.header("Subscription-State")),
             content_type: message.content_type(),
@@ -55,7 +55,7 @@ impl Watcher {
 /// The one name of a subscription: forks of one SUBSCRIBE are several (RFC 6665 section 4.1.4).
 #[must_use]
 pub fn subscription(call_id: &str, notifier: Option<&str>) -> String {
-    format!("{call_id}\n{}", notifier.unwrap_or_default())
+    [call_id, notifier.unwrap_or_default()].join("\n")
 }
 
 fn standing(header: Option<&str>) -> Standing {

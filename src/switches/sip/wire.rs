@@ -1,35 +1,83 @@
 //! One SIP message, read and written. The only file that names rsip.
 //!
-//! rsip 0.4 is the message model (its headers, kept in order), the builder and the digest helper. Its own parser stays unused: it cannot read
-//! six of thirteen valid messages of RFC 4475, IPv6 hosts or folded lines, its list of methods is closed, and it would take a message apart
+//! rsip 0.4 is the message model (its headers, in order), the builder and the digest helper of all that we write. Its own parser stays unused: it
+//! cannot read six of thirteen valid messages of RFC 4475, IPv6 hosts or folded lines, its list of methods is closed, and it would take a message apart
 //! twice. So `normal.rs` makes the head plain, `value.rs` reads addresses, and what a message must have is checked here, once.
+//!
+//! A message that was read stays as its text with a table of its lines: a NOTIFY has fourteen headers, and five of them are looked at. Addresses are
+//! taken apart when somebody asks for them. The 200 that answers it is copied from its lines ([`ok`]).
 //!
 //! A message that cannot be read is a [`Refusal`]: the status owed and why. What a readable message may still do wrong is `verdict.rs`.
 
-use std::fmt::{self, Write as _};
+use std::{
+    borrow::Cow,
+    cell::OnceCell,
+    fmt::{self, Write as _},
+};
 
-use rsip::{Header, Headers, headers::UntypedHeader as _};
+use rsip::{Header, headers::UntypedHeader as _};
 
-use super::normal;
-pub use super::value::{Address, Params, Uri, Via, address, list, token_and_params, uri, via};
+pub use super::value::{
+    Address, Params, Uri, Via, address, address_checked, each_of, list, token_and_param, token_and_params, uri, via,
+};
+use super::{
+    normal::{self, Known, Line, Span},
+    value,
+};
 
 /// One message, well-formed: it has a start line, Via, From, To, Call-ID and CSeq that could be read.
 #[derive(Clone)]
 pub struct Message {
+    /// The plain head: its start line and its headers.
+    head: String,
+    lines: Vec<Line>,
     start: Start,
-    version: Box<str>,
-    headers: Headers,
-    from: Address,
-    to: Address,
-    via: Via,
-    cseq: (u32, Box<str>),
+    version: Span,
+    /// Lines of the headers that stand once.
+    one: One,
+    via: Top,
+    from_tag: Tag,
+    to_tag: Tag,
+    cseq: (u32, Span),
     body: Vec<u8>,
+    from: OnceCell<Address>,
+    to: OnceCell<Address>,
+    via_whole: OnceCell<Via>,
+    uri: OnceCell<Option<Uri>>,
 }
 
 #[derive(Clone)]
 enum Start {
-    Request { method: Box<str>, uri: Uri },
-    Response { status: u16, reason: Box<str> },
+    Request { method: Span, uri: Span },
+    Response { status: u16, reason: Span },
+}
+
+#[derive(Clone, Copy)]
+struct One {
+    from: Span,
+    /// Its URI.
+    from_uri: Span,
+    to: Span,
+    call_id: Span,
+}
+
+/// The top Via.
+#[derive(Clone, Copy)]
+struct Top {
+    whole: Span,
+    host: Span,
+    port: Option<u16>,
+    branch: Tag,
+    rport: bool,
+}
+
+/// A parameter of a header.
+#[derive(Clone, Copy)]
+enum Tag {
+    None,
+    At(Span),
+    /// Quoted, with signs that are escaped: it is read with the whole.
+    Quoted,
 }
 
 /// Why a message cannot be read. No status: nothing is answered (a response, an ACK, bytes that are no SIP).
@@ -63,7 +111,7 @@ impl Message {
     #[must_use]
     pub fn method(&self) -> Option<&str> {
         match &self.start {
-            Start::Request { method, .. } => Some(method),
+            Start::Request { method, .. } => Some(method.of(&self.head)),
             Start::Response { .. } => None,
         }
     }
@@ -71,7 +119,7 @@ impl Message {
     #[must_use]
     pub fn request_uri(&self) -> Option<&Uri> {
         match &self.start {
-            Start::Request { uri, .. } => Some(uri),
+            Start::Request { uri: at, .. } => self.uri.get_or_init(|| uri(at.of(&self.head))).as_ref(),
             Start::Response { .. } => None,
         }
     }
@@ -90,60 +138,128 @@ impl Message {
     pub fn reason(&self) -> &str {
         match &self.start {
             Start::Request { .. } => "",
-            Start::Response { reason, .. } => reason,
+            Start::Response { reason, .. } => reason.of(&self.head),
         }
     }
 
     /// `SIP/2.0`, or what stands there.
     #[must_use]
     pub fn version(&self) -> &str {
-        &self.version
+        self.version.of(&self.head)
+    }
+
+    /// Whether the Request-URI is one that we can act on: sip, sips or tel.
+    #[must_use]
+    pub fn is_for_us(&self) -> bool {
+        match &self.start {
+            Start::Request { uri: at, .. } => {
+                let scheme = at.of(&self.head).split(':').next().unwrap_or_default();
+                ["sip", "sips", "tel"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+            }
+            Start::Response { .. } => true,
+        }
     }
 
     /// The first value, trimmed. Names in any case.
     #[must_use]
     pub fn header<'a>(&'a self, name: &str) -> Option<&'a str> {
-        let name = normal::usual(name).unwrap_or(name);
-        let value = self.lines(name).next()?;
-        if is_single(name) || !value.contains(',') { Some(value) } else { list(value).first().copied() }
+        let value = self.values(name).next()?;
+        if !value.contains(',') || is_single(name) { Some(value) } else { each_of(value).next() }
+    }
+
+    /// The same of a header that is known, and whose commas are no list's.
+    #[must_use]
+    pub fn line(&self, known: Known) -> Option<&str> {
+        self.lines.iter().find(|line| line.known == Some(known)).map(|line| line.value.of(&self.head))
     }
 
     /// All values; comma lists are split where the header is one.
     #[must_use]
     pub fn headers<'a>(&'a self, name: &str) -> Vec<&'a str> {
-        let name = normal::usual(name).unwrap_or(name);
-        if is_single(name) { self.lines(name).collect() } else { self.lines(name).flat_map(list).collect() }
+        if is_single(name) { self.values(name).collect() } else { self.values(name).flat_map(each_of).collect() }
     }
 
     /// All headers in order, a line each; compact names are long.
     pub fn all(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.headers.iter().map(parts)
+        self.lines.iter().map(|line| (self.name(line), line.value.of(&self.head)))
+    }
+
+    /// The lines of those headers that are known by number.
+    pub fn known(&self) -> impl Iterator<Item = (Known, &str)> {
+        self.lines.iter().filter_map(|line| Some((line.known?, line.value.of(&self.head))))
     }
 
     #[must_use]
     pub fn call_id(&self) -> &str {
-        self.lines("Call-ID").next().unwrap_or_default()
+        self.one.call_id.of(&self.head)
     }
 
     #[must_use]
     pub fn cseq(&self) -> (u32, &str) {
-        (self.cseq.0, &self.cseq.1)
+        (self.cseq.0, self.cseq.1.of(&self.head))
     }
 
     #[must_use]
     pub fn from(&self) -> &Address {
-        &self.from
+        self.from.get_or_init(|| address(self.one.from.of(&self.head)).expect("it was checked when it was read"))
     }
 
     #[must_use]
     pub fn to(&self) -> &Address {
-        &self.to
+        self.to.get_or_init(|| address(self.one.to.of(&self.head)).expect("it was checked when it was read"))
+    }
+
+    /// The tag of From, without the rest of it.
+    #[must_use]
+    pub fn from_tag(&self) -> Option<&str> {
+        match self.from_tag {
+            Tag::None => None,
+            Tag::At(at) => Some(at.of(&self.head)),
+            Tag::Quoted => self.from().tag(),
+        }
+    }
+
+    #[must_use]
+    pub fn to_tag(&self) -> Option<&str> {
+        match self.to_tag {
+            Tag::None => None,
+            Tag::At(at) => Some(at.of(&self.head)),
+            Tag::Quoted => self.to().tag(),
+        }
+    }
+
+    /// The URI of From as it is written.
+    #[must_use]
+    pub fn from_uri(&self) -> &str {
+        self.one.from_uri.of(&self.head)
     }
 
     /// The top one.
     #[must_use]
     pub fn via(&self) -> &Via {
-        &self.via
+        self.via_whole.get_or_init(|| via(self.via.whole.of(&self.head)).expect("it was checked when it was read"))
+    }
+
+    /// Host and port of the top Via.
+    #[must_use]
+    pub fn sent_by(&self) -> (&str, Option<u16>) {
+        (self.via.host.of(&self.head), self.via.port)
+    }
+
+    /// Whether the answer goes back to the port that it came from (RFC 3581).
+    #[must_use]
+    pub fn has_rport(&self) -> bool {
+        self.via.rport
+    }
+
+    /// The branch of the top Via.
+    #[must_use]
+    pub fn branch(&self) -> Option<&str> {
+        match self.via.branch {
+            Tag::None => None,
+            Tag::At(at) => Some(at.of(&self.head)),
+            Tag::Quoted => self.via().branch.as_deref(),
+        }
     }
 
     #[must_use]
@@ -156,8 +272,21 @@ impl Message {
         self.header("Content-Type")
     }
 
-    fn lines<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
-        self.all().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    fn name<'a>(&'a self, line: &Line) -> &'a str {
+        match line.known {
+            Some(known) => known.name(),
+            None => line.name.of(&self.head),
+        }
+    }
+
+    /// The values of a header, a line each.
+    fn values<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n> {
+        let known = normal::known(name.as_bytes());
+        let lines = self.lines.iter().filter(move |line| match known {
+            Some(_) => line.known == known,
+            None => line.known.is_none() && line.name.of(&self.head).eq_ignore_ascii_case(name),
+        });
+        lines.map(|line| line.value.of(&self.head))
     }
 }
 
@@ -165,47 +294,71 @@ impl Message {
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.start {
-            Start::Request { method, .. } => write!(f, "Message({method}, {} bytes of body)", self.body.len()),
-            Start::Response { status, .. } => write!(f, "Message({status} to {})", self.cseq.1),
+            Start::Request { method, .. } => {
+                write!(f, "Message({}, {} bytes of body)", method.of(&self.head), self.body.len())
+            }
+            Start::Response { status, .. } => write!(f, "Message({status} to {})", self.cseq().1),
         }
     }
 }
 
 fn message(bytes: &[u8], length: Length) -> Result<Message, Refusal> {
-    let head = normal::head(bytes).map_err(|why| owed(first_line(bytes).trim_start(), 400, why))?;
-    let start = head.start.trim_end();
-    let wrong = |why: &str| owed(start, 400, why);
-    let (parsed, version) = start_line(start)?;
-
-    let one = |name: &str, missing: &str, twice: &str| {
-        let mut all = head.fields.iter().filter(|f| f.name == name).map(|f| &*f.value);
-        match (all.next(), all.next()) {
-            (Some(value), None) => Ok(value),
-            (None, _) => Err(wrong(missing)),
-            (Some(_), Some(_)) => Err(wrong(twice)),
+    let (head, start, lines, rest, bare) = match normal::plain(bytes) {
+        Some(plain) => (Cow::Borrowed(plain.text), plain.start, plain.lines, plain.rest, false),
+        None => {
+            let head = normal::head(bytes).map_err(|why| owed(first_line(bytes).trim_start(), 400, why))?;
+            let (text, start, lines) = head.written().ok_or_else(|| owed(&head.start, 400, "too long a head"))?;
+            (Cow::Owned(text), start, lines, head.rest, head.bare)
         }
     };
-    let from = address(one("From", "no From", "two From")?).ok_or_else(|| wrong("From is not one address"))?;
-    let to = address(one("To", "no To", "two To")?).ok_or_else(|| wrong("To is not one address"))?;
-    if one("Call-ID", "no Call-ID", "two Call-ID")?.is_empty() {
+    let first = start.of(&head).trim_end();
+    let wrong = |why: &str| owed(first, 400, why);
+    let (parsed, version) = start_line(first)?;
+
+    let mut seen: [Option<Span>; 4] = [None; 4];
+    let mut twice = [false; 4];
+    let (mut top, mut stated) = (None, None);
+    for line in &lines {
+        let place = match line.known {
+            Some(Known::FROM) => 0,
+            Some(Known::TO) => 1,
+            Some(Known::CALL_ID) => 2,
+            Some(Known::CSEQ) => 3,
+            _ => continue,
+        };
+        twice[place] |= seen[place].replace(line.value).is_some();
+    }
+    let one = |place: usize, missing: &str, two: &str| match (seen[place], twice[place]) {
+        (Some(_), true) => Err(wrong(two)),
+        (Some(at), false) => Ok(at),
+        (None, _) => Err(wrong(missing)),
+    };
+    let from = one(0, "no From", "two From")?;
+    let (from_tag, from_uri) = tag_of(&head, from).ok_or_else(|| wrong("From is not one address"))?;
+    let to = one(1, "no To", "two To")?;
+    let (to_tag, _) = tag_of(&head, to).ok_or_else(|| wrong("To is not one address"))?;
+    let call_id = one(2, "no Call-ID", "two Call-ID")?;
+    if call_id.of(&head).is_empty() {
         return Err(wrong("an empty Call-ID"));
     }
-    let cseq = one("CSeq", "no CSeq", "two CSeq")?;
-    let cseq = cseq_of(cseq).ok_or_else(|| wrong("CSeq is not a number of 32 bits and a method"))?;
-    let mut top = None;
-    for text in head.fields.iter().filter(|f| f.name == "Via").flat_map(|f| list(&f.value)) {
-        let via = via(text).ok_or_else(|| wrong("a Via that cannot be read"))?;
-        top.get_or_insert(via);
+    let cseq = one(3, "no CSeq", "two CSeq")?.of(&head);
+    let (number, method) = cseq_of(cseq).ok_or_else(|| wrong("CSeq is not a number of 32 bits and a method"))?;
+    let cseq = (number, within(&head, method));
+    for line in lines.iter().filter(|line| line.known == Some(Known::VIA)) {
+        for text in each_of(line.value.of(&head)) {
+            let read = top_via(&head, text).ok_or_else(|| wrong("a Via that cannot be read"))?;
+            top.get_or_insert(read);
+        }
     }
     let via = top.ok_or_else(|| wrong("no Via"))?;
 
     let body = match length {
-        Length::Ignored => head.rest,
+        Length::Ignored => rest,
         Length::Counts => {
-            let mut stated = None;
-            for field in head.fields.iter().filter(|f| f.name == "Content-Length") {
-                let digits = !field.value.is_empty() && field.value.bytes().all(|b| b.is_ascii_digit());
-                let value = field.value.parse::<usize>().ok().filter(|_| digits);
+            for line in lines.iter().filter(|line| line.known == Some(Known::CONTENT_LENGTH)) {
+                let value = line.value.of(&head);
+                let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+                let value = value.parse::<usize>().ok().filter(|_| digits);
                 let value = value.ok_or_else(|| wrong("Content-Length is no length"))?;
                 if stated.is_some_and(|before| before != value) {
                     return Err(wrong("two Content-Length that differ"));
@@ -213,28 +366,85 @@ fn message(bytes: &[u8], length: Length) -> Result<Message, Refusal> {
                 stated = Some(value);
             }
             match stated {
-                None => head.rest,
-                Some(n) if n < head.rest.len() && head.bare => {
+                None => rest,
+                Some(n) if n < rest.len() && bare => {
                     return Err(wrong("line ends were changed on the way and Content-Length does not fit"));
                 }
-                Some(n) => head.rest.get(..n).ok_or_else(|| wrong("shorter than Content-Length"))?,
+                Some(n) => rest.get(..n).ok_or_else(|| wrong("shorter than Content-Length"))?,
             }
         }
     };
+    let version = within(&head, version);
+    let start = match parsed {
+        StartLine::Request { method, uri } => Start::Request { method: within(&head, method), uri: within(&head, uri) },
+        StartLine::Response { status, reason } => Start::Response { status, reason: within(&head, reason) },
+    };
     Ok(Message {
-        start: parsed,
+        start,
         version,
-        from,
-        to,
+        one: One { from, from_uri, to, call_id },
         via,
+        from_tag,
+        to_tag,
         cseq,
         body: body.to_vec(),
-        headers: head.fields.into_iter().map(|f| model(&f.name, f.value.into_owned())).collect::<Vec<_>>().into(),
+        lines,
+        head: head.into_owned(),
+        from: OnceCell::new(),
+        to: OnceCell::new(),
+        via_whole: OnceCell::new(),
+        uri: OnceCell::new(),
     })
 }
 
+/// Where a part of the head stands in it. A stranger's part would be an empty one.
+fn within(head: &str, part: &str) -> Span {
+    let from = (part.as_ptr() as usize).wrapping_sub(head.as_ptr() as usize);
+    let span = from.checked_add(part.len()).filter(|to| *to <= head.len()).and_then(|to| Span::new(from, to));
+    span.unwrap_or(Span { from: 0, to: 0 })
+}
+
+/// A parameter's value, if this is the one wanted and the first of its name.
+fn keep(head: &str, found: &mut Tag, value: Option<Cow<'_, str>>) {
+    if matches!(found, Tag::None) {
+        *found = match value.unwrap_or_default() {
+            Cow::Borrowed("") => Tag::At(Span { from: 0, to: 0 }),
+            Cow::Borrowed(text) => Tag::At(within(head, text)),
+            Cow::Owned(_) => Tag::Quoted,
+        };
+    }
+}
+
+/// The tag and the URI of an address; `None`: it is not one address.
+fn tag_of(head: &str, at: Span) -> Option<(Tag, Span)> {
+    let mut tag = Tag::None;
+    let uri = address_checked(at.of(head), |name, value| {
+        if name.eq_ignore_ascii_case("tag") {
+            keep(head, &mut tag, value);
+        }
+    })?;
+    Some((tag, within(head, uri)))
+}
+
+fn top_via(head: &str, text: &str) -> Option<Top> {
+    let (mut branch, mut rport) = (Tag::None, false);
+    let (host, port) = value::via_checked(text, |name, value| {
+        if name.eq_ignore_ascii_case("branch") {
+            keep(head, &mut branch, value);
+        } else {
+            rport |= name.eq_ignore_ascii_case("rport");
+        }
+    })?;
+    Some(Top { whole: within(head, text), host: within(head, host), port, branch, rport })
+}
+
+enum StartLine<'a> {
+    Request { method: &'a str, uri: &'a str },
+    Response { status: u16, reason: &'a str },
+}
+
 /// Spaces at the end of the line, and several between its parts, are tolerated (RFC 4475, 3.1.2.9 and 3.1.2.10 leave the choice).
-fn start_line(line: &str) -> Result<(Start, Box<str>), Refusal> {
+fn start_line(line: &str) -> Result<(StartLine<'_>, &str), Refusal> {
     if line.get(..4).is_some_and(|p| p.eq_ignore_ascii_case("SIP/")) {
         let mut words = line.splitn(3, ' ');
         let (version, code, reason) = (words.next(), words.next(), words.next());
@@ -243,11 +453,12 @@ fn start_line(line: &str) -> Result<(Start, Box<str>), Refusal> {
             .and_then(|c| c.parse::<u16>().ok())
             .filter(|status| (100..700).contains(status))
             .ok_or_else(|| owed(line, 400, "a response without a status of three digits"))?;
-        let start = Start::Response { status, reason: reason.unwrap_or_default().trim().into() };
-        return Ok((start, version.unwrap_or_default().into()));
+        let start = StartLine::Response { status, reason: reason.unwrap_or_default().trim() };
+        return Ok((start, version.unwrap_or_default()));
     }
-    let words: Vec<&str> = line.split([' ', '\t']).filter(|w| !w.is_empty()).take(4).collect();
-    let [method, target, version] = words.as_slice() else {
+    let mut words = line.split([' ', '\t']).filter(|w| !w.is_empty());
+    let (Some(method), Some(target), Some(version), None) = (words.next(), words.next(), words.next(), words.next())
+    else {
         return Err(owed(line, 400, "the first line is not METHOD URI SIP/2.0"));
     };
     let numbers = version.get(..4).filter(|p| p.eq_ignore_ascii_case("SIP/")).and_then(|_| version.get(4..));
@@ -255,20 +466,23 @@ fn start_line(line: &str) -> Result<(Start, Box<str>), Refusal> {
         let digits = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
         digits(major) && digits(minor)
     });
-    if !is_version || !super::value::is_token(method) {
+    if !is_version || !value::is_token(method) {
         return Err(owed(line, 400, "the first line is not METHOD URI SIP/2.0"));
     }
-    let uri = uri(target).ok_or_else(|| owed(line, 400, "the Request-URI cannot be read"))?;
-    Ok((Start::Request { method: (*method).into(), uri }, (*version).into()))
+    if !value::is_uri(target) {
+        return Err(owed(line, 400, "the Request-URI cannot be read"));
+    }
+    Ok((StartLine::Request { method, uri: target }, version))
 }
 
-fn cseq_of(text: &str) -> Option<(u32, Box<str>)> {
-    let (number, method) = text.split_once([' ', '\t'])?;
-    let method = method.trim_start();
-    if !number.bytes().all(|b| b.is_ascii_digit()) || !super::value::is_token(method) {
+fn cseq_of(text: &str) -> Option<(u32, &str)> {
+    let at = text.bytes().position(|b| matches!(b, b' ' | b'\t'))?;
+    let (number, method) = text.split_at_checked(at)?;
+    let method = method.get(1..)?.trim_start();
+    if !number.bytes().all(|b| b.is_ascii_digit()) || !value::is_token(method) {
         return None;
     }
-    Some((number.parse().ok()?, method.into()))
+    Some((number.parse().ok()?, method))
 }
 
 /// A response and an ACK are never answered (RFC 3261, 17.1.1.3), and what is no SIP least of all.
@@ -301,7 +515,38 @@ fn is_single(name: &str) -> bool {
         "From",
         "To",
     ];
-    SINGLE.iter().any(|single| single.eq_ignore_ascii_case(name))
+    let name = normal::usual(name).unwrap_or(name);
+    SINGLE.contains(&name)
+}
+
+/// The 200 of a request: what an answer copies (RFC 3261, 8.2.6.2), straight from its lines, and what [`Draft::response`] would say. `source`: where it
+/// came from, which its Via is told where that is owed.
+#[must_use]
+pub fn ok(request: &Message, source: (&str, u16)) -> Vec<u8> {
+    let mut text = String::with_capacity(512);
+    text.push_str("SIP/2.0 200 OK\r\n");
+    let mut first = true;
+    for line in &request.lines {
+        let name = match line.known {
+            Some(Known::VIA) => "Via: ",
+            Some(Known::FROM) => "From: ",
+            Some(Known::TO) => "To: ",
+            Some(Known::CALL_ID) => "Call-ID: ",
+            Some(Known::CSEQ) => "CSeq: ",
+            _ => continue,
+        };
+        let value = line.value.of(&request.head);
+        text.push_str(name);
+        let top = line.known == Some(Known::VIA) && std::mem::take(&mut first);
+        if top && (request.via.rport || request.via.host.of(&request.head) != source.0) {
+            text.push_str(&value::via_with_source(value, source));
+        } else {
+            text.push_str(value);
+        }
+        text.push_str("\r\n");
+    }
+    text.push_str("Content-Length: 0\r\n\r\n");
+    text.into_bytes()
 }
 
 /// A message being written. Names and values come from here or from what was read, and hold no line end.
@@ -344,7 +589,7 @@ impl Draft {
             }
             match source.filter(|_| name == "Via") {
                 Some(seen) => {
-                    draft = draft.header(name, &super::value::via_with_source(value, seen));
+                    draft = draft.header(name, &value::via_with_source(value, seen));
                     source = None;
                 }
                 None => draft = draft.header(name, value),
@@ -542,6 +787,24 @@ mod tests {
             (Some(481), Some("b5"), Some("bc.94"), (2, "NOTIFY"))
         );
         assert!(text.ends_with("Content-Length: 0\r\n\r\n") && !text.contains("X-Own"));
+    }
+
+    #[test]
+    fn the_200_that_is_copied_says_what_a_built_one_says() {
+        let text = String::from_utf8(NOTIFY.to_vec()).unwrap();
+        let two = text.replacen("t: ", "Via: SIP/2.0/TCP b, SIP/2.0/UDP [::1]:5;branch=\"q\\\"\"\r\nt: ", 1);
+        for text in [text.clone(), text.replace(";rport", ""), text.replace("5060 ", "\t"), two] {
+            for source in [("127.20.0.10", 5060), ("203.0.113.5", 9)] {
+                let request = read(text.as_bytes()).unwrap();
+                let copied = read(&ok(&request, source)).unwrap();
+                let built = read(&Draft::response(&request, 200, "OK", Some(source)).bytes()).unwrap();
+                assert!(copied.all().eq(built.all()), "{:?}", copied.all().collect::<Vec<_>>());
+                assert_eq!(
+                    (copied.status(), copied.branch(), copied.from_tag()),
+                    (Some(200), request.branch(), request.from().tag())
+                );
+            }
+        }
     }
 
     #[test]

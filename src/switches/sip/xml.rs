@@ -1,14 +1,13 @@
 //! The XML of NOTIFY bodies, read without trust: no DTD, no entity but the five and numbers, a limit to size, depth and count, any namespace prefix, any
 //! declared character set. Who uses it sees elements, texts and ends, and never needs to recurse.
+//!
+//! It is read by hand: a NOTIFY is read for each step of each call, and a reader that knows of nothing but what is allowed here takes half of quick-xml's
+//! instructions (`cargo bench --bench notify`). References are quick-xml's to resolve.
 
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
-use quick_xml::{
-    Reader,
-    escape::{resolve_predefined_entity, unescape},
-    events::{BytesStart, Event},
-};
+use quick_xml::escape::unescape;
 
 /// The largest body: a list of two hundred agents with two calls each is some 300 kB with its parts, one dialog-info of it less than 2.
 pub const SIZE: usize = 256 * 1024;
@@ -70,49 +69,34 @@ pub enum Node<'a> {
     End,
 }
 
-/// An element's beginning.
-#[derive(Debug)]
+/// An element's beginning. Its attributes are [`Xml::attributes`].
+#[derive(Clone, Copy, Debug)]
 pub struct Element<'a> {
-    start: BytesStart<'a>,
+    name: &'a str,
     /// Of the namespace that is read; others are extensions.
     pub ours: bool,
 }
 
-impl Element<'_> {
+impl<'a> Element<'a> {
     /// The name without its prefix; empty for an extension's, so that it fits nothing.
     #[must_use]
-    pub fn name(&self) -> &str {
-        if self.ours { self.start.local_name().into_inner() } else { "" }
-    }
-
-    /// Hands over each attribute: its local name and its value with references resolved. Those of other namespaces and declarations are left out.
-    ///
-    /// # Errors
-    /// A broken or repeated attribute, an unknown entity, too many.
-    pub fn attributes(&self, mut each: impl FnMut(&str, Cow<'_, str>)) -> Result<(), Fault> {
-        for (n, attribute) in self.start.attributes().enumerate() {
-            if n >= ATTRIBUTES {
-                return Err(Fault::Count);
-            }
-            let attribute = attribute.map_err(|_| Fault::Broken)?;
-            let key: &str = attribute.key.as_ref();
-            if key.contains(':') || key == "xmlns" {
-                continue;
-            }
-            each(key, unescape(&attribute.value).map_err(|_| Fault::Entity)?);
-        }
-        Ok(())
+    pub fn name(&self) -> &'a str {
+        if self.ours { self.name } else { "" }
     }
 }
 
 /// A document that is read node by node.
 #[derive(Debug)]
 pub struct Xml<'a> {
-    reader: Reader<&'a [u8]>,
+    text: &'a str,
+    at: usize,
     namespace: &'static str,
+    /// Elements that are open, by their whole names.
+    open: Vec<&'a str>,
+    /// Of the element that was opened last.
+    attributes: Vec<(&'a str, &'a str)>,
     /// At which depth a prefix (empty: none) was declared, and whether it is ours.
-    scopes: Vec<(usize, Box<str>, bool)>,
-    depth: usize,
+    scopes: Vec<(usize, &'a str, bool)>,
     elements: usize,
     /// The last was `<a/>`: its end is owed.
     closing: bool,
@@ -123,10 +107,12 @@ impl<'a> Xml<'a> {
     #[must_use]
     pub fn new(text: &'a str, namespace: &'static str) -> Self {
         Self {
-            reader: Reader::from_str(text),
+            text,
+            at: 0,
             namespace,
-            scopes: Vec::new(),
-            depth: 0,
+            open: Vec::with_capacity(DEPTH),
+            attributes: Vec::with_capacity(8),
+            scopes: Vec::with_capacity(2),
             elements: 0,
             closing: false,
             rooted: false,
@@ -143,77 +129,201 @@ impl<'a> Xml<'a> {
             return Ok(Node::Close);
         }
         loop {
-            return match self.reader.read_event().map_err(|_| Fault::Broken)? {
-                Event::Start(start) => self.open(start).map(Node::Open),
-                Event::Empty(start) => {
-                    self.closing = true;
-                    self.open(start).map(Node::Open)
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            return match rest.as_bytes() {
+                [] if self.open.is_empty() && self.rooted => Ok(Node::End),
+                [] => Err(Fault::Broken),
+                [b'<', b'/', ..] => self.end(rest),
+                [b'<', b'?', ..] => {
+                    self.pass(rest, b"?>")?;
+                    continue;
                 }
-                Event::End(_) => {
-                    self.close();
-                    Ok(Node::Close)
-                }
-                Event::Text(text) => Ok(Node::Text(text.into_inner())),
-                Event::CData(text) => Ok(Node::Text(text.into_inner())),
-                Event::GeneralRef(reference) => {
-                    if let Some(c) = reference.resolve_char_ref().map_err(|_| Fault::Entity)? {
-                        return Ok(Node::Text(Cow::Owned(c.to_string())));
+                [b'<', b'!', ..] => match self.declared(rest)? {
+                    Some(text) => Ok(Node::Text(Cow::Borrowed(text))),
+                    None => continue,
+                },
+                [b'<', ..] => self.open(rest).map(Node::Open),
+                bytes => {
+                    // Between two elements there is a line end and some blanks, nearly always.
+                    let blank = blank(bytes, 0);
+                    let end = match bytes.get(blank) {
+                        Some(b'<') => blank,
+                        _ => memchr::memchr(b'<', bytes).unwrap_or(bytes.len()),
+                    };
+                    self.at += end;
+                    if end == blank {
+                        return Ok(Node::Text(Cow::Borrowed(rest.get(..end).unwrap_or_default())));
                     }
-                    let known = resolve_predefined_entity(&reference.xml10_content()).ok_or(Fault::Entity)?;
-                    Ok(Node::Text(Cow::Borrowed(known)))
+                    resolved(rest.get(..end).unwrap_or_default()).map(Node::Text)
                 }
-                Event::DocType(_) => Err(Fault::Dtd),
-                Event::Comment(_) | Event::Decl(_) | Event::PI(_) => continue,
-                Event::Eof if self.depth == 0 && self.rooted => Ok(Node::End),
-                Event::Eof => Err(Fault::Broken),
             };
         }
     }
 
-    fn open(&mut self, start: BytesStart<'a>) -> Result<Element<'a>, Fault> {
+    /// Hands over each attribute of the element that was opened last: its local name and its value with references resolved. Those of other
+    /// namespaces and declarations are left out.
+    ///
+    /// # Errors
+    /// An unknown entity.
+    pub fn attributes(&self, mut each: impl FnMut(&'a str, Cow<'a, str>)) -> Result<(), Fault> {
+        for (name, value) in &self.attributes {
+            if *name != "xmlns" && name.bytes().all(|b| b != b':') {
+                each(name, resolved(value)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on behind `end`, and gives what stands before it.
+    fn pass(&mut self, rest: &'a str, end: &[u8]) -> Result<&'a str, Fault> {
+        let at = memchr::memmem::find(rest.as_bytes(), end).ok_or(Fault::Broken)?;
+        self.at += at + end.len();
+        rest.get(..at).ok_or(Fault::Broken)
+    }
+
+    /// A comment or, as text, a section of characters.
+    fn declared(&mut self, rest: &'a str) -> Result<Option<&'a str>, Fault> {
+        const CDATA: &str = "<![CDATA[";
+        if rest.starts_with("<!--") {
+            self.at += 4;
+            let rest = rest.get(4..).ok_or(Fault::Broken)?;
+            return self.pass(rest, b"-->").map(|_| None);
+        }
+        if rest.starts_with(CDATA) {
+            let text = self.pass(rest, b"]]>")?;
+            return Ok(text.get(CDATA.len()..));
+        }
+        let word = rest.get(2..9).unwrap_or_default();
+        Err(if word.eq_ignore_ascii_case("DOCTYPE") { Fault::Dtd } else { Fault::Broken })
+    }
+
+    fn end(&mut self, rest: &'a str) -> Result<Node<'a>, Fault> {
+        let end = rest.bytes().position(|b| b == b'>').ok_or(Fault::Broken)?;
+        let name = rest.get(2..end).ok_or(Fault::Broken)?;
+        if self.open.last() != Some(&name.trim_ascii_end()) {
+            return Err(Fault::Broken);
+        }
+        self.at += end + 1;
+        self.close();
+        Ok(Node::Close)
+    }
+
+    fn open(&mut self, rest: &'a str) -> Result<Element<'a>, Fault> {
         self.elements += 1;
         if self.elements > ELEMENTS {
             return Err(Fault::Count);
         }
-        if self.depth >= DEPTH {
+        if self.open.len() >= DEPTH {
             return Err(Fault::Depth);
         }
-        if self.depth == 0 && std::mem::replace(&mut self.rooted, true) {
+        if self.open.is_empty() && std::mem::replace(&mut self.rooted, true) {
             return Err(Fault::Broken);
         }
-        self.depth += 1;
-        if start.attributes_raw().contains("xmlns") {
-            for (n, attribute) in start.attributes().enumerate() {
-                if n >= ATTRIBUTES {
-                    return Err(Fault::Count);
-                }
-                let attribute = attribute.map_err(|_| Fault::Broken)?;
-                let key: &str = attribute.key.as_ref();
-                let prefix = match key.strip_prefix("xmlns") {
-                    Some("") => "",
-                    Some(rest) => match rest.strip_prefix(':') {
-                        Some(prefix) => prefix,
-                        None => continue,
-                    },
+        let (name, length) = self.tag(rest)?;
+        self.at += length;
+        self.open.push(name);
+        let depth = self.open.len();
+        for (key, value) in self.attributes.iter().filter(|(key, _)| key.starts_with("xmlns")) {
+            let prefix = match key.strip_prefix("xmlns") {
+                Some("") => "",
+                Some(rest) => match rest.strip_prefix(':') {
+                    Some(prefix) => prefix,
                     None => continue,
-                };
-                self.scopes.push((self.depth, prefix.into(), attribute.value.trim() == self.namespace));
-            }
+                },
+                None => continue,
+            };
+            self.scopes.push((depth, prefix, value.trim() == self.namespace));
         }
-        let name = start.name();
-        let name: &str = name.as_ref();
-        let prefix = name.split_once(':').map_or("", |(prefix, _)| prefix);
-        let declared = self.scopes.iter().rev().find(|(_, known, _)| **known == *prefix).map(|(.., ours)| *ours);
+        let (prefix, name) = match name.bytes().position(|b| b == b':') {
+            Some(at) => (name.get(..at).unwrap_or_default(), name.get(at + 1..).unwrap_or_default()),
+            None => ("", name),
+        };
+        let declared = self.scopes.iter().rev().find(|(_, known, _)| *known == prefix).map(|(.., ours)| *ours);
         // Without any declaration the plain names are meant.
         let ours = declared.unwrap_or(prefix.is_empty());
-        Ok(Element { start, ours })
+        Ok(Element { name, ours })
+    }
+
+    /// The whole name and the length of a tag; its attributes are put down.
+    fn tag(&mut self, rest: &'a str) -> Result<(&'a str, usize), Fault> {
+        let bytes = rest.as_bytes();
+        self.attributes.clear();
+        let mut at = word(bytes, 1)?;
+        let name = rest.get(1..at).ok_or(Fault::Broken)?;
+        loop {
+            at = blank(bytes, at);
+            match bytes.get(at..) {
+                Some([b'>', ..]) => return Ok((name, at + 1)),
+                Some([b'/', b'>', ..]) => {
+                    self.closing = true;
+                    return Ok((name, at + 2));
+                }
+                _ => {}
+            }
+            let end = word(bytes, at)?;
+            let key = rest.get(at..end).ok_or(Fault::Broken)?;
+            at = blank(bytes, end);
+            let Some([b'=', ..]) = bytes.get(at..) else { return Err(Fault::Broken) };
+            at = blank(bytes, at + 1);
+            let (quote, value) = match bytes.get(at..) {
+                Some([quote @ (b'"' | b'\''), value @ ..]) => (*quote, value),
+                _ => return Err(Fault::Broken),
+            };
+            let length = memchr::memchr(quote, value).ok_or(Fault::Broken)?;
+            let value = rest.get(at + 1..at + 1 + length).ok_or(Fault::Broken)?;
+            at += length + 2;
+            if self.attributes.len() >= ATTRIBUTES {
+                return Err(Fault::Count);
+            }
+            if self.attributes.iter().any(|(known, _)| *known == key) {
+                return Err(Fault::Broken);
+            }
+            self.attributes.push((key, value));
+        }
     }
 
     fn close(&mut self) {
-        while self.scopes.last().is_some_and(|(depth, ..)| *depth >= self.depth) {
+        let depth = self.open.len();
+        while self.scopes.last().is_some_and(|(at, ..)| *at >= depth) {
             self.scopes.pop();
         }
-        self.depth = self.depth.saturating_sub(1);
+        self.open.pop();
+    }
+}
+
+/// Where the white space from here ends.
+fn blank(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(rest.len())
+}
+
+/// Where the name from here ends: at white space, `=`, `/` or `>`, and nothing else may stand there.
+fn word(bytes: &[u8], from: usize) -> Result<usize, Fault> {
+    let rest = bytes.get(from..).unwrap_or_default();
+    match rest.iter().position(|b| ENDS[usize::from(*b)]) {
+        Some(length) if length > 0 && !matches!(rest.get(length), Some(b'<' | b'"' | b'\'' | b'&')) => {
+            Ok(from + length)
+        }
+        _ => Err(Fault::Broken),
+    }
+}
+
+/// Signs that are in no name.
+static ENDS: [bool; 256] = {
+    let mut ends = [false; 256];
+    let mut n = 0;
+    while n < 256 {
+        ends[n] = (n as u8).is_ascii_whitespace() || matches!(n as u8, b'=' | b'/' | b'>' | b'<' | b'"' | b'\'' | b'&');
+        n += 1;
+    }
+    ends
+};
+
+/// With references in place of which stands what they name.
+fn resolved(text: &str) -> Result<Cow<'_, str>, Fault> {
+    match memchr::memchr(b'&', text.as_bytes()) {
+        Some(_) => unescape(text).map_err(|_| Fault::Entity),
+        None => Ok(Cow::Borrowed(text)),
     }
 }
 
@@ -275,7 +385,7 @@ mod tests {
         loop {
             match xml.node()? {
                 Node::Open(element) => {
-                    element.attributes(|_, _| ())?;
+                    xml.attributes(|_, _| ())?;
                     count += usize::from(element.ours);
                 }
                 Node::End => return Ok(count),

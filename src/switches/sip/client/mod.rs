@@ -25,9 +25,12 @@ mod traces;
 mod transaction;
 mod usage;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use super::wire::{Draft, Message};
+use super::{
+    Table,
+    wire::{Draft, Message},
+};
 use crate::{
     private::Secret,
     words::{Mono, Now},
@@ -108,6 +111,17 @@ impl Transport {
             Self::Tls => "TLS",
             Self::Ws => "WS",
             Self::Wss => "WSS",
+        }
+    }
+
+    /// Where nobody says another one (RFC 3261, 19.1.2; RFC 7118, 5.2.2 has HTTP's).
+    #[must_use]
+    pub const fn port(self) -> u16 {
+        match self {
+            Self::Udp | Self::Tcp => 5060,
+            Self::Tls => 5061,
+            Self::Ws => 80,
+            Self::Wss => 443,
         }
     }
 
@@ -239,7 +253,6 @@ pub enum Output {
     /// A NOTIFY that belongs to a subscription of ours, answered already. Its body may be empty.
     Notified {
         watch: WatchId,
-        subscription: Subscription,
         message: Box<Message>,
     },
     /// This subscription tells no more. Without others of the same watch, what it told is unknown from now on.
@@ -316,7 +329,7 @@ pub struct Client {
     settings: Settings,
     dice: Dice,
     watches: BTreeMap<WatchId, Watched>,
-    usages: HashMap<String, Usage>,
+    usages: Table<String, Usage>,
     transactions: Transactions,
     memory: Memory,
     timers: BTreeMap<(Mono, u64), Timer>,
@@ -432,7 +445,7 @@ impl Client {
             settings,
             dice: Dice::new(key),
             watches: BTreeMap::new(),
-            usages: HashMap::new(),
+            usages: Table::default(),
             transactions: Transactions::default(),
             memory: Memory::default(),
             timers: BTreeMap::new(),

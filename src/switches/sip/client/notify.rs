@@ -6,7 +6,8 @@
 
 use super::{
     Client, FORKS, Link, Output, STRANGERS_A_SECOND, Timer, Transport, Why,
-    subscribe::{accepted, seconds},
+    subscribe::{accepted, accepts, seconds},
+    transaction::Answer,
 };
 use crate::{
     switches::sip::{
@@ -16,6 +17,7 @@ use crate::{
     words::Mono,
 };
 
+const OK: &[u8] = b"SIP/2.0 200 ";
 const ALLOW: &str = "NOTIFY, OPTIONS";
 
 type Source<'a> = (&'a str, u16, Transport);
@@ -26,6 +28,8 @@ impl Client {
             return;
         }
         let known = self.hear(now, flow, from);
+        // A flood is not even read for whom to answer, and no answer is made that would not be sent.
+        let spent = !known && self.strangers.1 >= STRANGERS_A_SECOND && now < self.strangers.0.plus_ms(1_000);
         let seen = Some((from.0, from.1));
         let read = if matches!(from.2, Transport::Ws | Transport::Wss) {
             wire::read_websocket(bytes)
@@ -36,8 +40,6 @@ impl Client {
             Ok(message) => message,
             Err(refusal) => {
                 self.counts.refused += 1;
-                // A flood of rubbish is not even read for whom to answer.
-                let spent = !known && self.strangers.1 >= STRANGERS_A_SECOND && now < self.strangers.0.plus_ms(1_000);
                 let answer = if spent { None } else { wire::refuse(bytes, &refusal, seen) };
                 return self.reply(now, (flow, from, known), bytes.len(), answer);
             }
@@ -55,16 +57,20 @@ impl Client {
             return;
         }
         let back = (flow, (from.0, return_port(&message, from), from.2), known);
-        let key = key(&message);
-        if let Some(answer) = self.memory.answer(&key).map(<[u8]>::to_vec) {
+        let key = self.memory.key(&message);
+        if let Some(answer) = self.memory.answer(&key) {
             self.counts.repeated += 1;
+            let answer = match answer {
+                Answer::Ok => wire::ok(&message, (from.0, from.1)),
+                Answer::Other(bytes) => bytes.clone(),
+            };
             return self.send_back(back, answer);
         }
         let wrong = verdict::examine(&message).err();
         let draft = |status: u16| Draft::response(&message, status, wire::phrase(status), seen);
         if let Some(Refusal { status, .. }) = wrong {
             self.counts.refused += 1;
-            let answer = status.map(|status| {
+            let answer = status.filter(|_| !spent).map(|status| {
                 let tag = self.dice.of(message.call_id());
                 let mut draft = draft(status).to_tag(&tag);
                 if status == 420 {
@@ -75,15 +81,22 @@ impl Client {
             return self.reply(now, back, bytes.len(), answer);
         }
         let answer = match method {
+            _ if spent && method != "NOTIFY" => return self.reply(now, back, bytes.len(), None),
             "NOTIFY" => {
-                let (answer, belongs) = self.notify(now, &message, seen);
+                let (answer, belongs) = self.notify(now, &message, (from.0, from.1), spent);
                 if belongs {
-                    if self.memory.keep(now, key, answer.clone()) {
+                    // A 200 is made anew from the request that comes again.
+                    let kept = if answer.starts_with(OK) { Answer::Ok } else { Answer::Other(answer.clone()) };
+                    let good = matches!(kept, Answer::Ok);
+                    if self.memory.keep(now, key, kept) {
                         self.timer(now.plus_ms(super::GIVE_UP_MS), Timer::Forget);
                     }
                     // It is answered before anybody works on it.
                     self.send_back(back, answer);
-                    return self.notified(now, message);
+                    if good {
+                        self.notified(now, message);
+                    }
+                    return;
                 }
                 answer
             }
@@ -127,7 +140,7 @@ impl Client {
 
     fn response(&mut self, now: Mono, message: &Message) {
         let Some(status) = message.status() else { return };
-        let Some(branch) = message.via().branch.as_deref() else { return };
+        let Some(branch) = message.branch() else { return };
         let (_, method) = message.cseq();
         if let Some(transaction) = self.transactions.answered(branch, method, status) {
             self.answered(now, transaction, message);
@@ -135,78 +148,76 @@ impl Client {
     }
 
     /// The answer to a NOTIFY, and whether it belongs to a subscription (then it is acted on if the answer is 200).
-    fn notify(&mut self, now: Mono, message: &Message, seen: Option<(&str, u16)>) -> (Vec<u8>, bool) {
-        let draft = |status: u16| Draft::response(message, status, wire::phrase(status), seen);
+    fn notify(&mut self, now: Mono, message: &Message, seen: (&str, u16), spent: bool) -> (Vec<u8>, bool) {
+        let draft = |status: u16| Draft::response(message, status, wire::phrase(status), Some(seen));
         let stranger = |this: &mut Self| {
             this.counts.forged += 1;
+            if spent {
+                return (Vec::new(), false);
+            }
             (draft(481).to_tag(&this.dice.of(message.call_id())).bytes(), false)
         };
-        let tag = message.from().tag().unwrap_or_default();
-        let Some(usage) = self.usages.get_mut(message.call_id()) else { return stranger(self) };
-        if message.to().tag() != Some(&usage.tag) || tag.is_empty() {
+        let tag = message.from_tag().unwrap_or_default();
+        let Some(usage) = self.usages.get(message.call_id()) else { return stranger(self) };
+        if message.to_tag() != Some(&usage.tag) || tag.is_empty() {
             return stranger(self);
         }
-        let event = message.header("Event").and_then(wire::token_and_params);
+        let event = message.header("Event").and_then(|event| wire::token_and_param(event, "id"));
         // We give no id; one that is there is another subscription (RFC 6665, 8.2.1).
-        let ours = event.is_some_and(|(e, p)| e.eq_ignore_ascii_case(usage.package.event()) && !p.has("id"));
-        let new = !usage.dialogs.contains_key(tag);
+        let ours = event.is_some_and(|(e, id)| e.eq_ignore_ascii_case(usage.package.event()) && id.is_none());
+        let dialog = usage.dialogs.get(tag);
+        let many = || usage.silent < now && !usage.dialogs.is_empty() || usage.dialogs.len() >= FORKS;
         // Before the 2xx, or a fork: as long as Timer N runs (RFC 6665, 4.1.2.4 and 4.1.4).
-        if !ours || new && (usage.silent < now && !usage.dialogs.is_empty() || usage.dialogs.len() >= FORKS) {
+        if !ours || dialog.is_none() && many() {
             return stranger(self);
         }
-        if let Some(last) = usage.dialogs.get(tag).and_then(|d| d.heard)
+        if let Some(last) = dialog.and_then(|d| d.heard)
             && message.cseq().0 < last
         {
             self.counts.late += 1;
             return (draft(500).bytes(), true);
         }
-        let kind = message.content_type().and_then(|t| t.split(';').next()).unwrap_or_default().trim();
-        let accept = accepted(usage);
-        if !message.body().is_empty() && !kind.is_empty() && !accept.split(", ").any(|a| a.eq_ignore_ascii_case(kind)) {
-            return (draft(415).header("Accept", &accept).bytes(), true);
+        if !message.body().is_empty() && !accepts(usage, kind(message)) {
+            return (draft(415).header("Accept", &accepted(usage)).bytes(), true);
         }
-        (draft(200).bytes(), true)
+        (wire::ok(message, seen), true)
     }
 
-    /// A NOTIFY that belongs here and was answered: what it says of the subscription, and its body to whoever reads bodies.
+    /// A NOTIFY that belongs here and was answered by 200: what it says of the subscription, and its body to whoever reads bodies.
     fn notified(&mut self, now: Mono, message: Message) {
-        let tag = message.from().tag().unwrap_or_default().to_owned();
+        let tag = message.from_tag().unwrap_or_default();
         let Some(usage) = self.usages.get_mut(message.call_id()) else { return };
         let (cseq, _) = message.cseq();
-        let kind = message.content_type().and_then(|t| t.split(';').next()).unwrap_or_default().trim();
-        let readable = message.body().is_empty()
-            || kind.is_empty()
-            || accepted(usage).split(", ").any(|a| a.eq_ignore_ascii_case(kind));
-        if !readable {
-            return;
-        }
         let granted = now.plus_ms(u64::from(usage.asked_s) * 1000);
-        let new = !usage.dialogs.contains_key(&tag);
-        let dialog = usage.dialog(&tag, &message, granted);
+        let new = !usage.dialogs.contains_key(tag);
+        let watch = usage.watch;
+        let dialog = usage.dialog(tag, &message, granted);
         if dialog.heard.is_some_and(|last| cseq <= last) {
             return;
         }
         dialog.heard = Some(cseq);
         dialog.retarget(&message);
-        let (state, params) = message.header("Subscription-State").and_then(wire::token_and_params).unwrap_or_default();
-        let terminated = state.eq_ignore_ascii_case("terminated");
+        let state = message.header("Subscription-State").unwrap_or_default();
+        let (word, expires) = wire::token_and_param(state, "expires").unwrap_or_default();
+        let terminated = word.eq_ignore_ascii_case("terminated");
         // What it says shortens and never lengthens (RFC 6665, 4.1.3 and 4.1.2.1).
-        let left = seconds(params.get("expires")).map(|s| now.plus_ms(s.saturating_mul(1000)));
+        let left = seconds(expires.as_deref()).map(|s| now.plus_ms(s.saturating_mul(1000)));
         // Seconds are rounded: each NOTIFY seems to shorten it a little, and needs no new timer for that.
         let shorter = left.filter(|at| at.plus_ms(2_000) < dialog.until || new);
         let until = shorter.unwrap_or(dialog.until).min(dialog.most);
         dialog.until = until;
         let moved = shorter.is_some() && dialog.refresh > until || new;
-        let watch = usage.watch;
-        let subscription = usage.subscription(&tag);
-        let reason = params.get("reason").unwrap_or_default().to_ascii_lowercase();
-        let wait = seconds(params.get("retry-after")).map(|s| s.min(86_400) * 1000);
+        let quiet = !terminated && shorter.is_none() && !new && !moved;
+        let subscription = (!quiet).then(|| usage.subscription(tag));
+        let ended = terminated.then(|| wire::token_and_params(state).unwrap_or_default().1);
         self.counts.notified += 1;
         if self.watches.contains_key(&watch) {
-            let subscription = subscription.clone();
-            self.out.push_back(Output::Notified { watch, subscription, message: Box::new(message) });
+            self.out.push_back(Output::Notified { watch, message: Box::new(message) });
         }
-        if terminated {
+        let Some(subscription) = subscription else { return };
+        if let Some(params) = ended {
+            let reason = params.get("reason").unwrap_or_default().to_ascii_lowercase();
+            let wait = seconds(params.get("retry-after")).map(|s| s.min(86_400) * 1000);
             let again = match &*reason {
                 "deactivated" | "timeout" => Some(0),
                 "probation" | "giveup" => wait,
@@ -232,7 +243,7 @@ impl Client {
         request: usize,
         answer: Option<Vec<u8>>,
     ) {
-        let Some(answer) = answer else {
+        let Some(answer) = answer.filter(|answer| !answer.is_empty()) else {
             self.counts.unanswered += 1;
             return;
         };
@@ -255,8 +266,13 @@ impl Client {
         (flow, (host, port, transport), _): (Option<super::Flow>, Source<'_>, bool),
         bytes: Vec<u8>,
     ) {
+        // Back to the server itself: over the flow as it is.
+        let server = match &self.link {
+            Link::Up(up) => flow == Some(up.flow) && up.target.port == port && up.target.host == host,
+            _ => false,
+        };
         match flow {
-            Some(flow) if transport.is_reliable() => self.out.push_back(Output::Send { flow, bytes }),
+            Some(flow) if server || transport.is_reliable() => self.out.push_back(Output::Send { flow, bytes }),
             // Out of the same socket, to whoever asked.
             _ => self.out.push_back(Output::Reply { flow, host: host.to_owned(), port, transport, bytes }),
         }
@@ -271,16 +287,10 @@ impl Client {
 
 /// To the port it came from if it asked for that, else to the one it named (RFC 3261, 18.2.2; RFC 3581, 4).
 fn return_port(message: &Message, (_, port, transport): Source<'_>) -> u16 {
-    let via = message.via();
-    if transport.is_reliable() || via.params.has("rport") { port } else { via.port.unwrap_or(5060) }
+    if transport.is_reliable() || message.has_rport() { port } else { message.sent_by().1.unwrap_or(5060) }
 }
 
-/// What makes a request that comes again the same one (RFC 3261, 17.2.3), and for a branch without the cookie what RFC 2543 went by.
-fn key(message: &Message) -> String {
-    let via = message.via();
-    let (number, method) = message.cseq();
-    let branch = via.branch.as_deref().unwrap_or_default();
-    let port = via.port.unwrap_or(0);
-    let tag = message.from().tag().unwrap_or_default();
-    format!("{branch}|{}:{port}|{number} {method}|{}|{tag}", via.host, message.call_id())
+/// The type of the body, without parameters.
+fn kind(message: &Message) -> &str {
+    message.content_type().and_then(|t| t.split(';').next()).unwrap_or_default().trim()
 }

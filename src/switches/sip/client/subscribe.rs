@@ -477,6 +477,14 @@ pub(super) fn accepted(usage: &Usage) -> String {
     if usage.list { format!("{body}, application/rlmi+xml, multipart/related") } else { body.to_owned() }
 }
 
+/// Whether a body of this type is one of them; one without a type is taken for the package's.
+pub(super) fn accepts(usage: &Usage, kind: &str) -> bool {
+    let lists = ["application/rlmi+xml", "multipart/related"];
+    kind.is_empty()
+        || kind.eq_ignore_ascii_case(usage.package.body())
+        || usage.list && lists.iter().any(|list| kind.eq_ignore_ascii_case(list))
+}
+
 /// The leading number: Retry-After may have a comment and parameters behind it (RFC 3261, 20.33). One that is too large for 64 bits is the largest.
 pub(super) fn seconds(value: Option<&str>) -> Option<u64> {
     let value = value?.trim_start();

@@ -3,10 +3,13 @@
 //! A response is matched by the branch of its Via and the method of its CSeq (17.1.3). Timer K has nothing to do here: a final response that comes
 //! again matches no branch any more and is passed over, and a branch is never used twice.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use super::{Client, Flow, GIVE_UP_MS, Output, T1_MS, T2_MS, Timer, digest::Sent};
-use crate::words::Mono;
+use crate::{switches::sip::wire::Message, words::Mono};
 
 #[derive(Default)]
 pub struct Transactions {
@@ -162,8 +165,41 @@ fn stamped(bytes: &[u8], reliable: bool) -> Vec<u8> {
 /// What was answered, for requests that come again: 64*T1 (Timer J). Bounded: what is oldest goes first, and its request would be answered anew.
 #[derive(Default)]
 pub struct Memory {
-    answers: HashMap<String, Vec<u8>>,
-    order: VecDeque<(Mono, String)>,
+    /// By the hash of what makes a request the same one: it is computed once for looking, keeping and forgetting.
+    answers: HashMap<u64, (String, Answer), BuildHasherDefault<Hashed>>,
+    order: VecDeque<(Mono, u64)>,
+    seed: ahash::RandomState,
+}
+
+/// One answer.
+pub enum Answer {
+    /// A 200, which is made from the request again.
+    Ok,
+    Other(Vec<u8>),
+}
+
+/// What makes a request that comes again the same one (RFC 3261, 17.2.3), and for a branch without the cookie what RFC 2543 went by.
+pub struct Key {
+    hash: u64,
+    text: String,
+}
+
+/// A number that is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().fold(self.0, |hash, byte| hash.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// 32 s of 600 NOTIFYs a second.
@@ -171,28 +207,55 @@ const REMEMBERED: usize = 20_000;
 
 impl Memory {
     #[must_use]
-    pub fn answer(&self, key: &str) -> Option<&[u8]> {
-        self.answers.get(key).map(Vec::as_slice)
+    pub fn key(&self, message: &Message) -> Key {
+        let (host, port) = message.sent_by();
+        let (number, method) = message.cseq();
+        let mut text = String::with_capacity(192);
+        for part in [
+            message.branch().unwrap_or_default(),
+            host,
+            method,
+            message.call_id(),
+            message.from_tag().unwrap_or_default(),
+        ] {
+            text.push_str(part);
+            text.push('|');
+        }
+        for number in [u32::from(port.unwrap_or(0)), number] {
+            // Eight signs of four bits.
+            text.extend((0..8).map(|n| char::from(b'a' + (number >> (n * 4) & 15) as u8)));
+        }
+        Key { hash: self.seed.hash_one(&*text), text }
+    }
+
+    #[must_use]
+    pub fn answer(&self, key: &Key) -> Option<&Answer> {
+        self.answers.get(&key.hash).filter(|(text, _)| *text == key.text).map(|(_, answer)| answer)
+    }
+
+    #[cfg(test)]
+    pub fn len(&self) -> usize {
+        self.answers.len()
     }
 
     /// `true`: the first one, and [`Memory::forget`] is to be called in 64*T1.
-    pub fn keep(&mut self, now: Mono, key: String, answer: Vec<u8>) -> bool {
+    pub fn keep(&mut self, now: Mono, key: Key, answer: Answer) -> bool {
         if self.order.len() >= REMEMBERED
             && let Some((_, oldest)) = self.order.pop_front()
         {
             self.answers.remove(&oldest);
         }
         let first = self.order.is_empty();
-        self.order.push_back((now.plus_ms(GIVE_UP_MS), key.clone()));
-        self.answers.insert(key, answer);
+        self.order.push_back((now.plus_ms(GIVE_UP_MS), key.hash));
+        self.answers.insert(key.hash, (key.text, answer));
         first
     }
 
-    /// Drops what is old; when to come again.
+    /// Drops what is old; when to come again: not for each, so an answer may be remembered for twice its time.
     pub fn forget(&mut self, now: Mono) -> Option<Mono> {
         while let Some((until, key)) = self.order.front() {
             if *until > now {
-                return Some(*until);
+                return self.order.back().map(|(until, _)| *until);
             }
             self.answers.remove(key);
             self.order.pop_front();

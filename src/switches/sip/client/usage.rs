@@ -31,6 +31,8 @@ pub struct Usage {
 pub struct Dialog {
     /// The notifier's Contact: where refreshes go.
     pub target: String,
+    /// The Contact that said so, as it is written.
+    contact: String,
     /// Route values for refreshes, in order.
     pub route: Vec<String>,
     pub cseq: u32,
@@ -57,32 +59,38 @@ impl Usage {
     /// A notifier's dialog, made by its NOTIFY or by the 2xx, whichever is first. Both times the Record-Route is turned into the way to it: a
     /// NOTIFY has it in the order to us, a response in the order from us (RFC 3261, 12.1.1 and 12.1.2).
     pub fn dialog(&mut self, tag: &str, message: &Message, until: Mono) -> &mut Dialog {
-        let (uri, cseq) = (self.uri.clone(), self.cseq);
-        self.dialogs.entry(tag.to_owned()).or_insert_with(|| {
+        let Self { uri, cseq, dialogs, .. } = self;
+        // A name of its own only for a dialog that is new.
+        if !dialogs.contains_key(tag) {
             let mut route: Vec<String> = message.headers("Record-Route").into_iter().map(str::to_owned).collect();
             if message.status().is_some() {
                 route.reverse();
             }
             route.truncate(20);
-            Dialog {
-                target: uri,
+            let dialog = Dialog {
+                target: uri.clone(),
+                contact: String::new(),
                 route,
-                cseq,
+                cseq: *cseq,
                 heard: None,
                 until,
                 most: until,
                 refresh: until,
                 busy: false,
                 wanted: false,
-            }
-        })
+            };
+            dialogs.insert(tag.to_owned(), dialog);
+        }
+        dialogs.get_mut(tag).expect("it is there by now")
     }
 }
 
 impl Dialog {
     /// The Contact is the target from now on (RFC 3261, 12.2.1.2; RFC 6665, 4.4.1).
     pub fn retarget(&mut self, message: &Message) {
-        if let Some(contact) = message.header("Contact").and_then(wire::address)
+        let Some(written) = message.header("Contact").filter(|written| *written != self.contact) else { return };
+        written.clone_into(&mut self.contact);
+        if let Some(contact) = wire::address(written)
             && contact.uri.is_known()
             && &*contact.uri.scheme != "tel"
         {
