@@ -14,6 +14,7 @@ mod histories;
 mod house;
 mod index;
 mod kill;
+mod locate;
 mod mirror;
 mod numbers;
 mod outbox;

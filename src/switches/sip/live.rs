@@ -6,14 +6,23 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    future::poll_fn,
     net::{IpAddr, SocketAddr},
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _, future::LocalBoxFuture};
+use hickory_resolver::{
+    TokioResolver,
+    config::{NameServerConfig, ResolverConfig},
+    net::runtime::TokioRuntimeProvider,
+    proto::rr::{RData, Record, RecordType},
+};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead as _, AsyncWrite as _, ReadBuf},
     net::{TcpStream, UdpSocket},
     sync::{mpsc, watch},
     time::timeout,
@@ -48,6 +57,7 @@ use super::{
     client::{Alarm, Client, Flow, Input, Output, Package, Server, Target, Transport, Watch, WatchId, Why},
     dialogs::Knowledge,
     frame::{self, Piece},
+    locate::{Ask, Found, Naptr, Search, Srv},
     settings::{ServerSettings, Settings},
     watcher::{Watcher, subscription},
 };
@@ -64,8 +74,10 @@ const LOOK_MS: u64 = 250;
 const SETTLE_MS: u64 = 5_000;
 /// After a stop, how long the ends of subscriptions are waited for.
 const LEAVE: Duration = Duration::from_millis(500);
-/// How long an address is believed where the system's resolver does not say.
+/// How long an address is believed where nobody says.
 const TTL_MS: u64 = 60_000;
+/// A name server that has not answered by then is asked once more, or the next one is.
+const DNS_TIMEOUT: Duration = Duration::from_millis(1_500);
 
 /// Keeps the feeds of one switch until `stop`: its subscriptions, and what it mirrors. `places`: who sits where, and so whom to watch.
 pub async fn run(
@@ -133,6 +145,7 @@ async fn watch_all(
         look: Some(clock().mono),
         unseen: None,
         slots: Vec::new(),
+        turn: 0,
         resolving: None,
     };
     link.watch(&known);
@@ -196,19 +209,36 @@ struct Link {
     /// As it was told last.
     unseen: Option<BTreeSet<String>>,
     slots: Vec<Slot>,
-    resolving: Option<LocalBoxFuture<'static, Vec<Target>>>,
+    /// Which of them is looked at first, so that none is always last.
+    turn: usize,
+    resolving: Option<LocalBoxFuture<'static, (Vec<Target>, u64)>>,
 }
 
 /// One flow, under way or up.
 struct Slot {
     flow: Flow,
     target: Target,
+    /// The target's address.
+    at: SocketAddr,
     state: State,
 }
 
 enum State {
     Opening(LocalBoxFuture<'static, Result<Conn, String>>),
     Up(Box<Conn>),
+}
+
+impl Slot {
+    /// What came over it. Nothing is lost where somebody else is quicker: what was read is returned at once.
+    fn poll(&mut self, at: usize, cx: &mut Context<'_>) -> Poll<Came> {
+        match &mut self.state {
+            State::Opening(opening) => opening.poll_unpin(cx).map(|opened| match opened {
+                Ok(conn) => Came::Opened(at, conn),
+                Err(reason) => Came::Gone(at, reason),
+            }),
+            State::Up(conn) => conn.poll(at, cx),
+        }
+    }
 }
 
 enum Conn {
@@ -219,7 +249,7 @@ enum Conn {
 
 /// What came from the world.
 enum Came {
-    Resolved(Vec<Target>),
+    Resolved((Vec<Target>, u64)),
     Opened(usize, Conn),
     Gone(usize, String),
     Datagram(usize, SocketAddr, Vec<u8>),
@@ -277,10 +307,20 @@ impl Link {
     async fn drain(&mut self, outlet: &mut Outlet) {
         while let Some(output) = self.client.next(clock()) {
             match output {
-                Output::Resolve(server) => self.resolving = Some(resolve(server).boxed_local()),
+                Output::Resolve(server) => {
+                    // Checked when the file was read.
+                    let dns = self.server.name_server().ok().flatten();
+                    self.resolving = Some(resolve(server, dns).boxed_local());
+                }
                 Output::Open { flow, target } => {
+                    let Ok(ip) = target.host.parse::<IpAddr>() else {
+                        let reason = "its name became no address".to_owned();
+                        self.client.take(clock(), Input::Lost { flow, reason });
+                        continue;
+                    };
+                    let at = SocketAddr::new(ip, target.port);
                     let opening = open(self.server.clone(), target.clone()).boxed_local();
-                    self.slots.push(Slot { flow, target, state: State::Opening(opening) });
+                    self.slots.push(Slot { flow, target, at, state: State::Opening(opening) });
                 }
                 Output::Close { flow } => self.slots.retain(|slot| slot.flow != flow),
                 Output::Send { flow, bytes } => self.send(flow, None, bytes).await,
@@ -379,14 +419,15 @@ impl Link {
 
     async fn send(&mut self, flow: Flow, back: Option<SocketAddr>, bytes: Vec<u8>) {
         let Some(at) = self.slots.iter().position(|slot| slot.flow == flow) else { return };
-        let Some(Slot { target, state: State::Up(conn), .. }) = self.slots.get_mut(at) else { return };
+        let Some(Slot { at: to, state: State::Up(conn), .. }) = self.slots.get_mut(at) else { return };
         let failed = match &mut **conn {
             Conn::Udp { socket, .. } => {
-                let to = target.host.parse().map(|ip: IpAddr| SocketAddr::new(ip, target.port)).ok();
-                match back.or(to) {
-                    // A full socket drops it; that is what retransmissions are for.
-                    Some(to) => socket.send_to(&bytes, to).await.err().map(|e| e.to_string()),
-                    None => None,
+                let to = back.unwrap_or(*to);
+                match socket.send_to(&bytes, to).await {
+                    Ok(_) => None,
+                    // An answer to nowhere is no word about the server.
+                    Err(_) if back.is_some() => None,
+                    Err(e) => Some(e.to_string()),
                 }
             }
             Conn::Stream { unsent, .. } => {
@@ -424,36 +465,36 @@ impl Link {
         self.client.take(clock(), Input::Lost { flow, reason });
     }
 
-    /// The next thing that comes from the world. Cancel-safe: whatever was read is returned.
+    /// The next thing that comes from the world. Cancel-safe: whatever was read is returned. One at a time, and tokio's budget ends a turn in which
+    /// there is always one more: a flood does not keep the core from anybody.
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<Came> {
+        if let Some(resolving) = &mut self.resolving
+            && let Poll::Ready(found) = resolving.poll_unpin(cx)
+        {
+            return Poll::Ready(Came::Resolved(found));
+        }
+        let count = self.slots.len();
+        for n in 0..count {
+            let at = (self.turn + n) % count;
+            if let Some(Poll::Ready(came)) = self.slots.get_mut(at).map(|slot| slot.poll(at, cx)) {
+                self.turn = at + 1;
+                return Poll::Ready(came);
+            }
+        }
+        Poll::Pending
+    }
+
     async fn hear(&mut self) -> Came {
-        let mut all: Vec<LocalBoxFuture<'_, Came>> = Vec::new();
-        if let Some(resolving) = &mut self.resolving {
-            all.push(resolving.map(Came::Resolved).boxed_local());
-        }
-        for (at, slot) in self.slots.iter_mut().enumerate() {
-            all.push(match &mut slot.state {
-                State::Opening(opening) => opening
-                    .map(move |opened| match opened {
-                        Ok(conn) => Came::Opened(at, conn),
-                        Err(reason) => Came::Gone(at, reason),
-                    })
-                    .boxed_local(),
-                State::Up(conn) => step(at, conn).boxed_local(),
-            });
-        }
-        if all.is_empty() {
-            return std::future::pending().await;
-        }
-        futures_util::future::select_all(all).await.0
+        poll_fn(|cx| self.poll_heard(cx)).await
     }
 
     fn heard(&mut self, event: Came) {
         let now = clock();
         match event {
             Came::Nothing => {}
-            Came::Resolved(targets) => {
+            Came::Resolved((targets, ttl_ms)) => {
                 self.resolving = None;
-                self.client.take(now, Input::Resolved { targets, ttl_ms: TTL_MS });
+                self.client.take(now, Input::Resolved { targets, ttl_ms });
             }
             Came::Opened(at, conn) => {
                 let Some(slot) = self.slots.get_mut(at) else { return };
@@ -502,16 +543,20 @@ impl Link {
     }
 
     fn peer(&self, at: usize) -> Option<SocketAddr> {
-        let target = &self.slots.get(at)?.target;
-        Some(SocketAddr::new(target.host.parse().ok()?, target.port))
+        Some(self.slots.get(at)?.at)
     }
 
     fn received(&mut self, at: usize, from: SocketAddr, bytes: &[u8]) {
         let Some(slot) = self.slots.get(at) else { return };
         let (flow, transport) = (slot.flow, slot.target.transport);
-        let host = from.ip().to_string();
-        self.client
-            .take(clock(), Input::Received { flow: Some(flow), host: &host, port: from.port(), transport, bytes });
+        let other;
+        let host = if from.ip() == slot.at.ip() {
+            &slot.target.host
+        } else {
+            other = from.ip().to_string();
+            &other
+        };
+        self.client.take(clock(), Input::Received { flow: Some(flow), host, port: from.port(), transport, bytes });
     }
 }
 
@@ -523,52 +568,56 @@ async fn written<E: ToString>(sending: impl Future<Output = Result<(), E>>) -> O
     }
 }
 
-/// One step of a flow that is up.
-async fn step(at: usize, conn: &mut Conn) -> Came {
-    match conn {
-        Conn::Udp { socket, buffer } => match socket.recv_from(buffer).await {
-            Ok((n, from)) => Came::Datagram(at, from, buffer.get(..n).unwrap_or_default().to_vec()),
-            // What an earlier datagram met (port unreachable): the timers see to it.
-            Err(_) => {
-                tokio::task::yield_now().await;
-                Came::Nothing
-            }
-        },
-        Conn::Stream { stream, frames, buffer, unsent, .. } => {
-            let (mut reader, mut writer) = tokio::io::split(stream);
-            let read = tokio::select! {
-                read = reader.read(buffer) => read,
-                wrote = writer.write(unsent), if !unsent.is_empty() => return match wrote {
-                    Ok(0) | Err(_) => Came::Gone(at, "the switch closed the connection".to_owned()),
-                    Ok(n) => {
-                        unsent.drain(..n);
-                        Came::Nothing
+impl Conn {
+    /// One step of a flow that is up.
+    fn poll(&mut self, at: usize, cx: &mut Context<'_>) -> Poll<Came> {
+        match self {
+            Conn::Udp { socket, buffer } => {
+                let mut read = ReadBuf::new(buffer);
+                match ready!(socket.poll_recv_from(cx, &mut read)) {
+                    Ok(from) => Poll::Ready(Came::Datagram(at, from, read.filled().to_vec())),
+                    // What an earlier datagram met (port unreachable): the timers see to it.
+                    Err(_) => {
+                        cx.waker().wake_by_ref();
+                        Poll::Pending
                     }
-                },
-            };
-            let n = match read {
-                Ok(0) => return Came::Gone(at, "the switch closed the connection".to_owned()),
-                Ok(n) => n,
-                Err(e) => return Came::Gone(at, closed(&e.to_string())),
-            };
-            frames.take(buffer.get(..n).unwrap_or_default());
-            let mut pieces = Vec::new();
-            loop {
-                match frames.next() {
-                    Ok(Some(piece)) => pieces.push(piece),
-                    Ok(None) => return Came::Pieces(at, pieces, None),
-                    Err(broken) => return Came::Pieces(at, pieces, Some(format!("the switch sent {broken}"))),
                 }
             }
+            Conn::Stream { stream, frames, buffer, unsent, .. } => {
+                let gone = || Came::Gone(at, "the switch closed the connection".to_owned());
+                while !unsent.is_empty() {
+                    match Pin::new(&mut *stream).poll_write(cx, unsent) {
+                        Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(gone()),
+                        Poll::Ready(Ok(n)) => drop(unsent.drain(..n)),
+                        Poll::Pending => break,
+                    }
+                }
+                let mut read = ReadBuf::new(buffer);
+                let piece = match ready!(Pin::new(stream).poll_read(cx, &mut read)) {
+                    Ok(()) if read.filled().is_empty() => return Poll::Ready(gone()),
+                    Ok(()) => read.filled(),
+                    Err(e) => return Poll::Ready(Came::Gone(at, closed(&e.to_string()))),
+                };
+                frames.take(piece);
+                let mut pieces = Vec::new();
+                let broken = loop {
+                    match frames.next() {
+                        Ok(Some(piece)) => pieces.push(piece),
+                        Ok(None) => break None,
+                        Err(broken) => break Some(format!("the switch sent {broken}")),
+                    }
+                };
+                Poll::Ready(Came::Pieces(at, pieces, broken))
+            }
+            Conn::Ws { socket, .. } => Poll::Ready(match ready!(socket.poll_next_unpin(cx)) {
+                Some(Ok(Frame::Text(text))) => Came::Text(at, text.as_bytes().to_vec()),
+                Some(Ok(Frame::Binary(bytes))) => Came::Text(at, bytes.to_vec()),
+                Some(Ok(Frame::Pong(_))) => Came::Pong(at),
+                Some(Ok(Frame::Ping(_) | Frame::Frame(_))) => Came::Nothing,
+                Some(Ok(Frame::Close(_))) | None => Came::Gone(at, "the switch closed the connection".to_owned()),
+                Some(Err(e)) => Came::Gone(at, closed(&e.to_string())),
+            }),
         }
-        Conn::Ws { socket, .. } => match socket.next().await {
-            Some(Ok(Frame::Text(text))) => Came::Text(at, text.as_bytes().to_vec()),
-            Some(Ok(Frame::Binary(bytes))) => Came::Text(at, bytes.to_vec()),
-            Some(Ok(Frame::Pong(_))) => Came::Pong(at),
-            Some(Ok(Frame::Ping(_) | Frame::Frame(_))) => Came::Nothing,
-            Some(Ok(Frame::Close(_))) | None => Came::Gone(at, "the switch closed the connection".to_owned()),
-            Some(Err(e)) => Came::Gone(at, closed(&e.to_string())),
-        },
     }
 }
 
@@ -578,13 +627,110 @@ fn closed(why: &str) -> String {
     if gone { "the switch closed the connection".to_owned() } else { why.to_owned() }
 }
 
-/// The addresses of a server, by the system's resolver.
-async fn resolve(server: Server) -> Vec<Target> {
-    let transport = server.transport.unwrap_or(Transport::Udp);
-    let port = server.port.unwrap_or(5060);
-    let found = timeout(Duration::from_millis(CONNECT_MS), tokio::net::lookup_host((server.host.as_str(), port))).await;
-    let addresses: BTreeSet<SocketAddr> = found.into_iter().flatten().flatten().collect();
-    addresses.into_iter().map(|a| Target { host: a.ip().to_string(), port: a.port(), transport }).collect()
+/// The targets of a server (RFC 3263), and how long they may be believed. None: there are none, or nobody answered.
+async fn resolve(server: Server, dns: Option<SocketAddr>) -> (Vec<Target>, u64) {
+    let mut search = Search::new(server);
+    // Made anew for each search: the file it reads may have changed, and what was found is kept by the client for its time.
+    let resolver = resolver(dns);
+    let work = async {
+        while let Some(ask) = search.ask() {
+            let found = match &resolver {
+                Ok(resolver) => look_up(resolver, &ask).await,
+                Err(_) => Found::default(),
+            };
+            let found = match &ask {
+                // What only the system knows by other ways than DNS.
+                Ask::Address(name) if found.addresses.is_empty() && dns.is_none() => system(name).await,
+                _ => found,
+            };
+            search.take(&ask, found, &mut |most| rand::random_range(0..=most));
+        }
+    };
+    match timeout(Duration::from_millis(2 * CONNECT_MS), work).await {
+        Ok(()) => search.targets(),
+        Err(_) => (Vec::new(), TTL_MS),
+    }
+}
+
+/// The system's name servers, or the one that the file names.
+fn resolver(dns: Option<SocketAddr>) -> Result<TokioResolver, String> {
+    let mut builder = match dns {
+        Some(at) => {
+            let mut server = NameServerConfig::udp_and_tcp(at.ip());
+            server.connections.iter_mut().for_each(|connection| connection.port = at.port());
+            let servers = ResolverConfig::from_name_servers(vec![server]);
+            TokioResolver::builder_with_config(servers, TokioRuntimeProvider::default())
+        }
+        None => TokioResolver::builder_tokio().map_err(|e| e.to_string())?,
+    };
+    let options = builder.options_mut();
+    (options.timeout, options.attempts) = (DNS_TIMEOUT, 1);
+    // An address of the internal network is what a switch has.
+    options.deny_answers.clear();
+    builder.build().map_err(|e| e.to_string())
+}
+
+async fn look_up(resolver: &TokioResolver, ask: &Ask) -> Found {
+    let mut found = Found { ttl_ms: TTL_MS, ..Found::default() };
+    let mut ttl_s = None;
+    let mut note = |records: &[Record]| ttl_s = records.iter().map(|record| record.ttl).min();
+    let absolute = |name: &str| format!("{name}.");
+    match ask {
+        Ask::Address(name) => {
+            if let Ok(lookup) = resolver.lookup_ip(name.as_str()).await {
+                note(lookup.as_lookup().answers());
+                found.addresses = lookup.iter().collect();
+            }
+        }
+        Ask::Srv(name) => {
+            if let Ok(lookup) = resolver.srv_lookup(absolute(name)).await {
+                note(lookup.answers());
+                found.srv = lookup
+                    .answers()
+                    .iter()
+                    .filter_map(|record| match &record.data {
+                        RData::SRV(srv) => Some(Srv {
+                            priority: srv.priority,
+                            weight: srv.weight,
+                            port: srv.port,
+                            target: srv.target.to_ascii(),
+                        }),
+                        _ => None,
+                    })
+                    .collect();
+            }
+        }
+        Ask::Naptr(name) => {
+            if let Ok(lookup) = resolver.lookup(absolute(name), RecordType::NAPTR).await {
+                note(lookup.answers());
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                found.naptr = lookup
+                    .answers()
+                    .iter()
+                    .filter_map(|record| match &record.data {
+                        RData::NAPTR(naptr) => Some(Naptr {
+                            order: naptr.order,
+                            preference: naptr.preference,
+                            flags: text(&naptr.flags),
+                            service: text(&naptr.services),
+                            replacement: naptr.replacement.to_ascii(),
+                        }),
+                        _ => None,
+                    })
+                    .collect();
+            }
+        }
+    }
+    if let Some(seconds) = ttl_s {
+        found.ttl_ms = u64::from(seconds) * 1000;
+    }
+    found
+}
+
+async fn system(name: &str) -> Found {
+    let found = tokio::net::lookup_host((name, 0)).await;
+    let addresses: BTreeSet<IpAddr> = found.into_iter().flatten().map(|at| at.ip()).collect();
+    Found { addresses: addresses.into_iter().collect(), ttl_ms: TTL_MS, ..Found::default() }
 }
 
 async fn open(server: ServerSettings, target: Target) -> Result<Conn, String> {
@@ -655,7 +801,7 @@ pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
         Ok(client) => client.server,
         Err(why) => return vec![Err(format!("cannot use SIP: {why}"))],
     };
-    let targets = resolve(client).await;
+    let (targets, _) = resolve(client, server.name_server().ok().flatten()).await;
     let Some(target) = targets.first().cloned() else {
         return vec![Err(format!("cannot use SIP: no address of {}", server.host))];
     };

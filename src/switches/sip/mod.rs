@@ -13,6 +13,7 @@ pub mod dialogs;
 mod dialogs_tests;
 pub mod frame;
 pub mod live;
+pub mod locate;
 pub mod multipart;
 pub mod normal;
 pub mod reg_info;

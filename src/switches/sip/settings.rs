@@ -1,5 +1,7 @@
 //! What a file in `config/switches/` says of a SIP switch.
 
+// An address as a value: nothing is opened.
+use core::net::SocketAddr;
 use std::{collections::BTreeSet, sync::Arc};
 
 use schemars::JsonSchema;
@@ -102,7 +104,7 @@ pub struct Settings {
 pub struct ServerSettings {
     /// A name or an IP address.
     pub host: String,
-    /// Default: 5060, 5061 with tls, 80 with ws, 443 with wss.
+    /// Given: no SRV record is asked for. Default: what SRV says, else 5060, 5061 with tls, 80 with ws, 443 with wss.
     #[serde(default)]
     pub port: Option<u16>,
     #[serde(default)]
@@ -113,6 +115,18 @@ pub struct ServerSettings {
     /// Of `ws` and `wss`.
     #[serde(default = "path")]
     pub path: String,
+    /// The name server to ask, address and port; absent: the system's (`/etc/resolv.conf`).
+    #[serde(default)]
+    pub dns: Option<String>,
+}
+
+impl ServerSettings {
+    /// # Errors
+    /// It is no address with a port.
+    pub fn name_server(&self) -> Result<Option<SocketAddr>, &'static str> {
+        let parsed = self.dns.as_deref().map(|text| text.parse().map_err(|_| "this is no address with a port"));
+        parsed.transpose()
+    }
 }
 
 /// What a SIP switch is to the customer's calls.
@@ -135,27 +149,21 @@ pub enum TransportName {
     Tls,
     Ws,
     Wss,
+    /// What the domain offers, in its order: udp, tcp or tls (RFC 3263, 4.1).
+    Auto,
 }
 
 impl TransportName {
+    /// `None`: the domain's NAPTR records decide.
     #[must_use]
-    pub const fn transport(self) -> Transport {
+    pub const fn transport(self) -> Option<Transport> {
         match self {
-            Self::Udp => Transport::Udp,
-            Self::Tcp => Transport::Tcp,
-            Self::Tls => Transport::Tls,
-            Self::Ws => Transport::Ws,
-            Self::Wss => Transport::Wss,
-        }
-    }
-
-    #[must_use]
-    pub const fn port(self) -> u16 {
-        match self {
-            Self::Udp | Self::Tcp => 5060,
-            Self::Tls => 5061,
-            Self::Ws => 80,
-            Self::Wss => 443,
+            Self::Auto => None,
+            Self::Udp => Some(Transport::Udp),
+            Self::Tcp => Some(Transport::Tcp),
+            Self::Tls => Some(Transport::Tls),
+            Self::Ws => Some(Transport::Ws),
+            Self::Wss => Some(Transport::Wss),
         }
     }
 }
@@ -203,11 +211,7 @@ impl Settings {
             None => None,
         };
         Ok(client::Settings {
-            server: Server {
-                host: server.host.clone(),
-                port: Some(server.port.unwrap_or(server.transport.port())),
-                transport: Some(server.transport.transport()),
-            },
+            server: Server { host: server.host.clone(), port: server.port, transport: server.transport.transport() },
             identity: self.uri(&self.user),
             credentials,
             expires_s: self.expires_s,
@@ -299,8 +303,13 @@ impl Settings {
             if !server.path.starts_with('/') || server.path.bytes().any(|b| b <= b' ' || b == 0x7f) {
                 wrong("sip.server.path", "this is no path", "it begins with \"/\" and has no blanks");
             }
-            if server.tls.is_some() && !matches!(server.transport, TransportName::Tls | TransportName::Wss) {
-                wrong("sip.server.tls", "this transport has no TLS", "transport: tls or wss, or no \"tls\"");
+            if server.tls.is_some()
+                && !matches!(server.transport, TransportName::Tls | TransportName::Wss | TransportName::Auto)
+            {
+                wrong("sip.server.tls", "this transport has no TLS", "transport: tls, wss or auto, or no \"tls\"");
+            }
+            if let Err(found) = server.name_server() {
+                wrong("sip.server.dns", found, "for example 192.0.2.53:53");
             }
         }
         if !(10..=86_400).contains(&self.expires_s) {
@@ -413,6 +422,7 @@ mod tests {
             ("sip-header: X-Account", "variable: ACCOUNT", "sip.attributes[0].from.variable"),
             ("sip-header: X-Account", "sip-header: \"X Account\"", "sip.attributes[0].from.sip-header"),
             ("    path: /", "    tls: {}\n    path: /", "sip.server.tls"),
+            ("    path: /", "    dns: nowhere\n    path: /", "sip.server.dns"),
         ] {
             assert!(EXAMPLE.contains(good), "{good}");
             let read = files::read::<AnySettings>("sip.yaml", &EXAMPLE.replacen(good, bad, 1)).unwrap();

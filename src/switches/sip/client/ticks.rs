@@ -17,11 +17,11 @@
 //! | Record-Route, loose and strict | `refreshes_go_by_the_way_that_was_recorded` |
 //! | Contact is the refresh target | `refreshes_go_by_the_way_that_was_recorded` |
 //! | rport in every UDP Via; answers to received/rport | `each_request_has...`, `answers_go_where_the_request_came_from` |
-//! | NAPTR, SRV, A; port or IP given | the resolver is asked for the server as it is named (`Output::Resolve`), its rules are `live.rs`'s |
+//! | NAPTR, SRV, A; port or IP given | `locate.rs`; live in `tests/locate.rs` |
 //! | 503, timeout, transport error: next target, new branch | `a_target_that_says_nothing...`, `a_503_halves_the_pace_and_leaves_the_host_alone` |
 //! | 503 Retry-After | `a_503_halves_the_pace_and_leaves_the_host_alone` |
 //! | response by received/rport, then sent-by | `answers_go_where_the_request_came_from` |
-//! | one target for a dialog; TTL; short negative caching | `a_target_that_says_nothing...`, `what_the_resolver_said_is_asked_again` |
+//! | one target for a dialog; TTL; short negative caching | `a_target_that_says_nothing...`, `what_the_resolver_said_is_asked_again`, `locate.rs` |
 //! | over 1300 bytes: TCP; refused: UDP | `what_is_too_large_for_a_datagram_goes_over_tcp` |
 //! | stream framing, several a read, one over many | `frame::a_stream_is_cut_the_same_whole_and_byte_by_byte` |
 //! | UDP length rules | `verdict.rs`: clerr, dblreq, ipv4-mapped-ipv6 |
