@@ -24,6 +24,7 @@ mod privacy;
 mod real_odoo;
 #[cfg(feature = "real-servers")]
 mod real_redmine;
+mod strangers;
 #[cfg(feature = "real-servers")]
 mod systemd;
 #[cfg(feature = "real-servers")]

@@ -198,7 +198,11 @@ impl Outlet {
         }
     }
 
-    /// How many devices nothing is known of.
+    /// How much came in and was refused, since the start.
+    pub fn refused(&self, count: u64) {
+        self.stats.refused.store(count, Relaxed);
+    }
+
     /// Of whom nothing is known, all of them.
     pub fn unseen(&mut self, devices: BTreeSet<String>) {
         self.stats.unknown.store(devices.len() as u64, Relaxed);

@@ -375,6 +375,8 @@ impl Link {
                 }
             }
         }
+        let (counts, bodies) = (self.client.counts(), self.watcher.dialogs.counts.refused);
+        outlet.refused(counts.refused + counts.forged + bodies.iter().sum::<u64>());
         if self.settle.is_some_and(|at| at <= clock().mono) {
             self.settle = None;
             self.tell(outlet);
