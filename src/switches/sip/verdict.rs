@@ -141,7 +141,6 @@ mod tests {
     };
 
     use super::*;
-    use crate::switches::sip::frame::Stream;
 
     struct Row {
         file: String,
@@ -254,60 +253,11 @@ mod tests {
         assert_eq!(status(invite), None);
     }
 
+    /// Mutations are in tests/fuzz.rs.
     #[test]
-    fn no_mutation_panics_or_takes_long() {
+    fn no_message_takes_long() {
         assert!(judge_file(b"\xef\xbb\xbf <dialog-info").is_err());
-        let mut seed = 0x2545_f491_4f6c_dd1d_u64;
-        let mut dice = move |n: usize| {
-            seed ^= seed << 13;
-            seed ^= seed >> 7;
-            seed ^= seed << 17;
-            usize::try_from(seed % n.max(1) as u64).unwrap()
-        };
         let signs = b"\r\n \t:;,<>\"\\()@?=%[]\0\xff/0";
-        for row in torture() {
-            for _ in 0..300 {
-                let mut bytes = row.bytes.clone();
-                for _ in 0..=dice(6) {
-                    let (a, b) = (dice(bytes.len()), dice(40));
-                    let end = (a + b).min(bytes.len());
-                    match dice(5) {
-                        0 => bytes.truncate(a),
-                        1 => drop(bytes.drain(a..end)),
-                        2 => bytes.splice(a..a, std::iter::repeat_n(signs[b % signs.len()], b * b)).for_each(drop),
-                        3 => {
-                            let piece = bytes[a..end].to_vec();
-                            let at = dice(bytes.len());
-                            bytes.splice(at..at, piece).for_each(drop);
-                        }
-                        _ if a < bytes.len() => bytes[a] = signs[b % signs.len()],
-                        _ => {}
-                    }
-                }
-                if let Ok(message) = wire::read(&bytes) {
-                    let _ = examine(&message);
-                    for (name, value) in message.all() {
-                        let _ = (wire::address(value), wire::via(value), wire::uri(value), message.headers(name).len());
-                    }
-                    let answer =
-                        wire::Draft::response(&message, 481, "No", Some(("192.0.2.1", 5060))).to_tag("t").bytes();
-                    let again = wire::read(&answer).unwrap_or_else(|e| {
-                        panic!("{}: {e:?}\n{}\n{}", row.file, bytes.escape_ascii(), answer.escape_ascii())
-                    });
-                    assert_eq!(
-                        (again.status(), again.call_id(), again.cseq()),
-                        (Some(481), message.call_id(), message.cseq())
-                    );
-                } else if let Err(refusal) = wire::read_websocket(&bytes)
-                    && let Some(answer) = wire::refuse(&bytes, &refusal, Some(("::1", 9)))
-                {
-                    assert!(answer.starts_with(b"SIP/2.0 400 "));
-                }
-                let mut stream = Stream::default();
-                stream.take(&bytes);
-                while let Ok(Some(_)) = stream.next() {}
-            }
-        }
         // The worst that a message can do to each reader: 64 KiB of nothing but what it looks for.
         let start = std::time::Instant::now();
         for sign in signs.iter().chain(b"ab") {
