@@ -184,7 +184,7 @@ async fn the_next_target_of_srv_is_used_when_the_first_is_dead_and_the_second_sa
     let stop = CancellationToken::new();
     let (unwilling, willing) = (Mutex::default(), Mutex::default());
 
-    let link = switches::live::run(Arc::new(settings), stats, places, out, commands, stop.clone());
+    let link = switches::live::run(Arc::new(settings), stats, places, Vec::new(), out, commands, stop.clone());
     let story = async {
         let mut ups = Vec::new();
         loop {

@@ -295,3 +295,63 @@ fn what_an_asterisk_mirrors_adds_to_its_calls_and_makes_none() {
     }
     assert!(seen > 60 && joined > 40, "{joined} calls were joined in {seen} runs");
 }
+
+/// The whole daemon, told by a mirror alone: it is stopped while a call is up, and comes back before the BYE.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_a_mirror_alone_tells_of_goes_on_after_a_restart() {
+    let mut desk = crate::daemon::Desk::set(0.3).await;
+    let door = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let key = desk.folder.join("hep.key");
+    fs::write(&key, "lab-hep-key").unwrap();
+    desk.stage
+        .write(
+            "switches/mirror.yaml",
+            &format!(
+                "sip:\n  id: m1\n  domain: pbx.lab\n  internal: [\"100X\"]\n  hep: {{listen: \"{door}\", from: [\"127.0.0.1\"], key: {{file: {}}}}}\n",
+                key.display()
+            ),
+        )
+        .unwrap();
+    desk.stage.write("agents.yaml", "agents:\n  - {id: \"1001\", devices: [\"1001\"]}\n").unwrap();
+    let bytes =
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/kamailio/inbound-answered/hep.bin"))
+            .unwrap();
+    let packets = packets(&Capture { feed: Feed::Hep, name: String::new(), bytes });
+    let end = packets.iter().position(|p| p.windows(8).any(|w| w == b"BYE sip:")).unwrap();
+    let mirror = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let send = |packets: &[Vec<u8>]| {
+        for packet in packets {
+            mirror.send_to(packet, door).unwrap();
+        }
+    };
+    let up = |desk: &crate::daemon::Desk| desk.metrics().contains("linecard_link_up{switch=\"m1\",feed=\"hep\"} 1");
+    let events = |desk: &crate::daemon::Desk| {
+        let text = desk.metrics();
+        let line = text.lines().find(|l| l.starts_with("linecard_link_events{switch=\"m1\",feed=\"hep\"}"));
+        line.and_then(|l| l.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    desk.start(None).await;
+    desk.until("the mirror is listened to", up).await;
+    send(&packets[..end]);
+    // A call with two legs that are up is a dozen events.
+    desk.until("the call is told", |desk| events(desk) >= 8).await;
+    desk.signal(rustix::process::Signal::TERM);
+    assert!(desk.child.take().unwrap().wait().unwrap().success());
+    assert_eq!(desk.records().len(), 0, "it is not over");
+
+    desk.start(None).await;
+    desk.until("the mirror is listened to", up).await;
+    send(&packets[end..]);
+    desk.until("the call is written down", |desk| !desk.records().is_empty()).await;
+    let record = &desk.records()[0];
+    assert_eq!(
+        (&record["end"], &record["ended_by"], &record["outcome"]),
+        (&"seen".into(), &"customer".into(), &"answered".into())
+    );
+    assert_eq!(
+        (&record["agents"], &record["quality"]),
+        (&serde_json::json!(["1001"]), &"estimated".into()),
+        "{record}"
+    );
+    assert_eq!(record["customer"]["e164"], "+861******8000");
+}

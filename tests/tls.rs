@@ -90,7 +90,7 @@ async fn first_state(folder: &Path, to: &str, tls: &str) -> LinkState {
     let stop = CancellationToken::new();
     let (_nobody, places) = tokio::sync::watch::channel(linecard::calls::seats::Places::default());
     let stats = Stats::new(&settings);
-    let link = switches::live::run(Arc::new(settings.clone()), stats, places, out, receiver, stop.clone());
+    let link = switches::live::run(Arc::new(settings.clone()), stats, places, Vec::new(), out, receiver, stop.clone());
     let heard = async {
         loop {
             if let Heard::Link(state) = said.recv().await.expect("the link lives").what {

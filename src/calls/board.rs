@@ -19,7 +19,7 @@ use super::{
     change::TransferKind,
     edges::{ALONE_MS, Key},
     event::{self, BridgeKind, Caller, DialStatus, Feed, LegState, Said},
-    face::Face,
+    face::{Face, OpenLeg},
     facts::{self, Dial, Ended, Kind, Leg, Moment, OfferState, Transfer},
     judge,
     record::{Origin, Record},
@@ -1158,6 +1158,23 @@ impl Board {
 
     pub fn open_faces(&self) -> impl Iterator<Item = &Face> {
         self.calls.values().filter(|c| c.over.is_none()).filter_map(|c| c.shown.as_ref()).map(|s| &s.face)
+    }
+
+    pub fn open_legs(&self) -> impl Iterator<Item = OpenLeg> {
+        let legs = self.calls.values().filter(|c| c.over.is_none()).flat_map(|c| &c.facts.legs);
+        (0_u32..).zip(legs.filter(|leg| leg.ended.is_none())).flat_map(|(party, leg)| {
+            leg.ids().map(move |id| OpenLeg {
+                id: id.clone(),
+                name: leg.endpoint.clone(),
+                party,
+                number: leg.number.clone(),
+                dialled: leg.dialled.iter().chain(leg.places.iter().map(|(_, text)| text)).cloned().collect(),
+                began: leg.created.wall.unwrap_or(crate::words::Wall(0)),
+                rang: leg.ringing.is_some(),
+                up: leg.up.is_some(),
+                holding: leg.holding_now(),
+            })
+        })
     }
 
     pub fn record(&self, settings: &Settings, key: u32) -> Option<Record> {

@@ -21,7 +21,7 @@ use super::{
     command::Dial,
     edges::{Alone, Pair},
     event::{Event, Feed, Said},
-    face::Face,
+    face::{Face, OpenLeg},
     facts::Moment,
     record::Record,
     seats::{Refusal, Seats, Sitting, Turn, Wish},
@@ -217,6 +217,12 @@ impl Book {
     /// All calls that have not ended.
     pub fn open_calls(&self) -> impl Iterator<Item = &Face> {
         self.boards.values().flat_map(Board::open_faces)
+    }
+
+    /// All legs of a switch that have not ended, under each of their ids.
+    #[must_use]
+    pub fn open_legs(&self, switch: &SwitchId) -> Vec<OpenLeg> {
+        self.boards.get(switch).map(|board| board.open_legs().collect()).unwrap_or_default()
     }
 
     /// Legs in the book, and legs refused because it was full.

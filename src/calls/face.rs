@@ -97,3 +97,20 @@ impl Face {
         self.agents.iter().find(|on| &on.offer.agent == agent)
     }
 }
+
+/// A leg that is up, for a feed that has no list to ask for after a restart.
+#[derive(Clone, Debug)]
+pub struct OpenLeg {
+    pub id: String,
+    /// Its endpoint.
+    pub name: String,
+    /// Legs of one number are one party.
+    pub party: u32,
+    pub number: Option<Private<String>>,
+    /// What it dialled, by every place of it.
+    pub dialled: Vec<Private<String>>,
+    pub began: Wall,
+    pub rang: bool,
+    pub up: bool,
+    pub holding: bool,
+}

@@ -166,6 +166,12 @@ impl Core {
         self.settle(now, None);
     }
 
+    /// What is up at a switch, for its links.
+    #[must_use]
+    pub fn open_legs(&self, switch: &SwitchId) -> Vec<calls::face::OpenLeg> {
+        self.book.open_legs(switch)
+    }
+
     /// What a switch link says: events, or that it came or went.
     pub fn said(&mut self, now: Now, said: Said) {
         match said.what {

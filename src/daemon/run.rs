@@ -281,18 +281,6 @@ impl CoreSeed {
 
     async fn turn(mut self) {
         let mut links = JoinSet::new();
-        for (settings, stats) in self.switch_settings.iter().zip(&self.stats) {
-            let Some(commands) = self.commands.remove(settings.id()) else { continue };
-            links.spawn_local(switches::live::run(
-                settings.clone(),
-                stats.clone(),
-                self.places.clone(),
-                self.said.clone(),
-                commands,
-                self.stop.clone(),
-            ));
-        }
-        drop(self.said);
         let CoreEnds {
             mut said,
             mut heard,
@@ -310,6 +298,19 @@ impl CoreSeed {
         let mut core = Core::new(rooms, self.customers, self.directory, self.switches, self.metrics, outs);
         core.traces = self.traces;
         core.restore(now(), self.open, self.seats);
+        for (settings, stats) in self.switch_settings.iter().zip(&self.stats) {
+            let Some(commands) = self.commands.remove(settings.id()) else { continue };
+            links.spawn_local(switches::live::run(
+                settings.clone(),
+                stats.clone(),
+                self.places.clone(),
+                core.open_legs(settings.id()),
+                self.said.clone(),
+                commands,
+                self.stop.clone(),
+            ));
+        }
+        drop(self.said);
         loop {
             let deadline = core.deadline().map(instant);
             let unsent = core.unsent() > 0;

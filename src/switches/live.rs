@@ -28,6 +28,7 @@ use crate::{
         Command,
         command::Failure,
         event::{Event, Feed},
+        face::OpenLeg,
         seats::Places,
     },
     words::{Mono, Now, SwitchId},
@@ -105,11 +106,13 @@ impl Stats {
     }
 }
 
-/// Keeps the links of one switch until `stop`. `places`: who sits where; a switch that is asked for each device watches those.
+/// Keeps the links of one switch until `stop`. `places`: who sits where; a switch that is asked for each device watches those. `open`: what was up when
+/// the last run ended, for a feed without a list of its own.
 pub async fn run(
     settings: Arc<Settings>,
     stats: Stats,
     places: watch::Receiver<Places>,
+    open: Vec<OpenLeg>,
     out: mpsc::Sender<Said>,
     commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
@@ -119,7 +122,7 @@ pub async fn run(
             asterisk::run(Arc::new(s.clone()), links, places, out, commands, stop).await;
         }
         (Settings::Sip(s), Stats::Sip { links, .. }) => {
-            Box::pin(sip::live::run(Arc::new(s.clone()), &links, places, out, commands, stop)).await;
+            Box::pin(sip::live::run(Arc::new(s.clone()), &links, places, open, out, commands, stop)).await;
         }
         // The counters are made from the same settings.
         (Settings::Asterisk(_), Stats::Sip { .. }) | (Settings::Sip(_), Stats::Asterisk { .. }) => {}

@@ -64,7 +64,9 @@ pub async fn run(
             let rules = |places: &Places| {
                 hep.rules(settings.inside(places.directory.clone()), &settings.declared(), &settings.pairing)
             };
-            hep::live::keep(&settings.id, hep, rules, places, &stats.hep, &out, &stop).await;
+            // Its calls are those of its channels.
+            let known = (places, Vec::new());
+            hep::live::keep(&settings.id, hep, rules, known, &stats.hep, &out, &stop).await;
         }
     };
     tokio::join!(Box::pin(ami), Box::pin(ari), Box::pin(mirrored));

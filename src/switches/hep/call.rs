@@ -133,21 +133,33 @@ pub struct Call {
     pub over: bool,
     /// Its INVITE was heard.
     pub seen: bool,
+    /// From before a restart: its tags are not known yet.
+    pub restored: bool,
+    /// What the caller dialled, of a restored call: the user that From or To has for who is called.
+    pub meets: Vec<String>,
+    /// How long it lasts without a refresh (RFC 4028), as its last answer has it.
+    pub session_ms: Option<u64>,
     pub heard: Mono,
     pub due: Mono,
 }
 
 impl Call {
     pub fn new(heard: &Heard, caller: Party) -> Self {
+        let (tag, to) = (heard.from.tag.clone(), heard.to.user.clone());
+        Self { tag, to, cseq: heard.cseq, ..Self::of(&heard.call_id, caller, heard.at()) }
+    }
+
+    /// One of which nothing was heard yet.
+    pub fn of(id: &str, caller: Party, began: Wall) -> Self {
         Self {
-            id: heard.call_id.clone(),
-            tag: heard.from.tag.clone(),
-            began: heard.at(),
+            id: id.to_owned(),
+            tag: None,
+            began,
             caller,
-            to: heard.to.user.clone(),
+            to: None,
             first: None,
             depth: usize::MAX,
-            cseq: heard.cseq,
+            cseq: 0,
             hops: Vec::new(),
             callees: Vec::new(),
             offers: Vec::new(),
@@ -159,6 +171,9 @@ impl Call {
             answered: None,
             over: false,
             seen: false,
+            restored: false,
+            meets: Vec::new(),
+            session_ms: None,
             heard: Mono(0),
             due: Mono(0),
         }

@@ -56,6 +56,8 @@ pub struct Heard {
     pub place: Option<String>,
     pub contact: Option<(String, String)>,
     pub media: Option<Media>,
+    /// Seconds for which the session lasts without a refresh (RFC 4028, 4).
+    pub session_s: Option<u32>,
     /// Why: the Reason header (RFC 3326).
     pub reason: Reason,
     pub more: Option<Box<More>>,
@@ -176,6 +178,7 @@ impl Heard {
             place: uri.map(|uri| place(uri.user(), &uri.host, uri.port)),
             contact: contact(message),
             media: media(message),
+            session_s: session(message),
             reason: reason(message),
             more: match method {
                 Method::Invite if begins => Some(Box::new(beginning(message, source, rules))),
@@ -225,6 +228,12 @@ fn contact(message: &Message) -> Option<(String, String)> {
     let user = text(address.uri.user())?;
     let place = place(&user, &address.uri.host, address.uri.port);
     (place.len() <= KEY).then_some((user, place))
+}
+
+/// Less than 90 s is not allowed, and a day is no timer (RFC 4028, 4 and 5).
+fn session(message: &Message) -> Option<u32> {
+    let value = message.header("Session-Expires")?.split(';').next()?.trim();
+    value.parse().ok().map(|seconds: u32| seconds.clamp(90, 86_400))
 }
 
 /// The first audio stream that is not refused decides; what stands before it holds for all (RFC 8866, 6.7; RFC 3264, 5.1).

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     calls::{
         event::{Event, Feed},
+        face::OpenLeg,
         seats::Places,
     },
     switches::{
@@ -43,18 +44,18 @@ const TURN: usize = 256;
 const STREAMS: usize = 64;
 const READ: usize = 64 * 1024;
 
-/// Receives what a switch's `hep` section asks for until `stop`.
+/// Receives what a switch's `hep` section asks for until `stop`. `known`: who sits where, and what was up when the last run ended.
 pub async fn keep(
     switch: &SwitchId,
     settings: &Settings,
     rules: impl Fn(&Places) -> Rules,
-    places: watch::Receiver<Places>,
+    known: (watch::Receiver<Places>, Vec<OpenLeg>),
     stats: &Arc<Stats>,
     out: &mpsc::Sender<Said>,
     stop: &CancellationToken,
 ) {
     match settings.door() {
-        Ok(door) => run(switch.clone(), door, rules, places, stats.clone(), out.clone(), stop.clone()).await,
+        Ok(door) => run(switch.clone(), door, rules, known, stats.clone(), out.clone(), stop.clone()).await,
         Err(why) => tracing::error!(%switch, why, "mirrored signalling is not received"),
     }
 }
@@ -64,7 +65,7 @@ pub async fn run(
     switch: SwitchId,
     door: Door,
     rules: impl Fn(&Places) -> Rules,
-    mut places: watch::Receiver<Places>,
+    (mut places, open): (watch::Receiver<Places>, Vec<OpenLeg>),
     stats: Arc<Stats>,
     out: mpsc::Sender<Said>,
     stop: CancellationToken,
@@ -72,8 +73,8 @@ pub async fn run(
     let mut outlet = Outlet::new(switch, Feed::Hep, out, stats.clone());
     let began = clock();
     let mut commands = None;
-    let (udp, tcp) = match open(door.listen).await {
-        Ok(open) => open,
+    let (udp, tcp) = match listen(door.listen).await {
+        Ok(both) => both,
         Err(why) => {
             outlet.ended(&Reason::Settings(format!("cannot listen on {} (HEP): {why}", door.listen)), began, &mut 0);
             let _ = outlet.meanwhile(std::future::pending::<()>(), &mut commands, &stop).await;
@@ -83,6 +84,7 @@ pub async fn run(
     outlet.up(format!("HEP on {}", door.listen));
     let mut mirror =
         Mirror { door, stats, passive: Passive::new(rules(&places.borrow_and_update())), told: HashSet::new() };
+    mirror.passive.restore(clock(), open);
     let mut streams: Vec<Sender> = Vec::new();
     let mut last = false;
     let mut buffer = vec![0; packet::LONGEST];
@@ -132,7 +134,7 @@ pub async fn run(
     outlet.ended(&Reason::Stopped, began, &mut 0);
 }
 
-async fn open(at: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)> {
+async fn listen(at: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)> {
     let udp = UdpSocket::bind(at).await?;
     let _ = socket2::SockRef::from(&udp).set_recv_buffer_size(RECEIVE_BUFFER);
     Ok((udp, TcpListener::bind(at).await?))

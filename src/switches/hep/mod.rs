@@ -1,8 +1,8 @@
 //! Any SIP switch, by the signalling that it or a capture agent mirrors to us over HEP version 3 (Kamailio siptrace, OpenSIPS, Asterisk res_hep,
 //! FreeSWITCH, captagent, heplify). Nothing is ever answered.
 //!
-//! `packet.rs` is the wire, `heard.rs` takes out of a message what matters, `order.rs` deals with copies, clocks and order, `passive.rs` (with `call.rs` and
-//! `refer.rs`) rebuilds the calls, `translate.rs` tells them in the book's words.
+//! `packet.rs` is the wire, `heard.rs` takes out of a message what matters, `order.rs` deals with copies, clocks and order, `passive.rs` (with `call.rs`, `refer.rs` and
+//! `restart.rs`) rebuilds the calls, `translate.rs` tells them in the book's words.
 
 mod call;
 pub mod heard;
@@ -11,6 +11,7 @@ mod order;
 pub mod packet;
 pub mod passive;
 mod refer;
+mod restart;
 mod settings;
 mod translate;
 

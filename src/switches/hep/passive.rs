@@ -30,6 +30,7 @@ use super::{
     order::{Clocks, Copies, Held},
     packet::Packet,
     refer::Chains,
+    restart::{SILENCE_MS, lasts},
     settings::Rules,
     translate::{Out, Why, q850, verdict},
 };
@@ -50,11 +51,6 @@ const TALKS: usize = 8;
 /// How soon a switch tries the next phone or trunk for the same user after one failed. It does so at once; the pop at the phone that failed
 /// stays no longer than this.
 const NEXT_MS: u64 = 150;
-/// How long a call is kept: one that is over, for retransmissions (64*T1); one that rings, longer than any proxy lets it (Timer C is 3 minutes,
-/// RFC 3261, 16.6); one that is talked in, longer than anybody talks.
-const OVER_MS: u64 = 40_000;
-const RINGS_MS: u64 = 600_000;
-const TALKS_MS: u64 = 12 * 3_600_000;
 
 /// What became of what was mirrored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +85,7 @@ pub struct Passive {
     ages: BTreeSet<(Mono, String)>,
     /// Calls in which a callee's last phone failed.
     ending: VecDeque<(Mono, String)>,
-    now: Mono,
+    pub(super) now: Mono,
     /// Senders of INVITEs whose own INVITE, the one they send on, was heard: of these it comes, if it was not heard yet.
     proxies: HashSet<IpAddr>,
     /// Users of ours and the calls they talk in.
@@ -229,6 +225,10 @@ impl Passive {
         let new = known.is_none();
         let Some(mut call) = known.or_else(|| self.new_call(&heard, begins)) else { return };
         let told = call.told;
+        call.meet(&heard, |user| self.inside(user));
+        if matches!((heard.method, heard.status), (Method::Invite | Method::Update, Some(200..=299))) {
+            call.session_ms = heard.session_s.map(|s| u64::from(s) * 1000);
+        }
         match (heard.method, heard.status) {
             (Method::Invite, None) if begins => self.invited(&mut call, heard, new),
             (Method::Invite | Method::Update, None) => offered(&mut call, heard),
@@ -251,9 +251,11 @@ impl Passive {
 
     /// Puts a call back, with the moment to look after it.
     fn keep(&mut self, now: Mono, mut call: Call, new: bool, told: bool) {
-        if new || call.over && call.due > now.plus_ms(OVER_MS) || call.told != told {
+        // It is over, or told of a session timer.
+        let sooner = now.plus_ms(lasts(&call, self.silence_ms())) < call.due;
+        if new || call.told != told || sooner {
             self.ages.remove(&(call.due, call.id.clone()));
-            call.due = now.plus_ms(lasts(&call));
+            call.due = now.plus_ms(lasts(&call, self.silence_ms()));
             self.ages.insert((call.due, call.id.clone()));
         }
         self.headless += usize::from(new && call.told && !call.seen);
@@ -272,6 +274,23 @@ impl Passive {
             }
         }
         self.calls.insert(call.id.clone(), call);
+    }
+
+    /// One that is known from before.
+    pub(super) fn take_up(&mut self, call: Call) {
+        self.ages.insert((call.due, call.id.clone()));
+        if call.answered.is_some() {
+            self.talk(&call);
+        }
+        self.calls.insert(call.id.clone(), call);
+    }
+
+    pub(super) fn inside(&self, user: &str) -> bool {
+        self.rules.inside.has(user)
+    }
+
+    pub(super) fn silence_ms(&self) -> u64 {
+        self.rules.silence_ms.unwrap_or(SILENCE_MS)
     }
 
     fn new_call(&mut self, heard: &Heard, begins: bool) -> Option<Call> {
@@ -794,7 +813,7 @@ impl Passive {
         while self.ages.first().is_some_and(|(due, _)| *due <= now.mono) {
             let Some((_, id)) = self.ages.pop_first() else { return };
             let Some(mut call) = self.calls.remove(&id) else { continue };
-            let due = call.heard.plus_ms(lasts(&call));
+            let due = call.heard.plus_ms(lasts(&call, self.silence_ms()));
             if due > now.mono {
                 call.due = due;
                 self.ages.insert((due, id.clone()));
@@ -827,14 +846,6 @@ fn offered(call: &mut Call, heard: Heard) {
     {
         let (at, branch) = (heard.at(), heard.top().to_owned());
         call.offer(Offer { cseq: heard.cseq, tag: heard.from.tag, at, media, branch, answered: false });
-    }
-}
-
-fn lasts(call: &Call) -> u64 {
-    match () {
-        () if call.over || !call.told => OVER_MS,
-        () if call.caller_up => TALKS_MS,
-        () => RINGS_MS,
     }
 }
 

@@ -49,6 +49,17 @@ impl Chains {
         self.next
     }
 
+    /// The group of a person who was known before, by the number of that person; in one more call.
+    pub fn group_of(&mut self, known: &mut std::collections::HashMap<u32, u32>, person: u32) -> u32 {
+        if let Some(group) = known.get(&person) {
+            self.join(*group);
+            return *group;
+        }
+        let group = self.new_group();
+        known.insert(person, group);
+        group
+    }
+
     fn join(&mut self, group: u32) {
         *self.many.entry(group).or_insert(1) += 1;
     }

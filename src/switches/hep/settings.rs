@@ -32,6 +32,13 @@ pub struct Settings {
     /// Carriers and other peers outside, by their addresses; whoever else is outside is `SIP/trunk`.
     #[serde(default)]
     pub trunks: Vec<Peer>,
+    /// A call that is talked in and has no session timer is taken for lost when nothing was heard of it for so many minutes.
+    #[serde(default = "silence")]
+    pub silence_min: u32,
+}
+
+const fn silence() -> u32 {
+    720
 }
 
 /// One peer outside.
@@ -87,6 +94,9 @@ impl Settings {
                 ));
             }
         }
+        if !(5..=10_080).contains(&self.silence_min) {
+            out.push(("silence_min".to_owned(), "too short or too long", "5 to 10080: minutes, a week at most"));
+        }
         if self.from.is_empty() {
             out.push((
                 "from".to_owned(),
@@ -114,6 +124,7 @@ impl Settings {
             trusted: nets(&self.trusted),
             trunks: self.trunks.iter().map(trunk).collect(),
             closed: pairing.edge && !self.trunks.is_empty(),
+            silence_ms: Some(u64::from(self.silence_min) * 60_000),
             ..rules
         }
     }
@@ -143,6 +154,8 @@ pub struct Rules {
     pub headers: Vec<String>,
     /// Whoever does not call from a trunk calls from inside: an edge's trunks are all there are.
     pub closed: bool,
+    /// How long a call that is talked in may be silent; absent: half a day.
+    pub silence_ms: Option<u64>,
 }
 
 /// A peer outside, by its addresses.

@@ -43,6 +43,7 @@ use crate::{
         Command,
         command::Failure,
         event::{Event, Feed, Said as Happened},
+        face::OpenLeg,
         seats::Places,
     },
     switches::{
@@ -79,11 +80,13 @@ const TTL_MS: u64 = 60_000;
 /// A name server that has not answered by then is asked once more, or the next one is.
 const DNS_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// Keeps the feeds of one switch until `stop`: its subscriptions, and what it mirrors. `places`: who sits where, and so whom to watch.
+/// Keeps the feeds of one switch until `stop`: its subscriptions, and what it mirrors. `places`: who sits where, and so whom to watch. `open`: what was
+/// up when the last run ended, for the mirror.
 pub async fn run(
     settings: Arc<Settings>,
     stats: &SipStats,
     places: watch::Receiver<Places>,
+    open: Vec<OpenLeg>,
     out: mpsc::Sender<Said>,
     commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
@@ -93,7 +96,7 @@ pub async fn run(
         let rules = |places: &Places| {
             hep.rules(settings.inside(places.directory.clone()), &settings.declared(), &settings.pairing)
         };
-        hep::live::keep(&settings.id, hep, rules, places.clone(), &stats.hep, &out, &stop).await;
+        hep::live::keep(&settings.id, hep, rules, (places.clone(), open), &stats.hep, &out, &stop).await;
     };
     let watched = async {
         match &settings.server {

@@ -679,3 +679,149 @@ fn an_edge_tells_a_call_out_by_where_it_comes_from() {
     answered(&mut line).say(8000, &bye("a", true));
     assert_eq!(line.record().direction, Some(Direction::Inbound));
 }
+
+/// The daemon is killed and comes back: what the book had written down, and a reader that was told of it, with the messages from then on.
+struct Again {
+    book: crate::calls::Book,
+    settings: ReplaySettings,
+    line: Line,
+}
+
+impl Again {
+    fn after(line: &mut Line) -> Self {
+        line.drain();
+        let mut settings = ReplaySettings::plain(&["1001", "1002"].map(str::to_owned), "CN", Some("10"));
+        for rules in settings.book.switches.values_mut() {
+            rules.internal = vec!["100X".to_owned()];
+        }
+        let mut first = Again { book: crate::calls::Book::new(settings.book.clone()), settings, line: Line::new() };
+        first.hear(std::mem::take(&mut line.events));
+        let open: Vec<_> = first.book.open_calls().map(|face| face.call).collect();
+        let written = open.iter().map(|call| first.book.checkpoint(*call).unwrap()).collect();
+        let settings = first.settings;
+        let mut again = Again { book: crate::calls::Book::new(settings.book.clone()), settings, line: Line::new() };
+        again.book.restore(written);
+        let open = again.book.open_legs(&again.settings.switch);
+        again.line.now = line.now + 500;
+        let now = Now { wall: Wall(START + again.line.now), mono: again.line.mono() };
+        again.line.passive.restore(now, open);
+        again
+    }
+
+    fn hear(&mut self, events: Vec<Event>) {
+        for event in events {
+            let wall = event.at.unwrap_or(Wall(START + self.line.now));
+            let now = Now { wall, mono: Mono(u64::try_from(wall.0).unwrap() * 1000) };
+            self.book.take(now, &self.settings.switch, Feed::Hep, event);
+        }
+    }
+
+    /// The records of all calls that ended, or were changed, since.
+    fn records(&mut self) -> Vec<Record> {
+        self.line.passive.finish();
+        self.line.drain();
+        let events = std::mem::take(&mut self.line.events);
+        self.hear(events);
+        let mut ended = std::collections::BTreeMap::new();
+        while let Some(change) = self.book.next_change() {
+            if let Some(record) = self.book.record(change.call) {
+                ended.insert(change.call, record);
+            }
+        }
+        assert_eq!(self.book.open_calls().count(), 0, "a call is left open");
+        ended.into_values().collect()
+    }
+
+    fn record(&mut self) -> Record {
+        let records = self.records();
+        let [record] = records.as_slice() else { panic!("{} records: {records:#?}", records.len()) };
+        record.clone()
+    }
+}
+
+#[test]
+fn a_call_of_before_a_restart_ends_by_its_bye_whoever_says_it() {
+    for customer in [true, false] {
+        let mut line = Line::new();
+        answered(&mut line);
+        let mut again = Again::after(&mut line);
+        again.line.say(8000, &bye("a", customer));
+        let record = again.record();
+        let by = if customer { EndedBy::Customer } else { EndedBy::Agent };
+        assert_eq!((record.end, record.outcome), (crate::calls::record::End::Seen, Some(Outcome::Answered)));
+        assert_eq!((record.ended_by, record.quality), (Some(by), Quality::Estimated));
+        assert_eq!(record.agents, Some(vec!["1001".into()]));
+        assert_eq!(record.ended_at, Some(Wall(START + 8000)));
+    }
+}
+
+#[test]
+fn a_call_that_rang_at_a_restart_is_answered_after_it() {
+    let mut line = Line::new();
+    line.between(1000, CARRIER, "192.0.2.10:5060", &invite("a", "", "+861085551001", CUSTOMER, DID, ""))
+        .say(1001, &invite("a", "x", "1001", CUSTOMER, DID, ""))
+        .say(1010, &answer("a", "x", "180 Ringing", CUSTOMER, DID, "p"));
+    let mut again = Again::after(&mut line);
+    again.line.say(3000, &answer("a", "x", "200 OK", CUSTOMER, DID, "p"));
+    again.line.say(3001, &answer("a", "", "200 OK", CUSTOMER, DID, "p")).say(9000, &bye("a", true));
+    let record = again.record();
+    assert_eq!((record.outcome, record.ended_by), (Some(Outcome::Answered), Some(EndedBy::Customer)));
+    assert_eq!((record.end, record.agents), (crate::calls::record::End::Seen, Some(vec!["1001".into()])));
+}
+
+/// A call of ours, whose other end is a number that nobody here has.
+#[test]
+fn a_call_of_ours_goes_on_after_a_restart_and_a_hold_in_it_is_its_own() {
+    let (from, to) = ("<sip:1001@pbx.example>;tag=a", "<sip:13900139000@pbx.example>");
+    let there = with_tag(to, "p");
+    let mut line = Line::new();
+    line.say(1000, &invite("a", "", "13900139000", from, to, ""));
+    line.between(1002, "192.0.2.10:5060", CARRIER, &invite("a", "x", "13900139000", from, to, ""));
+    line.say(3000, &answer("a", "x", "200 OK", from, to, "p")).say(3001, &answer("a", "", "200 OK", from, to, "p"));
+    let mut again = Again::after(&mut line);
+    let sdp = "Content-Type: application/sdp\n\nv=0\r\nm=audio 4000 RTP/AVP 8\r\na=sendonly\r\n";
+    again.line.say(5000, &request("INVITE", "a", "h", 5, from, &there, sdp));
+    let ok = format!("SIP/2.0 200 OK\n{}{}", vias("h"), head("a", "5 INVITE", from, &there));
+    again.line.say(5001, &ok).say(8000, &request("BYE", "a", "b", 9, &there, from, ""));
+    let holds = |e: &&Event| matches!(&e.said, Said::Hold { leg } if leg.id == "a/caller");
+    again.line.wait(8100);
+    assert_eq!(again.line.events.iter().filter(holds).count(), 1, "{:?}", again.line.events);
+    let record = again.record();
+    assert_eq!((record.direction, record.outcome), (Some(Direction::Outbound), Some(Outcome::Answered)));
+    assert_eq!((record.ended_by, record.agents), (Some(EndedBy::Customer), Some(vec!["1001".into()])));
+}
+
+#[test]
+fn a_silent_call_is_lost_when_its_session_ran_out_or_after_the_longest_silence() {
+    let hour = 3_600_000;
+    // With a timer of half an hour that is refreshed once; without one; with a shorter silence in the settings.
+    let cases = [(Some(1800), None, 2 * 1_800_000 + 32_000), (None, None, 12 * hour), (None, Some(hour), hour)];
+    for (session, silence, lasts) in cases {
+        let mut line =
+            Line::with(Rules { silence_ms: silence.map(|ms| u64::try_from(ms).unwrap()), ..Rules::default() });
+        answered(&mut line);
+        let timer = session.map(|s: u32| format!("Session-Expires: {s};refresher=uac\n")).unwrap_or_default();
+        let did = with_tag(DID, "p");
+        let refresh = |line: &mut Line, at: i64, cseq: u32| {
+            let branch = format!("u{cseq}");
+            line.say(at - 1, &request("UPDATE", "a", &branch, cseq, CUSTOMER, &did, ""));
+            let head = head("a", &format!("{cseq} UPDATE"), CUSTOMER, &did);
+            line.say(at, &format!("SIP/2.0 200 OK\n{}{head}{timer}", vias(&branch))).wait(at + 100);
+        };
+        refresh(&mut line, 3005, 2);
+        let mut end = 3005;
+        if session.is_some() {
+            end += 1_800_000;
+            refresh(&mut line, end, 3);
+        }
+        let silent = 3005 + lasts;
+        line.wait(silent - 1000);
+        let gone = |e: &Event| matches!(e.said, Said::Gone { .. });
+        assert!(!line.events.iter().any(gone), "{session:?} {silence:?}: too soon");
+        line.wait(silent + 1000);
+        assert_eq!(line.events.iter().filter(|e| gone(e)).count(), 2, "{session:?} {silence:?}");
+        let record = line.record();
+        assert_eq!((record.end, record.outcome), (crate::calls::record::End::Lost, Some(Outcome::Answered)));
+        assert!(record.ended_at <= Some(Wall(START + end)), "it ends where it was heard last: {record:?}");
+    }
+}
