@@ -277,10 +277,9 @@ impl Board {
             return None;
         }
         let ((key, into), (other, from)) = (*self.legs.get(&leg.id)?, *self.legs.get(&also.id)?);
-        if key != other || into == from {
-            return None;
-        }
-        let facts = &mut self.calls.get_mut(&key)?.facts;
+        // A call that is over stays over: what lives of the second leg is no reason to begin it again.
+        let open = self.calls.get_mut(&key).filter(|call| call.over.is_none());
+        let facts = &mut open.filter(|_| key == other && into != from)?.facts;
         facts.fold(into, from);
         for id in facts.legs.get(usize::from(into))?.ids() {
             self.legs.insert(id.clone(), (key, into));
