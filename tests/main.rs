@@ -9,6 +9,7 @@ mod connectors;
 mod daemon;
 mod dialog_events;
 mod fixtures;
+mod freeswitch;
 mod fuzz;
 mod gaps;
 mod histories;

@@ -20,7 +20,7 @@ use super::{
     edges::{ALONE_MS, Key},
     event::{self, BridgeKind, Caller, DialStatus, Feed, LegState, Said},
     face::{Face, OpenLeg},
-    facts::{self, Dial, Ended, Kind, Leg, Moment, OfferState, Transfer},
+    facts::{self, Dial, Ended, Kind, Leg, Listener, Moment, OfferState, Transfer},
     judge,
     record::{Origin, Record},
     standing,
@@ -78,8 +78,8 @@ impl Board {
             self.feeds |= bit;
         }
         let others = self.feeds & !bit;
-        // What dialog events alone tell is judged by other rules; where nothing is heard over SIP this costs nothing.
-        let named = match (self.feeds | bit) & (Feed::Sip.bit() | Feed::Hep.bit()) {
+        // What dialog events alone tell is judged by other rules, and FreeSWITCH has names of its own; with AMI and ARI this costs nothing.
+        let named = match (self.feeds | bit) & (Feed::Esl.bit() | Feed::Sip.bit() | Feed::Hep.bit()) {
             0 => None,
             _ => said.leg().map(|leg| leg.id.clone()),
         };
@@ -91,7 +91,7 @@ impl Board {
             Said::CallerId { leg, restricted, .. } => {
                 self.with(desk, now, &leg, |l| {
                     // Of the feeds only the signalling itself tells this for every call.
-                    l.shows |= !restricted && bit == Feed::Hep.bit();
+                    l.shows |= !restricted && bit & (Feed::Esl.bit() | Feed::Hep.bit()) != 0;
                     // What the switch told before it knew is forgotten, so that no checkpoint has it either.
                     if restricted {
                         (l.number, l.shown_name) = (None, None);
@@ -198,6 +198,19 @@ impl Board {
                     _ => false,
                 }
             }),
+            Said::Listen { leg, by } => {
+                let device = kind_of(&by.name, &[]).1;
+                let listener = Listener { agent: desk.agent_at(&self.switch, &device), device };
+                self.with(desk, now, &leg, |l| l.ended.is_none() && facts::open(&mut l.listeners, listener, at, bit))
+            }
+            Said::Unlisten { leg, by } => {
+                let device = kind_of(&by.name, &[]).1;
+                self.with(desk, now, &leg, |l| {
+                    let open =
+                        l.listeners.iter_mut().filter(|(known, span)| known.device == device && span.to.is_none());
+                    open.fold(false, |any, (_, span)| any | span.close(at, bit))
+                })
+            }
             Said::Originated { leg, number, .. } => self.with_call(desk, now, &leg, |f| {
                 let new = f.wanted.is_none() && number.is_some();
                 f.wanted = f.wanted.take().or(number);

@@ -234,6 +234,16 @@ pub enum Said {
     RecordingStop {
         leg: Leg,
     },
+    /// `by` listens in on this leg's conversation, and is no party of it.
+    Listen {
+        leg: Leg,
+        by: Leg,
+    },
+    /// No longer.
+    Unlisten {
+        leg: Leg,
+        by: Leg,
+    },
     /// AMI's late answer to an Originate: which number was to be called.
     Originated {
         leg: Leg,
@@ -315,6 +325,8 @@ impl Said {
             | Self::UserEvent { leg, .. }
             | Self::Digit { leg, .. }
             | Self::RecordingStop { leg }
+            | Self::Listen { leg, .. }
+            | Self::Unlisten { leg, .. }
             | Self::Originated { leg, .. }
             | Self::Stopped { leg }
             | Self::Found(SnapshotLeg { leg, .. })

@@ -173,6 +173,13 @@ pub enum Kind {
     Plumbing,
 }
 
+/// Somebody who listens in on a leg.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    pub agent: Option<AgentId>,
+    pub device: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leg {
     pub id: String,
@@ -224,6 +231,9 @@ pub struct Leg {
     /// Recordings of it, by the name of the file.
     #[serde(default)]
     pub recordings: Vec<(Private<String>, Span)>,
+    /// Who listened in on it.
+    #[serde(default)]
+    pub listeners: Vec<(Listener, Span)>,
     /// Keys pressed before it moved on; in memory only, and only while a mapping asks for them.
     #[serde(skip)]
     pub keys: Vec<super::attributes::Key>,
@@ -332,6 +342,7 @@ impl Leg {
             released: None,
             adopted: false,
             recordings: Vec::new(),
+            listeners: Vec::new(),
             keys: Vec::new(),
             moved_on: None,
             aliases: Vec::new(),
@@ -477,6 +488,9 @@ impl Leg {
             span.close(at, feed);
         }
         for (_, span) in &mut self.recordings {
+            span.close(at, feed);
+        }
+        for (_, span) in &mut self.listeners {
             span.close(at, feed);
         }
     }

@@ -283,8 +283,16 @@ impl<'a> Case<'a> {
         self.offered_places().filter_map(|index| self.leg(index))
     }
 
+    /// The switch called this agent for a caller who was there.
+    fn joined(&self, leg: &Leg) -> bool {
+        leg.originated()
+            && leg.agent.is_some()
+            && self.far_leg().is_some_and(|far| far.incoming && far.kind == Kind::Trunk)
+    }
+
     fn offered_places(&self) -> impl Iterator<Item = usize> + '_ {
-        let called = |l: &Leg| !l.incoming && l.dial.as_ref().is_some_and(|d| d.by.is_some());
+        // An application that queues callers by itself lets the switch call the agent and then joins the two (FreeSWITCH, own-acd-park-originate-bridge).
+        let called = |l: &Leg| !l.incoming && l.dial.as_ref().is_some_and(|d| d.by.is_some() || self.joined(l));
         self.others.iter().map(|o| o.index).filter(move |index| self.leg(*index).is_some_and(called))
     }
 
@@ -405,6 +413,8 @@ impl<'a> Case<'a> {
         let status = far.status.map(|(s, _)| s);
         if far.refused() && !(self.root_asked() && far.asked_end.is_none()) {
             return Some(match (cause, far.ringing) {
+                // FreeSWITCH names its refusals: busy is USER_BUSY, whoever declines is CALL_REJECTED.
+                (Some(17), _) if self.facts.told & Feed::Esl.bit() != 0 => Outcome::Busy,
                 (Some(21), _) | (_, Some(_)) => Outcome::Rejected,
                 (Some(17) | None, None) => Outcome::Busy,
                 _ if status == Some(DialStatus::Busy) => Outcome::Busy,
@@ -759,6 +769,12 @@ impl<'a> Case<'a> {
             let agent = parker.and_then(|index| self.leg(index)?.agent.clone());
             add(SegmentKind::Park, self.far, agent, None, (span.from, span.end(self.end)), None);
         }
+        for (index, leg) in self.facts.legs.iter().enumerate() {
+            for (listener, span) in &leg.listeners {
+                let stretch = (span.from, span.end(self.end));
+                add(SegmentKind::Monitor, Some(index), listener.agent.clone(), None, stretch, None);
+            }
+        }
         if let Some((far, stretch)) = self.ivr() {
             add(SegmentKind::Ivr, Some(far), None, None, stretch, None);
         }
@@ -823,7 +839,7 @@ fn ids(switch: &SwitchId, facts: &Facts) -> Vec<Id> {
         }
     }
     for leg in facts.legs.iter().filter(|l| l.real()) {
-        add("uniqueid", &leg.id);
+        add(if facts.told & Feed::Esl.bit() == 0 { "uniqueid" } else { "uuid" }, &leg.id);
         if let Some(sip) = &leg.sip_call_id {
             add("sip-call-id", sip);
         }

@@ -97,7 +97,7 @@ pub struct Check {
 
 #[derive(Debug, Args)]
 pub struct Replay {
-    /// KIND=FILE: ami (raw), ari (one JSON a line), sip (a subscriber's log, or a pcap) or hep (packets back to back, or a pcap). Several feeds go together.
+    /// KIND=FILE: ami (raw), ari (one JSON a line), esl (FreeSWITCH, raw), sip (a subscriber's log, or a pcap) or hep (packets back to back, or a pcap). Several feeds go together.
     #[arg(long = "feed", value_name = "KIND=FILE", required = true)]
     pub feeds: Vec<String>,
     /// Agents, trunks and number defaults from this settings folder.

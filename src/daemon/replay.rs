@@ -20,7 +20,7 @@ use crate::{
         snapshot::AmiLists,
         translate_ami, translate_ari,
     },
-    switches::{hep::TRUNK, sip::translate::Ours},
+    switches::{esl, hep::TRUNK, sip::translate::Ours},
     words::{CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
@@ -52,10 +52,12 @@ pub struct Capture {
 /// Why a capture cannot be replayed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReplayError {
-    #[error("\"{0}\" is not KIND=FILE with KIND ami, ari, sip or hep")]
+    #[error("\"{0}\" is not KIND=FILE with KIND ami, ari, esl, sip or hep")]
     Feed(String),
     #[error("{name}: {error}")]
     Ami { name: String, error: ami::FrameError },
+    #[error("{name}: {error}")]
+    Esl { name: String, error: esl::frame::FrameError },
     #[error("{name}:{line}: {error}")]
     Ari { name: String, line: usize, error: ari::ReadError },
     #[error("{name}: {error}")]
@@ -111,6 +113,7 @@ impl ReplaySettings {
 pub fn feed(text: &str) -> Result<(Feed, &str), ReplayError> {
     match text.split_once('=') {
         Some(("ami", file)) if !file.is_empty() => Ok((Feed::Ami, file)),
+        Some(("esl", file)) if !file.is_empty() => Ok((Feed::Esl, file)),
         Some(("ari", file)) if !file.is_empty() => Ok((Feed::Ari, file)),
         Some(("sip", file)) if !file.is_empty() => Ok((Feed::Sip, file)),
         Some(("hep", file)) if !file.is_empty() => Ok((Feed::Hep, file)),
@@ -125,6 +128,7 @@ pub fn feed(text: &str) -> Result<(Feed, &str), ReplayError> {
 pub fn events(settings: &ReplaySettings, capture: &Capture) -> Result<Vec<Event>, ReplayError> {
     match capture.feed {
         Feed::Ari => ari_events(capture),
+        Feed::Esl => esl_events(settings, capture, usize::MAX),
         Feed::Sip => sip_events(settings, &[capture], usize::MAX),
         Feed::Hep => {
             let wrong = |error| ReplayError::Pcap { name: capture.name.clone(), error };
@@ -160,6 +164,24 @@ pub fn ami_events(capture: &Capture, step: usize) -> Result<Vec<Event>, ReplayEr
         }
     }
     Ok(events)
+}
+
+/// What an event socket said, in pieces of `step` bytes.
+///
+/// # Errors
+/// The bytes are no event socket.
+pub fn esl_events(settings: &ReplaySettings, capture: &Capture, step: usize) -> Result<Vec<Event>, ReplayError> {
+    let rules = settings.book.switches.get(&settings.switch);
+    let mut translator = esl::translate::Translator::new(rules.map(|rules| rules.trunks.clone()).unwrap_or_default());
+    let mut framer = esl::frame::Framer::new();
+    for piece in capture.bytes.chunks(step.clamp(1, 64 * 1024)) {
+        framer.push(piece);
+        while let Some(frame) = framer.take().map_err(|error| ReplayError::Esl { name: capture.name.clone(), error })? {
+            // A body that is no event is one event less.
+            let _ = esl::heard(&mut translator, &frame);
+        }
+    }
+    Ok(translator.drain())
 }
 
 /// Answers to lists that a capture holds: what a client asked the switch when it came in the middle of calls.

@@ -43,6 +43,11 @@ pub enum Reason {
     NotSpoken(&'static str),
     #[error("the switch sent junk: {0}")]
     Frame(#[from] FrameError),
+    #[error("the switch sent junk: {0}")]
+    Frames(#[from] super::esl::frame::FrameError),
+    /// It keeps 100,000 events for a listener, and then throws all of them away.
+    #[error("the switch cut us off because we read too slowly")]
+    Lagged,
     #[error("the switch sent a WebSocket message that is {0}")]
     Junk(&'static str),
     #[error("the switch said nothing for 4.5 s")]
@@ -74,7 +79,8 @@ impl Reason {
             Self::AlreadyLoggedIn => "already-logged-in",
             Self::NotPermitted(_) => "not-permitted",
             Self::NotSpoken(_) => "not-spoken",
-            Self::Frame(_) | Self::Junk(_) => "junk",
+            Self::Frame(_) | Self::Frames(_) | Self::Junk(_) => "junk",
+            Self::Lagged => "lagged",
             Self::Silent => "silent",
             Self::Closed => "closed",
             Self::ListTimeout => "list-timeout",

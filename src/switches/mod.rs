@@ -5,6 +5,7 @@
 
 pub mod asterisk;
 mod attributes;
+pub mod esl;
 pub mod hep;
 pub mod inside;
 pub mod link;

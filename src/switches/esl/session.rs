@@ -1,0 +1,514 @@
+//! One connection to the event socket: login, narrow subscription, snapshot, keepalive. A still machine: bytes go in with the moment at which they
+//! came, and [`Session::poll`] is drained until it says until when there is nothing to do.
+//!
+//! ```text
+//! Greeting --auth/request--> LoggingIn --+OK--> Listing --both lists--> Ready
+//! ```
+//!
+//! Answers carry no id: they come in the order of the commands (facts, measured on 1.10.12), events between them. We subscribe first and list then, so
+//! what happens meanwhile is heard. A session that failed stays failed with its first reason; recovery is a new session and a new snapshot.
+
+use std::collections::VecDeque;
+
+use crate::{
+    calls::event::Event as Told,
+    private::Secret,
+    switches::link::{self, Reason},
+    words::{Mono, Now},
+};
+
+use super::{
+    event,
+    frame::{Frame, Framer, Kind},
+    heard,
+    snapshot::{self, Lists},
+    translate::Translator,
+};
+
+/// What the world is to do.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    Send(Vec<u8>),
+    /// Logged in, and the snapshot comes with the next events.
+    Up {
+        version: String,
+    },
+    /// What was said, in order.
+    Events(Vec<Told>),
+    /// For the log: something is refused that we can do without.
+    Note(&'static str),
+    /// The connection is of no use any more; said once.
+    Failed(Reason),
+    /// Nothing more until this moment, or until bytes come.
+    Wait(Mono),
+}
+
+/// What an answer is to, in the order of the commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Login,
+    Events,
+    Version,
+    Channels,
+    Calls,
+    Life,
+}
+
+#[derive(Debug)]
+enum State {
+    Greeting,
+    LoggingIn,
+    Listing { lists: Lists, asked: Now, first: bool },
+    Ready,
+    Failed,
+}
+
+/// Who logs in: the socket's own password, or a user of the directory.
+pub struct Login {
+    /// `linecard@pbx.example.com`: may do what its entry allows, which is the better way.
+    pub user: Option<String>,
+    pub secret: Secret,
+}
+
+pub struct Session {
+    login: Login,
+    translator: Translator,
+    framer: Framer,
+    state: State,
+    asked: VecDeque<Asked>,
+    heard: Mono,
+    pinged: bool,
+    version: String,
+    /// Events were lost on our side while a list was under way: one more.
+    again: bool,
+    events: Vec<Told>,
+    out: VecDeque<Output>,
+}
+
+/// Events that are asked for, and no others: `ALL` is three times the bytes (facts, section 7).
+const WANTED: &str = "event plain CHANNEL_CREATE CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA CHANNEL_ANSWER CHANNEL_BRIDGE CHANNEL_UNBRIDGE CHANNEL_HOLD CHANNEL_UNHOLD \
+    CHANNEL_HANGUP CHANNEL_HANGUP_COMPLETE CHANNEL_DESTROY CHANNEL_EXECUTE DTMF CUSTOM callcenter::info conference::maintenance valet_parking::info\n\n";
+
+/// Without these no record is right.
+const NEEDED: [&str; 6] = [
+    "CHANNEL_CREATE",
+    "CHANNEL_ANSWER",
+    "CHANNEL_BRIDGE",
+    "CHANNEL_UNBRIDGE",
+    "CHANNEL_HANGUP",
+    "CHANNEL_HANGUP_COMPLETE",
+];
+
+impl Session {
+    /// The connection was made at `now`.
+    #[must_use]
+    pub fn new(trunks: Vec<String>, login: Login, now: Now) -> Self {
+        Self {
+            login,
+            translator: Translator::new(trunks),
+            framer: Framer::new(),
+            state: State::Greeting,
+            asked: VecDeque::new(),
+            heard: now.mono,
+            pinged: false,
+            version: String::new(),
+            again: false,
+            events: Vec::new(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Bytes came.
+    pub fn read(&mut self, now: Now, bytes: &[u8]) {
+        self.heard = now.mono;
+        self.pinged = false;
+        // The framer is lent out while its frames are taken, and given back.
+        let mut framer = std::mem::take(&mut self.framer);
+        framer.push(bytes);
+        while !matches!(self.state, State::Failed) {
+            match framer.take() {
+                Ok(Some(frame)) => self.frame(now, &frame),
+                Ok(None) => break,
+                Err(error) => {
+                    // The first thing that comes tells a wrong port from a switch gone mad.
+                    let greeting = matches!(self.state, State::Greeting);
+                    self.fail(if greeting { Reason::NotSpoken("the event socket") } else { Reason::Frames(error) });
+                }
+            }
+        }
+        self.framer = framer;
+    }
+
+    /// The switch closed the connection. It may have said why inside a body that never ended (listener-overflow).
+    pub fn closed(&mut self) {
+        let lagged = self.framer.end().is_some_and(|notice| notice.contains("lost events"));
+        self.fail(if lagged { Reason::Lagged } else { Reason::Closed });
+    }
+
+    /// Take a snapshot (again): events were lost on our side.
+    pub fn resync(&mut self, now: Now) {
+        match self.state {
+            State::Ready => self.list(now, false),
+            State::Listing { .. } => self.again = true,
+            _ => {}
+        }
+    }
+
+    /// What is to be done, until it says [`Output::Wait`].
+    pub fn poll(&mut self, now: Now) -> Output {
+        if !matches!(self.state, State::Failed) {
+            self.time(now);
+        }
+        // Events that were heard before a failure are told before it.
+        if let Some(Output::Failed(_)) | None = self.out.front()
+            && !self.events.is_empty()
+        {
+            return Output::Events(std::mem::take(&mut self.events));
+        }
+        self.out.pop_front().unwrap_or_else(|| Output::Wait(self.deadline()))
+    }
+
+    fn deadline(&self) -> Mono {
+        let silent = self.heard.plus_ms(if self.pinged { link::SILENCE_MS } else { link::PING_MS });
+        match &self.state {
+            State::Listing { asked, .. } => silent.min(asked.mono.plus_ms(link::LIST_MS)),
+            _ => silent,
+        }
+    }
+
+    fn time(&mut self, now: Now) {
+        if now.mono >= self.heard.plus_ms(link::SILENCE_MS) {
+            return self.fail(Reason::Silent);
+        }
+        if let State::Listing { asked, .. } = &self.state
+            && now.mono >= asked.mono.plus_ms(link::LIST_MS)
+        {
+            return self.fail(Reason::ListTimeout);
+        }
+        if !self.pinged && now.mono >= self.heard.plus_ms(link::PING_MS) {
+            self.pinged = true;
+            // A switch at rest says nothing but a HEARTBEAT every 20 s.
+            if !matches!(self.state, State::Greeting | State::LoggingIn) {
+                self.ask(Asked::Life, "api uptime s\n\n");
+            }
+        }
+    }
+
+    fn frame(&mut self, now: Now, frame: &Frame<'_>) {
+        match frame.kind() {
+            Kind::AuthRequest => self.log_in(),
+            Kind::Rejected => {
+                self.fail(Reason::NotPermitted("connect: its event_socket.conf has an access list that we are not in"))
+            }
+            Kind::Reply | Kind::ApiResponse => self.answered(now, frame),
+            Kind::Plain | Kind::Json if !matches!(self.state, State::Greeting | State::LoggingIn) => {
+                // A body that is no event is one event less.
+                let _: Result<(), event::ReadError> = heard(&mut self.translator, frame);
+                self.events.extend(self.translator.drain());
+            }
+            Kind::Disconnect => {
+                let notice = String::from_utf8_lossy(frame.body);
+                self.fail(if notice.contains("lost events") { Reason::Lagged } else { Reason::Closed });
+            }
+            _ if matches!(self.state, State::Greeting) => self.fail(Reason::NotSpoken("the event socket")),
+            _ => {}
+        }
+    }
+
+    fn log_in(&mut self) {
+        if !matches!(self.state, State::Greeting) {
+            return;
+        }
+        let line = match &self.login.user {
+            Some(user) => command(&["userauth ", user, ":", self.login.secret.expose()]),
+            None => command(&["auth ", self.login.secret.expose()]),
+        };
+        let Some(line) = line else {
+            return self.fail(Reason::Settings("there is a line end in the user or the secret".to_owned()));
+        };
+        self.state = State::LoggingIn;
+        self.ask(Asked::Login, &line);
+    }
+
+    fn answered(&mut self, now: Now, frame: &Frame<'_>) {
+        let Some(asked) = self.asked.pop_front() else { return };
+        let answer = frame.answer();
+        let refused = answer.starts_with("-ERR");
+        match asked {
+            Asked::Login if refused => self.fail(Reason::AuthenticationFailed),
+            Asked::Login => {
+                // A user of the directory hears what its entry allows, and of the rest nobody says anything (handshake, userauth).
+                let allowed = frame.header("Allowed-Events").map(String::from_utf8_lossy);
+                let hears = |name: &str| {
+                    allowed.as_ref().is_none_or(|list| list.split(' ').any(|one| one == name || one == "all"))
+                };
+                if !NEEDED.iter().all(|name| hears(name)) {
+                    self.note("the user's esl-allowed-events lacks some that calls are made of");
+                }
+                self.ask(Asked::Events, WANTED);
+                self.ask(Asked::Version, "api version\n\n");
+                self.list(now, true);
+            }
+            Asked::Events if refused => self.fail(Reason::NotPermitted("subscribe to events")),
+            Asked::Version if !refused => self.version = version(&answer),
+            Asked::Channels | Asked::Calls if refused => {
+                self.note("the user may not list channels: calls that vanished while the link was down stay open");
+                self.listed(asked, b"{}");
+            }
+            Asked::Channels | Asked::Calls => self.listed(asked, frame.body),
+            Asked::Events | Asked::Version | Asked::Life => {}
+        }
+    }
+
+    fn list(&mut self, now: Now, first: bool) {
+        self.again = false;
+        self.ask(Asked::Channels, "api show channels as json\n\n");
+        self.ask(Asked::Calls, "api show calls as json\n\n");
+        self.state = State::Listing { lists: Lists::default(), asked: now, first };
+    }
+
+    fn listed(&mut self, which: Asked, body: &[u8]) {
+        let State::Listing { lists, asked, first } = &mut self.state else { return };
+        let (asked, first) = (*asked, *first);
+        let read = match which {
+            Asked::Channels => snapshot::rows(body).map(|rows| lists.channels = Some(rows)),
+            _ => snapshot::rows(body).map(|rows| lists.calls = Some(rows)),
+        };
+        if read.is_none() {
+            return self.fail(Reason::Junk("no list of channels"));
+        }
+        if lists.channels.is_none() || lists.calls.is_none() {
+            return;
+        }
+        let lists = std::mem::take(lists);
+        self.state = State::Ready;
+        if first {
+            self.out.push_back(Output::Up { version: self.version.clone() });
+        }
+        self.events.extend(self.translator.listed(lists, asked).into_iter().map(|said| Told { at: None, said }));
+        if self.again {
+            self.list(asked, false);
+        }
+    }
+
+    fn ask(&mut self, asked: Asked, line: &str) {
+        self.asked.push_back(asked);
+        self.out.push_back(Output::Send(line.as_bytes().to_vec()));
+    }
+
+    fn note(&mut self, text: &'static str) {
+        if !self.out.contains(&Output::Note(text)) {
+            self.out.push_back(Output::Note(text));
+        }
+    }
+
+    fn fail(&mut self, reason: Reason) {
+        if !matches!(self.state, State::Failed) {
+            self.state = State::Failed;
+            self.out.push_back(Output::Failed(reason));
+        }
+    }
+}
+
+/// One command, its empty line behind it; `None` if a part would break out of its line.
+#[must_use]
+pub fn command(parts: &[&str]) -> Option<String> {
+    let line = parts.concat();
+    (!line.bytes().any(|b| matches!(b, b'\r' | b'\n' | 0))).then(|| line + "\n\n")
+}
+
+/// `FreeSWITCH Version 1.10.12-release`, without the rest of the line.
+fn version(answer: &str) -> String {
+    answer.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashMap, fs, path::Path};
+
+    use super::*;
+    use crate::{
+        calls::event::{Said, Snapshot},
+        words::Wall,
+    };
+
+    fn recorded(name: &str) -> Vec<u8> {
+        fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/freeswitch").join(name)).unwrap()
+    }
+
+    fn at(ms: u64) -> Now {
+        Now { wall: Wall(1_795_347_340_000), mono: Mono(60_000_000).plus_ms(ms) }
+    }
+
+    fn session() -> Session {
+        let login = Login { user: None, secret: Secret::new("ClueCon".into()) };
+        Session::new(vec!["sofia/trunk".to_owned()], login, at(0))
+    }
+
+    /// What comes out until there is nothing to do.
+    fn drain(session: &mut Session, now: Now) -> Vec<Output> {
+        let mut all = Vec::new();
+        loop {
+            match session.poll(now) {
+                Output::Wait(_) => return all,
+                Output::Failed(reason) => {
+                    all.push(Output::Failed(reason));
+                    return all;
+                }
+                other => all.push(other),
+            }
+        }
+    }
+
+    /// A switch that answers each command as a real one did (resync), in order, whatever the order is.
+    struct Switch {
+        answers: HashMap<String, Vec<u8>>,
+    }
+
+    impl Switch {
+        fn new() -> Self {
+            let commands = String::from_utf8(recorded("resync/commands.txt")).unwrap();
+            let commands = commands.split("[esl-resync.txt]").nth(1).unwrap();
+            let names = commands.lines().filter_map(|line| line.split_once('\'')?.1.strip_suffix('\''));
+            let bytes = recorded("resync/esl-resync.txt");
+            let mut framer = Framer::new();
+            framer.push(&bytes);
+            let mut frames = Vec::new();
+            while let Some(frame) = framer.take().unwrap() {
+                if matches!(frame.kind(), Kind::Reply | Kind::ApiResponse) {
+                    frames.push([frame.head, b"\n\n", frame.body].concat());
+                }
+            }
+            Self { answers: names.map(str::to_owned).zip(frames).collect() }
+        }
+
+        fn answer(&self, line: &[u8]) -> Vec<u8> {
+            let line = std::str::from_utf8(line).unwrap().strip_suffix("\n\n").expect("a whole command");
+            let line = if line.starts_with("event plain") {
+                self.answers.keys().find(|k| k.starts_with("event plain")).unwrap()
+            } else {
+                line
+            };
+            let other = b"Content-Type: api/response\nContent-Length: 33\n\nFreeSWITCH Version 1.10.12 64bit\n";
+            self.answers.get(line).cloned().unwrap_or_else(|| other.to_vec())
+        }
+    }
+
+    /// Logs in to it; everything that was heard.
+    fn logged_in(session: &mut Session) -> Vec<Output> {
+        let switch = Switch::new();
+        session.read(at(1), b"Content-Type: auth/request\n\n");
+        let (mut heard, mut ms) = (Vec::new(), 1);
+        loop {
+            ms += 1;
+            let out = drain(session, at(ms));
+            let mut said = Vec::new();
+            for output in out {
+                match output {
+                    Output::Send(line) => said.extend(switch.answer(&line)),
+                    other => heard.push(other),
+                }
+            }
+            if said.is_empty() {
+                return heard;
+            }
+            session.read(at(ms), &said);
+        }
+    }
+
+    #[test]
+    fn three_calls_that_are_up_are_told_as_they_are() {
+        let mut session = session();
+        let heard = logged_in(&mut session);
+        assert_eq!(heard[0], Output::Up { version: "FreeSWITCH Version 1.10.12".to_owned() });
+        let Some(Output::Events(events)) = heard.get(1) else { panic!("{heard:?}") };
+        let Said::Snapshot(Snapshot { legs, bridges, waiting, .. }) = &events[0].said else { panic!("{events:?}") };
+        let seen: Vec<(&str, _, _)> = legs
+            .iter()
+            .map(|l| (l.leg.name.split('-').next().unwrap(), l.state, l.dialled.as_ref().map(|d| d.expose().as_str())))
+            .collect();
+        use crate::calls::event::LegState::Up;
+        assert_eq!(
+            seen,
+            [
+                ("sofia/trunk", Up, Some("4008001234")),
+                ("sofia/2001", Up, None),
+                ("sofia/trunk", Up, Some("4008001234")),
+                ("sofia/trunk", Up, Some("02161234567")),
+                ("sofia/2003", Up, None)
+            ]
+        );
+        assert_eq!(legs[0].caller.number.as_ref().map(|n| n.expose().as_str()), Some("13800138000"));
+        assert_eq!(legs[2].created, Some(Wall(1_795_347_330_000)));
+        assert_eq!(bridges.len(), 2);
+        assert_eq!((waiting.len(), waiting[0].queue.as_str(), &waiting[0].leg), (1, "support", &legs[2].leg.id));
+        let Said::Hold { leg } = &events[1].said else { panic!("{events:?}") };
+        assert_eq!(leg.id, legs[4].leg.id);
+    }
+
+    #[test]
+    fn refusals_are_told_apart_from_a_link_that_went() {
+        let ends = |file: &str| {
+            let mut session = session();
+            session.read(at(1), &recorded(&format!("handshake/{file}")));
+            drain(&mut session, at(2)).pop()
+        };
+        assert_eq!(ends("server-wrong-password.txt"), Some(Output::Failed(Reason::AuthenticationFailed)));
+        let Some(Output::Failed(reason @ Reason::NotPermitted(_))) = ends("server-acl-denied.txt") else { panic!() };
+        assert!(reason.needs_a_person());
+        assert_eq!(ends("server-idle-no-auth.txt"), Some(Output::Failed(Reason::Closed)));
+    }
+
+    #[test]
+    fn who_speaks_another_language_or_nothing_is_left() {
+        let mut junk = session();
+        junk.read(at(1), b"SSH-2.0-x\r\n\r\n\n");
+        assert_eq!(drain(&mut junk, at(2)), [Output::Failed(Reason::NotSpoken("the event socket"))]);
+        let mut silent = session();
+        assert_eq!(silent.poll(at(0)), Output::Wait(at(0).mono.plus_ms(link::PING_MS)));
+        assert_eq!(drain(&mut silent, at(link::SILENCE_MS)), [Output::Failed(Reason::Silent)]);
+        let mut ready = session();
+        logged_in(&mut ready);
+        let asks = drain(&mut ready, at(link::PING_MS + 100));
+        assert_eq!(asks, [Output::Send(b"api uptime s\n\n".to_vec())]);
+    }
+
+    #[test]
+    fn a_listener_that_was_too_slow_says_so() {
+        for file in ["esl-plain-tail-mid-frame.txt", "esl-plain-tail-frame-boundary.txt"] {
+            let mut session = session();
+            logged_in(&mut session);
+            session.read(at(20), &recorded(&format!("listener-overflow/{file}")));
+            session.closed();
+            assert_eq!(drain(&mut session, at(21)).pop(), Some(Output::Failed(Reason::Lagged)), "{file}");
+        }
+    }
+
+    #[test]
+    fn a_user_who_hears_too_little_is_noted() {
+        let mut session = session();
+        session.read(at(1), b"Content-Type: auth/request\n\n");
+        drain(&mut session, at(2));
+        let accepted =
+            "Content-Type: command/reply\nReply-Text: +OK accepted\nAllowed-Events: CHANNEL_CREATE CHANNEL_ANSWER\n\n";
+        session.read(at(3), accepted.as_bytes());
+        assert!(
+            drain(&mut session, at(4))
+                .iter()
+                .any(|o| matches!(o, Output::Note(text) if text.contains("esl-allowed-events")))
+        );
+    }
+
+    #[test]
+    fn nothing_breaks_out_of_its_line() {
+        assert_eq!(command(&["auth ", "x"]).as_deref(), Some("auth x\n\n"));
+        for bad in ["a\nb", "a\rb", "a\0b"] {
+            assert_eq!(command(&["auth ", bad]), None);
+        }
+        let login = Login { user: Some("linecard@x".into()), secret: Secret::new("a\nexit".into()) };
+        let mut session = Session::new(Vec::new(), login, at(0));
+        session.read(at(1), b"Content-Type: auth/request\n\n");
+        let Some(Output::Failed(Reason::Settings(why))) = drain(&mut session, at(2)).pop() else { panic!() };
+        assert!(!why.contains("exit"), "{why}");
+    }
+}
