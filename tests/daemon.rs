@@ -22,6 +22,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
 /// Longer than anything here may take on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+static PORTS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// A daemon with its fakes, in a folder of its own.
 pub struct Desk {
     pub stage: Stage,
@@ -48,7 +50,11 @@ impl Desk {
         let folder =
             std::env::temp_dir().join(format!("linecard-daemon-{}-{:x}", std::process::id(), rand::random::<u64>()));
         let pbx = Pbx::start(Settings { pace, ..Settings::default() }, 7, any).await.unwrap();
-        let hosts = Hosts::start(Places::preferred()).await.unwrap();
+        // Several desks at once want the same ports: each looks for free ones and takes them before the next looks.
+        let hosts = {
+            let _one = PORTS.lock().await;
+            Hosts::start(Places::preferred()).await.unwrap()
+        };
         let places = Places {
             agents: free(any).unwrap(),
             admin: free(any).unwrap(),
