@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt};
 use memchr::memchr;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use crate::words::Wall;
+use crate::{switches::asterisk::ami::text, words::Wall};
 
 /// Most fields of one event. A call with a site's own variables has some 400.
 pub const FIELD_CAP: usize = 4_096;
@@ -177,14 +177,6 @@ fn unescaped(raw: &[u8]) -> Cow<'_, [u8]> {
         }
     }
     Cow::Owned(out)
-}
-
-/// Names in Chinese call centres come as GB18030 where they are no UTF-8.
-fn text(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => encoding_rs::GB18030.decode_without_bom_handling(bytes).0,
-    }
 }
 
 /// An object with its fields in order, repeated ones too.
