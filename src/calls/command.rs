@@ -17,6 +17,16 @@ pub enum Command {
     Dial(Dial),
 }
 
+impl Command {
+    /// Under what name it is answered.
+    #[must_use]
+    pub const fn request(&self) -> &RequestId {
+        match self {
+            Self::Dial(dial) => &dial.request,
+        }
+    }
+}
+
 /// Click-to-dial: the agent's phone first, then the number.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dial {

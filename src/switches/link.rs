@@ -6,7 +6,13 @@ use std::sync::{
 };
 
 use super::asterisk::ami::FrameError;
-use crate::calls::event::{Event, Feed, Said};
+use crate::{
+    calls::{
+        command::{Command, Failure, RequestId},
+        event::{Event, Feed, Said},
+    },
+    words::{Mono, Now},
+};
 
 /// A link that said nothing for so long is dead: 4.5 s leaves half a second of the 5 s in which a dead link must be seen.
 pub const SILENCE_MS: u64 = 4_500;
@@ -20,6 +26,50 @@ pub const LIST_MS: u64 = 20_000;
 pub const DIAL_MS: u64 = 5_000;
 /// A link that was up for so long was a good one: the next try is soon again.
 pub const GOOD_MS: u64 = 10_000;
+
+/// What the still machine of a connection wants done.
+#[derive(Debug, PartialEq)]
+pub enum Output {
+    Send(Vec<u8>),
+    /// Logged in, and the snapshot comes with the next events.
+    Up {
+        /// What the other end says it is: `Asterisk Call Manager/11.0.0`.
+        version: String,
+    },
+    /// What was said, in order.
+    Events(Vec<Event>),
+    /// The one answer to a command.
+    Answered {
+        request: RequestId,
+        result: Result<(), Failure>,
+    },
+    /// For the log: something is refused that we can do without.
+    Note(&'static str),
+    /// The connection is of no use any more; said once.
+    Failed(Reason),
+    /// Nothing more until this moment, or until bytes come.
+    Wait(Mono),
+}
+
+/// One connection as a still machine: bytes go in with the moment at which they came, and [`Session::poll`] is drained until it says until when there is
+/// nothing to do. A session that failed stays failed with its first reason; recovery is a new session and a new snapshot.
+pub trait Session {
+    /// What is spoken, as logs name it.
+    const SPOKEN: &'static str;
+    /// What is said before we go.
+    const GOODBYE: &'static [u8];
+
+    /// Bytes came.
+    fn read(&mut self, now: Now, bytes: &[u8]);
+    /// The switch closed the connection.
+    fn closed(&mut self);
+    /// Take a snapshot (again): events were lost on our side.
+    fn resync(&mut self, now: Now);
+    /// Do what an agent asked; it is answered once.
+    fn command(&mut self, now: Now, command: &Command);
+    /// What is to be done, until it says [`Output::Wait`].
+    fn poll(&mut self, now: Now) -> Output;
+}
 
 /// Why a link is down. The text reads well after "the link is down:".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -11,7 +11,7 @@ use std::{
 
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     sync::{mpsc, watch},
     time::timeout,
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Heard, LinkState, Said, Settings, Tls, asterisk,
-    link::{self, LinkStats, Reason, SipStats},
+    link::{self, LinkStats, Output, Reason, SipStats},
     sip,
 };
 use crate::{
@@ -31,6 +31,8 @@ use crate::{
         face::OpenLeg,
         seats::Places,
     },
+    files::SecretRef,
+    private::Secret,
     words::{Mono, Now, SwitchId},
 };
 
@@ -282,8 +284,8 @@ impl Outlet {
         loop {
             tokio::select! {
                 done = &mut work => return Ok(done),
-                Some(Command::Dial(dial)) = next(commands) =>
-                    self.must(Heard::Answered { request: dial.request, result: Err(Failure::SwitchUnavailable) }),
+                Some(command) = next(commands) =>
+                    self.must(Heard::Answered { request: command.request().clone(), result: Err(Failure::SwitchUnavailable) }),
                 // A hole needs no snapshot now: the next connection begins with one.
                 _ = self.room(), if self.owes() => {}
                 () = stop.cancelled() => return Err(Reason::Stopped),
@@ -293,6 +295,97 @@ impl Outlet {
 
     fn said(&self, what: Heard) -> Said {
         Said { switch: self.switch.clone(), feed: self.feed, at: clock(), what }
+    }
+}
+
+/// What one wake-up reads at most. 64 KiB hold the AMI events of about 30 calls at 500 calls/s.
+pub(super) const READ: usize = 64 * 1024;
+/// What waits to be written to a switch that does not read; more than all commands of a busy hour.
+const WRITE_CAP: usize = 1024 * 1024;
+
+/// Where a switch is reached.
+pub(super) struct Door<'a> {
+    pub host: &'a str,
+    pub port: u16,
+    pub tls: Option<&'a Tls>,
+    pub secret: &'a SecretRef,
+}
+
+/// Keeps one connection until `stop`; `begin` makes the machine of each. Each command is answered once.
+pub(super) async fn keep<M: link::Session>(
+    door: Door<'_>,
+    begin: impl Fn(Secret) -> M,
+    mut outlet: Outlet,
+    mut commands: Option<mpsc::Receiver<Command>>,
+    stop: CancellationToken,
+) {
+    let mut attempt = 0;
+    while !stop.is_cancelled() {
+        let began = clock();
+        let opened = match door.secret.resolve() {
+            Ok(secret) => match outlet.meanwhile(connect(door.host, door.port, door.tls), &mut commands, &stop).await {
+                Ok(Ok(stream)) => Ok((stream, secret)),
+                Ok(Err(reason)) | Err(reason) => Err(reason),
+            },
+            Err(why) => Err(Reason::Settings(why)),
+        };
+        let reason = match opened {
+            Ok((stream, secret)) => serve(stream, begin(secret), &mut outlet, &mut commands, &stop).await,
+            Err(reason) => reason,
+        };
+        outlet.ended(&reason, began, &mut attempt);
+        outlet
+            .rest(link::backoff_ms(attempt, reason.needs_a_person(), crate::live::dice()), &mut commands, &stop)
+            .await;
+        attempt = attempt.saturating_add(1);
+    }
+}
+
+/// One connection from its first byte to its end.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin, M: link::Session>(
+    stream: S,
+    mut session: M,
+    outlet: &mut Outlet,
+    commands: &mut Option<mpsc::Receiver<Command>>,
+    stop: &CancellationToken,
+) -> Reason {
+    let (mut reader, mut writer) = tokio::io::split(stream);
+    let mut buffer = vec![0; READ];
+    let mut unsent: Vec<u8> = Vec::new();
+    loop {
+        let until = loop {
+            match session.poll(clock()) {
+                Output::Send(bytes) => unsent.extend_from_slice(&bytes),
+                Output::Events(events) => outlet.events(events),
+                Output::Up { version } => outlet.up(version),
+                Output::Answered { request, result } => outlet.must(Heard::Answered { request, result }),
+                Output::Note(text) => tracing::warn!(switch = %outlet.switch, feed = M::SPOKEN, "{text}"),
+                Output::Failed(reason) => return reason,
+                Output::Wait(until) => break until,
+            }
+        };
+        if unsent.len() > WRITE_CAP {
+            // It answers but does not read: not a peer we can use. The session never learns of it, so its dials end by their deadline.
+            session.closed();
+            continue;
+        }
+        tokio::select! {
+            read = reader.read(&mut buffer) => match read {
+                Ok(0) | Err(_) => session.closed(),
+                Ok(n) => session.read(clock(), buffer.get(..n).unwrap_or_default()),
+            },
+            wrote = writer.write(&unsent), if !unsent.is_empty() => match wrote {
+                Ok(0) | Err(_) => session.closed(),
+                Ok(n) => drop(unsent.drain(..n)),
+            },
+            () = sleep_until(until) => {}
+            Some(command) = next(commands) => session.command(clock(), &command),
+            resync = outlet.room(), if outlet.owes() => if resync { session.resync(clock()) },
+            () = stop.cancelled() => {
+                let _ = timeout(Duration::from_millis(200), writer.write_all(M::GOODBYE)).await;
+                return Reason::Stopped;
+            }
+        }
     }
 }
 

@@ -8,11 +8,8 @@ use crate::{
     daemon::replay::{ReplaySettings, SWITCH},
     private::Secret,
     switches::{
-        asterisk::{
-            Settings as Asterisk,
-            session_ami::{Output as Ours, Session},
-        },
-        link,
+        asterisk::{Settings as Asterisk, session_ami::Session},
+        link::{self, Output as Ours, Session as _},
     },
     words::{Mono, Now, SwitchId, Wall},
 };

@@ -144,7 +144,7 @@ async fn serve(
                 session.answered(clock(), what, answer.as_ref().map(|(status, body)| (*status, body.as_slice())));
             }
             () = sleep_until(until) => {}
-            Some(Command::Dial(dial)) = next(commands) => session.dial(clock(), &dial),
+            Some(command) = next(commands) => session.command(clock(), &command),
             resync = outlet.room(), if outlet.owes() => if resync { session.resync(clock()) },
             () = stop.cancelled() => {
                 let _ = timeout(Duration::from_millis(200), socket.close(None)).await;

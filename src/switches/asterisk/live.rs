@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     sync::{mpsc, watch},
     time::timeout,
 };
@@ -15,22 +15,17 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     calls::{command::Command, event::Feed, seats::Places},
     switches::{
-        Heard, Said, hep,
-        link::{self, LinkStats, Reason},
-        live::{Outlet, Stream, clock, connect, next, sleep_until},
+        Said, hep,
+        link::{LinkStats, Reason},
+        live::{Door, Outlet, READ, clock, connect, keep},
     },
 };
 
 use super::{
     http,
-    session_ami::{Output, Session},
+    session_ami::Session,
     settings::{Ami, Settings, Via},
 };
-
-/// What one wake-up reads at most. 64 KiB hold the events of about 30 calls at 500 calls/s.
-const READ: usize = 64 * 1024;
-/// What waits to be written to a switch that does not read; more than all commands of a busy hour.
-const WRITE_CAP: usize = 1024 * 1024;
 
 /// Keeps the links of one switch until `stop`. `out` and `commands` are bounded and made by wiring; commands go over the link that
 /// `dial.via` names, and each is answered once.
@@ -51,7 +46,9 @@ pub async fn run(
     let (for_ami, for_ari) = if by_ari { (None, Some(commands)) } else { (Some(commands), None) };
     let ami = async {
         if let Some(ami) = &settings.ami {
-            keep_ami(settings.clone(), ami, outlet(Feed::Ami), for_ami, stop.clone()).await;
+            let door = Door { host: &ami.host, port: ami.port, tls: ami.tls.as_ref(), secret: &ami.secret };
+            let begin = |secret| Session::new(settings.clone(), ami, secret, clock());
+            keep(door, begin, outlet(Feed::Ami), for_ami, stop.clone()).await;
         }
     };
     let ari = async {
@@ -70,89 +67,6 @@ pub async fn run(
         }
     };
     tokio::join!(Box::pin(ami), Box::pin(ari), Box::pin(mirrored));
-}
-
-async fn keep_ami(
-    settings: Arc<Settings>,
-    ami: &Ami,
-    mut outlet: Outlet,
-    mut commands: Option<mpsc::Receiver<Command>>,
-    stop: CancellationToken,
-) {
-    let mut attempt = 0;
-    while !stop.is_cancelled() {
-        let began = clock();
-        let reason = match connect_ami(&settings, ami, &mut outlet, &mut commands, &stop).await {
-            Ok((stream, session)) => serve(stream, session, &mut outlet, &mut commands, &stop).await,
-            Err(reason) => reason,
-        };
-        outlet.ended(&reason, began, &mut attempt);
-        outlet
-            .rest(link::backoff_ms(attempt, reason.needs_a_person(), crate::live::dice()), &mut commands, &stop)
-            .await;
-        attempt = attempt.saturating_add(1);
-    }
-}
-
-async fn connect_ami(
-    settings: &Arc<Settings>,
-    ami: &Ami,
-    outlet: &mut Outlet,
-    commands: &mut Option<mpsc::Receiver<Command>>,
-    stop: &CancellationToken,
-) -> Result<(Box<dyn Stream>, Session), Reason> {
-    let secret = ami.secret.resolve().map_err(Reason::Settings)?;
-    let connecting = connect(&ami.host, ami.port, ami.tls.as_ref());
-    let stream = outlet.meanwhile(connecting, commands, stop).await??;
-    Ok((stream, Session::new(settings.clone(), ami, secret, clock())))
-}
-
-/// One connection from its banner to its end.
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    mut session: Session,
-    outlet: &mut Outlet,
-    commands: &mut Option<mpsc::Receiver<Command>>,
-    stop: &CancellationToken,
-) -> Reason {
-    let (mut reader, mut writer) = tokio::io::split(stream);
-    let mut buffer = vec![0; READ];
-    let mut unsent: Vec<u8> = Vec::new();
-    loop {
-        let until = loop {
-            match session.poll(clock()) {
-                Output::Send(bytes) => unsent.extend_from_slice(&bytes),
-                Output::Events(events) => outlet.events(events),
-                Output::Up { version } => outlet.up(version),
-                Output::Answered { request, result } => outlet.must(Heard::Answered { request, result }),
-                Output::Note(text) => tracing::warn!(switch = %outlet.switch, feed = "ami", "{text}"),
-                Output::Failed(reason) => return reason,
-                Output::Wait(until) => break until,
-            }
-        };
-        if unsent.len() > WRITE_CAP {
-            // It answers but does not read: not a peer we can use. The session never learns of it, so its dials end by their deadline.
-            session.closed();
-            continue;
-        }
-        tokio::select! {
-            read = reader.read(&mut buffer) => match read {
-                Ok(0) | Err(_) => session.closed(),
-                Ok(n) => session.read(clock(), buffer.get(..n).unwrap_or_default()),
-            },
-            wrote = writer.write(&unsent), if !unsent.is_empty() => match wrote {
-                Ok(0) | Err(_) => session.closed(),
-                Ok(n) => drop(unsent.drain(..n)),
-            },
-            () = sleep_until(until) => {}
-            Some(Command::Dial(dial)) = next(commands) => session.dial(clock(), &dial),
-            resync = outlet.room(), if outlet.owes() => if resync { session.resync(clock()) },
-            () = stop.cancelled() => {
-                let _ = timeout(Duration::from_millis(200), writer.write_all(b"Action: Logoff\r\n\r\n")).await;
-                return Reason::Stopped;
-            }
-        }
-    }
 }
 
 /// For `check --probe`: connects, says who answers and what the account may do. One line each; `Err` is why a link cannot be used.
@@ -245,8 +159,10 @@ mod tests {
         calls::{command::Failure, event::Said as Happened},
         private::Secret,
         switches::{
-            LinkState,
+            Heard, LinkState,
             asterisk::tests::{SETTINGS, dial, settings},
+            link,
+            live::serve,
         },
     };
 

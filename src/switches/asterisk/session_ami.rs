@@ -12,12 +12,12 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::{
     calls::{
-        Attributes,
+        Attributes, Command,
         command::{Dial, Failure, RequestId},
         event::{Event, Leg, LegState, Said},
     },
     private::Secret,
-    switches::link::{self, Reason},
+    switches::link::{self, Output, Reason, Session as _},
     words::{Mono, Now},
 };
 
@@ -93,30 +93,6 @@ impl CallIds {
     }
 }
 
-/// What the world is to do.
-#[derive(Debug, PartialEq)]
-pub enum Output {
-    Send(Vec<u8>),
-    /// Logged in, and the snapshot comes with the next events.
-    Up {
-        /// `Asterisk Call Manager/11.0.0`.
-        version: String,
-    },
-    /// What was said, in order.
-    Events(Vec<Event>),
-    /// The one answer to a dial.
-    Answered {
-        request: RequestId,
-        result: Result<(), Failure>,
-    },
-    /// For the log: something is refused that we can do without.
-    Note(&'static str),
-    /// The connection is of no use any more; said once.
-    Failed(Reason),
-    /// Nothing more until this moment, or until bytes come.
-    Wait(Mono),
-}
-
 pub struct Session {
     settings: std::sync::Arc<Settings>,
     attributes: Attributes,
@@ -156,30 +132,11 @@ struct Pending {
     until: Mono,
 }
 
-impl Session {
-    /// The connection was made at `now`.
-    #[must_use]
-    pub fn new(settings: std::sync::Arc<Settings>, ami: &Ami, secret: Secret, now: Now) -> Self {
-        Self {
-            user: ami.user.clone(),
-            attributes: settings.declared(),
-            settings,
-            secret,
-            framer: Framer::new(),
-            state: State::Greeting,
-            heard: now.mono,
-            pinged: false,
-            round: 0,
-            again: false,
-            dials: Vec::new(),
-            call_ids: CallIds::default(),
-            events: Vec::new(),
-            out: VecDeque::new(),
-        }
-    }
+impl link::Session for Session {
+    const SPOKEN: &'static str = "ami";
+    const GOODBYE: &'static [u8] = b"Action: Logoff\r\n\r\n";
 
-    /// Bytes came.
-    pub fn read(&mut self, now: Now, bytes: &[u8]) {
+    fn read(&mut self, now: Now, bytes: &[u8]) {
         self.heard = now.mono;
         self.pinged = false;
         // The framer is lent out while its messages are taken, and given back.
@@ -204,13 +161,11 @@ impl Session {
         }
     }
 
-    /// The switch closed the connection.
-    pub fn closed(&mut self) {
+    fn closed(&mut self) {
         self.fail(Reason::Closed);
     }
 
-    /// Take a snapshot (again): events were lost on our side.
-    pub fn resync(&mut self, now: Now) {
+    fn resync(&mut self, now: Now) {
         match self.state {
             State::Ready => self.list(now, false),
             // The list that is under way was asked for before the loss, perhaps: one more when it is done.
@@ -219,25 +174,13 @@ impl Session {
         }
     }
 
-    /// Place a call.
-    pub fn dial(&mut self, now: Now, dial: &Dial) {
-        if !matches!(self.state, State::Ready | State::Listing { .. }) {
-            return self.answer(dial.request.clone(), Err(Failure::SwitchUnavailable));
-        }
-        if self.dials.iter().any(|p| p.request == dial.request) {
-            return;
-        }
-        match originate::ami_action(&self.settings, dial) {
-            Ok(bytes) => {
-                self.dials.push(Pending { request: dial.request.clone(), until: now.mono.plus_ms(link::DIAL_MS) });
-                self.out.push_back(Output::Send(bytes));
-            }
-            Err(failure) => self.answer(dial.request.clone(), Err(failure)),
+    fn command(&mut self, now: Now, command: &Command) {
+        match command {
+            Command::Dial(dial) => self.dial(now, dial),
         }
     }
 
-    /// What is to be done, until it says [`Output::Wait`].
-    pub fn poll(&mut self, now: Now) -> Output {
+    fn poll(&mut self, now: Now) -> Output {
         if !matches!(self.state, State::Failed) {
             self.time(now);
         }
@@ -251,6 +194,46 @@ impl Session {
             Some(Output::Up { .. }) => Output::Up { version: self.framer.banner().unwrap_or_default().to_owned() },
             Some(other) => other,
             None => Output::Wait(self.deadline()),
+        }
+    }
+}
+
+impl Session {
+    /// The connection was made at `now`.
+    #[must_use]
+    pub fn new(settings: std::sync::Arc<Settings>, ami: &Ami, secret: Secret, now: Now) -> Self {
+        Self {
+            user: ami.user.clone(),
+            attributes: settings.declared(),
+            settings,
+            secret,
+            framer: Framer::new(),
+            state: State::Greeting,
+            heard: now.mono,
+            pinged: false,
+            round: 0,
+            again: false,
+            dials: Vec::new(),
+            call_ids: CallIds::default(),
+            events: Vec::new(),
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Place a call.
+    fn dial(&mut self, now: Now, dial: &Dial) {
+        if !matches!(self.state, State::Ready | State::Listing { .. }) {
+            return self.answer(dial.request.clone(), Err(Failure::SwitchUnavailable));
+        }
+        if self.dials.iter().any(|p| p.request == dial.request) {
+            return;
+        }
+        match originate::ami_action(&self.settings, dial) {
+            Ok(bytes) => {
+                self.dials.push(Pending { request: dial.request.clone(), until: now.mono.plus_ms(link::DIAL_MS) });
+                self.out.push_back(Output::Send(bytes));
+            }
+            Err(failure) => self.answer(dial.request.clone(), Err(failure)),
         }
     }
 

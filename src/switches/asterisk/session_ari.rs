@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     calls::{
-        Attributes,
+        Attributes, Command,
         command::{Dial, Failure, RequestId},
         event::{Event, Said},
     },
@@ -154,7 +154,14 @@ impl Session {
         }
     }
 
-    pub fn dial(&mut self, now: Now, dial: &Dial) {
+    /// Do what an agent asked; it is answered once.
+    pub fn command(&mut self, now: Now, command: &Command) {
+        match command {
+            Command::Dial(dial) => self.dial(now, dial),
+        }
+    }
+
+    fn dial(&mut self, now: Now, dial: &Dial) {
         if matches!(self.state, State::Failed) {
             return self.answer(dial.request.clone(), Err(Failure::SwitchUnavailable));
         }

@@ -11,9 +11,9 @@
 use std::collections::VecDeque;
 
 use crate::{
-    calls::event::Event as Told,
+    calls::{Command, command::Failure, event::Event as Told},
     private::Secret,
-    switches::link::{self, Reason},
+    switches::link::{self, Output, Reason},
     words::{Mono, Now},
 };
 
@@ -24,24 +24,6 @@ use super::{
     snapshot::{self, Lists},
     translate::Translator,
 };
-
-/// What the world is to do.
-#[derive(Debug, PartialEq)]
-pub enum Output {
-    Send(Vec<u8>),
-    /// Logged in, and the snapshot comes with the next events.
-    Up {
-        version: String,
-    },
-    /// What was said, in order.
-    Events(Vec<Told>),
-    /// For the log: something is refused that we can do without.
-    Note(&'static str),
-    /// The connection is of no use any more; said once.
-    Failed(Reason),
-    /// Nothing more until this moment, or until bytes come.
-    Wait(Mono),
-}
 
 /// What an answer is to, in the order of the commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,27 +81,11 @@ const NEEDED: [&str; 6] = [
     "CHANNEL_HANGUP_COMPLETE",
 ];
 
-impl Session {
-    /// The connection was made at `now`.
-    #[must_use]
-    pub fn new(trunks: Vec<String>, login: Login, now: Now) -> Self {
-        Self {
-            login,
-            translator: Translator::new(trunks),
-            framer: Framer::new(),
-            state: State::Greeting,
-            asked: VecDeque::new(),
-            heard: now.mono,
-            pinged: false,
-            version: String::new(),
-            again: false,
-            events: Vec::new(),
-            out: VecDeque::new(),
-        }
-    }
+impl link::Session for Session {
+    const SPOKEN: &'static str = "esl";
+    const GOODBYE: &'static [u8] = b"exit\n\n";
 
-    /// Bytes came.
-    pub fn read(&mut self, now: Now, bytes: &[u8]) {
+    fn read(&mut self, now: Now, bytes: &[u8]) {
         self.heard = now.mono;
         self.pinged = false;
         // The framer is lent out while its frames are taken, and given back.
@@ -139,14 +105,12 @@ impl Session {
         self.framer = framer;
     }
 
-    /// The switch closed the connection. It may have said why inside a body that never ended (listener-overflow).
-    pub fn closed(&mut self) {
+    fn closed(&mut self) {
         let lagged = self.framer.end().is_some_and(|notice| notice.contains("lost events"));
         self.fail(if lagged { Reason::Lagged } else { Reason::Closed });
     }
 
-    /// Take a snapshot (again): events were lost on our side.
-    pub fn resync(&mut self, now: Now) {
+    fn resync(&mut self, now: Now) {
         match self.state {
             State::Ready => self.list(now, false),
             State::Listing { .. } => self.again = true,
@@ -154,8 +118,15 @@ impl Session {
         }
     }
 
-    /// What is to be done, until it says [`Output::Wait`].
-    pub fn poll(&mut self, now: Now) -> Output {
+    /// Commands go over a connection of their own (orders.rs); here nobody sends one.
+    fn command(&mut self, _: Now, command: &Command) {
+        self.out.push_back(Output::Answered {
+            request: command.request().clone(),
+            result: Err(Failure::SwitchUnavailable),
+        });
+    }
+
+    fn poll(&mut self, now: Now) -> Output {
         if !matches!(self.state, State::Failed) {
             self.time(now);
         }
@@ -166,6 +137,26 @@ impl Session {
             return Output::Events(std::mem::take(&mut self.events));
         }
         self.out.pop_front().unwrap_or_else(|| Output::Wait(self.deadline()))
+    }
+}
+
+impl Session {
+    /// The connection was made at `now`.
+    #[must_use]
+    pub fn new(trunks: Vec<String>, login: Login, now: Now) -> Self {
+        Self {
+            login,
+            translator: Translator::new(trunks),
+            framer: Framer::new(),
+            state: State::Greeting,
+            asked: VecDeque::new(),
+            heard: now.mono,
+            pinged: false,
+            version: String::new(),
+            again: false,
+            events: Vec::new(),
+            out: VecDeque::new(),
+        }
     }
 
     fn deadline(&self) -> Mono {
@@ -329,6 +320,7 @@ mod tests {
     use super::*;
     use crate::{
         calls::event::{Said, Snapshot},
+        switches::link::Session as _,
         words::Wall,
     };
 

@@ -168,8 +168,8 @@ async fn watch_all(
                 link.watcher.translator.reload(link.settings.ours(known.directory.clone()));
                 link.watch(&known);
             }
-            Some(Command::Dial(dial)) = next(&mut commands) =>
-                outlet.must(Heard::Answered { request: dial.request, result: Err(Failure::NotPermitted) }),
+            Some(command) = next(&mut commands) =>
+                outlet.must(Heard::Answered { request: command.request().clone(), result: Err(Failure::NotPermitted) }),
             resync = outlet.room(), if outlet.owes() => if resync { link.tell(&mut outlet) },
             () = stop.cancelled() => break,
         }
