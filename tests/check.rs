@@ -138,7 +138,7 @@ fn the_example_folder_passes_and_its_defaults_are_the_programs() {
     let output = folder.linecard(&["check"]);
     assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
     assert!(
-        text(&output.stdout).starts_with("good: 3 switch(es), 3 trunk row(s), 3 agent(s)"),
+        text(&output.stdout).starts_with("good: 4 switch(es), 3 trunk row(s), 3 agent(s)"),
         "{}",
         text(&output.stdout)
     );

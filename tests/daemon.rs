@@ -69,6 +69,12 @@ impl Desk {
     }
 
     pub async fn start(&mut self, notify: Option<&Path>) {
+        self.spawn(notify);
+        self.until("it is ready", |desk| desk.stage.ready()).await;
+    }
+
+    /// The daemon, ready or not.
+    pub fn spawn(&mut self, notify: Option<&Path>) {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.stage.log()).unwrap();
         let mut command = Command::new(PROGRAM);
         command.args(["run", "--config"]).arg(self.stage.settings()).stdout(Stdio::null()).stderr(log);
@@ -76,7 +82,6 @@ impl Desk {
             command.env("NOTIFY_SOCKET", socket).env("WATCHDOG_USEC", "3000000");
         }
         self.child = Some(command.spawn().unwrap());
-        self.until("it is ready", |desk| desk.stage.ready()).await;
     }
 
     /// Asks again until it is so; what the daemon said stands in the panic.

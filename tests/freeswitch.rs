@@ -1,5 +1,8 @@
 //! What a real FreeSWITCH said over its event socket gives the right record: plain and JSON, byte by byte, cut anywhere, and when every frame comes twice.
 
+mod live;
+mod socket;
+
 use std::{
     collections::BTreeSet,
     fs,

@@ -17,22 +17,35 @@ use crate::daemon::Desk;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Screen(WebSocketStream<TcpStream>);
+/// An agent's page, as far as it talks.
+pub struct Screen(WebSocketStream<TcpStream>);
 
 impl Screen {
-    async fn open(at: SocketAddr) -> Self {
+    pub async fn open(at: SocketAddr) -> Self {
         let mut request = format!("ws://{at}/v1/agent").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "linecard.v1".parse().unwrap());
         let socket = TcpStream::connect(at).await.unwrap();
         Self(tokio_tungstenite::client_async(request, socket).await.unwrap().0)
     }
 
-    async fn say(&mut self, frame: Value) {
+    /// Logged in as this agent, with everything that is there now heard.
+    pub async fn of(desk: &Desk, agent: &str) -> Self {
+        let token = desk.stage.verb(Path::new(PROGRAM), &["token", "--agent", agent]).unwrap().trim().to_owned();
+        let mut screen = Self::open(desk.stage.places.agents).await;
+        screen.say(json!({"type": "authenticate", "token": token})).await;
+        screen.hear("welcome").await;
+        screen.say(json!({"type": "resume"})).await;
+        screen.hear("snapshot").await;
+        screen
+    }
+
+    pub async fn say(&mut self, frame: Value) {
         self.0.send(Message::text(frame.to_string())).await.unwrap();
     }
 
     /// The next frame of this type.
-    async fn hear(&mut self, kind: &str) -> Value {
+    pub async fn hear(&mut self, kind: &str) -> Value {
+        let mut others = Vec::new();
         let next = async {
             loop {
                 let Some(Ok(message)) = self.0.next().await else { panic!("closed before {kind}") };
@@ -41,9 +54,11 @@ impl Screen {
                 if frame["type"] == kind {
                     return frame;
                 }
+                others.push(frame);
             }
         };
-        tokio::time::timeout(PATIENCE, next).await.unwrap_or_else(|_| panic!("{kind} never came"))
+        let heard = tokio::time::timeout(PATIENCE, next).await;
+        heard.unwrap_or_else(|_| panic!("{kind} never came, but {others:#?}"))
     }
 }
 

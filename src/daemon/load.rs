@@ -74,6 +74,21 @@ fn rules(settings: &switches::Settings) -> book::Rules {
                 mirror,
             }
         }
+        switches::Settings::FreeSwitch(s) => {
+            let plan = s.plan();
+            let out = s.dial.as_ref().and_then(|dial| DialOut::new(&dial.out, &plan).ok()).unwrap_or_default();
+            book::Rules {
+                tenant: s.tenant.clone(),
+                zone: Some(s.zone.clone()),
+                plan,
+                out: Arc::new(out),
+                trunks: s.trunks.clone(),
+                internal: s.internal.clone(),
+                attributes: Arc::new(s.declared()),
+                pair,
+                mirror,
+            }
+        }
         switches::Settings::Sip(s) => book::Rules {
             tenant: s.tenant.clone(),
             zone: Some(s.zone.clone()),
@@ -256,6 +271,14 @@ fn around(settings: &switches::Settings) -> trunks::Switch {
             // Mirrored signalling shows every place of it.
             no_sip: (s.hep.is_none() && !s.pairing.places)
                 .then_some("dialog events tell only the number that was dialled; \"hep\" shows the others"),
+        },
+        switches::Settings::FreeSwitch(s) => trunks::Switch {
+            id: s.id.clone(),
+            trunks: s.trunks.clone(),
+            attributes,
+            no_sip: (!s.pairing.places).then_some(
+                "let the dialplan set a variable from the header (sip_h_X-..., sip_to_user), map it in the switch's file, and write attribute:NAME",
+            ),
         },
         switches::Settings::Asterisk(s) => trunks::Switch {
             id: s.id.clone(),

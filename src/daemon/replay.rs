@@ -172,7 +172,10 @@ pub fn ami_events(capture: &Capture, step: usize) -> Result<Vec<Event>, ReplayEr
 /// The bytes are no event socket.
 pub fn esl_events(settings: &ReplaySettings, capture: &Capture, step: usize) -> Result<Vec<Event>, ReplayError> {
     let rules = settings.book.switches.get(&settings.switch);
-    let mut translator = esl::translate::Translator::new(rules.map(|rules| rules.trunks.clone()).unwrap_or_default());
+    let mut translator = esl::translate::Translator::new(
+        rules.map(|rules| rules.trunks.clone()).unwrap_or_default(),
+        rules.map(|rules| rules.attributes.clone()).unwrap_or_default(),
+    );
     let mut framer = esl::frame::Framer::new();
     for piece in capture.bytes.chunks(step.clamp(1, 64 * 1024)) {
         framer.push(piece);

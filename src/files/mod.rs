@@ -5,6 +5,7 @@
 
 mod live;
 mod located;
+mod net;
 mod secret;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
+pub use net::Net;
 pub use secret::SecretRef;
 
 /// One thing wrong in one file. Its `Display` is a line an operator can act on.

@@ -1,13 +1,12 @@
 //! What is wrong with the attributes that a switch's file asks for; the same for every kind of switch, but each kind tells other things.
 
-use crate::calls::attributes::{Kind, MAPPINGS, Mapping, Source, WHOLE_CAP};
+use crate::calls::attributes::{Kind, MAPPINGS, Mapping, Recordings, Source, WHOLE_CAP};
 
 /// Of a variable's name.
-pub const VARIABLE: &str = "letters, digits and \"_\", without the \"_\" in front that make it inherited";
+const VARIABLE: &str = "letters, digits and \"_\", without the \"_\" in front that make it inherited";
 const WORD: &str = "letters, digits, \"_\" and \"-\"";
 
-#[must_use]
-pub fn variable(name: &str) -> bool {
+fn variable(name: &str) -> bool {
     !name.is_empty() && !name.starts_with('_') && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
@@ -88,7 +87,8 @@ fn source_problems(source: &Source, at: &impl Fn(&str) -> String, wrong: &mut im
             }
         }
         Source::UserEvent(u) => {
-            if !word(&u.event) {
+            // FreeSWITCH's subclasses have colons in them: `crm::customer`.
+            if !word(&u.event.replace(':', "")) {
                 wrong(&at("from.user-event.event"), "this is no name of an event".into(), WORD);
             }
             if !word(&u.header) {
@@ -113,6 +113,35 @@ fn source_problems(source: &Source, at: &impl Fn(&str) -> String, wrong: &mut im
             }
         }
     }
+}
+
+/// The same for recordings.
+pub fn recording_problems(r: &Recordings, key: &str, wrong: &mut impl FnMut(&str, String, &str)) {
+    if !variable(&r.variable) {
+        wrong(&format!("{key}.variable"), "this is no channel variable".into(), VARIABLE);
+    }
+    if let Some(uri) = &r.uri
+        && web_address(uri).is_none()
+        && uri.strip_prefix("file:///").is_none_or(|rest| rest.bytes().any(|b| b.is_ascii_control()))
+    {
+        let wanted = "http://, https:// or file:/// and the folder of the recordings, without query";
+        wrong(&format!("{key}.uri"), "this is no address of recordings".into(), wanted);
+    }
+}
+
+/// Secure or not, and the url as it is used (no slash at its end); `None` when it is not one we can use.
+pub(super) fn web_address(text: &str) -> Option<(bool, String)> {
+    let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+        (Some(rest), _) => (true, rest),
+        (_, Some(rest)) => (false, rest),
+        _ => return None,
+    };
+    let usable = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]/".contains(&b);
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.is_empty() || !rest.bytes().all(usable) {
+        return None;
+    }
+    Some((secure, text.trim_end_matches('/').to_owned()))
 }
 
 const fn named_in_files(source: &Source) -> &'static str {

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Heard, LinkState, Said, Settings, Tls, asterisk,
+    Heard, LinkState, Said, Settings, Tls, asterisk, esl,
     link::{self, LinkStats, Output, Reason, SipStats},
     sip,
 };
@@ -43,6 +43,7 @@ const OWED_CAP: usize = 1024;
 #[derive(Clone, Debug)]
 pub enum Stats {
     Asterisk { switch: SwitchId, feeds: Vec<Feed>, links: Arc<LinkStats> },
+    FreeSwitch { switch: SwitchId, link: Arc<link::Stats> },
     Sip { switch: SwitchId, feeds: Vec<Feed>, links: Arc<SipStats> },
 }
 
@@ -70,6 +71,7 @@ impl Stats {
                     links: Arc::default(),
                 }
             }
+            Settings::FreeSwitch(s) => Self::FreeSwitch { switch: s.id.clone(), link: Arc::default() },
             Settings::Sip(s) => {
                 let feeds = [s.server.is_some().then_some(Feed::Sip), s.hep.is_some().then_some(Feed::Hep)];
                 Self::Sip { switch: s.id.clone(), feeds: feeds.into_iter().flatten().collect(), links: Arc::default() }
@@ -89,6 +91,7 @@ impl Stats {
             unknown: link.unknown.load(Ordering::Relaxed),
         };
         match self {
+            Self::FreeSwitch { switch, link } => vec![(switch.clone(), Feed::Esl, counts(link))],
             Self::Sip { switch, feeds, links } => {
                 let of = |feed: &Feed| if *feed == Feed::Hep { &links.hep } else { &links.sip };
                 feeds.iter().map(|feed| (switch.clone(), *feed, counts(of(feed)))).collect()
@@ -123,11 +126,14 @@ pub async fn run(
         (Settings::Asterisk(s), Stats::Asterisk { links, .. }) => {
             asterisk::run(Arc::new(s.clone()), links, places, out, commands, stop).await;
         }
+        (Settings::FreeSwitch(s), Stats::FreeSwitch { link, .. }) => {
+            Box::pin(esl::live::run(Arc::new(s.clone()), link, out, commands, stop)).await;
+        }
         (Settings::Sip(s), Stats::Sip { links, .. }) => {
             Box::pin(sip::live::run(Arc::new(s.clone()), &links, places, open, out, commands, stop)).await;
         }
         // The counters are made from the same settings.
-        (Settings::Asterisk(_), Stats::Sip { .. }) | (Settings::Sip(_), Stats::Asterisk { .. }) => {}
+        (Settings::Asterisk(_) | Settings::FreeSwitch(_) | Settings::Sip(_), _) => {}
     }
 }
 
@@ -135,6 +141,7 @@ pub async fn run(
 pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
     match settings {
         Settings::Asterisk(s) => asterisk::probe(s).await,
+        Settings::FreeSwitch(s) => esl::live::probe(s).await,
         Settings::Sip(s) => sip::live::probe(s).await,
     }
 }
@@ -144,6 +151,7 @@ pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
 pub fn conf_lines(settings: &Settings) -> String {
     match settings {
         Settings::Asterisk(s) => asterisk::manager_conf_lines(s) + &asterisk::ari_conf_lines(s),
+        Settings::FreeSwitch(s) => esl::directory_lines(s),
         Settings::Sip(_) => String::new(),
     }
 }
@@ -161,11 +169,28 @@ pub(super) struct Outlet {
     /// The core was told that this link is up.
     up: bool,
     down_told: bool,
+    /// A second connection beside the one that hears: whether it is up is for the log alone.
+    beside: bool,
 }
 
 impl Outlet {
     pub fn new(switch: SwitchId, feed: Feed, out: mpsc::Sender<Said>, stats: Arc<link::Stats>) -> Self {
-        Self { switch, feed, out, stats, owed: VecDeque::new(), hole: false, up: false, down_told: false }
+        Self {
+            switch,
+            feed,
+            out,
+            stats,
+            owed: VecDeque::new(),
+            hole: false,
+            up: false,
+            down_told: false,
+            beside: false,
+        }
+    }
+
+    /// For a connection that only carries commands.
+    pub fn beside(self) -> Self {
+        Self { beside: true, ..self }
     }
 
     pub fn events(&mut self, events: Vec<Event>) {
@@ -215,11 +240,13 @@ impl Outlet {
     }
 
     pub fn up(&mut self, version: String) {
-        tracing::info!(switch = %self.switch, feed = ?self.feed, version, "the link is up");
+        tracing::info!(switch = %self.switch, feed = ?self.feed, version, commands = self.beside, "the link is up");
         self.stats.up.store(true, Relaxed);
         self.stats.connects.fetch_add(1, Relaxed);
         (self.up, self.down_told) = (true, false);
-        self.must(Heard::Link(LinkState::Up { version }));
+        if !self.beside {
+            self.must(Heard::Link(LinkState::Up { version }));
+        }
     }
 
     /// The link is down, or did not come up; the first time in a row it is told.
@@ -229,18 +256,20 @@ impl Outlet {
         }
         let news = !self.down_told || self.stats.last_reason().as_ref() != Some(reason);
         self.stats.failed(reason);
-        if self.up {
+        if self.up && !self.beside {
             self.must(Heard::Events(vec![link::lost(self.feed)]));
         }
         self.up = false;
         if news {
             self.down_told = true;
             if *reason == Reason::Stopped {
-                tracing::info!(switch = %self.switch, feed = ?self.feed, "the link is closed: {reason}");
+                tracing::info!(switch = %self.switch, feed = ?self.feed, commands = self.beside, "the link is closed: {reason}");
             } else {
-                tracing::warn!(switch = %self.switch, feed = ?self.feed, "the link is down: {reason}");
+                tracing::warn!(switch = %self.switch, feed = ?self.feed, commands = self.beside, "the link is down: {reason}");
             }
-            self.must(Heard::Link(LinkState::Down { reason: reason.to_string() }));
+            if !self.beside {
+                self.must(Heard::Link(LinkState::Down { reason: reason.to_string() }));
+            }
         }
     }
 

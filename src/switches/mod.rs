@@ -5,6 +5,7 @@
 
 pub mod asterisk;
 mod attributes;
+mod dialled;
 pub mod esl;
 pub mod hep;
 pub mod inside;
@@ -76,6 +77,8 @@ pub struct Tls {
 #[allow(clippy::large_enum_variant, reason = "there is one for each switch, made once")]
 pub enum Settings {
     Asterisk(asterisk::Settings),
+    #[serde(rename = "freeswitch")]
+    FreeSwitch(esl::Settings),
     Sip(sip::Settings),
 }
 
@@ -103,6 +106,7 @@ impl Settings {
     pub fn id(&self) -> &SwitchId {
         match self {
             Self::Asterisk(s) => &s.id,
+            Self::FreeSwitch(s) => &s.id,
             Self::Sip(s) => &s.id,
         }
     }
@@ -111,6 +115,7 @@ impl Settings {
     pub fn tenant(&self) -> &TenantId {
         match self {
             Self::Asterisk(s) => &s.tenant,
+            Self::FreeSwitch(s) => &s.tenant,
             Self::Sip(s) => &s.tenant,
         }
     }
@@ -120,6 +125,7 @@ impl Settings {
     pub fn trunks(&self) -> Vec<String> {
         match self {
             Self::Asterisk(s) => s.trunks.clone(),
+            Self::FreeSwitch(s) => s.trunks.clone(),
             Self::Sip(s) => s.trunks(),
         }
     }
@@ -129,6 +135,7 @@ impl Settings {
     pub fn attributes(&self) -> &[Mapping] {
         match self {
             Self::Asterisk(s) => &s.attributes,
+            Self::FreeSwitch(s) => &s.attributes,
             Self::Sip(s) => &s.attributes,
         }
     }
@@ -138,6 +145,7 @@ impl Settings {
     pub const fn technology(&self) -> &'static str {
         match self {
             Self::Asterisk(_) => "PJSIP",
+            Self::FreeSwitch(_) => "sofia",
             Self::Sip(_) => "SIP",
         }
     }
@@ -147,6 +155,7 @@ impl Settings {
     pub fn problems(&self, read: &Read<Settings>) -> Vec<Problem> {
         match self {
             Self::Asterisk(s) => s.problems(read),
+            Self::FreeSwitch(s) => s.problems(read),
             Self::Sip(s) => s.problems(read),
         }
     }

@@ -101,6 +101,7 @@ fn join_problems(read: &Read<Settings>, edge: &sip::Settings, pbx: &Settings, wr
     let maps = |list: &[Mapping], name: &str| list.iter().any(|m| m.name == name && m.from.is_some());
     let mirrors = match pbx {
         Settings::Asterisk(s) => s.hep.is_some(),
+        Settings::FreeSwitch(_) => false,
         Settings::Sip(s) => s.hep.is_some(),
     };
     if edge.joins.is_empty() {
@@ -139,6 +140,7 @@ impl Settings {
     fn pairing(&mut self) -> &mut Pairing {
         match self {
             Self::Asterisk(s) => &mut s.pairing,
+            Self::FreeSwitch(s) => &mut s.pairing,
             Self::Sip(s) => &mut s.pairing,
         }
     }
@@ -151,6 +153,7 @@ impl Settings {
                 return Pair::Edge { pbx: pbx.clone(), joins: joins.clone(), keeps: true };
             }
             Self::Sip(s) => s.pairing.edges.clone(),
+            Self::FreeSwitch(s) => s.pairing.edges.clone(),
             Self::Asterisk(s) => s.pairing.edges.iter().cloned().chain(self.mirror().map(|(id, _)| id)).collect(),
         };
         if edges.is_empty() { Pair::Alone } else { Pair::Behind(edges) }
@@ -161,7 +164,7 @@ impl Settings {
     pub fn mirror(&self) -> Option<(SwitchId, &hep::Settings)> {
         match self {
             Self::Asterisk(s) => s.hep.as_ref().map(|hep| (format!("{} hep", s.id).into(), hep)),
-            Self::Sip(_) => None,
+            Self::FreeSwitch(_) | Self::Sip(_) => None,
         }
     }
 }
@@ -209,6 +212,7 @@ mod tests {
         for (_, read) in files {
             let pairing = match read.value {
                 Settings::Asterisk(s) => s.pairing,
+                Settings::FreeSwitch(s) => s.pairing,
                 Settings::Sip(s) => s.pairing,
             };
             assert_eq!(pairing.headers, ["X-Ref", "Session-ID"]);

@@ -22,6 +22,7 @@ use crate::{
     private::Secret,
     switches::{
         Heard, Tls,
+        attributes::web_address,
         link::{self, Reason},
         live::{Outlet, Stream, clock, connect, next, sleep_until, trust},
     },
@@ -29,7 +30,7 @@ use crate::{
 
 use super::{
     session_ari::{Method, Output, Request, Session, What, version},
-    settings::{Ari, Settings, reqwest_url},
+    settings::{Ari, Settings},
 };
 
 /// A REST answer that is larger is refused: 20,000 channels are about 10 MB.
@@ -72,7 +73,7 @@ type Socket = WebSocketStream<Box<dyn Stream>>;
 async fn open(ari: &Ari) -> Result<(Socket, Rest), Reason> {
     let rest = Rest::new(ari).await?;
     let bad = || Reason::Settings("the url of ari is no address".to_owned());
-    let (secure, base) = reqwest_url(&ari.url).ok_or_else(bad)?;
+    let (secure, base) = web_address(&ari.url).ok_or_else(bad)?;
     let ws = base.replacen("http", "ws", 1);
     let mut request =
         format!("{ws}/ari/events?app={}&subscribeAll=true", ari.app).into_client_request().map_err(|_| bad())?;
@@ -183,7 +184,7 @@ impl Rest {
     async fn new(ari: &Ari) -> Result<Self, Reason> {
         let secret = ari.secret.resolve().map_err(Reason::Settings)?;
         let bad = || Reason::Settings("the url of ari is no address".to_owned());
-        let (secure, mut base) = reqwest_url(&ari.url).ok_or_else(bad)?;
+        let (secure, mut base) = web_address(&ari.url).ok_or_else(bad)?;
         // reqwest wants a provider even where it has no TLS to do; a second installation is refused, and that is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let own = Tls::default();

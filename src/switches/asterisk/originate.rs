@@ -5,7 +5,10 @@
 
 use std::fmt::Write as _;
 
-use crate::calls::command::{Dial, Failure};
+use crate::{
+    calls::command::{Dial, Failure},
+    switches::dialled::{is_device, is_number, is_request, reference},
+};
 
 use super::settings::{DialSettings, Settings};
 
@@ -80,31 +83,11 @@ pub fn ari_request(settings: &Settings, dial: &Dial) -> Result<(Query, String), 
 
 fn checked<'a>(settings: &'a Settings, dial: &Dial) -> Result<&'a DialSettings, Failure> {
     let plan = settings.dial.as_ref().ok_or(Failure::NotPermitted)?;
-    let number = dial.number.expose().as_bytes();
-    let dialable =
-        !number.is_empty() && number.len() <= 32 && number.iter().all(|b| b.is_ascii_digit() || b"+*#".contains(b));
-    let device = dial.device.as_bytes();
-    let endpoint = dial.device.contains('/')
-        && device.len() <= 128
-        && device.iter().all(|b| b.is_ascii_alphanumeric() || b"/-_.@+".contains(b));
-    let id = dial.request.0.as_bytes();
-    let named = !id.is_empty() && id.len() <= 128 && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b));
-    if dialable && endpoint && named { Ok(plan) } else { Err(Failure::UnknownTarget) }
-}
-
-fn reference(dial: &Dial) -> Option<String> {
-    let reference = dial.reference.as_ref()?;
-    let part = |text: &str| {
-        text.bytes().fold(String::new(), |mut out, b| {
-            if b.is_ascii_alphanumeric() || b"-_.".contains(&b) {
-                out.push(char::from(b));
-            } else {
-                let _ = write!(out, "%{b:02X}");
-            }
-            out
-        })
-    };
-    Some(format!("{}:{}:{}", part(&reference.system), part(&reference.kind), part(&reference.id)))
+    if is_number(dial.number.expose()) && is_device(&dial.device) && is_request(&dial.request) {
+        Ok(plan)
+    } else {
+        Err(Failure::UnknownTarget)
+    }
 }
 
 /// What `Response: Error` to an Originate means, by its `Message`.

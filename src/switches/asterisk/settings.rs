@@ -18,7 +18,7 @@ use crate::{
 use super::cdr::{NEEDED, Records};
 use crate::switches::{
     Settings as AnySettings, Tls,
-    attributes::{self, VARIABLE, variable},
+    attributes::{self, web_address},
     hep,
     inside::Inside,
     pairs::Pairing,
@@ -195,7 +195,7 @@ impl Settings {
         }
         if let Some(ari) = &self.ari {
             line(&mut wrong, "asterisk.ari.user", &ari.user);
-            let url = reqwest_url(&ari.url);
+            let url = web_address(&ari.url);
             match &url {
                 Some((secure, _)) if ari.tls.is_some() && !secure => {
                     wrong("asterisk.ari.tls", "the url begins with http".into(), "an https url, or no \"tls\"");
@@ -268,16 +268,7 @@ impl Settings {
             }
         }
         if let Some(r) = &self.recordings {
-            if !variable(&r.variable) {
-                wrong("asterisk.recordings.variable", "this is no channel variable".into(), VARIABLE);
-            }
-            if let Some(uri) = &r.uri
-                && reqwest_url(uri).is_none()
-                && uri.strip_prefix("file:///").is_none_or(|rest| rest.bytes().any(|b| b.is_ascii_control()))
-            {
-                let wanted = "http://, https:// or file:/// and the folder of the recordings, without query";
-                wrong("asterisk.recordings.uri", "this is no address of recordings".into(), wanted);
-            }
+            attributes::recording_problems(r, "asterisk.recordings", wrong);
         }
     }
 }
@@ -300,28 +291,12 @@ fn line(wrong: &mut impl FnMut(&str, String, &str), key: &str, value: &str) {
     }
 }
 
-/// Secure or not, and the url as it is used (no slash at its end); `None` when it is not one we can use.
-pub(super) fn reqwest_url(text: &str) -> Option<(bool, String)> {
-    let (secure, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
-        (Some(rest), _) => (true, rest),
-        (_, Some(rest)) => (false, rest),
-        _ => return None,
-    };
-    let usable = |b: u8| b.is_ascii_alphanumeric() || b"-._~:[]/".contains(&b);
-    let authority = rest.split('/').next().unwrap_or_default();
-    if authority.is_empty() || !rest.bytes().all(usable) {
-        return None;
-    }
-    Some((secure, text.trim_end_matches('/').to_owned()))
-}
-
 const fn ami_port() -> u16 {
     5038
 }
 fn app() -> String {
     "linecard".to_owned()
 }
-/// Debian's and Alpine's bundle; others name theirs.
 const fn dial_timeout() -> u32 {
     30_000
 }

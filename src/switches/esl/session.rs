@@ -1,4 +1,4 @@
-//! One connection to the event socket: login, narrow subscription, snapshot, keepalive. A still machine: bytes go in with the moment at which they
+//! One connection to the event socket: login, narrow subscription, snapshot, keepalive; or commands. A still machine: bytes go in with the moment at which they
 //! came, and [`Session::poll`] is drained until it says until when there is nothing to do.
 //!
 //! ```text
@@ -8,10 +8,14 @@
 //! Answers carry no id: they come in the order of the commands (facts, measured on 1.10.12), events between them. We subscribe first and list then, so
 //! what happens meanwhile is heard. A session that failed stays failed with its first reason; recovery is a new session and a new snapshot.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
-    calls::{Command, command::Failure, event::Event as Told},
+    calls::{
+        Attributes, Command,
+        command::{Failure, RequestId},
+        event::Event as Told,
+    },
     private::Secret,
     switches::link::{self, Output, Reason},
     words::{Mono, Now},
@@ -21,19 +25,24 @@ use super::{
     event,
     frame::{Frame, Framer, Kind},
     heard,
+    orders::Orders,
+    settings::Settings,
     snapshot::{self, Lists},
     translate::Translator,
 };
 
 /// What an answer is to, in the order of the commands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
     Login,
     Events,
     Version,
     Channels,
     Calls,
+    /// All that is known of a channel that was there before we were.
+    Dump(String),
     Life,
+    Job(RequestId),
 }
 
 #[derive(Debug)]
@@ -52,9 +61,15 @@ pub struct Login {
     pub secret: Secret,
 }
 
+/// What a connection is for. An `api` holds up all events of its own connection until it is done (facts: `msleep 3000`, 3.0 s), so who hears does not ask.
+enum Part {
+    Hears { translator: Box<Translator>, subscription: String },
+    Asks(Orders),
+}
+
 pub struct Session {
     login: Login,
-    translator: Translator,
+    part: Part,
     framer: Framer,
     state: State,
     asked: VecDeque<Asked>,
@@ -67,9 +82,36 @@ pub struct Session {
     out: VecDeque<Output>,
 }
 
-/// Events that are asked for, and no others: `ALL` is three times the bytes (facts, section 7).
-const WANTED: &str = "event plain CHANNEL_CREATE CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA CHANNEL_ANSWER CHANNEL_BRIDGE CHANNEL_UNBRIDGE CHANNEL_HOLD CHANNEL_UNHOLD \
-    CHANNEL_HANGUP CHANNEL_HANGUP_COMPLETE CHANNEL_DESTROY CHANNEL_EXECUTE DTMF CUSTOM callcenter::info conference::maintenance valet_parking::info\n\n";
+/// Events that are asked for, and no others: `ALL` is three times the bytes (facts, section 7). What is mapped comes to it.
+fn subscription(attributes: &Attributes) -> String {
+    let mut line = "event plain CHANNEL_CREATE CHANNEL_PROGRESS CHANNEL_PROGRESS_MEDIA CHANNEL_ANSWER CHANNEL_BRIDGE CHANNEL_UNBRIDGE CHANNEL_HOLD CHANNEL_UNHOLD \
+        CHANNEL_HANGUP CHANNEL_HANGUP_COMPLETE CHANNEL_DESTROY CHANNEL_EXECUTE"
+        .to_owned();
+    if attributes.wants_digits() {
+        line.push_str(" DTMF");
+    }
+    if attributes.recordings.is_some() {
+        line.push_str(" RECORD_START RECORD_STOP");
+    }
+    // All that stands behind CUSTOM is a subclass.
+    line.push_str(" CUSTOM callcenter::info conference::maintenance valet_parking::info");
+    for subclass in attributes.user_events() {
+        line.push(' ');
+        line.push_str(subclass);
+    }
+    line
+}
+
+/// What a user of the directory must be allowed, for the events and for what is asked.
+#[must_use]
+pub fn allowed(attributes: &Attributes, dials: bool) -> (String, String) {
+    let events =
+        subscription(attributes).trim_start_matches("event plain ").replace(" CUSTOM ", " BACKGROUND_JOB CUSTOM ");
+    (events, format!("show version uptime uuid_dump{}", if dials { " originate" } else { "" }))
+}
+
+/// Channels that are asked about one by one, at most: after a start there is one for each.
+const DUMPS: usize = 5_000;
 
 /// Without these no record is right.
 const NEEDED: [&str; 6] = [
@@ -118,12 +160,18 @@ impl link::Session for Session {
         }
     }
 
-    /// Commands go over a connection of their own (orders.rs); here nobody sends one.
-    fn command(&mut self, _: Now, command: &Command) {
-        self.out.push_back(Output::Answered {
-            request: command.request().clone(),
-            result: Err(Failure::SwitchUnavailable),
-        });
+    fn command(&mut self, now: Now, command: &Command) {
+        let request = command.request().clone();
+        let line = match &mut self.part {
+            Part::Asks(orders) if matches!(self.state, State::Ready) => orders.take(now, command),
+            _ => Err(Failure::SwitchUnavailable),
+        };
+        match line {
+            Ok(Some(line)) => self.ask(Asked::Job(request), &line),
+            // It is under way.
+            Ok(None) => {}
+            Err(failure) => self.out.push_back(Output::Answered { request, result: Err(failure) }),
+        }
     }
 
     fn poll(&mut self, now: Now) -> Output {
@@ -143,10 +191,23 @@ impl link::Session for Session {
 impl Session {
     /// The connection was made at `now`.
     #[must_use]
-    pub fn new(trunks: Vec<String>, login: Login, now: Now) -> Self {
+    pub fn hears(settings: &Settings, login: Login, now: Now) -> Self {
+        let attributes = Arc::new(settings.declared());
+        let subscription = subscription(&attributes);
+        let translator = Box::new(Translator::new(settings.trunks.clone(), attributes));
+        Self::new(Part::Hears { translator, subscription }, login, now)
+    }
+
+    /// The other one, over which agents' commands go.
+    #[must_use]
+    pub fn asks(settings: Arc<Settings>, login: Login, now: Now) -> Self {
+        Self::new(Part::Asks(Orders::new(settings)), login, now)
+    }
+
+    fn new(part: Part, login: Login, now: Now) -> Self {
         Self {
             login,
-            translator: Translator::new(trunks),
+            part,
             framer: Framer::new(),
             state: State::Greeting,
             asked: VecDeque::new(),
@@ -161,10 +222,15 @@ impl Session {
 
     fn deadline(&self) -> Mono {
         let silent = self.heard.plus_ms(if self.pinged { link::SILENCE_MS } else { link::PING_MS });
-        match &self.state {
-            State::Listing { asked, .. } => silent.min(asked.mono.plus_ms(link::LIST_MS)),
-            _ => silent,
-        }
+        let job = match &self.part {
+            Part::Asks(orders) => orders.next(),
+            Part::Hears { .. } => None,
+        };
+        let state = match &self.state {
+            State::Listing { asked, .. } => Some(asked.mono.plus_ms(link::LIST_MS)),
+            _ => None,
+        };
+        [job, state].into_iter().flatten().fold(silent, Mono::min)
     }
 
     fn time(&mut self, now: Now) {
@@ -175,6 +241,10 @@ impl Session {
             && now.mono >= asked.mono.plus_ms(link::LIST_MS)
         {
             return self.fail(Reason::ListTimeout);
+        }
+        if let Part::Asks(orders) = &mut self.part {
+            let late = orders.late(now).map(|request| Output::Answered { request, result: Err(Failure::Timeout) });
+            self.out.extend(late);
         }
         if !self.pinged && now.mono >= self.heard.plus_ms(link::PING_MS) {
             self.pinged = true;
@@ -194,8 +264,16 @@ impl Session {
             Kind::Reply | Kind::ApiResponse => self.answered(now, frame),
             Kind::Plain | Kind::Json if !matches!(self.state, State::Greeting | State::LoggingIn) => {
                 // A body that is no event is one event less.
-                let _: Result<(), event::ReadError> = heard(&mut self.translator, frame);
-                self.events.extend(self.translator.drain());
+                match &mut self.part {
+                    Part::Hears { translator, .. } => {
+                        let _: Result<(), event::ReadError> = heard(translator, frame);
+                        self.events.extend(translator.drain());
+                    }
+                    Part::Asks(orders) => {
+                        let done = event::Event::plain(frame.body).ok().and_then(|e| orders.done(&e));
+                        self.out.extend(done.map(|(request, result)| Output::Answered { request, result }));
+                    }
+                }
             }
             Kind::Disconnect => {
                 let notice = String::from_utf8_lossy(frame.body);
@@ -227,6 +305,10 @@ impl Session {
         let refused = answer.starts_with("-ERR");
         match asked {
             Asked::Login if refused => self.fail(Reason::AuthenticationFailed),
+            Asked::Login if matches!(self.part, Part::Asks(_)) => {
+                self.ask(Asked::Events, "event plain BACKGROUND_JOB\n\n");
+                self.ask(Asked::Version, "api version\n\n");
+            }
             Asked::Login => {
                 // A user of the directory hears what its entry allows, and of the rest nobody says anything (handshake, userauth).
                 let allowed = frame.header("Allowed-Events").map(String::from_utf8_lossy);
@@ -236,18 +318,42 @@ impl Session {
                 if !NEEDED.iter().all(|name| hears(name)) {
                     self.note("the user's esl-allowed-events lacks some that calls are made of");
                 }
-                self.ask(Asked::Events, WANTED);
+                if let Part::Hears { subscription, .. } = &self.part
+                    && let Some(line) = command(&[subscription])
+                {
+                    self.ask(Asked::Events, &line);
+                }
                 self.ask(Asked::Version, "api version\n\n");
                 self.list(now, true);
             }
             Asked::Events if refused => self.fail(Reason::NotPermitted("subscribe to events")),
-            Asked::Version if !refused => self.version = version(&answer),
+            Asked::Version => {
+                if !refused {
+                    self.version = version(&answer);
+                }
+                if matches!(self.part, Part::Asks(_)) {
+                    self.state = State::Ready;
+                    self.out.push_back(Output::Up { version: self.version.clone() });
+                }
+            }
+            Asked::Job(request) => {
+                if let (Part::Asks(orders), true) = (&mut self.part, refused) {
+                    let result = orders.refused(&request, &answer);
+                    self.out.extend(result.map(|failure| Output::Answered { request, result: Err(failure) }));
+                }
+            }
             Asked::Channels | Asked::Calls if refused => {
                 self.note("the user may not list channels: calls that vanished while the link was down stay open");
                 self.listed(asked, b"{}");
             }
             Asked::Channels | Asked::Calls => self.listed(asked, frame.body),
-            Asked::Events | Asked::Version | Asked::Life => {}
+            Asked::Dump(id) => {
+                if let State::Listing { lists, .. } = &mut self.state {
+                    lists.dumped(id, if refused { b"" } else { frame.body });
+                    self.complete();
+                }
+            }
+            Asked::Events | Asked::Life => {}
         }
     }
 
@@ -259,24 +365,43 @@ impl Session {
     }
 
     fn listed(&mut self, which: Asked, body: &[u8]) {
-        let State::Listing { lists, asked, first } = &mut self.state else { return };
-        let (asked, first) = (*asked, *first);
-        let read = match which {
-            Asked::Channels => snapshot::rows(body).map(|rows| lists.channels = Some(rows)),
-            _ => snapshot::rows(body).map(|rows| lists.calls = Some(rows)),
+        let Some(rows) = snapshot::rows(body) else { return self.fail(Reason::Junk("no list of channels")) };
+        let (State::Listing { lists, .. }, Part::Hears { translator, .. }) = (&mut self.state, &self.part) else {
+            return;
         };
-        if read.is_none() {
-            return self.fail(Reason::Junk("no list of channels"));
+        if which != Asked::Channels {
+            lists.calls = Some(rows);
+            return self.complete();
         }
-        if lists.channels.is_none() || lists.calls.is_none() {
+        // A row does not say which gateway or user a channel is of; its variables do (resync).
+        let strange: Vec<String> =
+            rows.iter().map(|row| &row.uuid).filter(|id| !translator.knows(id)).take(DUMPS).cloned().collect();
+        lists.channels = Some(rows);
+        for id in strange {
+            if let Some(line) = command(&["api uuid_dump ", &id, " json"]) {
+                if let State::Listing { lists, .. } = &mut self.state {
+                    lists.awaited += 1;
+                }
+                self.ask(Asked::Dump(id), &line);
+            }
+        }
+        self.complete();
+    }
+
+    /// When all lists are in hand, they are told.
+    fn complete(&mut self) {
+        let State::Listing { lists, asked, first } = &mut self.state else { return };
+        if lists.channels.is_none() || lists.calls.is_none() || lists.awaited > 0 {
             return;
         }
-        let lists = std::mem::take(lists);
+        let (lists, asked, first) = (std::mem::take(lists), *asked, *first);
         self.state = State::Ready;
         if first {
             self.out.push_back(Output::Up { version: self.version.clone() });
         }
-        self.events.extend(self.translator.listed(lists, asked).into_iter().map(|said| Told { at: None, said }));
+        if let Part::Hears { translator, .. } = &mut self.part {
+            self.events.extend(translator.listed(lists, asked).into_iter().map(|said| Told { at: None, said }));
+        }
         if self.again {
             self.list(asked, false);
         }
@@ -296,6 +421,11 @@ impl Session {
     fn fail(&mut self, reason: Reason) {
         if !matches!(self.state, State::Failed) {
             self.state = State::Failed;
+            if let Part::Asks(orders) = &mut self.part {
+                let lost =
+                    orders.lost().map(|request| Output::Answered { request, result: Err(Failure::SwitchUnavailable) });
+                self.out.extend(lost);
+            }
             self.out.push_back(Output::Failed(reason));
         }
     }
@@ -320,7 +450,10 @@ mod tests {
     use super::*;
     use crate::{
         calls::event::{Said, Snapshot},
-        switches::link::Session as _,
+        switches::{
+            esl::tests::{SETTINGS, dial, settings},
+            link::Session as _,
+        },
         words::Wall,
     };
 
@@ -334,7 +467,7 @@ mod tests {
 
     fn session() -> Session {
         let login = Login { user: None, secret: Secret::new("ClueCon".into()) };
-        Session::new(vec!["sofia/trunk".to_owned()], login, at(0))
+        Session::hears(&settings(SETTINGS), login, at(0))
     }
 
     /// What comes out until there is nothing to do.
@@ -376,6 +509,9 @@ mod tests {
 
         fn answer(&self, line: &[u8]) -> Vec<u8> {
             let line = std::str::from_utf8(line).unwrap().strip_suffix("\n\n").expect("a whole command");
+            if line.starts_with("api uuid_dump") && !self.answers.contains_key(line) {
+                return b"Content-Type: api/response\nContent-Length: 22\n\n-ERR No such channel!\n".to_vec();
+            }
             let line = if line.starts_with("event plain") {
                 self.answers.keys().find(|k| k.starts_with("event plain")).unwrap()
             } else {
@@ -491,6 +627,100 @@ mod tests {
         );
     }
 
+    fn asking() -> Session {
+        let login = Login { user: None, secret: Secret::new("ClueCon".into()) };
+        let mut session = Session::asks(Arc::new(settings(SETTINGS)), login, at(0));
+        let heard = logged_in(&mut session);
+        assert_eq!(heard, [Output::Up { version: "FreeSWITCH Version 1.10.12".to_owned() }]);
+        session
+    }
+
+    /// What the switch sent for the job that it called `job` (click-to-dial), for another job.
+    fn result(job: &str, request: &str) -> Vec<u8> {
+        let bytes = recorded("click-to-dial/esl-plain.txt");
+        let mut framer = Framer::new();
+        framer.push(&bytes);
+        while let Some(frame) = framer.take().unwrap() {
+            let body = String::from_utf8_lossy(frame.body);
+            if body.starts_with("Event-Name: BACKGROUND_JOB") && body.contains(&format!("Job-UUID: {job}")) {
+                let body = body.replace(job, request);
+                return format!("Content-Length: {}\nContent-Type: text/event-plain\n\n{body}", body.len())
+                    .into_bytes();
+            }
+        }
+        panic!("no such job")
+    }
+
+    #[test]
+    fn a_dial_is_a_job_and_is_answered_once() {
+        let command = Command::Dial(dial());
+        let answered = |result| Output::Answered { request: dial().request, result };
+        let mut session = asking();
+        session.command(at(50), &command);
+        session.command(at(51), &command);
+        let out = drain(&mut session, at(52));
+        let [Output::Send(line)] = out.as_slice() else { panic!("asked once: {out:?}") };
+        let line = String::from_utf8(line.clone()).unwrap();
+        assert!(
+            line.starts_with("bgapi originate {origination_uuid=lc-1,") && line.ends_with("\nJob-UUID: lc-1\n\n"),
+            "{line}"
+        );
+        session.read(at(60), b"Content-Type: command/reply\nReply-Text: +OK Job-UUID: lc-1\nJob-UUID: lc-1\n\n");
+        assert_eq!(drain(&mut session, at(61)), []);
+        session.read(at(70), &result("6f0e5c0a-0000-4000-8000-00000000c2d1", "lc-1"));
+        session.read(at(70), &result("6f0e5c0a-0000-4000-8000-00000000c2d1", "lc-1"));
+        assert_eq!(drain(&mut session, at(71)), [answered(Ok(()))]);
+    }
+
+    #[test]
+    fn a_dial_that_comes_to_nothing_says_why() {
+        let ends = |bytes: &[u8], ms: u64| {
+            let mut session = asking();
+            session.command(at(50), &Command::Dial(dial()));
+            drain(&mut session, at(51));
+            session.read(at(52), bytes);
+            let mut out = drain(&mut session, at(ms));
+            out.retain(|o| matches!(o, Output::Answered { .. }));
+            out
+        };
+        let failed = |failure| [Output::Answered { request: dial().request, result: Err(failure) }];
+        let accepted = b"Content-Type: command/reply\nReply-Text: +OK Job-UUID: lc-1\n\n".to_vec();
+        let busy = result("1bf2ddd0-b276-4aea-a04e-1a1dc154548b", "lc-1");
+        assert_eq!(ends(&[accepted.clone(), busy].concat(), 53), failed(Failure::Busy));
+        assert_eq!(
+            ends(b"Content-Type: command/reply\nReply-Text: -ERR permission denied\n\n", 53),
+            failed(Failure::NotPermitted)
+        );
+        // It is there, and says nothing of the job.
+        let mut slow = asking();
+        slow.command(at(50), &Command::Dial(dial()));
+        slow.read(at(4_000), &accepted);
+        let out = drain(&mut slow, at(50 + link::DIAL_MS));
+        assert!(failed(Failure::Timeout).iter().all(|answer| out.contains(answer)), "{out:?}");
+        let notice = b"Content-Type: text/disconnect-notice\nContent-Length: 0\n\n";
+        assert_eq!(ends(&[accepted, notice.to_vec()].concat(), 53), failed(Failure::SwitchUnavailable));
+        // Before the login, and where nobody asks.
+        let login = || Login { user: None, secret: Secret::new("x".into()) };
+        for mut session in [Session::asks(Arc::new(settings(SETTINGS)), login(), at(0)), session()] {
+            session.command(at(1), &Command::Dial(dial()));
+            assert_eq!(drain(&mut session, at(1)), failed(Failure::SwitchUnavailable));
+        }
+    }
+
+    #[test]
+    fn only_what_is_mapped_is_subscribed_to() {
+        let line = |list: &str| subscription(&settings(&SETTINGS.replace("attributes: []", list)).declared());
+        let plain = line("attributes: []");
+        assert!(
+            plain.ends_with("CHANNEL_EXECUTE CUSTOM callcenter::info conference::maintenance valet_parking::info"),
+            "{plain}"
+        );
+        let all = line(
+            "attributes: [{name: a, from: {digits: {}}}, {name: b, from: {user-event: {event: 'crm::customer', header: H}}}]\n  recordings: {}",
+        );
+        assert!(all.contains(" DTMF RECORD_START RECORD_STOP CUSTOM ") && all.ends_with(" crm::customer"), "{all}");
+    }
+
     #[test]
     fn nothing_breaks_out_of_its_line() {
         assert_eq!(command(&["auth ", "x"]).as_deref(), Some("auth x\n\n"));
@@ -498,7 +728,7 @@ mod tests {
             assert_eq!(command(&["auth ", bad]), None);
         }
         let login = Login { user: Some("linecard@x".into()), secret: Secret::new("a\nexit".into()) };
-        let mut session = Session::new(Vec::new(), login, at(0));
+        let mut session = Session::hears(&settings(SETTINGS), login, at(0));
         session.read(at(1), b"Content-Type: auth/request\n\n");
         let Some(Output::Failed(Reason::Settings(why))) = drain(&mut session, at(2)).pop() else { panic!() };
         assert!(!why.contains("exit"), "{why}");

@@ -3,6 +3,8 @@
 //! Rows are absent where there is none; every value is a string. The switch keeps these lists in a database that it writes later than it sends events:
 //! measured, a channel was still missing 0.19 s after its PARK event. So what was heard of shortly before is not gone for not being listed.
 
+use std::{borrow::Cow, collections::HashMap};
+
 use serde::Deserialize;
 
 use crate::{
@@ -13,7 +15,10 @@ use crate::{
     words::{Now, Wall},
 };
 
-use super::translate::{Translator, is_stand_in, queue_name};
+use super::{
+    event::Event,
+    translate::{Translator, is_stand_in, queue_name},
+};
 
 /// How far the switch's lists may be behind its events; ten times what was measured.
 const BEHIND_MS: u64 = 2_000;
@@ -45,6 +50,19 @@ pub struct Row {
 pub struct Lists {
     pub channels: Option<Vec<Row>>,
     pub calls: Option<Vec<Row>>,
+    /// Answers that are still to come of what was asked of single channels.
+    pub awaited: usize,
+    dumps: HashMap<String, Vec<u8>>,
+}
+
+impl Lists {
+    /// What the switch says of one channel (`uuid_dump`, as JSON); nothing where it is gone.
+    pub fn dumped(&mut self, id: String, body: &[u8]) {
+        self.awaited = self.awaited.saturating_sub(1);
+        if !body.is_empty() {
+            self.dumps.insert(id, body.to_vec());
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -66,24 +84,22 @@ pub fn rows(body: &[u8]) -> Option<Vec<Row>> {
 impl Translator {
     /// The switch's own view, for the book; from here on these channels are known.
     pub fn listed(&mut self, lists: Lists, asked: Now) -> Vec<Said> {
-        let channels = lists.channels.unwrap_or_default();
-        let calls: Vec<Row> = lists
-            .calls
-            .unwrap_or_default()
-            .into_iter()
-            .filter(|c| !c.uuid.is_empty() && !c.b_uuid.is_empty())
-            .collect();
+        let channels = lists.channels.as_deref().unwrap_or_default();
+        let calls: Vec<&Row> =
+            lists.calls.iter().flatten().filter(|c| !c.uuid.is_empty() && !c.b_uuid.is_empty()).collect();
         let pair = |call: &Row| format!("{}~{}", call.uuid, call.b_uuid);
         let mut holds = Vec::new();
         let mut legs = Vec::new();
         let mut waiting = Vec::new();
         for row in channels.iter().filter(|row| !row.uuid.is_empty()) {
             let outgoing = row.direction == "outbound";
-            let call = calls.iter().find(|call| call.uuid == row.uuid || call.b_uuid == row.uuid);
+            let call = calls.iter().copied().find(|call| call.uuid == row.uuid || call.b_uuid == row.uuid);
             let up = matches!(row.callstate.as_str(), "ACTIVE" | "HELD" | "UNHELD");
             let held = row.callstate == "HELD";
-            let name = self.known(row, outgoing, up, held, call.map(pair));
-            let leg = Leg { id: row.uuid.clone(), name, linked: None, sip_call_id: None };
+            let dump = lists.dumps.get(&row.uuid).and_then(|body| Event::json(body).ok());
+            let name = self.known(row, dump.as_ref(), up, held, call.map(pair));
+            let sip_call_id = dump.as_ref().and_then(|e| e.get("variable_sip_call_id")).map(Cow::into_owned);
+            let leg = Leg { id: row.uuid.clone(), name, linked: None, sip_call_id };
             if held {
                 holds.push(Said::Hold { leg: leg.clone() });
             }
@@ -113,7 +129,7 @@ impl Translator {
                 // Who was called by a channel is nobody's caller: as Asterisk's lists say it, `merge` knows it so.
                 application: if outgoing { "AppDial".to_owned() } else { row.application.clone() },
                 data: String::new(),
-                variables: Vec::new(),
+                variables: dump.as_ref().map(|e| self.mapped(e, outgoing)).unwrap_or_default(),
             });
         }
         let bridges = calls.iter().map(|call| SnapshotBridge {

@@ -16,11 +16,14 @@
 use std::{
     borrow::Cow,
     collections::{HashMap, VecDeque},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
 };
 
 use crate::{
     calls::{
-        attributes::Place,
+        Attributes,
+        attributes::{Place, Source},
         book::fits,
         event::{BridgeKind, Caller, DialStatus, Event as Told, Leg, LegState, Said},
     },
@@ -62,6 +65,8 @@ struct Known {
     through: Option<String>,
     /// Whose channel it listens in on.
     listens: Option<String>,
+    /// What was told of its variables: each with a hash of its value.
+    told: Vec<(String, u64)>,
 }
 
 /// One switch's events, in order.
@@ -69,6 +74,8 @@ struct Known {
 pub struct Translator {
     /// Endpoints that are trunks, as in the switch's file: `sofia/PROFILE` or `gateway/NAME`.
     trunks: Vec<String>,
+    /// What is wanted of a call besides the call.
+    attributes: Arc<Attributes>,
     /// The process that tells. Another one knows none of the channels of before.
     core: Option<String>,
     legs: HashMap<String, Known>,
@@ -79,8 +86,8 @@ pub struct Translator {
 
 impl Translator {
     #[must_use]
-    pub fn new(trunks: Vec<String>) -> Self {
-        Self { trunks, ..Self::default() }
+    pub fn new(trunks: Vec<String>, attributes: Arc<Attributes>) -> Self {
+        Self { trunks, attributes, ..Self::default() }
     }
 
     /// What the events so far came to, since it was last taken.
@@ -104,6 +111,7 @@ impl Translator {
         match &*name {
             "CUSTOM" => self.custom(e),
             "DTMF" => self.digit(e),
+            "RECORD_START" | "RECORD_STOP" => self.recording(e, &name),
             "CHANNEL_BRIDGE" => self.bridge(e),
             "CHANNEL_UNBRIDGE" => self.unbridge(e),
             "CHANNEL_DESTROY" => self.destroyed(e),
@@ -152,6 +160,7 @@ impl Translator {
             }
             self.appears(e, &id);
         }
+        self.variables(e, &id);
         let at = e.at();
         let leg = self.leg(&id);
         let Some(known) = self.legs.get_mut(&id) else { return };
@@ -202,14 +211,63 @@ impl Translator {
         }
     }
 
+    /// Mapped variables and headers, where they are new: every event of a channel has all of them.
+    fn variables(&mut self, e: &Event<'_>, id: &str) {
+        if self.attributes.list.is_empty() {
+            return;
+        }
+        let Some(dialled) = self.legs.get(id).map(|known| known.dialled) else { return };
+        let (at, leg) = (e.at(), self.leg(id));
+        for (name, value) in self.mapped(e, dialled) {
+            let mut hasher = DefaultHasher::new();
+            value.expose().hash(&mut hasher);
+            let hash = hasher.finish();
+            let Some(known) = self.legs.get_mut(id) else { return };
+            match known.told.iter_mut().find(|(told, _)| *told == name) {
+                Some((_, was)) if *was == hash => continue,
+                Some((_, was)) => *was = hash,
+                None => known.told.push((name.clone(), hash)),
+            }
+            self.say(at, Said::Variable { leg: leg.clone(), name, value });
+        }
+    }
+
+    /// A recording begins or ends (`switch_ivr_async.c`: both name the file and have the channel's data). To the book it is the variable that the switch's
+    /// file names.
+    fn recording(&mut self, e: &Event<'_>, name: &str) {
+        let Some(declared) = self.attributes.recordings.as_ref().map(|r| r.variable.clone()) else { return };
+        let id = e.get("Unique-ID").map(Cow::into_owned).filter(|id| self.legs.contains_key(id));
+        let (Some(id), Some(file)) = (id, e.bytes("Record-File-Path")) else { return };
+        let (at, leg) = (e.at(), self.leg(&id));
+        if name == "RECORD_STOP" {
+            return self.say(at, Said::RecordingStop { leg });
+        }
+        self.say(at, Said::Variable { leg, name: declared, value: Private::new(file.into_owned()) });
+    }
+
+    /// An event that the dialplan or another program raised, if it is mapped and of a channel that is known.
+    fn raised(&mut self, e: &Event<'_>, subclass: &str) {
+        let attributes = self.attributes.clone();
+        let mapped = attributes.list.iter().filter_map(|m| match &m.from {
+            Some(Source::UserEvent(u)) if u.event == subclass => Some(&u.header),
+            _ => None,
+        });
+        let headers: Vec<(String, Private<Vec<u8>>)> =
+            mapped.filter_map(|h| Some((h.clone(), Private::new(e.bytes(h)?.into_owned())))).collect();
+        let id = e.get("Unique-ID").map(Cow::into_owned).filter(|id| self.legs.contains_key(id));
+        if let (Some(id), false) = (id, headers.is_empty()) {
+            let leg = self.leg(&id);
+            self.say(e.at(), Said::UserEvent { leg, event: subclass.to_owned(), headers });
+        }
+    }
+
     /// A channel is seen for the first time.
     fn appears(&mut self, e: &Event<'_>, id: &str) {
         let at = e.at();
         let created = e.get("Caller-Channel-Created-Time").and_then(|t| micros(&t)).or(at);
         let outgoing = e.get("Call-Direction").as_deref() == Some("outbound");
         let channel = e.get("Channel-Name").unwrap_or_default();
-        let gateway = e.get("variable_sip_gateway_name").or_else(|| e.get("variable_sip_gateway"));
-        let named = e.get(if outgoing { "variable_dialed_user" } else { "variable_user_name" });
+        let (gateway, named) = owner(e, outgoing);
         let (name, user) = self.name_of(id, &channel, gateway.as_deref(), named.as_deref());
         let trunk = user.is_none();
         let known = Known { name, user, dialled: outgoing, ..Known::default() };
@@ -275,7 +333,8 @@ impl Translator {
             parts.next().unwrap_or_default(),
             parts.next().unwrap_or_default(),
         );
-        let tail = id.get(..8).unwrap_or(id);
+        // A channel that we asked for is called as the request is: `lc-01...`; a dash would be part of the device.
+        let tail: String = id.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
         // Both halves of a loopback: pipes, not parties (`loopback/2001-a`, `loopback/2001-b`).
         if technology == "loopback" {
             let half = if channel.ends_with("-b") { "2" } else { "1" };
@@ -299,13 +358,23 @@ impl Translator {
     }
 
     /// A channel of the switch's own list: known from now on. Gives what it is called.
-    pub(super) fn known(&mut self, row: &Row, outgoing: bool, up: bool, held: bool, bridge: Option<String>) -> String {
+    /// `dump`: its variables, where the switch told them.
+    pub(super) fn known(
+        &mut self,
+        row: &Row,
+        dump: Option<&Event<'_>>,
+        up: bool,
+        held: bool,
+        bridge: Option<String>,
+    ) -> String {
+        let outgoing = row.direction == "outbound";
         if let Some(known) = self.legs.get_mut(&row.uuid) {
             (known.up, known.held) = (known.up || up, held);
             known.bridge = bridge.or(known.bridge.take());
             return known.name.clone();
         }
-        let (name, user) = self.name_of(&row.uuid, &row.name, None, None);
+        let (gateway, named) = dump.map(|e| owner(e, outgoing)).unwrap_or_default();
+        let (name, user) = self.name_of(&row.uuid, &row.name, gateway.as_deref(), named.as_deref());
         let known = Known {
             name: name.clone(),
             user,
@@ -320,6 +389,29 @@ impl Translator {
             self.legs.insert(row.uuid.clone(), known);
         }
         name
+    }
+
+    /// Whether the channel was told already.
+    #[must_use]
+    pub(super) fn knows(&self, id: &str) -> bool {
+        self.legs.contains_key(id)
+    }
+
+    /// The variables and headers that are wanted, by the names under which they are told.
+    pub(super) fn mapped(&self, e: &Event<'_>, dialled: bool) -> Vec<(String, Private<Vec<u8>>)> {
+        let mut told: Vec<(String, Private<Vec<u8>>)> = Vec::new();
+        for source in self.attributes.list.iter().filter_map(|m| m.from.as_ref()) {
+            let (name, value) = match source {
+                Source::Variable(name) => (name.clone(), e.bytes(&format!("variable_{name}"))),
+                // The caller's own headers; a leg to a phone has those that the dialplan gave it.
+                Source::SipHeader(name) if !dialled => (format!("sip:{name}"), header(e, name)),
+                _ => continue,
+            };
+            if let (Some(value), false) = (value, told.iter().any(|(other, _)| *other == name)) {
+                told.push((name, Private::new(value.into_owned())));
+            }
+        }
+        told
     }
 
     fn leg(&self, id: &str) -> Leg {
@@ -565,7 +657,8 @@ impl Translator {
             Some("callcenter::info") => self.queue(e),
             Some("conference::maintenance") => self.conference(e),
             Some("valet_parking::info") => self.parking(e),
-            _ => {}
+            Some(other) => self.raised(e, other),
+            None => {}
         }
     }
 
@@ -640,6 +733,19 @@ impl Translator {
             _ => {}
         }
     }
+}
+
+/// A header of the caller's INVITE: sofia keeps those that begin with X- or P-, and User-to-User, as they were written (`variable_sip_h_X-Account`).
+fn header<'a>(e: &'a Event<'_>, name: &str) -> Option<Cow<'a, [u8]>> {
+    e.variables().find_map(|(variable, value)| {
+        variable.strip_prefix(b"sip_h_").filter(|header| header.eq_ignore_ascii_case(name.as_bytes())).map(|_| value)
+    })
+}
+
+/// The gateway that a channel is of, and the user who was dialled or registered, where the switch says so.
+fn owner<'a>(e: &'a Event<'_>, outgoing: bool) -> (Option<Cow<'a, str>>, Option<Cow<'a, str>>) {
+    let gateway = e.get("variable_sip_gateway_name").or_else(|| e.get("variable_sip_gateway"));
+    (gateway, e.get(if outgoing { "variable_dialed_user" } else { "variable_user_name" }))
 }
 
 fn other_leg(e: &Event<'_>) -> Option<String> {

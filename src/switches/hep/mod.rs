@@ -15,4 +15,5 @@ mod restart;
 mod settings;
 mod translate;
 
-pub use settings::{Door, Net, Rules, Settings, TRUNK, Trunk};
+pub use crate::files::Net;
+pub use settings::{Door, Rules, Settings, TRUNK, Trunk};

@@ -351,7 +351,7 @@ mod tests {
     fn sip(text: &str) -> Settings {
         match files::read::<AnySettings>("sip.yaml", text).unwrap().value {
             AnySettings::Sip(settings) => settings,
-            AnySettings::Asterisk(_) => panic!("this is an Asterisk"),
+            AnySettings::Asterisk(_) | AnySettings::FreeSwitch(_) => panic!("this is no SIP switch"),
         }
     }
 

@@ -1,0 +1,146 @@
+//! The daemon at an event socket: pops, records, click-to-dial, a connection that breaks, a password that is wrong.
+
+use serde_json::{Value, json};
+
+use super::socket::{EventSocket, PASSWORD, Phone};
+use crate::{daemon::Desk, privacy::Screen};
+
+/// A site whose only switch is this one.
+async fn site(password: &str) -> (Desk, EventSocket) {
+    let desk = Desk::set(0.1).await;
+    let socket = EventSocket::start().await;
+    let file = format!(
+        "freeswitch:\n  id: fs1\n  country: CN\n  area: \"21\"\n  trunks: [gateway/carrier]\n  internal: [\"100X\"]\n  attributes:\n    - {{name: ivr.account, from: {{variable: cti_account}}}}\n    - {{name: crm.ref, from: {{sip-header: x-account}}}}\n  event_socket: {{host: 127.0.0.1, port: {}, secret: {{file: secrets/fs}}}}\n  dial: {{context: default}}\n",
+        socket.address.port()
+    );
+    std::fs::write(desk.folder.join("secrets/fs"), password).unwrap();
+    std::fs::remove_file(desk.stage.settings().join("switches/pbx1.yaml")).unwrap();
+    desk.stage.write("switches/fs1.yaml", &file).unwrap();
+    let agents = std::fs::read_to_string(desk.stage.settings().join("agents.yaml")).unwrap();
+    desk.stage.write("agents.yaml", &agents.replace("PJSIP/", "sofia/")).unwrap();
+    (desk, socket)
+}
+
+const UP: &str = "linecard_link_up{switch=\"fs1\",feed=\"esl\"} 1";
+
+/// The records, once there are so many.
+async fn records(desk: &Desk, count: usize) -> Vec<Value> {
+    desk.until("the calls are written", |d| d.records().len() == count).await;
+    desk.records()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_pops_and_is_written_with_what_the_channel_said() {
+    let (mut desk, socket) = site(PASSWORD).await;
+    desk.start(None).await;
+    desk.until("the link is up", |d| d.metrics().contains(UP)).await;
+    let mut screen = Screen::of(&desk, "1001").await;
+    let (_, agent) =
+        socket.call("13800138000", "02161234567", "1001", &[("cti_account", "88001"), ("sip_h_X-Account", "crm-7")]);
+    let pop = screen.hear("pop").await;
+    assert_eq!((&pop["number"]["e164"], &pop["device"]), (&json!("+8613800138000"), &json!("sofia/1001")), "{pop:#}");
+    assert_eq!(pop["attributes"], json!({"crm.ref": "crm-7", "ivr.account": "88001"}), "{pop:#}");
+    assert_eq!(pop["title"], "Direct line 1001");
+    socket.answer(&agent);
+    while screen.hear("call.changed").await["state"] != "talking" {}
+    socket.hang_up(&agent);
+    let records = records(&desk, 1).await;
+    let record = &records[0];
+    for (key, wanted) in [
+        ("switch", json!("fs1")),
+        ("direction", json!("inbound")),
+        ("outcome", json!("answered")),
+        ("ended_by", json!("agent")),
+        ("end", json!("seen")),
+        ("quality", json!("exact")),
+    ] {
+        assert_eq!(record[key], wanted, "{key}: {record:#}");
+    }
+    assert_eq!(socket.channels(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_click_calls_the_agent_s_phone_first_and_says_what_became_of_it() {
+    let (mut desk, socket) = site(PASSWORD).await;
+    socket.phone("1001", Phone::Answers);
+    desk.start(None).await;
+    desk.until("the link is up", |d| d.metrics().contains(UP)).await;
+    let mut screen = Screen::of(&desk, "1001").await;
+    let reference = json!({"system": "desk", "type": "ticket", "id": "47,1}"});
+    screen.say(json!({"type": "dial", "id": "1", "number": "138-0013-8001", "ref": reference})).await;
+    let done = screen.hear("done").await;
+    assert!(done["call"].is_string(), "{done:#}");
+    let pop = screen.hear("pop").await;
+    assert_eq!((&pop["origin"], &pop["ref"]["id"]), (&json!("click-to-dial"), &json!("47,1}")), "{pop:#}");
+    let asked = socket.ledger();
+    let [line] = asked.as_slice() else { panic!("{asked:?}") };
+    assert!(
+        line.starts_with("originate {origination_uuid=lc-") && line.ends_with("}user/1001 13800138001 XML default"),
+        "{line}"
+    );
+    assert!(line.contains(",linecard_ref=desk:ticket:47%2C1%7D}"), "{line}");
+    socket.until("the customer is called", |s| s.channels().len() == 2).await;
+    // Another is called meanwhile: the first is in a call.
+    screen.say(json!({"type": "dial", "id": "2", "number": "13800138002"})).await;
+    assert_eq!(screen.hear("failed").await["code"], "agent-in-call");
+    let mut other = Screen::of(&desk, "1002").await;
+    other.say(json!({"type": "dial", "id": "1", "number": "13800138002"})).await;
+    assert_eq!(other.hear("failed").await["code"], "not-registered");
+    // Whether the channel or the job's end is heard first is chance: the agent is told once, and the record is the same.
+    socket.phone("1002", Phone::Busy);
+    other.say(json!({"type": "dial", "id": "3", "number": "13800138002"})).await;
+    desk.until("the busy phone is written", |d| d.records().iter().any(|r| r["outcome"] == "agent-unreached")).await;
+    socket.phone("1002", Phone::Rings);
+    other.say(json!({"type": "dial", "id": "2", "number": "13800138002\n\napi fsctl shutdown"})).await;
+    // The answer to the busy one may stand before it.
+    let mut last = other.hear("failed").await;
+    while last["id"] != "2" {
+        last = other.hear("failed").await;
+    }
+    assert_eq!(last["code"], "unknown-target", "{last:#}");
+    assert_eq!(socket.ledger().len(), 3, "nothing was sent for what cannot be dialled: {:?}", socket.ledger());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_connection_is_made_again_and_what_was_missed_is_said() {
+    let (mut desk, socket) = site(PASSWORD).await;
+    // It is up before anybody looks.
+    let (_, before) = socket.call("13900139000", "02161234567", "1002", &[]);
+    socket.answer(&before);
+    desk.start(None).await;
+    desk.until("the link is up", |d| d.metrics().contains(UP)).await;
+    let (caller, agent) = socket.call("13800138000", "02161234567", "1001", &[]);
+    socket.answer(&agent);
+    desk.until("it is heard", |d| d.metrics().contains("linecard_calls_open 2")).await;
+    socket.tear();
+    socket.forget(&caller);
+    desk.until("the link was made again", |d| {
+        d.metrics().contains(UP) && d.metrics().contains("linecard_link_reconnects{switch=\"fs1\",feed=\"esl\"} 2")
+    })
+    .await;
+    let lost = records(&desk, 1).await;
+    assert_eq!(
+        (&lost[0]["end"], &lost[0]["customer"]["raw"]),
+        (&json!("lost"), &json!("138****8000")),
+        "{:#}",
+        lost[0]
+    );
+    socket.hang_up(&before);
+    let all = records(&desk, 2).await;
+    let seen = all.iter().find(|r| r["customer"]["raw"] == "139****9000").unwrap_or_else(|| panic!("{all:#?}"));
+    assert_eq!((&seen["end"], &seen["outcome"]), (&json!("seen"), &json!("answered")), "{seen:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_said_and_not_tried_again_at_once() {
+    let (mut desk, socket) = site("wrong").await;
+    desk.spawn(None);
+    let refused = "linecard_link_up{switch=\"fs1\",feed=\"esl\"} 0";
+    desk.until("it is refused", |d| {
+        d.metrics().contains(refused)
+            && std::fs::read_to_string(d.stage.log()).unwrap().contains("the switch refused the user or the password")
+    })
+    .await;
+    // A person must change something: the next try is seconds away.
+    assert_eq!(socket.logins(), 2, "one of each connection");
+}
