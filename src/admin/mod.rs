@@ -1,5 +1,6 @@
 //! The admin's HTTP: health, readiness, metrics. Loopback unless told otherwise.
 
+pub mod hint;
 pub mod http;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,13 +11,15 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// Address and port of health, readiness and metrics.
+    /// Address and port of health, readiness, metrics and route hints.
     pub listen: SocketAddr,
+    /// Who may ask before the phone rings; default: nobody.
+    pub route_hint: hint::Settings,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090) }
+        Self { listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090), route_hint: hint::Settings::default() }
     }
 }
 

@@ -323,6 +323,27 @@ impl Book {
         Some(self.desk.rules(switch)?.plan.read(raw))
     }
 
+    /// The line that a number is, called at this switch.
+    #[must_use]
+    pub fn line(
+        &self,
+        switch: &SwitchId,
+        trunk: Option<&str>,
+        dialled: &str,
+    ) -> Option<std::sync::Arc<crate::numbers::TrunkRow>> {
+        let rules = self.desk.rules(switch)?;
+        let none = std::collections::BTreeMap::new();
+        let seen = crate::numbers::trunks::Seen {
+            switch,
+            trunk,
+            plan: &rules.plan,
+            extension: Some(dialled),
+            places: &[],
+            attributes: &none,
+        };
+        self.desk.settings.trunks.find(&seen).map(|found| found.row.clone())
+    }
+
     pub(super) fn board(&self, switch: &SwitchId) -> Option<&Board> {
         self.boards.get(switch)
     }

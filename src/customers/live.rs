@@ -20,7 +20,10 @@ use dashmap::DashMap;
 use futures_util::FutureExt;
 use moka::future::Cache;
 use serde_json::{Map, Value};
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, mpsc},
+};
 
 use crate::{
     connectors::{Ask, Connectors, Outcome, Priority, Saw, Seen, Shape},
@@ -130,6 +133,15 @@ struct Session {
     version: u64,
     /// What was asked and answered so far; see [`Customers::looked`].
     looked: Vec<Looked>,
+    /// Whoever asks apart from any call; such cards do not go to the core.
+    aside: Option<Arc<Aside>>,
+}
+
+/// Where a card that is no call's goes.
+struct Aside {
+    /// The newest, and whether more of it is awaited.
+    card: Mutex<(Arc<Card>, bool)>,
+    changed: Notify,
 }
 
 /// Questions of one call that are explained; more than its systems have operations come only from choosing again and again.
@@ -167,6 +179,28 @@ impl Customers {
     /// with another number starts anew.
     #[must_use]
     pub fn ask(&self, question: &Question) -> Arc<Card> {
+        self.begin(question, None)
+    }
+
+    /// Who it is, for somebody who has only so long: from the cache at once, else what the systems said within `budget`; what comes later is in the cache for the
+    /// call. No facts beside the customer's own are asked for. `question.call` names the asking and no call.
+    pub async fn hint(&self, question: &Question, budget: Duration) -> Arc<Card> {
+        let card = Mutex::new((Arc::new(Card::of(Answer::Pending)), true));
+        let aside = Arc::new(Aside { card, changed: Notify::new() });
+        drop(self.begin(question, Some(aside.clone())));
+        let newest = || aside.card.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // A notice that comes before it is awaited is kept.
+        let whole = async {
+            while newest().1 {
+                aside.changed.notified().await;
+            }
+        };
+        let _ = tokio::time::timeout(budget, whole).await;
+        self.forget(question.call);
+        newest().0
+    }
+
+    fn begin(&self, question: &Question, aside: Option<Arc<Aside>>) -> Arc<Card> {
         let inner = &self.0;
         let refused = question.refused.or_else(|| refused(&question.number));
         let number = question.number.key().filter(|_| refused.is_none()).map(str::to_owned);
@@ -178,7 +212,7 @@ impl Customers {
             number,
             account: account.cloned(),
             refused,
-            offers: inner.offers(question.systems.as_deref()),
+            offers: inner.offers(question.systems.as_deref(), aside.is_none()),
             choice: Choice::Open,
             site: inner.site.load_full(),
             own: inner.memory.is_none().then(Own::default),
@@ -197,7 +231,7 @@ impl Customers {
             None => Default::default(),
         };
         let (known, asked) = (HashMap::new(), HashSet::new());
-        let session = Session { subject, known, asked, recalling: false, version, looked };
+        let session = Session { subject, known, asked, recalling: false, version, looked, aside };
         calls.insert(question.call, session);
         let next = inner.advance(&mut calls, question.call).expect("the session was put in above");
         drop(calls);
@@ -253,6 +287,9 @@ impl Customers {
         let Some(next) = inner.advance(&mut calls, call) else { return };
         drop(calls);
         self.start(call, next.start, next.recall);
+        if next.aside {
+            return;
+        }
         let (out, version, card) = (inner.out.clone(), next.version, next.card);
         // The only failure is a core that has ended.
         inner.back.spawn(async move { drop(out.send(Answered { call, version, card }).await) });
@@ -353,9 +390,11 @@ impl Customers {
             }
             inner.advance(&mut calls, call)
         };
-        if let Some(Next { card, version, start, recall }) = told {
+        if let Some(Next { card, version, start, recall, aside }) = told {
             self.start(call, start, recall);
-            let _ = inner.out.send(Answered { call, version, card }).await;
+            if !aside {
+                let _ = inner.out.send(Answered { call, version, card }).await;
+            }
         }
     }
 }
@@ -368,10 +407,13 @@ struct Next {
     start: Vec<Wanted>,
     /// To be read from our own records.
     recall: Option<Vec<String>>,
+    /// Whoever asked has it already.
+    aside: bool,
 }
 
 impl Inner {
-    fn offers(&self, systems: Option<&[SystemId]>) -> Vec<Offer> {
+    /// `facts`: with the facts that stand beside a customer.
+    fn offers(&self, systems: Option<&[SystemId]>, facts: bool) -> Vec<Offer> {
         let all = || self.systems.systems();
         let list = systems.map_or_else(all, <[SystemId]>::to_vec);
         list.into_iter()
@@ -381,6 +423,7 @@ impl Inner {
                 let get = get.filter(|get| !get.by.is_empty());
                 let blocks: Vec<_> = BLOCKS
                     .iter()
+                    .filter(|_| facts)
                     .filter_map(|operation| {
                         let Shape { title, by, .. } = shape(operation)?;
                         Some(Facts { operation, title, by })
@@ -436,7 +479,12 @@ impl Inner {
         let recall = session.subject.recall(&session.known).filter(|_| !session.recalling);
         session.recalling |= recall.is_some();
         let card = Arc::new(session.subject.card(&session.known, at));
-        Some(Next { card, version: session.version, start, recall })
+        if let Some(aside) = &session.aside {
+            let awaited = matches!(card.answer, Answer::Pending) || session.subject.own.is_none();
+            *aside.card.lock().unwrap_or_else(PoisonError::into_inner) = (card.clone(), awaited);
+            aside.changed.notify_one();
+        }
+        Some(Next { card, version: session.version, start, recall, aside: session.aside.is_some() })
     }
 
     fn peek(&self, key: &Key, at: Wall) -> Option<Known> {
@@ -736,6 +784,26 @@ mod tests {
         assert!(
             matches!(&card.answer, Answer::Unavailable { reason } if reason == "crm did not answer within 3000 ms")
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hint_has_its_budget_and_nothing_of_it_reaches_the_core() {
+        let (desk, customers, mut cards) = room(Desk::new(customer(), (60_000, 60_000, 60_000)));
+        let budget = Duration::from_millis(300);
+        let began = tokio::time::Instant::now();
+        let late = customers.hint(&question(1, "13800138000"), budget).await;
+        assert!(matches!(late.answer, Answer::Pending) && began.elapsed() == budget);
+        // What comes after all is there for the next who asks, at once.
+        desk.gate.add_permits(1);
+        let soon = customers.hint(&question(2, "13800138000"), budget).await;
+        assert!(matches!(&soon.answer, Answer::Found(c) if c.head.link.id == "7"));
+        let began = tokio::time::Instant::now();
+        let cached = customers.hint(&question(3, "13800138000"), budget).await;
+        assert!(matches!(cached.answer, Answer::Found(_)) && began.elapsed().is_zero());
+        // Its facts were not asked for, and nobody was told.
+        assert_eq!(desk.asked.load(Ordering::SeqCst), 1);
+        assert!(cards.try_recv().is_err());
+        assert_eq!(customers.looked(CallId(ulid::Ulid(3))), []);
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ use crate::{
         self, Book, Change, Command, Directory, Face, What,
         call::Checkpoint,
         command::Failure,
+        directory::Device,
         event::Feed,
         missed::Row,
         seats::{How, Places, Refusal, Sitting, Turn, Wish},
@@ -52,6 +53,26 @@ pub struct Search {
     pub tenant: TenantId,
     pub query: Private<String>,
     pub token: Token,
+}
+
+/// A caller that a dialplan asks about; see [`crate::admin::hint`].
+#[derive(Debug)]
+pub struct Caller {
+    pub tenant: TenantId,
+    pub switch: Option<SwitchId>,
+    pub trunk: Option<String>,
+    pub from: Private<String>,
+    pub to: Option<Private<String>>,
+    /// Names the asking.
+    pub id: CallId,
+}
+
+/// What is to be asked of the caller, where, and the language of the line.
+#[derive(Debug)]
+pub struct Asking {
+    pub switch: SwitchId,
+    pub question: Question,
+    pub language: Option<String>,
 }
 
 /// Where the core's outputs go.
@@ -713,6 +734,34 @@ impl Core {
             Refused::ByRule => Failure::NotPermitted,
             Refused::NoNumber => Failure::UnknownTarget,
             Refused::Withheld | Refused::MessagePort | Refused::Invalid => Failure::NotDialable,
+        })
+    }
+
+    /// What would be asked of this caller if they called now.
+    pub fn asking(&self, caller: &Caller) -> Option<Asking> {
+        let known = |switch: &&SwitchId| {
+            self.book.rules(switch).is_some_and(|rules| rules.tenant == caller.tenant)
+                && caller.switch.as_ref().is_none_or(|wanted| wanted == *switch)
+        };
+        let switch = self.switches.iter().find(known)?.clone();
+        let number = self.book.number(&switch, caller.from.expose())?;
+        let line = caller.to.as_ref().and_then(|to| self.book.line(&switch, caller.trunk.as_deref(), to.expose()));
+        let refused = not_asked(&self.book, &switch, &number);
+        let systems = line.as_ref().and_then(|line| line.connectors.clone());
+        let language = line.and_then(|line| line.language.clone());
+        let question = Question { refused, systems, ..Question::by_number(caller.tenant.clone(), caller.id, number) };
+        Some(Asking { switch, question, language })
+    }
+
+    /// The device of an agent at this switch: the seat that is taken, else the first of the directory.
+    pub fn device_of(&self, tenant: &TenantId, agent: &AgentId, switch: &SwitchId) -> Option<String> {
+        let seat = self.book.seats().of(tenant, agent).filter(|seat| seat.switch == *switch);
+        seat.map(|seat| seat.device.clone()).or_else(|| {
+            let agent = self.directory.agent(agent).filter(|agent| agent.tenant == *tenant)?;
+            agent.devices.iter().find_map(|device| match device {
+                Device::At { switch: at, name } if at.as_ref().is_none_or(|at| at == switch) => Some(name.clone()),
+                _ => None,
+            })
         })
     }
 

@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    core::{Core, Outs},
+    core::{Caller, Core, Outs},
     load::{self, Loaded},
     logs,
     verbs::{Exit, wrong},
@@ -32,7 +32,11 @@ use super::{
 };
 use crate::{
     access,
-    admin::{self, Readiness, http::Figures},
+    admin::{
+        self, Readiness,
+        hint::{Gate, Hint},
+        http::Figures,
+    },
     agents::{self, Roster, Screens, shards::live as shards},
     calls::Book,
     connectors::{self, Ask, Connectors, Idempotency, Outcome},
@@ -40,7 +44,7 @@ use crate::{
     live::{instant, now},
     numbers::trunks::unmapped,
     records::{self, Desk},
-    store::{CheckpointRow, Reader, SeatRow, State, Store},
+    store::{AuditRow, CheckpointRow, Reader, SeatRow, State, Store},
     switches::{self, live::Stats},
     watch::{self, Metrics, Trace},
     words::{CallId, SwitchId, SystemId, TenantId},
@@ -186,6 +190,12 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         waiting: waiting.clone(),
         control: ends.control.clone(),
         store: settings.store.clone(),
+        hints: Hints {
+            settings: settings.admin.route_hint.clone(),
+            gate: Gate::new(&settings.admin.route_hint)?,
+            customers: customers.clone(),
+            audit: store.clone(),
+        },
     });
     let admin_stop = CancellationToken::new();
     tasks.spawn({
@@ -327,6 +337,12 @@ impl CoreSeed {
                     Some(Control::System { id, up, reason }) => core.system(now(), id, up, reason),
                     Some(Control::Trace(call, answer)) => {
                         let _ = answer.send(core.trace(call));
+                    }
+                    Some(Control::Hint(caller, answer)) => {
+                        let _ = answer.send(core.asking(&caller));
+                    }
+                    Some(Control::Where(tenant, agent, switch, answer)) => {
+                        let _ = answer.send(core.device_of(&tenant, &agent, &switch));
                     }
                     Some(Control::Unknown { switch, calls, answer }) => {
                         let _ = answer.send(core.unknown(&switch, calls));
@@ -564,9 +580,71 @@ struct Page {
     waiting: Arc<Mutex<Vec<String>>>,
     control: mpsc::Sender<Control>,
     store: crate::store::Settings,
+    hints: Hints,
+}
+
+/// What route hints are made of.
+struct Hints {
+    settings: admin::hint::Settings,
+    gate: Gate,
+    customers: Customers,
+    audit: Store,
+}
+
+impl Page {
+    /// Until the budget is over: asks the core what to ask, and the customers room.
+    async fn hinted(&self, (name, tenant): (String, TenantId), query: admin::hint::Query) -> Result<Hint, String> {
+        let until = tokio::time::Instant::now() + Duration::from_millis(self.hints.settings.budget_ms);
+        let id = CallId(ulid::Ulid::from_parts(u64::try_from(now().wall.0).unwrap_or(0), rand::random()));
+        let (switch, trunk) = (query.switch.map(SwitchId::from), query.trunk);
+        let caller = Caller { tenant: tenant.clone(), switch, trunk, from: query.from, to: query.to, id };
+        let (answer, asked) = oneshot::channel();
+        let asking = async {
+            self.control.send(Control::Hint(Box::new(caller), answer)).await.ok()?;
+            asked.await.ok()
+        };
+        let asking = match tokio::time::timeout_at(until, asking).await {
+            Ok(Some(Some(asking))) => asking,
+            Ok(Some(None)) => return Err("switch: the tenant of this token has no such switch".to_owned()),
+            Ok(None) | Err(_) => {
+                return Ok(Hint::new(&customers::Card::of(customers::Answer::Pending), None, &self.hints.settings));
+            }
+        };
+        let left = until.saturating_duration_since(tokio::time::Instant::now());
+        let card = self.hints.customers.hint(&asking.question, left).await;
+        let mut hint = Hint::new(&card, asking.language.as_deref(), &self.hints.settings);
+        if let Some(agent) = hint.agent.clone() {
+            let (answer, place) = oneshot::channel();
+            let asked = async {
+                self.control.send(Control::Where(tenant.clone(), agent, asking.switch, answer)).await.ok()?;
+                place.await.ok().flatten()
+            };
+            // The core answers in microseconds; were it stuck, the caller would not wait for it.
+            hint.at(tokio::time::timeout(Duration::from_millis(20), asked).await.ok().flatten());
+        }
+        let about = hint.agent.as_ref().map_or_else(|| hint.customer.to_owned(), ToString::to_string);
+        let row = AuditRow { tenant, at: now().wall, who: name, what: "route-hint".to_owned(), about, reason: None };
+        let store = self.hints.audit.clone();
+        tokio::spawn(async move {
+            if let Err(error) = store.submit(crate::store::Batch { audit: vec![row], ..Default::default() }).await {
+                tracing::warn!(%error, "a route hint is not in the audit");
+            }
+        });
+        Ok(hint)
+    }
 }
 
 impl Figures for Page {
+    fn gate(&self) -> &Gate {
+        &self.hints.gate
+    }
+    fn hint(
+        &self,
+        asker: (String, TenantId),
+        query: admin::hint::Query,
+    ) -> Pin<Box<dyn Future<Output = Result<Hint, String>> + Send + '_>> {
+        Box::pin(self.hinted(asker, query))
+    }
     fn metrics(&self) -> String {
         watch::render(&self.registry)
     }

@@ -93,6 +93,13 @@ impl Settings {
         let mut problems: Vec<Problem> = agents
             .map(|(key, found, wanted)| problem(format!("agents.{key}"), format!("found {found}"), wanted))
             .collect();
+        problems.extend(
+            self.admin
+                .route_hint
+                .problems()
+                .into_iter()
+                .map(|(key, found, wanted)| problem(format!("admin.route_hint.{key}"), found, wanted)),
+        );
         problems.extend(self.customers.unread(&self.plan()).into_iter().map(|n| {
             let wanted = "a number as it is dialled, quoted, or with + and country code";
             problem(format!("customers.shared[{n}]"), "no number".to_owned(), wanted)

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use tokio::sync::{mpsc, watch};
 
-use super::core::Search;
+use super::core::{Asking, Caller, Search};
 use crate::{
     agents::{Heard, Token},
     calls::{self, Command, missed::Row, seats::Places},
@@ -31,6 +31,10 @@ pub enum Control {
     },
     /// Tell the story so far of a call that is up.
     Trace(crate::words::CallId, tokio::sync::oneshot::Sender<Option<crate::watch::Trace>>),
+    /// What is to be asked of this caller, and of which line; `None`: the tenant has no such switch.
+    Hint(Box<Caller>, tokio::sync::oneshot::Sender<Option<Asking>>),
+    /// Where an agent sits at a switch.
+    Where(crate::words::TenantId, crate::words::AgentId, SwitchId, tokio::sync::oneshot::Sender<Option<String>>),
     /// Which of these calls in a switch's own records nobody knows; `None` while nobody watches the switch.
     Unknown {
         switch: SwitchId,

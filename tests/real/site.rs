@@ -103,6 +103,7 @@ impl Site {
         put("tokens.key", "a key for the stories only, long enough for HS256\n")?;
         put("ami.secret", "linecard-ami")?;
         put("ari.secret", "linecard-ari")?;
+        put("hint.secret", "hints for the stories")?;
         let folder = site.folder.display();
         let admin = port + 100;
         let mut values = format!("connectors:\n  redmine:\n    url: \"{}\"\n", redmine.fact("URL"));
@@ -126,7 +127,8 @@ impl Site {
             &format!(
                 "log: {{level: debug}}\nnumbers: {{country: CN, area: \"21\"}}\nagents:\n  listen: 127.0.0.1:{port}\n  \
              origins: [\"http://127.0.0.1:{port}\"]\n  allow_no_origin: true\n  tokens:\n    issuer: linecard-check\n    \
-             keys: {{hs256: {{file: {folder}/tokens.key}}}}\nadmin: {{listen: 127.0.0.1:{admin}}}\nstore: {{path: {folder}/linecard.db}}\n{values}"
+             keys: {{hs256: {{file: {folder}/tokens.key}}}}\nadmin:\n  listen: 127.0.0.1:{admin}\n  route_hint:\n    budget_ms: 1500\n    \
+             sources: [{{name: asterisk, token: {{file: {folder}/hint.secret}}, from: [127.0.0.1]}}]\nstore: {{path: {folder}/linecard.db}}\n{values}"
             ),
         )?;
         // The third daemon comes as the user that `check --manager-conf` asks the administrator for.

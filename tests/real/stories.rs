@@ -118,6 +118,12 @@ pub const ALL: &[Story] = &[
                 {"has": {"kind": "ring", "agent": "1001", "outcome": "elsewhere"}}]}}"#,
         ..story("two-phones-of-one-agent", hands::two_devices, &[has("1001", "inbound")])
     },
+    Story {
+        fixture: None,
+        also: r#"{"direction": "inbound", "outcome": "answered", "end": "seen", "quality": "exact", "customer.e164": "+8613712345678",
+            "dialled.e164": "+862161234572", "agents": ["1002"], "transfers": []}"#,
+        ..story("the-dialplan-asks-who-calls", asked_first, &[has("1002", "inbound")])
+    },
     story("internal", hands::internal, &[colleague("1001"), colleague("1002")]),
     story("conference", hands::conference, &[colleague("1001"), colleague("1002"), colleague("1003")]),
     Story {
@@ -508,6 +514,15 @@ fn direct_inbound(stage: &mut Stage) -> Result<(), String> {
             return Err(format!("not the right line or customer: {found}"));
         }
     }
+    caller.done()?;
+    agent.done()
+}
+
+/// The dialplan rings 1002 only for whom the business system knows.
+fn asked_first(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1002"])?;
+    let agent = stage.phones.phone("1002", "uas_answer", 1, &[("RING_MS", "1000")])?;
+    let caller = stage.phones.customer("13712345678", "02161234572", "trunk_call", &[("TALK_MS", "2000")])?;
     caller.done()?;
     agent.done()
 }
