@@ -3,7 +3,7 @@
 
 pub mod desk;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use desk::{Desk, Screen, closed, offer, status_of, token};
 use linecard::{
@@ -680,22 +680,23 @@ async fn one_of_two_screens_gets_the_pops() {
     assert_eq!((&link["type"], &link["up"]), (&"link.changed".into(), &false.into()));
 }
 
-/// Not seen is not idle, and the agent is told: by news, and to a page that opens later.
+/// Not seen is not idle, not registered is not reachable, and the agent is told: by news, and to a page that opens later.
 #[tokio::test]
-async fn a_phone_that_is_not_seen_is_said_to_its_agent() {
+async fn a_phone_that_is_not_seen_or_not_registered_is_said_to_its_agent() {
     let desk = Desk::open(|_| {}).await;
     let mut screen = desk.screen("1001").await;
     screen.begin().await;
     let unseen = |devices: &[&str]| {
         let devices: Vec<_> = devices.iter().map(|d| ("k1".into(), (*d).to_owned())).collect();
-        linecard::agents::Unseen::from([(("default".into(), "1001".into()), devices)])
+        let phones = linecard::agents::Phones { unseen: devices, ..Default::default() };
+        BTreeMap::from([(("default".into(), "1001".into()), phones)])
     };
     let (one, two, same) =
         (unseen(&["SIP/1001"]), unseen(&["SIP/1001", "SIP/1009"]), unseen(&["SIP/1001", "SIP/1009"]));
-    desk.roster(move |roster, now| roster.unseen(now, one)).await;
+    desk.roster(move |roster, now| roster.phones(now, one)).await;
     let told = screen.next_of("agent.changed").await;
     assert_eq!(told["unseen"], serde_json::json!([{"switch": "k1", "device": "SIP/1001"}]));
-    desk.roster(move |roster, now| roster.unseen(now, two)).await;
+    desk.roster(move |roster, now| roster.phones(now, two)).await;
     assert_eq!(screen.next().await["unseen"][1]["device"], "SIP/1009");
     let mut later = desk.screen("1001").await;
     later.say(serde_json::json!({"type": "resume"})).await;
@@ -704,9 +705,18 @@ async fn a_phone_that_is_not_seen_is_said_to_its_agent() {
     // That there are two screens now.
     assert_eq!(screen.next().await["screens"], 2);
     // The same again is no news.
-    desk.roster(move |roster, now| roster.unseen(now, same)).await;
-    desk.roster(move |roster, now| roster.unseen(now, linecard::agents::Unseen::new())).await;
+    desk.roster(move |roster, now| roster.phones(now, same)).await;
+    desk.roster(move |roster, now| roster.phones(now, BTreeMap::new())).await;
     assert!(screen.next().await["unseen"].is_null(), "nothing is unseen, and nothing was said in between");
+    let off = linecard::agents::Phones { unregistered: vec![("k1".into(), "SIP/1001".into())], ..Default::default() };
+    let off = BTreeMap::from([(("default".into(), "1001".into()), off)]);
+    desk.roster(move |roster, now| roster.phones(now, off)).await;
+    let told = screen.next().await;
+    assert_eq!(told["unregistered"], serde_json::json!([{"switch": "k1", "device": "SIP/1001"}]));
+    assert!(told["unseen"].is_null());
+    let mut third = desk.screen("1001").await;
+    third.say(serde_json::json!({"type": "resume"})).await;
+    assert_eq!(third.next_of("snapshot").await["agent"]["unregistered"][0]["device"], "SIP/1001");
 }
 
 #[tokio::test]

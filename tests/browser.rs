@@ -623,9 +623,15 @@ async fn page_against_recorded_frames() {
     // A phone of which the switch tells nothing: said, and gone again when it is seen.
     let mut blind = agent("ready");
     blind["unseen"] = json!([{"switch": "pbx1", "device": "SIP/1001"}]);
-    daemon.say("agent.changed", blind);
+    daemon.say("agent.changed", blind.clone());
     browser.until("document.getElementById('links').textContent.includes('看不到话机 1001')").await;
     browser.shots("9b-unseen").await;
+    // One that is not registered cannot ring; that nothing is known of its calls is then no news.
+    blind["unregistered"] = json!([{"switch": "pbx1", "device": "SIP/1001"}]);
+    daemon.say("agent.changed", blind);
+    browser.until("document.getElementById('links').textContent.includes('话机 1001 未注册') && !document.getElementById('links').textContent.includes('看不到')").await;
+    browser.until("document.getElementById('status').textContent.includes('话机 1001 未注册')").await;
+    browser.shots("9c-unregistered").await;
     daemon.say("agent.changed", agent("ready"));
     browser.until("!document.getElementById('links').textContent.includes('1001')").await;
 

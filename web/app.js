@@ -60,7 +60,7 @@ const say = (where, text) => put($(where), text);
 const number = (n) => (n?.class === "anonymous" ? [t("withheld")] : groups(n).map((g) => el("span", "", g)));
 
 // What an agent hears.
-function hear({ fresh, updated, before, withdrawn, link: changed, unseen }) {
+function hear({ fresh, updated, before, withdrawn, link: changed, phone }) {
   if (fresh) {
     const who = nameOf(fresh) ?? fresh.number?.display ?? t("withheld");
     say("alert", t("say.pop", { who, line: fresh.title ?? fresh.queue?.label ?? "" }));
@@ -72,7 +72,7 @@ function hear({ fresh, updated, before, withdrawn, link: changed, unseen }) {
     const s = pop.card.blocks.filter((b) => b.state === "unavailable").map((b) => b.title ?? b.system).join(", ");
     say("status", t(s ? "say.settled-but" : "say.settled", { s }));
   }
-  if (unseen) say("status", t("unseen", { s: unseen }));
+  if (phone) say("status", t(phone.why, { s: phone.phone }));
   if (withdrawn) say("status", t("say.gone", { why: t(`gone.${withdrawn}`) }));
   if (changed?.kind === "switch") changed.up ? say("status", t("back")) : say("alert", t("away.switch", { t: timeOfDay(Date.parse(changed.since)) }));
 }
@@ -184,12 +184,12 @@ function drawSeat() {
 }
 function drawLinks(away) {
   const down = [...desk.links.values()].filter((l) => !l.up && l.kind === "system");
-  const unseen = desk.unseen;
-  const picture = [away, down.map((l) => l.id), unseen];
+  const phones = desk.phones;
+  const picture = [away, down.map((l) => l.id), phones];
   fill($("links"), picture, () => {
     if (away) return [el("span", "red", icon("cut"), el("span", "long", t(away.us ? "away.us" : "away.switch", { t: timeOfDay(away.at) })), el("span", "short", t("away.short", { t: timeOfDay(away.at) })))];
-    if (!down.length && !unseen.length) return [el("span", "green", icon("ok"), t("all-well"))];
-    return [...unseen.map((s) => el("span", "grey", el("b", "", "?"), t("unseen", { s }))), ...down.map((l) => el("span", "red", icon("cut"), t("away.system", { s: l.id })))];
+    if (!down.length && !phones.length) return [el("span", "green", icon("ok"), t("all-well"))];
+    return [...phones.map(({ why, phone }) => el("span", why === "unseen" ? "grey" : "red", el("b", "", why === "unseen" ? "?" : "✕"), t(why, { s: phone }))), ...down.map((l) => el("span", "red", icon("cut"), t("away.system", { s: l.id })))];
   });
 }
 const icons = { ringing: "ring", dialling: "talk", talking: "talk", holding: "hold", wrapup: "pen" };

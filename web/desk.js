@@ -44,10 +44,10 @@ export class Desk {
         return {};
       }
       case "agent.changed": {
-        const before = this.unseen;
+        const before = this.phones;
         this.agent = frame;
         if (!frame.active) { this.calls.clear(); this.current = undefined; }
-        return { unseen: this.unseen.find((phone) => !before.includes(phone)) };
+        return { phone: this.phones.find((p) => !before.some((b) => b.why === p.why && b.phone === p.phone)) };
       }
       case "link.changed": {
         const before = this.links.get(`${frame.kind} ${frame.id}`);
@@ -60,8 +60,12 @@ export class Desk {
 
   get call() { return this.calls.get(this.current); }
   get switchAway() { return [...this.links.values()].find((l) => l.kind === "switch" && !l.up); }
-  /** The agent's phones of which nothing is known, where their switch itself is there. */
-  get unseen() { return (this.agent.unseen ?? []).filter((d) => this.links.get(`switch ${d.switch}`)?.up !== false).map((d) => d.device.replace(/^.*\//, "")); }
+  /** The agent's phones that are not registered, or of which nothing is known, where their switch itself is there: `why` and which. One that cannot ring is told once. */
+  get phones() {
+    const there = (list) => (list ?? []).filter((d) => this.links.get(`switch ${d.switch}`)?.up !== false).map((d) => d.device.replace(/^.*\//, ""));
+    const off = there(this.agent.unregistered);
+    return [...off.map((phone) => ({ why: "unregistered", phone })), ...there(this.agent.unseen).filter((phone) => !off.includes(phone)).map((phone) => ({ why: "unseen", phone }))];
+  }
   others() { return [...this.calls.values()].filter((c) => c.pop.call !== this.current); }
   show(id) { if (this.calls.has(id)) this.current = id; }
   finish(id, now) { this.#drop(id, now); }

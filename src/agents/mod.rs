@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use roster::{Ask, LinkState, Output, Roster, Token, Unseen};
+pub use roster::{Ask, LinkState, Output, Phones, Roster, Token};
 pub use screen::{Figures, Screens};
 pub use settings::{Limits, Settings, Tls};
 

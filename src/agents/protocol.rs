@@ -451,6 +451,9 @@ pub struct AgentState<'a> {
     /// Devices of the agent of which their switch tells nothing at present: a call may ring there without a pop. Not seen is not idle.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unseen: Vec<AtSwitch<'a>>,
+    /// Devices of the agent at which, as their switch tells, no phone is registered: no call rings there. Of whom the switch does not tell is not here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unregistered: Vec<AtSwitch<'a>>,
 }
 
 /// A device where it is.

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch as watching};
 
 use crate::{
     agents::{
-        Ask, Heard, LinkState, Output, Roster, Screens, Token, Unseen,
+        Ask, Heard, LinkState, Output, Phones, Roster, Screens, Token,
         protocol::{LinkKind, SeatClaim},
     },
     calls::{
@@ -27,7 +27,7 @@ use crate::{
     private::Private,
     records::{self, Desk, live::Answer as Kept},
     store::{AuditRow, Batch, CheckpointRow, PositionRow, SeatRow, TraceRow},
-    switches::{Heard as FromSwitch, LinkState as SwitchLink, Said},
+    switches::{Devices, Heard as FromSwitch, LinkState as SwitchLink, Said},
     watch::{self, Metrics, Trace, Traces},
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
@@ -104,8 +104,8 @@ pub struct Core {
     /// What the clerk's channel had no room for, in order.
     unsent: VecDeque<records::Output>,
     links: HashMap<(SwitchId, Feed), bool>,
-    /// Devices of which their switch tells nothing now.
-    unseen: BTreeMap<SwitchId, BTreeSet<String>>,
+    /// Devices of which their switch tells nothing now, or that they have no phone.
+    devices: BTreeMap<SwitchId, Devices>,
     /// Since when no feed of a switch is up.
     unwatched: HashMap<SwitchId, Mono>,
     switches: Vec<SwitchId>,
@@ -140,7 +140,7 @@ impl Core {
             carded: HashSet::new(),
             unsent: VecDeque::new(),
             links: HashMap::new(),
-            unseen: BTreeMap::new(),
+            devices: BTreeMap::new(),
             unwatched: HashMap::new(),
             switches,
             traces: Traces::default(),
@@ -215,9 +215,9 @@ impl Core {
                 }
             }
             FromSwitch::Link(state) => self.link(now, &said.switch, said.feed, state),
-            FromSwitch::Unseen(devices) => {
-                self.unseen.insert(said.switch, devices);
-                self.unseen(now);
+            FromSwitch::Devices(devices) => {
+                self.devices.insert(said.switch, devices);
+                self.phones(now);
             }
             FromSwitch::Answered { request, result } => {
                 // Accepted is no news: the leg will come, and then the book says Launched.
@@ -230,20 +230,25 @@ impl Core {
         self.settle(now, Some(said.at));
     }
 
-    /// Tells the roster whose devices are not seen: after news of a switch, of seats and of the directory.
-    fn unseen(&mut self, now: Now) {
-        let mut unseen = Unseen::new();
-        for (switch, device) in
-            self.unseen.iter().flat_map(|(switch, all)| all.iter().map(move |device| (switch, device)))
-        {
-            let sits = self.book.seats().at(switch, device).map(|s| (s.tenant.clone(), s.agent.clone()));
-            let whose =
-                sits.or_else(|| self.directory.at_device(switch, device).map(|a| (a.tenant.clone(), a.id.clone())));
-            if let Some(key) = whose {
-                unseen.entry(key).or_default().push((switch.clone(), device.clone()));
+    /// Tells the roster whose devices are not seen or have no phone: after news of a switch, of seats and of the directory.
+    fn phones(&mut self, now: Now) {
+        let mut phones: BTreeMap<_, Phones> = BTreeMap::new();
+        for (switch, devices) in &self.devices {
+            for (unseen, device) in [(true, &devices.unseen), (false, &devices.unregistered)]
+                .into_iter()
+                .flat_map(|(unseen, all)| all.iter().map(move |device| (unseen, device)))
+            {
+                let sits = self.book.seats().at(switch, device).map(|s| (s.tenant.clone(), s.agent.clone()));
+                let whose =
+                    sits.or_else(|| self.directory.at_device(switch, device).map(|a| (a.tenant.clone(), a.id.clone())));
+                if let Some(key) = whose {
+                    let of = phones.entry(key).or_default();
+                    let list = if unseen { &mut of.unseen } else { &mut of.unregistered };
+                    list.push((switch.clone(), device.clone()));
+                }
             }
         }
-        self.roster.unseen(now, unseen);
+        self.roster.phones(now, phones);
     }
 
     /// Of calls in a switch's own records, those that are known neither to the book nor to the desk. `None` while nobody watches the switch: then nobody
@@ -385,7 +390,7 @@ impl Core {
         self.book.reload(settings);
         self.book.check_seats(now);
         self.turns(now, None);
-        self.unseen(now);
+        self.phones(now);
         // The rows changed: what still has none is told again.
         self.metrics.unmapped_lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.desk.reload(rules, offers, self.directory.clone());
@@ -812,7 +817,7 @@ impl Core {
             batch.audit.push(audit);
         }
         if !batch.is_empty() || token.is_some() {
-            self.unseen(now);
+            self.phones(now);
             let tokens = token.iter().map(|token| token.0).collect();
             self.unsent.push_back(records::Output::Submit { batch: Box::new(batch), tokens });
         }

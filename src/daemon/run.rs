@@ -555,6 +555,7 @@ async fn count(store: Store, customers: Customers, screens: Arc<Screens>, stats:
             metrics.link_dropped.get_or_create(&label).set(whole(link.dropped));
             metrics.link_reconnects.get_or_create(&label).set(whole(link.connects));
             metrics.devices_unknown.get_or_create(&label).set(whole(link.unknown));
+            metrics.devices_unregistered.get_or_create(&label).set(whole(link.unregistered));
             metrics.link_refused.get_or_create(&label).set(whole(link.refused));
             metrics.link_resyncs.get_or_create(&label).set(whole(link.resyncs));
         }

@@ -189,6 +189,8 @@ pub struct Stats {
     pub failures: AtomicU64,
     /// Devices that are watched and of which nothing is known: not seen is not idle.
     pub unknown: AtomicU64,
+    /// Devices that are known to have no phone.
+    pub unregistered: AtomicU64,
     /// What came in and was refused: no HEP, a wrong key, a stranger; a message that is no SIP, a forged NOTIFY, a body that is not read.
     pub refused: AtomicU64,
     /// Snapshots taken because events were dropped.

@@ -1,7 +1,7 @@
 //! One door to all kinds of switches: the closed list, once more, for what touches the world; and what every link of them needs.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::Ordering::{self, Relaxed},
@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Heard, LinkState, Said, Settings, Tls, asterisk, esl,
+    Devices, Heard, LinkState, Said, Settings, Tls, asterisk, esl,
     link::{self, LinkStats, Output, Reason, SipStats},
     sip,
 };
@@ -56,6 +56,7 @@ pub struct Counts {
     pub resyncs: u64,
     pub refused: u64,
     pub unknown: u64,
+    pub unregistered: u64,
 }
 
 impl Stats {
@@ -89,6 +90,7 @@ impl Stats {
             resyncs: link.resyncs.load(Ordering::Relaxed),
             refused: link.refused.load(Ordering::Relaxed),
             unknown: link.unknown.load(Ordering::Relaxed),
+            unregistered: link.unregistered.load(Ordering::Relaxed),
         };
         match self {
             Self::FreeSwitch { switch, link } => vec![(switch.clone(), Feed::Esl, counts(link))],
@@ -233,10 +235,11 @@ impl Outlet {
         self.stats.refused.store(count, Relaxed);
     }
 
-    /// Of whom nothing is known, all of them.
-    pub fn unseen(&mut self, devices: BTreeSet<String>) {
-        self.stats.unknown.store(devices.len() as u64, Relaxed);
-        self.must(Heard::Unseen(devices));
+    /// Of whom nothing is known and who has no phone, all of them.
+    pub fn devices(&mut self, devices: Devices) {
+        self.stats.unknown.store(devices.unseen.len() as u64, Relaxed);
+        self.stats.unregistered.store(devices.unregistered.len() as u64, Relaxed);
+        self.must(Heard::Devices(devices));
     }
 
     pub fn up(&mut self, version: String) {

@@ -45,10 +45,19 @@ pub enum Heard {
     Events(Vec<Event>),
     /// For screens, metrics and readiness; the book hears of it by events.
     Link(LinkState),
-    /// All devices (`SIP/1001`) that are watched and of which nothing is known now: not seen is not idle. For screens; told again when it changes.
-    Unseen(BTreeSet<String>),
+    /// What keeps devices from ringing with a pop. For screens; told whole when it changes.
+    Devices(Devices),
     /// The one answer to a command: `Ok` is "the agent's leg exists".
     Answered { request: RequestId, result: Result<(), Failure> },
+}
+
+/// Devices (`SIP/1001`) of a switch that may not ring, or ring without a pop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Devices {
+    /// Watched, and nothing is known of their calls now: not seen is not idle.
+    pub unseen: BTreeSet<String>,
+    /// Known to have no phone. Of whom it is not known is not in it.
+    pub unregistered: BTreeSet<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

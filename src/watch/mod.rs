@@ -82,6 +82,7 @@ pub struct Metrics {
     pub link_dropped: Family<Link, Gauge>,
     pub link_reconnects: Family<Link, Gauge>,
     pub devices_unknown: Family<Link, Gauge>,
+    pub devices_unregistered: Family<Link, Gauge>,
     pub link_refused: Family<Link, Gauge>,
     pub link_resyncs: Family<Link, Gauge>,
     pub lookups: Family<Lookup, Gauge>,
@@ -126,6 +127,7 @@ impl Metrics {
             link_dropped: Family::default(),
             link_reconnects: Family::default(),
             devices_unknown: Family::default(),
+            devices_unregistered: Family::default(),
             link_refused: Family::default(),
             link_resyncs: Family::default(),
             lookups: Family::default(),
@@ -161,6 +163,11 @@ impl Metrics {
             "devices_unknown",
             "Devices that are watched and of which nothing is known",
             m.devices_unknown.clone(),
+        );
+        registry.register(
+            "devices_unregistered",
+            "Devices that are known to have no phone",
+            m.devices_unregistered.clone(),
         );
         registry.register("link_refused", "What came over a link and was refused", m.link_refused.clone());
         registry.register("link_resyncs", "Snapshots taken of a switch", m.link_resyncs.clone());

@@ -55,6 +55,7 @@ pub const ALL: &[(&str, Play)] = &[
     ("sip-held-over-each-transport", held),
     ("sip-blind-transfer-over-each-transport", blind),
     ("sip-attended-transfer-over-each-transport", attended),
+    ("sip-phone-registers-and-leaves", registers),
     ("sip-notify-comes-late", late),
     ("sip-notify-is-lost", lost),
     ("sip-proxy-crashed-mid-call", crashed),
@@ -350,6 +351,32 @@ fn attended(proxy: &mut Proxy) -> Result<(), String> {
     judge(proxy, &[], &recorded("attended-transfer-replaces"))
 }
 
+/// An agent's phone leaves and comes back: each watcher tells its agent that none is registered, and that one is again.
+fn registers(proxy: &mut Proxy) -> Result<(), String> {
+    let phone = proxy.agent("1003", 1000)?;
+    let screen = proxy.site.screens.iter().find(|s| s.agent == "1003").ok_or("no screen of 1003")?;
+    for _ in 0..2 {
+        let mark = screen.mark();
+        phone.unregister()?;
+        screen.await_frame(mark, "that no phone is registered, from each watcher", |f| {
+            let told = f["unregistered"].as_array().into_iter().flatten();
+            let devices = told.filter(|d| d["device"] == "SIP/1003");
+            f["type"] == "agent.changed" && devices.count() == WATCHERS.len()
+        })?;
+        let mark = screen.mark();
+        phone.register(false)?;
+        screen.await_frame(mark, "that a phone is registered again", |f| {
+            f["type"] == "agent.changed" && f["unregistered"].is_null()
+        })?;
+    }
+    until("the figures to say so", Duration::from_secs(5), || {
+        let (_, text) = proxy.site.admin("/metrics").ok()?;
+        WATCHERS.iter().all(|t| figure(&text, "devices_unregistered", t) == Some(0.0)).then_some(())
+    })?;
+    let faults = screen.faults();
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("; ")) }
+}
+
 /// What reaches a watcher of whom nothing is lost, where the recorded scenario is about one of whom something is.
 const SEEN: &str = r#"{"direction": "inbound", "outcome": "answered", "end": "seen", "customer.e164": "+8613800138000",
     "dialled.e164": "+861085551001", "agents": ["1001"], "hold_ms": {"absent": true}, "ended_by": {"absent": true}}"#;
@@ -416,11 +443,13 @@ fn forgotten(proxy: &Proxy, mark: usize) -> Result<(), String> {
         let mut rest = passed.iter().skip_while(|text| {
             !(text.starts_with("SIP/2.0 481") && of(text, "CSeq:", "SUBSCRIBE") && of(text, "To:", "sip:1001@"))
         });
-        rest.find(|text| text.starts_with("NOTIFY") && of(text, "From:", "sip:1001@"))?;
-        rest.find(|text| {
-            text.starts_with("SIP/2.0 200") && of(text, "CSeq:", "NOTIFY") && of(text, "From:", "sip:1001@")
-        })
-        .map(drop)
+        // Its registrations are watched too, and forgotten with it.
+        let new = rest.find(|text| {
+            text.starts_with("NOTIFY") && of(text, "Event:", "dialog") && of(text, "From:", "sip:1001@")
+        })?;
+        let id = new.lines().find_map(|line| line.strip_prefix("Call-ID:"))?.trim();
+        rest.find(|text| text.starts_with("SIP/2.0 200") && of(text, "CSeq:", "NOTIFY") && of(text, "Call-ID:", id))
+            .map(drop)
     })
 }
 

@@ -239,7 +239,7 @@ impl Site {
                 &format!(
                     "sip:\n  id: k-{watcher}\n  country: CN\n  area: \"10\"\n  internal: [\"100X\"]\n  domain: {}\n  \
                      server: {{host: {host}, port: {port}, transport: {transport}{tls}}}\n  user: {}\n  \
-                     secret: {{file: {folder}/sip.secret}}\n  expires_s: {expires_s}\n{mirror}",
+                     secret: {{file: {folder}/sip.secret}}\n  registrations: true\n  expires_s: {expires_s}\n{mirror}",
                     fact("DOMAIN"),
                     fact("WATCHER"),
                 ),

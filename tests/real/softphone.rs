@@ -95,6 +95,15 @@ impl Softphone {
 
     /// Tells the switch where it is. `beside`: the user's other phones stay registered.
     pub fn register(&self, beside: bool) -> Result<(), String> {
+        self.registers(if beside { "phone beside others" } else { "phone" }, 3600)
+    }
+
+    /// Takes that back.
+    pub fn unregister(&self) -> Result<(), String> {
+        self.registers("phone", 0)
+    }
+
+    fn registers(&self, agent: &str, expires_s: u32) -> Result<(), String> {
         let line = &self.line;
         let me = format!("<sip:{}@{DOMAIN}>", line.user);
         let dialog = Dialog {
@@ -105,8 +114,7 @@ impl Softphone {
             routes: Vec::new(),
             cseq: 1,
         };
-        let agent = if beside { "phone beside others" } else { "phone" };
-        let more = format!("Expires: 3600\r\nUser-Agent: {agent}\r\n");
+        let more = format!("Expires: {expires_s}\r\nUser-Agent: {agent}\r\n");
         line.ask(&dialog, "REGISTER", &more, false).map(drop)
     }
 

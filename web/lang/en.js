@@ -15,7 +15,7 @@ export default {
   "outcome": "Outcome", "outcome.hint": "for example billing › refund", "ticket": "Ask for a follow-up ticket", "done": "Done", "sending": "Sending",
   "others": "Colleagues wrote", "use-here": "Use here", "elsewhere": "Active elsewhere",
   "away.switch": "Phone system away. Shown as of {t}. Reconnecting. Your phone still works", "away.us": "Connection lost. Shown as of {t}. Reconnecting. Your phone still works", "away.system": "{s} away",
-  "unseen": "Phone {s} is not seen: it may ring without a card", "all-well": "All systems", "back": "Back", "phone": "Phone",
+  "unseen": "Phone {s} is not seen: it may ring without a card", "unregistered": "Phone {s} is not registered: no call reaches it", "all-well": "All systems", "back": "Back", "phone": "Phone",
   "gone.answered-elsewhere": "Answered elsewhere", "gone.no-answer": "Missed, passed on", "gone.rejected": "Declined", "gone.caller-gone": "Caller hung up", "gone.transferred": "Transferred", "gone.lost": "Lost from sight",
   "state.ready": "Ready", "state.busy": "On a call", "state.working-after-call": "Wrap-up",
   "say.pop": "Incoming call, {who}, {line}", "say.name": "It is {who}", "say.settled": "Facts are in", "say.settled-but": "Facts are in, {s} unavailable", "say.gone": "Call gone: {why}", "say.wrap": "20 seconds of wrap-up left",

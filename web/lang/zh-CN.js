@@ -15,7 +15,7 @@ export default {
   "outcome": "小结", "outcome.hint": "例如 账务 › 退款", "ticket": "要一张跟进工单", "done": "完成", "sending": "送出中",
   "others": "同事写的", "use-here": "改到这里", "elsewhere": "这里没有在用",
   "away.switch": "电话系统已断开，画面停在{t}，正在重连。话机可照常使用", "away.us": "连接已断开，画面停在{t}，正在重连。话机可照常使用", "away.system": "{s}断开",
-  "unseen": "看不到话机 {s}：来电可能不弹屏", "all-well": "系统正常", "back": "已恢复", "phone": "电话",
+  "unseen": "看不到话机 {s}：来电可能不弹屏", "unregistered": "话机 {s} 未注册：电话打不进来", "all-well": "系统正常", "back": "已恢复", "phone": "电话",
   "gone.answered-elsewhere": "别人已接听", "gone.no-answer": "没接到，已转给别人", "gone.rejected": "已拒接", "gone.caller-gone": "对方已挂断", "gone.transferred": "已转接", "gone.lost": "失去这通电话的消息",
   "state.ready": "空闲", "state.busy": "通话中", "state.working-after-call": "整理",
   "say.pop": "来电，{who}，{line}", "say.name": "是{who}", "say.settled": "资料已到", "say.settled-but": "资料已到，{s}暂不可用", "say.gone": "来电已撤：{why}", "say.wrap": "整理还剩20秒",

@@ -20,7 +20,7 @@ use crate::{
         Class, NoMatch, Number,
         trunks::target::{self, Place},
     },
-    words::{AgentId, CallId, Now, Wall},
+    words::{AgentId, CallId, Now, SwitchId, Wall},
 };
 
 use super::{
@@ -33,7 +33,7 @@ use super::{
         },
         wire,
     },
-    Key, LinkNow, OnDesk, Roster, Unseen, deliver,
+    Key, LinkNow, OnDesk, Phones, Roster, deliver,
     mask::{self, Shade},
     seat::{self, SeatNow},
     stream::{OnScreen, Stage, Stream},
@@ -77,16 +77,20 @@ pub(super) fn agent_state<'a>(
     key: &'a Key,
     screen: ScreenId,
     seats: &'a HashMap<Key, SeatNow>,
-    unseen: &'a Unseen,
+    phones: &'a BTreeMap<Key, Phones>,
 ) -> AgentState<'a> {
-    let unseen = unseen.get(key).into_iter().flatten();
+    let phones = phones.get(key);
+    let shown = |devices: &'a Vec<(SwitchId, String)>| {
+        devices.iter().map(|(switch, device)| AtSwitch { switch: switch.as_str(), device }).collect()
+    };
     AgentState {
         agent: key.1.as_str(),
         state: stream.condition(),
         active: stream.active == Some(screen),
         screens: stream.screens.len(),
         seat: seat::shown(seats, key),
-        unseen: unseen.map(|(switch, device)| AtSwitch { switch: switch.as_str(), device }).collect(),
+        unseen: phones.map(|phones| shown(&phones.unseen)).unwrap_or_default(),
+        unregistered: phones.map(|phones| shown(&phones.unregistered)).unwrap_or_default(),
     }
 }
 
@@ -412,7 +416,7 @@ impl Roster {
             if Some(*screen) == except || !self.screens.get(screen).is_some_and(|s| s.resumed) {
                 continue;
             }
-            let body = AgentChanged(agent_state(stream, key, *screen, &self.seats, &self.unseen));
+            let body = AgentChanged(agent_state(stream, key, *screen, &self.seats, &self.phones));
             self.out.push_back(deliver(*screen, Some(CoalesceKey::Agent), wire::write(0, now.wall, &body)));
         }
     }
@@ -448,7 +452,7 @@ impl Roster {
             });
         }
         let body = Snapshot {
-            agent: agent_state(stream, key, screen, &self.seats, &self.unseen),
+            agent: agent_state(stream, key, screen, &self.seats, &self.phones),
             links: links(&self.links),
             calls,
         };

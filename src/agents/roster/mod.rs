@@ -80,8 +80,14 @@ pub struct LinkState {
 /// Whose stream it is.
 type Key = (TenantId, AgentId);
 
-/// Whose devices are not seen: of which the switch tells nothing at present.
-pub type Unseen = BTreeMap<(TenantId, AgentId), Vec<(SwitchId, String)>>;
+/// Devices of an agent that may not ring, or ring without a pop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Phones {
+    /// Of which the switch tells nothing at present.
+    pub unseen: Vec<(SwitchId, String)>,
+    /// At which, as the switch tells, no phone is registered.
+    pub unregistered: Vec<(SwitchId, String)>,
+}
 
 pub struct Roster {
     epoch: u64,
@@ -93,7 +99,7 @@ pub struct Roster {
     streams: HashMap<Key, Stream>,
     /// Of those who take one.
     seats: HashMap<Key, seat::SeatNow>,
-    unseen: Unseen,
+    phones: BTreeMap<Key, Phones>,
     calls: HashMap<CallId, OnDesk>,
     links: BTreeMap<(LinkKind, Arc<str>), LinkNow>,
     waiting: HashMap<Token, requests::Waiting>,
@@ -161,7 +167,7 @@ impl Roster {
             seats: HashMap::new(),
             calls: HashMap::new(),
             links: BTreeMap::new(),
-            unseen: Unseen::new(),
+            phones: BTreeMap::new(),
             waiting: HashMap::new(),
             dials: HashMap::new(),
             due: BTreeMap::new(),
@@ -285,11 +291,11 @@ impl Roster {
         self.calls.entry(call).or_insert_with(OnDesk::new).note(agent, text);
     }
 
-    /// Whose devices are not seen from now on. Those for whom it changed hear of it.
-    pub fn unseen(&mut self, now: Now, unseen: Unseen) {
-        let before = std::mem::replace(&mut self.unseen, unseen);
-        let news = self.unseen.iter().filter(|(key, devices)| before.get(*key) != Some(*devices)).map(|(key, _)| key);
-        let gone = before.keys().filter(|key| !self.unseen.contains_key(*key));
+    /// Whose devices are not seen, or have no phone, from now on. Those for whom it changed hear of it.
+    pub fn phones(&mut self, now: Now, phones: BTreeMap<(TenantId, AgentId), Phones>) {
+        let before = std::mem::replace(&mut self.phones, phones);
+        let news = self.phones.iter().filter(|(key, phones)| before.get(*key) != Some(*phones)).map(|(key, _)| key);
+        let gone = before.keys().filter(|key| !self.phones.contains_key(*key));
         for key in news.chain(gone).cloned().collect::<Vec<_>>() {
             self.tell_screens(now, &key, None);
         }
@@ -352,7 +358,7 @@ impl Roster {
         };
         match missed {
             Some(missed) => {
-                let agent = frames::agent_state(stream, &key, screen, &self.seats, &self.unseen);
+                let agent = frames::agent_state(stream, &key, screen, &self.seats, &self.phones);
                 let body = Resumed { agent, links: frames::links(&self.links) };
                 self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &body)));
                 self.out.extend(missed.into_iter().map(|frame| deliver(screen, None, frame)));

@@ -471,6 +471,6 @@ fn view<'s>(
 }
 
 /// The name under which an entity is known here.
-fn name_of(uri: &str) -> String {
+pub(super) fn name_of(uri: &str) -> String {
     dialog_info::user(uri).unwrap_or_else(|| uri.trim().to_ascii_lowercase())
 }

@@ -47,7 +47,7 @@ use crate::{
         seats::Places,
     },
     switches::{
-        Heard, Said, hep,
+        Devices, Heard, Said, hep,
         link::{CONNECT_MS, Reason, SipStats},
         live::{Outlet, Stream, clock, next, secure, sleep_until},
     },
@@ -59,7 +59,7 @@ use super::{
     dialogs::Knowledge,
     frame::{self, Piece},
     locate::{Ask, Found, Naptr, Search, Srv},
-    settings::{ServerSettings, Settings},
+    settings::{ServerSettings, Settings, Watched},
     watcher::{Watcher, subscription},
 };
 
@@ -146,7 +146,7 @@ async fn watch_all(
         settle: None,
         since: clock(),
         look: Some(clock().mono),
-        unseen: None,
+        devices: None,
         slots: Vec::new(),
         turn: 0,
         resolving: None,
@@ -199,18 +199,18 @@ struct Link {
     server: ServerSettings,
     client: Client,
     watcher: Watcher,
-    /// What is watched, by address; a number is never given twice.
-    watches: BTreeMap<(String, bool), WatchId>,
+    /// What is watched; a number is never given twice.
+    watches: BTreeMap<Watched, WatchId>,
     numbers: u32,
-    /// Watches that have not had a NOTIFY since the link is up.
+    /// Watches of calls that have not had a NOTIFY since the link is up.
     waiting: BTreeSet<WatchId>,
     /// When what there is is told even if some are waiting.
     settle: Option<Mono>,
     since: Now,
-    /// When to look of whom nothing is known: soon after it may have changed, for at a start it changes with each NOTIFY.
+    /// When to look of whom nothing is known and who has no phone: soon after it may have changed, for at a start it changes with each NOTIFY.
     look: Option<Mono>,
     /// As it was told last.
-    unseen: Option<BTreeSet<String>>,
+    devices: Option<Devices>,
     slots: Vec<Slot>,
     /// Which of them is looked at first, so that none is always last.
     turn: usize,
@@ -267,30 +267,33 @@ impl Link {
     /// Watches whom the directory, the seats and the file name, from now on.
     fn watch(&mut self, places: &Places) {
         let wanted = self.settings.watched(places);
-        let dialogs = &mut self.watcher.dialogs;
+        let Watcher { dialogs, registrations, .. } = &mut self.watcher;
         self.watches.retain(|known, _| {
             let stays = wanted.contains(known);
-            if !stays {
-                dialogs.forget(&known.0);
+            match known {
+                _ if stays => {}
+                Watched::Dialogs(uri) | Watched::List(uri) => dialogs.forget(uri),
+                Watched::Registrations(uri) => registrations.forget(uri),
             }
             stays
         });
         for new in wanted {
             if !self.watches.contains_key(&new) {
                 // A list is no device: its members are known once it names them.
-                if !new.1 {
-                    dialogs.watch(&new.0);
+                if let Watched::Dialogs(uri) = &new {
+                    dialogs.watch(uri);
                 }
                 self.watches.insert(new, WatchId(self.numbers));
                 self.numbers = self.numbers.wrapping_add(1);
             }
         }
-        let all = self.watches.iter().map(|((uri, list), id)| Watch {
-            id: *id,
-            uri: uri.clone(),
-            package: Package::Dialog,
-            list: *list,
-            expires_s: None,
+        let all = self.watches.iter().map(|(watched, id)| {
+            let (uri, package, list) = match watched {
+                Watched::Dialogs(uri) => (uri, Package::Dialog, false),
+                Watched::List(uri) => (uri, Package::Dialog, true),
+                Watched::Registrations(uri) => (uri, Package::Reg, false),
+            };
+            Watch { id: *id, uri: uri.clone(), package, list, expires_s: None }
         });
         let all = all.collect();
         self.client.take(clock(), Input::Watch(all));
@@ -344,8 +347,9 @@ impl Link {
                         tracing::debug!(switch = %outlet.switch, call = message.call_id(), "a NOTIFY was missed: the subscription is refreshed");
                         self.client.take(clock(), Input::Refresh(watch));
                     }
-                    let some_unseen = self.unseen.as_ref().is_none_or(|unseen| !unseen.is_empty());
-                    if some_unseen || wanted.refused.is_some() || wanted.refresh {
+                    let some_unseen = self.devices.as_ref().is_none_or(|devices| !devices.unseen.is_empty());
+                    let reg = matches!(self.watched(watch), Some(Watched::Registrations(_)));
+                    if some_unseen || reg || wanted.refused.is_some() || wanted.refresh {
                         self.changed();
                     }
                     self.flush(outlet);
@@ -358,16 +362,24 @@ impl Link {
                 }
                 Output::Unknown { watch, why } => {
                     if !matches!(why, Why::Unwatched | Why::Connection) {
-                        let uri = self.watches.iter().find(|(_, id)| **id == watch).map_or("", |((uri, _), _)| uri);
-                        tracing::warn!(switch = %outlet.switch, watched = uri, ?why, "nothing is known of this device: not seen is not idle");
+                        match self.watched(watch) {
+                            Some(Watched::Registrations(uri)) => {
+                                tracing::warn!(switch = %outlet.switch, watched = uri, ?why, "it is not known whether a phone is registered here");
+                            }
+                            Some(Watched::Dialogs(uri) | Watched::List(uri)) => {
+                                tracing::warn!(switch = %outlet.switch, watched = uri, ?why, "nothing is known of this device: not seen is not idle");
+                            }
+                            None => {}
+                        }
                     }
                     self.settled(watch, outlet);
                 }
-                Output::Alarm(alarm) => alarmed(outlet, &alarm),
+                Output::Alarm(alarm) => self.alarmed(outlet, &alarm),
                 Output::Link(Ok(target)) => {
                     self.changed();
                     self.since = clock();
-                    self.waiting = self.watches.values().copied().collect();
+                    let calls = self.watches.iter().filter(|(w, _)| !matches!(w, Watched::Registrations(_)));
+                    self.waiting = calls.map(|(_, id)| *id).collect();
                     self.settle = Some(self.since.mono.plus_ms(SETTLE_MS));
                     outlet.up(format!("{} {}:{}", target.transport.name(), target.host, target.port));
                 }
@@ -379,7 +391,8 @@ impl Link {
             }
         }
         let (counts, bodies) = (self.client.counts(), self.watcher.dialogs.counts.refused);
-        outlet.refused(counts.refused + counts.forged + bodies.iter().sum::<u64>());
+        let bodies = bodies.iter().sum::<u64>() + self.watcher.registrations.refused;
+        outlet.refused(counts.refused + counts.forged + bodies);
         if self.settle.is_some_and(|at| at <= clock().mono) {
             self.settle = None;
             self.tell(outlet);
@@ -388,11 +401,37 @@ impl Link {
             self.look = None;
             let all = self.watcher.dialogs.all();
             let unseen = all.filter(|(_, known)| *known == Knowledge::Unknown).map(|(user, _)| format!("SIP/{user}"));
-            let unseen: BTreeSet<String> = unseen.collect();
-            if self.unseen.as_ref() != Some(&unseen) {
-                outlet.unseen(unseen.clone());
-                self.unseen = Some(unseen);
+            let unregistered = self.watcher.registrations.unregistered();
+            let devices = Devices {
+                unseen: unseen.collect(),
+                unregistered: unregistered.into_iter().map(|user| format!("SIP/{user}")).collect(),
+            };
+            if self.devices.as_ref() != Some(&devices) {
+                outlet.devices(devices.clone());
+                self.devices = Some(devices);
             }
+        }
+    }
+
+    fn watched(&self, watch: WatchId) -> Option<&Watched> {
+        self.watches.iter().find(|(_, id)| **id == watch).map(|(watched, _)| watched)
+    }
+
+    fn alarmed(&self, outlet: &Outlet, alarm: &Alarm) {
+        let switch = &outlet.switch;
+        match alarm {
+            Alarm::CredentialsRefused => {
+                tracing::error!(%switch, "the switch refuses our user or password: nothing that needs them is tried again until the settings change");
+            }
+            Alarm::RogueChallenge => {
+                tracing::error!(%switch, "somebody asked for credentials of another realm, or in a way that we do not answer: none were given");
+            }
+            Alarm::PackageNotOffered { watch, offered } => match self.watched(*watch) {
+                Some(Watched::Registrations(_)) => {
+                    tracing::error!(%switch, offered, "the switch does not offer registration events: \"registrations: true\" asks for them");
+                }
+                _ => tracing::error!(%switch, offered, "the switch does not offer dialog events"),
+            },
         }
     }
 
@@ -782,21 +821,6 @@ async fn datagrams(to: SocketAddr) -> std::io::Result<Conn> {
     // A switch that starts tells thousands of states at once.
     let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(4 * 1024 * 1024);
     Ok(Conn::Udp { socket, buffer: vec![0; DATAGRAM] })
-}
-
-fn alarmed(outlet: &Outlet, alarm: &Alarm) {
-    let switch = &outlet.switch;
-    match alarm {
-        Alarm::CredentialsRefused => {
-            tracing::error!(%switch, "the switch refuses our user or password: nothing that needs them is tried again until the settings change");
-        }
-        Alarm::RogueChallenge => {
-            tracing::error!(%switch, "somebody asked for credentials of another realm, or in a way that we do not answer: none were given");
-        }
-        Alarm::PackageNotOffered { offered, .. } => {
-            tracing::error!(%switch, offered, "the switch does not offer dialog events");
-        }
-    }
 }
 
 /// For `check --probe`: who answers there.

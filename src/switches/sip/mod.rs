@@ -4,7 +4,7 @@
 //! names rsip) with `value.rs` (addresses, URIs, Via); `verdict.rs` says whether a message is acted on and which answer is owed.
 //!
 //! Bodies are read by `dialog_info.rs`, `rlmi.rs` and `reg_info.rs` over `xml.rs` and `multipart.rs`; `dialogs.rs` knows from them what each entity does, and
-//! what is not known; `translate.rs` makes that into the book's events. `watcher.rs` is the three behind one door.
+//! what is not known; `translate.rs` makes that into the book's events. `registrations.rs` knows which devices have no phone. `watcher.rs` is all of it behind one door.
 
 pub mod client;
 pub mod dialog_info;
@@ -17,6 +17,7 @@ pub mod locate;
 pub mod multipart;
 pub mod normal;
 pub mod reg_info;
+pub mod registrations;
 pub mod rlmi;
 mod settings;
 mod sight;

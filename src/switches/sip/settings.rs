@@ -89,6 +89,9 @@ pub struct Settings {
     /// Addresses of resource lists (RFC 4662): each tells of all its members in one subscription.
     #[serde(default)]
     pub lists: Vec<String>,
+    /// Where the switch offers the reg package (RFC 3680): each device is watched for whether a phone is registered there, in a subscription of its own.
+    #[serde(default)]
+    pub registrations: bool,
     /// How long a subscription is asked for, in seconds.
     #[serde(default = "expires")]
     pub expires_s: u32,
@@ -127,6 +130,17 @@ impl ServerSettings {
         let parsed = self.dns.as_deref().map(|text| text.parse().map_err(|_| "this is no address with a port"));
         parsed.transpose()
     }
+}
+
+/// What is watched, by its address. Calls come first: in this order they are subscribed to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watched {
+    /// The calls of a device, or of whatever the switch shows.
+    Dialogs(String),
+    /// The calls of a list's members (RFC 4662).
+    List(String),
+    /// Where a device is registered (RFC 3680).
+    Registrations(String),
 }
 
 /// What a SIP switch is to the customer's calls.
@@ -221,29 +235,33 @@ impl Settings {
         })
     }
 
-    /// All that is to be watched now, and whether it is a list: agents' devices and taken seats here, and what the file names.
+    /// All that is to be watched now: agents' devices and taken seats here, and what the file names.
     #[must_use]
-    pub fn watched(&self, places: &Places) -> BTreeSet<(String, bool)> {
-        let mut all: BTreeSet<(String, bool)> = self.lists.iter().map(|list| (self.uri(list), true)).collect();
-        all.extend(self.watch.iter().map(|name| (self.uri(name), false)));
+    pub fn watched(&self, places: &Places) -> BTreeSet<Watched> {
         let taken = places.taken.iter().filter(|(switch, _)| *switch == self.id);
-        all.extend(taken.filter_map(|(_, device)| self.device(device)));
+        let mut devices: BTreeSet<String> = taken.filter_map(|(_, device)| self.device(device)).collect();
         for agent in places.directory.agents().filter(|agent| agent.tenant == self.tenant) {
-            all.extend(agent.devices.iter().filter_map(|device| match device {
+            devices.extend(agent.devices.iter().filter_map(|device| match device {
                 Device::At { switch, name } if switch.as_ref().is_none_or(|at| *at == self.id) => self.device(name),
                 _ => None,
             }));
         }
+        let mut all: BTreeSet<Watched> = self.lists.iter().map(|list| Watched::List(self.uri(list))).collect();
+        all.extend(self.watch.iter().map(|name| Watched::Dialogs(self.uri(name))));
+        if self.registrations {
+            all.extend(devices.iter().cloned().map(Watched::Registrations));
+        }
+        all.extend(devices.into_iter().map(Watched::Dialogs));
         all
     }
 
     /// `1001` and `SIP/1001` are devices here, `PJSIP/1001` is another switch's.
-    fn device(&self, name: &str) -> Option<(String, bool)> {
+    fn device(&self, name: &str) -> Option<String> {
         let user = match name.split_once('/') {
             Some((technology, user)) => technology.eq_ignore_ascii_case("sip").then_some(user)?,
             None => name,
         };
-        Some((self.uri(user), false))
+        Some(self.uri(user))
     }
 
     fn uri(&self, name: &str) -> String {
@@ -395,18 +413,16 @@ mod tests {
         let taken = [seat("edge1", "SIP/2001"), seat("other", "SIP/2002")].into();
         let places =
             Places { directory: Directory::of(files::read("agents.yaml", agents).unwrap().value).into(), taken };
-        let watched: Vec<String> = sip(EXAMPLE).watched(&places).into_iter().map(|(uri, _)| uri).collect();
-        assert_eq!(
-            watched,
-            [
-                "sip:+862161234567@pbx.example.com",
-                "sip:1001@pbx.example.com",
-                "sip:1002@pbx.example.com",
-                "sip:1004@pbx.example.com",
-                "sip:2001@pbx.example.com",
-                "sip:all@pbx.example.com"
-            ]
-        );
+        let at = |user: &str| format!("sip:{user}@pbx.example.com");
+        let mut dialogs: Vec<Watched> =
+            ["+862161234567", "1001", "1002", "1004", "2001"].map(at).map(Watched::Dialogs).into();
+        dialogs.push(Watched::List(at("all")));
+        let mut settings = sip(EXAMPLE);
+        assert_eq!(settings.watched(&places).into_iter().collect::<Vec<_>>(), dialogs);
+        // A number or a list is no phone that registers.
+        settings.registrations = true;
+        let devices = ["1001", "1002", "1004", "2001"].map(at).map(Watched::Registrations);
+        assert_eq!(settings.watched(&places).into_iter().collect::<Vec<_>>(), [dialogs, devices.into()].concat());
     }
 
     #[test]
