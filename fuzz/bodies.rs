@@ -3,16 +3,23 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use linecard::{
-    calls::{Directory, directory::Agent},
+    calls::{Directory, directory::Agent, event::Event},
     numbers::Plan,
     private::Secret,
     switches::{
+        self, asterisk,
+        esl::{
+            self,
+            session::{Login, Session},
+            translate::Translator as EslTranslator,
+        },
         hep::{
             Rules,
             packet::{Framer, Held, LONGEST, Packet, read},
             passive::Passive,
         },
         inside::Inside,
+        link::{self, Session as _},
         sip::{
             client::{Client, Credentials, Flow, Input, Output, Server, Settings, Target, Transport},
             dialog_info as info,
@@ -29,8 +36,8 @@ use linecard::{
 pub type Body = fn(&[u8]);
 
 /// The targets by name.
-pub const TARGETS: [(&str, Body); 4] =
-    [("sip", sip), ("dialog_info", dialog_info), ("multipart", multipart), ("hep", hep)];
+pub const TARGETS: [(&str, Body); 6] =
+    [("sip", sip), ("dialog_info", dialog_info), ("multipart", multipart), ("hep", hep), ("ami", ami), ("esl", esl)];
 
 /// One datagram of a stranger, and the same bytes on a stream.
 pub fn sip(bytes: &[u8]) {
@@ -202,6 +209,76 @@ fn packets(bytes: &[u8], at: usize) -> Vec<Vec<u8>> {
     all
 }
 
+/// What a manager interface says.
+pub fn ami(bytes: &[u8]) {
+    assert_eq!(managed(bytes, bytes.len()), managed(bytes, bytes.len() / 3), "where a stream is cut does not matter");
+}
+
+fn managed(bytes: &[u8], at: usize) -> Vec<Event> {
+    let (mut framer, mut all) = (asterisk::ami::Framer::new(), Vec::new());
+    for piece in [&bytes[..at], &bytes[at..]] {
+        framer.push(piece);
+        loop {
+            match framer.take() {
+                Ok(Some(message)) => all.extend(asterisk::translate_ami::translate(&message)),
+                Ok(None) => break,
+                // A link ends here.
+                Err(_) => return all,
+            }
+        }
+    }
+    all
+}
+
+/// What an event socket says: as events, and to a session that logs in.
+pub fn esl(bytes: &[u8]) {
+    let whole = spoken(bytes, bytes.len());
+    assert_eq!(whole, spoken(bytes, bytes.len() / 3), "where a stream is cut does not matter");
+    let text = "freeswitch: {id: fs1, trunks: [sofia/trunk], event_socket: {host: h, secret: {env: A}}, attributes: \
+        [{name: a, from: {variable: sip_from_user}}, {name: b, from: {sip-header: x-b}}, {name: c, from: {user-event: {event: 'a::b', header: C}}}]}";
+    let switches::Settings::FreeSwitch(settings) = linecard::files::read("x.yaml", text).expect("it is good").value
+    else {
+        panic!("this is no FreeSWITCH")
+    };
+    let now = |ms: u64| Now { wall: Wall(1_795_347_000_000), mono: Mono(ms * 1_000) };
+    let login = || Login { user: None, secret: Secret::new("x".to_owned()) };
+    for mut session in
+        [Session::hears(&settings, login(), now(1)), Session::asks(Arc::new(settings.clone()), login(), now(1))]
+    {
+        session
+            .read(now(1), b"Content-Type: auth/request\n\nContent-Type: command/reply\nReply-Text: +OK accepted\n\n");
+        session.read(now(2), bytes);
+        session.closed();
+        let mut said = 0;
+        loop {
+            match session.poll(now(3)) {
+                link::Output::Wait(_) | link::Output::Failed(_) => break,
+                _ => said += 1,
+            }
+        }
+        // One question a channel at most, and the questions of a login.
+        assert!(said <= 16 + bytes.len(), "{said} outputs of {} bytes", bytes.len());
+    }
+}
+
+fn spoken(bytes: &[u8], at: usize) -> Vec<Event> {
+    let (mut framer, mut translator) =
+        (esl::frame::Framer::new(), EslTranslator::new(vec!["sofia/trunk".into()], Arc::default()));
+    for piece in [&bytes[..at], &bytes[at..]] {
+        framer.push(piece);
+        loop {
+            match framer.take() {
+                // A body that is no event is one event less.
+                Ok(Some(frame)) => drop(esl::heard(&mut translator, &frame)),
+                Ok(None) => break,
+                Err(_) => return translator.drain(),
+            }
+        }
+    }
+    let _ = framer.end();
+    translator.drain()
+}
+
 /// A target's seeds, by names that are the same at every run.
 ///
 /// # Panics
@@ -237,9 +314,23 @@ pub fn seeds(target: &str, fixtures: &Path) -> BTreeMap<String, Vec<u8>> {
                 }
             }
         }
+        "ami" => captures(fixtures, "asterisk", &["ami.txt"], &mut seeds),
+        "esl" => captures(fixtures, "freeswitch", &["esl-plain.txt", "esl-json.txt"], &mut seeds),
         other => panic!("there is no target {other}"),
     }
     seeds
+}
+
+/// These files of each recorded scenario.
+fn captures(fixtures: &Path, of: &str, names: &[&str], seeds: &mut BTreeMap<String, Vec<u8>>) {
+    let folder = fixtures.join(of);
+    for entry in fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())).flatten() {
+        for name in names {
+            if let Ok(bytes) = fs::read(entry.path().join(name)) {
+                seeds.insert(format!("{}-{name}", entry.file_name().to_string_lossy()), bytes);
+            }
+        }
+    }
 }
 
 fn recorded(fixtures: &Path) -> BTreeMap<String, std::path::PathBuf> {

@@ -107,3 +107,13 @@ fn multipart_bodies() {
 fn hep_streams() {
     holds("hep");
 }
+
+#[test]
+fn ami_streams() {
+    holds("ami");
+}
+
+#[test]
+fn event_socket_streams() {
+    holds("esl");
+}

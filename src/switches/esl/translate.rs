@@ -139,7 +139,10 @@ impl Translator {
         }
         if self.core.replace(core.into_owned()).is_some() {
             let at = e.at();
-            let gone: Vec<String> = self.legs.drain().filter(|(_, l)| l.ended.is_none()).map(|(id, _)| id).collect();
+            let mut gone: Vec<String> =
+                self.legs.drain().filter(|(_, l)| l.ended.is_none()).map(|(id, _)| id).collect();
+            // The same at every run.
+            gone.sort_unstable();
             for id in gone {
                 self.out.push(Told { at, said: Said::Gone { leg: Leg { id, ..Leg::default() } } });
             }
@@ -607,7 +610,8 @@ impl Translator {
     /// Whoever is known only through this channel goes with it.
     fn ends_with(&mut self, at: Option<Wall>, id: &str, cause: Option<u16>) {
         let through = |(_, known): &(&String, &Known)| known.through.as_deref() == Some(id) && known.ended.is_none();
-        let others: Vec<String> = self.legs.iter().filter(through).map(|(other, _)| other.clone()).collect();
+        let mut others: Vec<String> = self.legs.iter().filter(through).map(|(other, _)| other.clone()).collect();
+        others.sort_unstable();
         for other in others {
             let leg = self.leg(&other);
             self.legs.remove(&other);
