@@ -20,7 +20,10 @@ use linecard::{
         Answer, Block, BlockState, Candidate, Card, Choice, FoundBy, Joined, JoinedBy, Person, Reason, Remembered,
         Shared,
     },
-    records::Said,
+    records::{
+        Said,
+        callbacks::{Refused, Wish},
+    },
     words::CallId,
 };
 
@@ -717,6 +720,79 @@ async fn a_phone_that_is_not_seen_or_not_registered_is_said_to_its_agent() {
     let mut third = desk.screen("1001").await;
     third.say(serde_json::json!({"type": "resume"})).await;
     assert_eq!(third.next_of("snapshot").await["agent"]["unregistered"][0]["device"], "SIP/1001");
+}
+
+/// Whom to call back: the list on asking, masked where numbers are; what an agent wants of one; a dial by its handle, and by nothing else.
+#[tokio::test]
+async fn callbacks_are_listed_claimed_and_dialled() {
+    let mut desk = Desk::open(|settings| settings.full_numbers = Some(vec!["supervisor".to_owned()])).await;
+    let mut screen = desk.screen("1001").await;
+    screen.begin().await;
+    let id = "01JD8Z6Q5M0000000000000001";
+    let callback: linecard::records::Callback = serde_json::from_value(serde_json::json!({
+        "id": id, "tenant": "default", "number": "+8613800138000", "name": "Wang 13900139000", "why": "abandoned", "line": "Hotline",
+        "queue": null, "zone": null, "since": "2026-11-26T02:00:00.000Z", "last": "2026-11-26T02:05:00.000Z", "count": 2,
+        "calls": [], "numbers": [], "customers": [], "attempts": 1, "tried": [], "due": "2026-11-26T02:35:00.000Z",
+        "owner": ["1002", "2099-01-01T00:00:00.000Z"], "note": "ask for 13800138000", "over": null}))
+    .unwrap();
+    screen.say(serde_json::json!({"type": "callback.list", "id": "l1", "most": 1000})).await;
+    let Ask::Callbacks { key, screen: of, id: request, most } = desk.asked().await else { panic!("no list") };
+    assert_eq!((key.0.as_str(), key.1.as_str(), most), ("default", "1001", 200));
+    desk.roster(move |roster, now| {
+        roster.callbacks(now, (&key, of, &request), (7, &[&callback]), &desk::directory());
+    })
+    .await;
+    let done = screen.next_of("done").await;
+    let shown = &done["callbacks"]["list"][0];
+    assert_eq!((&done["id"], &done["callbacks"]["open"]), (&"l1".into(), &7.into()));
+    assert_eq!((&shown["callback"], &shown["why"], &shown["owner"]), (&id.into(), &"abandoned".into(), &"1002".into()));
+    let text = done.to_string();
+    assert!(shown["masked"] == true && !text.contains("13800138000") && !text.contains("13900139000"), "{text}");
+
+    for (kind, wish) in [("claim", Wish::Claim), ("release", Wish::Release), ("close", Wish::Close)] {
+        screen.say(serde_json::json!({"type": format!("callback.{kind}"), "id": kind, "callback": id})).await;
+        let Ask::Callback { id: of, wish: wanted, token, .. } = desk.asked().await else { panic!("nothing wished") };
+        assert_eq!((of.to_string().as_str(), wanted), (id, wish));
+        if kind == "close" {
+            desk.roster(move |roster, now| roster.no_callback(now, token, Refused::Claimed)).await;
+            assert_eq!(screen.next_of("failed").await["code"], "callback-claimed");
+        } else {
+            desk.roster(move |roster, now| roster.committed(now, token, true)).await;
+            assert_eq!(screen.next_of("done").await["id"], kind);
+        }
+    }
+
+    // A ref alone is no callback: whose it is was not looked at.
+    let forged = serde_json::json!({"system": "linecard", "type": "callback", "id": id});
+    for (n, (dial, wanted)) in [
+        (serde_json::json!({"handle": shown["handle"]}), Some(Reference::callback(id.parse().unwrap()))),
+        (serde_json::json!({"number": "02161234567", "ref": forged}), None),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut frame = dial;
+        frame["type"] = "dial".into();
+        frame["id"] = format!("d{n}").into();
+        screen.say(frame).await;
+        let Ask::Dial(Command::Dial(dial)) = desk.asked().await else { panic!("no dial") };
+        assert_eq!(dial.reference, wanted);
+        let request = dial.request;
+        desk.roster(move |roster, now| roster.dialled(now, &request, Err(Failure::NotPermitted))).await;
+        assert_eq!(screen.next_of("failed").await["code"], "not-permitted");
+    }
+
+    // The customer on the line asks for it; one who withholds the number cannot be called.
+    screen.say(serde_json::json!({"type": "callback.ask", "id": "a0", "call": CALL})).await;
+    assert_eq!(screen.next_of("failed").await["code"], "unknown-call");
+    let li = offer("1001", 1, Role::Inbound);
+    desk.change(CALL, What::Offered(li.clone()), &[(&li, AgentLeg::Ringing)]).await;
+    screen.next_of("pop").await;
+    screen.say(serde_json::json!({"type": "callback.ask", "id": "a1", "call": CALL, "note": "after three"})).await;
+    let Ask::Record(command, durable) = desk.asked().await else { panic!("nothing recorded") };
+    assert!(matches!(command.said, Said::Callback { note: Some(note) } if note.expose() == "after three"));
+    desk.roster(move |roster, now| roster.committed(now, durable, true)).await;
+    assert_eq!(screen.next_of("done").await["id"], "a1");
 }
 
 #[tokio::test]

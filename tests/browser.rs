@@ -370,6 +370,46 @@ async fn page_against_recorded_frames() {
     browser.until("desk.dataset.is==='idle' && desk.checkVisibility()").await;
     assert_eq!(browser.eval("document.documentElement.lang").await, "en");
     browser.shots("1-idle").await;
+
+    // Whom to call back, while the desk rests: dialled by its handle, taken, and what a colleague has is theirs.
+    let entry = |id: &str, name: Option<&str>, owner: Option<&str>| {
+        let mut entry = json!({"callback": id, "display": "13800138000", "masked": false, "handle": format!("callback@{id}"), "why": "abandoned",
+            "line": "After-sales", "since": in_seconds(-700), "last": in_seconds(-600), "count": 2, "attempts": 1, "due": in_seconds(-60)});
+        entry["name"] = json!(name);
+        entry["owner"] = json!(owner);
+        entry.as_object_mut().unwrap().retain(|_, v| !v.is_null());
+        entry
+    };
+    let (one, two) = ("01JD8Z6Q5M0000000000000007", "01JD8Z6Q5M0000000000000008");
+    let list = daemon.hear("callback.list").await;
+    let both = json!({"open": 2, "list": [entry(one, Some("Wang Fang"), None), entry(two, None, Some("1002"))]});
+    daemon.say("done", json!({"id": list["id"], "callbacks": both}));
+    browser.until("facts.textContent.includes('To call back: 2') && facts.textContent.includes('Wang Fang') && facts.textContent.includes('1002 has it')").await;
+    assert_eq!(browser.eval("facts.querySelectorAll('.list button').length").await, 3, "one of them is a colleague's");
+    browser.shots("1b-call-back").await;
+    browser.eval(&format!("facts.querySelector('[data-key=\"{one} dial\"]').click()")).await;
+    let dial = daemon.hear("dial").await;
+    assert_eq!(dial["handle"], format!("callback@{one}"));
+    daemon
+        .say("failed", json!({"id": dial["id"], "code": "not-permitted", "message": "the switch does not permit it"}));
+    let list = daemon.hear("callback.list").await;
+    daemon.say("done", json!({"id": list["id"], "callbacks": both}));
+    browser.eval(&format!("facts.querySelector('[data-key=\"{one} claim\"]').click()")).await;
+    let claim = daemon.hear("callback.claim").await;
+    assert_eq!(claim["callback"], one);
+    daemon.done(&claim);
+    let list = daemon.hear("callback.list").await;
+    daemon.say(
+        "done",
+        json!({"id": list["id"], "callbacks": {"open": 1, "list": [entry(one, Some("Wang Fang"), Some("1001"))]}}),
+    );
+    browser.until("facts.textContent.includes('Give back') && !facts.textContent.includes('has it')").await;
+    browser.eval(&format!("facts.querySelector('[data-key=\"{one} close\"]').click()")).await;
+    let close = daemon.hear("callback.close").await;
+    daemon.done(&close);
+    let list = daemon.hear("callback.list").await;
+    daemon.say("done", json!({"id": list["id"], "callbacks": {"open": 0, "list": []}}));
+    browser.until("!facts.textContent.includes('To call back')").await;
     browser.eval("shifts.length=0").await;
 
     // It rings: the number and the line at once, the rest when it comes, and nothing takes the focus.

@@ -17,7 +17,10 @@ use std::{
 };
 
 use linecard::{
-    calls::{Record, record::Quality},
+    calls::{
+        Record,
+        record::{Direction, Outcome, Quality},
+    },
     daemon::demo::{
         dice::Dice,
         hosts::{Hosts, Mode},
@@ -81,6 +84,8 @@ struct Play {
     written: Vec<Written>,
     records: Vec<Record>,
     effects: Vec<EffectRow>,
+    /// The open callbacks, as they were written.
+    callbacks: Vec<String>,
     /// Calls that were in the store at some kill, with everything that was stored of them then.
     committed: BTreeMap<String, String>,
     /// Start and end of each life of the daemon, as the wall has it.
@@ -171,6 +176,7 @@ impl Play {
             written: hosts.tickets.ledger(),
             records: records.iter().map(|row| serde_json::from_str(row.body.expose()).unwrap()).collect(),
             effects: effects(&reader, State::ALL.to_vec()),
+            callbacks: reader.callbacks().unwrap().into_iter().map(|row| row.body.into_inner()).collect(),
             committed,
             lives,
             looked,
@@ -269,6 +275,27 @@ impl Play {
                 faults.push(format!("record {} has no ticket", record.call));
             }
         }
+        // Whoever was missed, and was neither talked with nor called since, is to be called back, once.
+        let number = |record: &Record| record.customer.as_ref()?.e164.as_ref().map(|n| n.expose().clone());
+        let mut owed = BTreeMap::new();
+        for record in &self.records {
+            let Some(number) = number(record) else { continue };
+            let missed = matches!(record.outcome, Some(Outcome::Abandoned | Outcome::Unanswered));
+            let (last, after) = owed.entry(number).or_insert((None, None));
+            match record.direction {
+                Some(Direction::Inbound) if missed => *last = record.ended_at.max(*last),
+                Some(Direction::Inbound | Direction::Outbound) => *after = record.ended_at.max(*after),
+                _ => {}
+            }
+        }
+        owed.retain(|_, (last, after)| last > after);
+        for number in owed.keys() {
+            let open = self.callbacks.iter().filter(|body| body.contains(&format!("\"number\":\"{number}\""))).count();
+            if open != 1 {
+                faults.push(format!("a customer who was missed last is {open} callbacks"));
+            }
+        }
+        println!("{} customers are owed a call, {} are to be called back", owed.len(), self.callbacks.len());
         println!(
             "{} lives, {} calls, {} records ({apart} consultations apart, {whole} calls whole in one life), {} effects, {} writes at the desk",
             self.lives.len(),

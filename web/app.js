@@ -1,4 +1,5 @@
 // The agent's page: joins the socket, the desk and the document. Data goes into the document as text nodes only.
+import { Callbacks } from "./callbacks.js";
 import { Desk, nameOf, phase } from "./desk.js";
 import { erase, keep, kept } from "./keep.js";
 import { Link } from "./link.js";
@@ -23,6 +24,8 @@ const link = new Link({
   down: () => { if (!frozen && desk.me) { frozen = link.now(); say("alert", t("away.us", { t: timeOfDay(frozen) })); } draw(); },
   refused: () => { sessionStorage.removeItem("token"); door(t("door.refused")); },
 });
+const backs = new Callbacks(link, () => draw());
+const wanted = new Set(); // calls whose customer asked to be called back
 
 // Small hands for the document.
 function el(tag, classes = "", ...inside) {
@@ -234,10 +237,10 @@ function lane(call) {
 }
 function drawFacts(is, call) {
   const keptHere = call ? [] : [...drafts];
-  fill($("facts"), [is === "idle" || is === "gone" || is === "elsewhere", call?.pop.pop, call?.pop.card, call?.pop.chosen, call?.pop.actions, made.get(call?.pop.call), keptHere], () => {
+  fill($("facts"), [is === "idle" || is === "gone" || is === "elsewhere", call?.pop.pop, call?.pop.card, call?.pop.chosen, call?.pop.actions, made.get(call?.pop.call), keptHere, !call && [backs.open, backs.list, minute()]], () => {
     if (!call) {
       const list = keptHere.map(([id, text]) => el("div", "kept", el("p", "", text), button(t("erase"), () => { drafts.delete(id); void keep(desk.me.id, id, text).then(() => erase(desk.me.id, id, text)); draw(); }, id)));
-      return [list.length ? el("section", "block tall", el("h2", "", t("kept.title")), ...list) : el("p", "quiet", t("idle.facts"))];
+      return [list.length ? el("section", "block tall", el("h2", "", t("kept.title")), ...list) : el("p", "quiet", t("idle.facts")), backs.open ? callBack() : ""].filter(Boolean);
     }
     const { card } = call.pop;
     const shown = [whoIs(call.pop)];
@@ -265,6 +268,23 @@ function whoIs({ card, chosen, call, actions }) {
     inside.push(el("div", "row acts-row", ...acts));
   }
   return el("section", "block who-is", title, ...inside.filter(Boolean), notes.length ? el("p", "hint", notes.join(" · ")) : "");
+}
+/** Whom to call back. What a colleague has is shown, and is theirs. */
+const minute = () => Math.floor(link.now() / 60_000);
+function callBack() {
+  const rows = backs.list.map((b) => {
+    const mine = b.owner === desk.me.id, theirs = b.owner && !mine;
+    const why = [t(`callback.${b.why}`), b.line ?? b.queue, b.count > 1 && t("callback.times", { n: b.count }), day(b.last)].filter(Boolean).join(" · ");
+    const state = [b.attempts && t("callback.tried", { n: b.attempts }), Date.parse(b.due) > link.now() && t("callback.due", { on: day(b.due) }), theirs && t("callback.theirs", { who: b.owner_name ?? b.owner })].filter(Boolean).join(" · ");
+    const act = (what) => async () => { await ask(what, { callback: b.callback }); void backs.look(link.now(), true); };
+    const acts = theirs ? [] : [
+      button(t("dial"), async () => { if (await ask("dial", { handle: b.handle })) say("status", t("dialled")); void backs.look(link.now(), true); }, `${b.callback} dial`, "strong"),
+      button(t(mine ? "callback.release" : "callback.claim"), act(mine ? "callback.release" : "callback.claim"), `${b.callback} claim`),
+      button(t("callback.close"), act("callback.close"), `${b.callback} close`),
+    ];
+    return el("li", "row", el("b", "", b.name ?? b.display), el("span", "hint", b.name ? `${b.display} · ${why}` : why, b.note ? ` · ${b.note}` : ""), el("span", "source", state), ...acts);
+  });
+  return el("section", "block tall", el("h2", "", t("callback.title", { n: backs.open })), el("ul", "list", ...rows));
 }
 function candidates(call, card, chosen) {
   const list = card.candidates, one = card.answer.state === "found" ? list[0]?.id : chosen;
@@ -344,6 +364,8 @@ function drawDo() {
     $("outcomes").replaceChildren(...outcomes().map((o) => Object.assign(document.createElement("option"), { value: o })));
   } else if (call && drafts.has(id) && !notes.value && document.activeElement !== notes) notes.value = drafts.get(id);
   for (const field of [notes, $("outcome"), $("ticket")]) field.disabled = !call || sent.has(id);
+  $("wants-back").disabled = !call || wanted.has(id) || call.pop.number?.class === "anonymous";
+  put($("wants-back"), t(wanted.has(id) ? "callback.asked-done" : "callback.ask"));
   notes.placeholder = t("notes.hint");
   const unsaved = drafts.has(id);
   fill($("saved"), [unsaved, call?.saved, call?.trouble?.code, !!frozen], () => {
@@ -372,6 +394,7 @@ function drawDo() {
 
 // One clock for the page.
 function tick() {
+  if (desk.me && ["idle", "gone"].includes($("desk").dataset.is) && !frozen && !document.hidden) void backs.look(link.now());
   const call = desk.call, is = $("desk").dataset.is, away = frozen || desk.switchAway;
   const now = frozen ?? (desk.switchAway ? Date.parse(desk.switchAway.since) : link.now());
   let text = "", part = 0;
@@ -486,6 +509,10 @@ $("tab-do").onclick = () => show("do");
 $("notes").oninput = typed;
 for (const field of ["outcome", "ticket"]) $(field).oninput = () => forms.set(drawn, { outcome: $("outcome").value, ticket: $("ticket").checked });
 $("done").onclick = () => void done();
+$("wants-back").onclick = async () => {
+  const call = desk.call?.pop.call;
+  if (call && await ask("callback.ask", { call })) { wanted.add(call); say("status", t("callback.asked-done")); draw(); }
+};
 $("seat").onclick = () => { put($("seat-says"), ""); open("desks"); $("device").focus(); };
 $("sit").onsubmit = (e) => { e.preventDefault(); const device = $("device").value.trim(); if (device) void seat("seat.claim", { device }); };
 $("rise").onclick = () => void seat("seat.leave");

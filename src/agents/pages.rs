@@ -24,12 +24,13 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let files: [(&str, &str, &[u8]); 9] = [
+    let files: [(&str, &str, &[u8]); 10] = [
         ("/", HTML, include_bytes!("../../web/index.html")),
         ("/web/desk.css", CSS, include_bytes!("../../web/desk.css")),
         ("/web/app.js", SCRIPT, include_bytes!("../../web/app.js")),
         ("/web/desk.js", SCRIPT, include_bytes!("../../web/desk.js")),
         ("/web/link.js", SCRIPT, include_bytes!("../../web/link.js")),
+        ("/web/callbacks.js", SCRIPT, include_bytes!("../../web/callbacks.js")),
         ("/web/keep.js", SCRIPT, include_bytes!("../../web/keep.js")),
         ("/web/say.js", SCRIPT, include_bytes!("../../web/say.js")),
         ("/web/lang/en.js", SCRIPT, include_bytes!("../../web/lang/en.js")),

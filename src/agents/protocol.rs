@@ -25,6 +25,7 @@ use crate::{
     customers::{BlockState, FoundBy, NotAsked, Reason, Shared},
     numbers::Class,
     private::Private,
+    records::callbacks::Why,
     words::{CallId, Wall},
 };
 
@@ -519,6 +520,60 @@ pub struct Done<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<CardCandidate>>")]
     pub candidates: Option<&'a RawValue>,
+    /// For `callback.list`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub callbacks: Option<Callbacks<'a>>,
+}
+
+/// Customers who are to be called back.
+#[derive(Serialize, JsonSchema)]
+pub struct Callbacks<'a> {
+    /// How many there are.
+    pub open: usize,
+    /// The first of them: what is due longest comes first.
+    pub list: Vec<CallbackEntry<'a>>,
+}
+
+/// One customer who is to be called back.
+#[derive(Serialize, JsonSchema)]
+pub struct CallbackEntry<'a> {
+    #[schemars(with = "String")]
+    pub callback: CallId,
+    /// The number to show; digits in the middle are `*` when masked.
+    pub display: String,
+    pub masked: bool,
+    /// Give it to `dial`: the callback is then claimed, and the call's `ref`.
+    pub handle: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub why: Why,
+    /// The title of the line that was called last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<&'a str>,
+    /// The first and the last time that the customer was missed or asked, and how often.
+    #[schemars(with = "String")]
+    pub since: Wall,
+    #[schemars(with = "String")]
+    pub last: Wall,
+    pub count: u32,
+    /// Calls in vain.
+    pub attempts: u32,
+    /// From when on it is time to call: within the hours in which customers are called, and some time after a call in vain.
+    #[schemars(with = "String")]
+    pub due: Wall,
+    /// Who claimed it, and until when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Wall>,
+    /// What the agent wrote who took the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// A request was refused, or came to nothing.
@@ -561,6 +616,10 @@ pub enum Code {
     DialPending,
     /// The agent has no device to ring.
     NoDevice,
+    /// This callback is over.
+    UnknownCallback,
+    /// A colleague claimed this callback.
+    CallbackClaimed,
     /// Somebody else sits there.
     SeatTaken,
     /// There is no such seat at this switch, or none was named where there are several switches.
@@ -763,12 +822,40 @@ pub struct Dial {
     #[serde(default)]
     #[schemars(with = "Option<String>", length(max = 64))]
     pub number: Option<Private<String>>,
-    /// Of a number in a pop.
+    /// Of a number in a pop, or of a callback.
     #[serde(default)]
     pub handle: Option<String>,
     /// The record or ticket it is for.
     #[serde(default, rename = "ref")]
     pub reference: Option<Reference>,
+}
+
+/// The customers to be called back, in the agent's tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CallbackList {
+    /// 0: only how many there are. Default: 50.
+    #[serde(default)]
+    #[schemars(range(max = 200))]
+    pub most: Option<u16>,
+}
+
+/// `callback.claim`: for a while it is this agent's, and nobody else calls. `callback.release`: it is anybody's again. `callback.close`: nothing more is to
+/// be done about it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CallbackIt {
+    #[schemars(with = "String")]
+    pub callback: CallId,
+}
+
+/// The customer of this call asks to be called back.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CallbackAsk {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    /// For whoever calls.
+    #[serde(default)]
+    #[schemars(with = "Option<String>", length(max = 2000))]
+    pub note: Option<Private<String>>,
 }
 
 /// Takes a seat: calls to that device are this agent's from now on. Another seat of the agent is left.
@@ -813,6 +900,11 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("attribute.set", true, AttributeSet::json_schema(generator)),
         ("wrapup.submit", true, WrapupSubmit::json_schema(generator)),
         ("dial", true, Dial::json_schema(generator)),
+        ("callback.list", true, CallbackList::json_schema(generator)),
+        ("callback.claim", true, CallbackIt::json_schema(generator)),
+        ("callback.release", true, CallbackIt::json_schema(generator)),
+        ("callback.close", true, CallbackIt::json_schema(generator)),
+        ("callback.ask", true, CallbackAsk::json_schema(generator)),
         ("seat.claim", true, SeatClaim::json_schema(generator)),
         ("seat.leave", true, SeatLeave::json_schema(generator)),
         ("screen.activate", true, ScreenActivate::json_schema(generator)),

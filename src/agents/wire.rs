@@ -12,9 +12,9 @@ use crate::{
 };
 
 use super::protocol::{
-    AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CandidateChoose, CandidateForget, Card, CardAnswer,
-    CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, Dial, Envelope, Failed, NotesSet,
-    Remembered, Resume, SeatClaim, WrapupSubmit,
+    AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CallbackAsk, CallbackIt, CallbackList,
+    CandidateChoose, CandidateForget, Card, CardAnswer, CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate,
+    CustomerSearch, Dial, Envelope, Failed, NotesSet, Remembered, Resume, SeatClaim, WrapupSubmit,
 };
 
 /// Any frame of a client.
@@ -42,6 +42,11 @@ pub enum Wanted {
     AttributeSet(AttributeSet),
     WrapupSubmit(WrapupSubmit),
     Dial(Dial),
+    CallbackList(CallbackList),
+    CallbackClaim(CallbackIt),
+    CallbackRelease(CallbackIt),
+    CallbackClose(CallbackIt),
+    CallbackAsk(CallbackAsk),
     SeatClaim(SeatClaim),
     SeatLeave,
     ScreenActivate,
@@ -88,6 +93,11 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
                 "notes.set" => Wanted::NotesSet(body(text, id)?),
                 "wrapup.submit" => Wanted::WrapupSubmit(body(text, id)?),
                 "dial" => Wanted::Dial(body(text, id)?),
+                "callback.list" => Wanted::CallbackList(body(text, id)?),
+                "callback.claim" => Wanted::CallbackClaim(body(text, id)?),
+                "callback.release" => Wanted::CallbackRelease(body(text, id)?),
+                "callback.close" => Wanted::CallbackClose(body(text, id)?),
+                "callback.ask" => Wanted::CallbackAsk(body(text, id)?),
                 "seat.claim" => Wanted::SeatClaim(body(text, id)?),
                 "seat.leave" => Wanted::SeatLeave,
                 "screen.activate" => Wanted::ScreenActivate,
@@ -134,6 +144,9 @@ fn judge(what: &Wanted) -> Result<(), &'static str> {
             if texts.into_iter().flatten().any(|text| long(text.expose(), 200)) {
                 return Err("name, company and mail address have at most 200 characters");
             }
+        }
+        Wanted::CallbackAsk(ask) if ask.note.as_ref().is_some_and(|note| long(note.expose(), 2_000)) => {
+            return Err("a note has at most 2000 characters");
         }
         Wanted::NotesSet(notes) if long(notes.text.expose(), 20_000) => {
             return Err("notes have at most 20000 characters");

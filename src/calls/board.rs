@@ -22,7 +22,7 @@ use super::{
     face::{Face, OpenLeg},
     facts::{self, Dial, Ended, Kind, Leg, Listener, Moment, OfferState, Transfer},
     judge,
-    record::{Origin, Record},
+    record::{Origin, Record, Reference},
     standing,
 };
 
@@ -440,7 +440,8 @@ impl Board {
     fn expected(&mut self, desk: &mut Desk, now: Now, at: Moment, (key, _): Place, id: &str) {
         let Some((dial, _)) = desk.expected.remove(id) else { return };
         let Some(call) = self.calls.get_mut(&key) else { return };
-        call.facts.origin = Origin::ClickToDial;
+        let back = dial.reference.as_ref().is_some_and(Reference::is_callback);
+        call.facts.origin = if back { Origin::Callback } else { Origin::ClickToDial };
         call.facts.reference = dial.reference;
         call.facts.wanted = Some(dial.number);
         call.facts.tenant = dial.tenant;

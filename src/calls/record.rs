@@ -124,6 +124,19 @@ pub struct Reference {
     pub id: String,
 }
 
+impl Reference {
+    /// A callback of ours (`records::callbacks`).
+    #[must_use]
+    pub fn callback(id: CallId) -> Self {
+        Self { system: "linecard".to_owned(), kind: "callback".to_owned(), id: id.to_string() }
+    }
+
+    #[must_use]
+    pub fn is_callback(&self) -> bool {
+        self.system == "linecard" && self.kind == "callback"
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Customer {
     #[serde(default, skip_serializing_if = "Option::is_none")]

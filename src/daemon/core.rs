@@ -25,7 +25,7 @@ use crate::{
     customers::{Answer, Answered, Candidate, Card, Customers, NotAsked, Question},
     numbers::{Class, NoMatch, Number, TrunkRow, dial_out::Refused},
     private::Private,
-    records::{self, Desk, live::Answer as Kept},
+    records::{self, Desk, callbacks, live::Answer as Kept},
     store::{AuditRow, Batch, CheckpointRow, PositionRow, SeatRow, TraceRow},
     switches::{Devices, Heard as FromSwitch, LinkState as SwitchLink, Said},
     watch::{self, Metrics, Trace, Traces},
@@ -834,6 +834,19 @@ impl Core {
         self.turns(now, None);
     }
 
+    /// The number of the callback that a dial is for, which is this agent's from now on.
+    fn called_back(&mut self, now: Now, dial: &calls::command::Dial) -> Result<Option<Private<String>>, Failure> {
+        let Some(reference) = dial.reference.as_ref().filter(|r| r.is_callback()) else { return Ok(None) };
+        let id = reference.id.parse().map_err(|_| Failure::UnknownTarget)?;
+        self.catch_up(now);
+        let claimed = self.desk.callback(now, (&dial.tenant, id), &dial.agent, &callbacks::Wish::Claim, None);
+        claimed.map_err(|refused| match refused {
+            callbacks::Refused::Unknown => Failure::UnknownTarget,
+            callbacks::Refused::Claimed => Failure::NotPermitted,
+        })?;
+        Ok(Some(self.desk.callbacks().number(&dial.tenant, id).ok_or(Failure::UnknownTarget)?.clone()))
+    }
+
     fn asked(&mut self, now: Now, ask: Ask) {
         match ask {
             Ask::Record(command, token) => {
@@ -849,6 +862,11 @@ impl Core {
             }
             Ask::Dial(Command::Dial(mut dial)) => {
                 let request = dial.request.clone();
+                match self.called_back(now, &dial) {
+                    Ok(Some(number)) => dial.number = number,
+                    Ok(None) => {}
+                    Err(failure) => return self.roster.dialled(now, &request, Err(failure)),
+                }
                 match self.written(&dial) {
                     Ok(digits) => dial.number = Private::new(digits),
                     Err(failure) => return self.roster.dialled(now, &request, Err(failure)),
@@ -859,6 +877,15 @@ impl Core {
                 if !sent {
                     self.book.forget_expected(&request);
                     self.roster.dialled(now, &request, Err(Failure::SwitchUnavailable));
+                }
+            }
+            Ask::Callbacks { key, screen, id, most } => {
+                let (open, list) = self.desk.callbacks().list(&key.0, most);
+                self.roster.callbacks(now, (&key, screen, &id), (open, &list), &self.directory);
+            }
+            Ask::Callback { key: (tenant, agent), id, wish, token } => {
+                if let Err(refused) = self.desk.callback(now, (&tenant, id), &agent, &wish, Some(token.0)) {
+                    self.roster.no_callback(now, token, refused);
                 }
             }
             Ask::Seat { tenant, agent, claim, token } => self.seat(now, (tenant, agent), claim, token),

@@ -86,6 +86,66 @@ async fn the_switch_is_told_the_digits_of_its_rules() {
     assert!(ends.commands.get_mut(&switch).unwrap().try_recv().is_err(), "what is refused does not go to the switch");
 }
 
+/// Who gave up is in the list; a dial for it goes to the customer, names it, and keeps a colleague from dialling too; who was talked with is out of it.
+#[tokio::test]
+async fn a_caller_who_gave_up_is_called_back_by_one_agent() {
+    let bytes = include_bytes!("../../proto-fixtures/asterisk/queue-abandoned/ami.txt").to_vec();
+    let capture = Capture { feed: Feed::Ami, name: "queue-abandoned".into(), bytes };
+    let settings = ReplaySettings::plain(&["1001", "1002"].map(str::to_owned), "CN", Some("21")).book;
+    let switch: SwitchId = SWITCH.into();
+    let (mut core, mut ends) = core(settings);
+    let mut now = crate::live::now();
+    for event in ami_events(&capture, usize::MAX).unwrap() {
+        now = Now { wall: event.at.unwrap_or(now.wall), mono: now.mono.plus_ms(1) };
+        let what = FromSwitch::Events(vec![event]);
+        core.said(now, Said { switch: switch.clone(), feed: Feed::Ami, at: now, what });
+    }
+    while core.has_work() {
+        core.work(now);
+    }
+    let tenant: TenantId = "default".into();
+    let (open, list) = core.desk.callbacks().list(&tenant, 10);
+    let (id, number) = (list[0].id, list[0].number.clone());
+    assert_eq!((open, list[0].count, list[0].why), (1, 1, callbacks::Why::Abandoned));
+    let dial = |agent: &str, reference| calls::command::Dial {
+        request: calls::command::RequestId(format!("lc-{agent}")),
+        tenant: tenant.clone(),
+        switch: switch.clone(),
+        agent: agent.into(),
+        device: format!("PJSIP/{agent}"),
+        number: Private::default(),
+        reference: Some(reference),
+    };
+    let it = calls::record::Reference::callback;
+    core.asked(now, Ask::Dial(Command::Dial(dial("1001", it(id)))));
+    core.asked(now, Ask::Dial(Command::Dial(dial("1002", it(id)))));
+    core.asked(now, Ask::Dial(Command::Dial(dial("1001", it(CallId(ulid::Ulid::nil()))))));
+    let commands = ends.commands.get_mut(&switch).unwrap();
+    let Some(Command::Dial(sent)) = commands.recv().await else { panic!("nothing sent") };
+    assert_eq!((sent.agent.as_str(), &sent.reference), ("1001", &Some(it(id))));
+    let plan = Plan::new("CN", Some("21"));
+    assert!(plan.read(sent.number.expose()).same_line(&plan.read(number.expose())));
+    assert!(commands.try_recv().is_err(), "it is 1001's, and the other one is over");
+    let owner = core.desk.callbacks().list(&tenant, 1).1[0].owner(now.wall).unwrap().0.clone();
+    assert_eq!(owner.as_str(), "1001");
+    // The store is told of each step in the order in which it was taken.
+    core.settle(now, None);
+    core.flush();
+    let mut rows = Vec::new();
+    while let Ok(output) = ends.outputs.try_recv() {
+        if let records::Output::Submit { batch, .. } = output {
+            // The call's record and what is owed to its caller are one transaction.
+            assert!(rows.is_empty() && batch.callbacks.len() == batch.records.len() || batch.records.is_empty());
+            rows.extend(batch.callbacks);
+        }
+    }
+    let rules = Arc::new(records::Rules::read("rules.yaml", "rules: []\n").unwrap());
+    let again = Desk::new(rules, Arc::default(), Arc::default())
+        .calling_back(callbacks::Settings::default(), vec![rows.pop().unwrap()]);
+    let list = again.callbacks().list(&tenant, 10).1;
+    assert_eq!((list[0].id, list[0].owner(now.wall).map(|o| o.0.as_str())), (id, Some("1001")), "and after a restart");
+}
+
 /// Each call to a number without a row is counted; the number is kept once.
 #[tokio::test]
 async fn a_number_without_a_row_is_counted_and_kept_once() {

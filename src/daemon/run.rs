@@ -135,6 +135,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     // Open calls of the last run, before the first snapshot.
     let open = store.open_calls().await.map_err(|e| e.to_string())?;
     let seats = store.seats().await.map_err(|e| e.to_string())?;
+    let callbacks = store.callbacks().await.map_err(|e| e.to_string())?;
     let stats: Vec<Stats> = switch_settings.iter().map(|s| Stats::new(s)).collect();
     let beats = Arc::new(AtomicU64::new(0));
 
@@ -155,7 +156,8 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         stats: stats.clone(),
         book: Book::new(book_settings.clone()),
         roster,
-        desk: Desk::new(reloadable.rules.clone(), offers, book_settings.directory.clone()),
+        desk: Desk::new(reloadable.rules.clone(), offers, book_settings.directory.clone())
+            .calling_back(settings.callbacks.clone(), callbacks),
         customers: customers.clone(),
         directory: book_settings.directory.clone(),
         switches: switches.clone(),

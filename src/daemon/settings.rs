@@ -28,6 +28,8 @@ pub struct Settings {
     #[serde(default)]
     pub outbox: records::Delivery,
     #[serde(default)]
+    pub callbacks: records::callbacks::Settings,
+    #[serde(default)]
     pub traces: watch::Settings,
     /// Values of this site for the variables of connector files, by connector: `redmine: {mobile_field: "3"}`.
     #[serde(default)]
@@ -99,6 +101,12 @@ impl Settings {
                 .problems()
                 .into_iter()
                 .map(|(key, found, wanted)| problem(format!("admin.route_hint.{key}"), found, wanted)),
+        );
+        problems.extend(
+            self.callbacks
+                .problems()
+                .into_iter()
+                .map(|(key, found, wanted)| problem(format!("callbacks.{key}"), format!("found {found}"), wanted)),
         );
         problems.extend(self.customers.unread(&self.plan()).into_iter().map(|n| {
             let wanted = "a number as it is dialled, quoted, or with + and country code";

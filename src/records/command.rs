@@ -39,6 +39,8 @@ pub enum Said {
         /// The number ([`crate::numbers::Number::key`]) under which the choice is remembered, or forgotten, for later calls.
         number: Option<Private<String>>,
     },
+    /// The customer asks to be called back.
+    Callback { note: Option<Private<String>> },
     /// The number is to be put to this customer at this system.
     Attach { customer: Arc<Candidate>, number: Private<String> },
     /// A customer is to be made of the number; once in a call.

@@ -19,16 +19,18 @@ use crate::{
         record::{End, Quality, SegmentKind, WrapUp},
     },
     customers::{self, Answer, Card, Person},
+    numbers::trunks::Mask,
     private::Private,
     store::{
-        AuditRow, Batch, CallKey, CheckpointRow, ChoiceRow, ContactRow, EffectSet, History, NoteRow, PositionRow,
-        RecordRow, StoreError,
+        AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectSet, History, NoteRow,
+        PositionRow, RecordRow, StoreError,
     },
-    words::{AgentId, CallId, Mono, Now, SwitchId, Wall},
+    words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
 use super::{
-    Command, Said,
+    Callbacks, Command, Said,
+    callbacks::{self, Seen},
     papers::{Chosen, Noted, Paper, Wish, Wrapped, Written, customer_of, json_text, person_of, records_of, word},
     rules::{Known, Offers, Rules},
     wishes,
@@ -101,6 +103,7 @@ pub struct Desk {
     absorbed_order: VecDeque<CallId>,
     out: VecDeque<Output>,
     loading: usize,
+    callbacks: Callbacks,
 }
 
 struct Entry {
@@ -120,6 +123,7 @@ struct Entry {
     create: Option<Wish>,
     tickets: Vec<Value>,
     line: Option<String>,
+    mask: Option<Mask>,
     /// `Some` while the store is asked for what it has; what was said waits here, in order.
     waits: Option<Vec<(Command, Token)>>,
     /// The end (or an amendment) came while the store was asked.
@@ -158,7 +162,52 @@ impl Desk {
             absorbed_order: VecDeque::new(),
             out: VecDeque::new(),
             loading: 0,
+            callbacks: Callbacks::new(callbacks::Settings::default()),
         }
+    }
+
+    /// Who is called back, as linecard.yaml says it, and who was to be when the last run ended.
+    #[must_use]
+    pub fn calling_back(mut self, settings: callbacks::Settings, open: Vec<CallbackRow>) -> Self {
+        self.callbacks = Callbacks::new(settings);
+        self.callbacks.restore(open);
+        self
+    }
+
+    /// Whom to call back.
+    #[must_use]
+    pub fn callbacks(&self) -> &Callbacks {
+        &self.callbacks
+    }
+
+    /// What an agent wants of a callback; `token` comes back with what makes it durable.
+    ///
+    /// # Errors
+    /// It is not there, or somebody else's.
+    pub fn callback(
+        &mut self,
+        now: Now,
+        (tenant, id): (&TenantId, CallId),
+        agent: &AgentId,
+        wish: &callbacks::Wish,
+        token: Option<Token>,
+    ) -> Result<(), callbacks::Refused> {
+        let mut batch = Batch::default();
+        let result = self.callbacks.wish(now.wall, (tenant, id), agent, wish, &mut batch);
+        if result.is_ok() {
+            batch.audit.push(AuditRow {
+                tenant: tenant.clone(),
+                at: now.wall,
+                who: agent.to_string(),
+                what: wish.word().to_owned(),
+                about: id.to_string(),
+                reason: None,
+            });
+        }
+        if !batch.is_empty() {
+            self.submit(batch, if result.is_ok() { token.into_iter().collect() } else { Vec::new() });
+        }
+        result
     }
 
     /// Puts a whole new configuration in place; what is written from now on follows it.
@@ -246,6 +295,7 @@ impl Desk {
             entry.switch = Some(face.switch.clone());
             entry.aside = face.aside;
             entry.line = face.line.as_ref().and_then(|line| line.title.clone()).or(entry.line.take());
+            entry.mask = face.line.as_ref().and_then(|line| line.mask.clone()).or(entry.mask.take());
         }
         let told = record.is_some();
         if let Some(record) = record {
@@ -255,6 +305,15 @@ impl Desk {
         entry.book = book.or(entry.book.take());
         match change.what {
             What::Ended | What::Amended => self.end(now, &mut entry),
+            What::Established(_) if told && !entry.ended => {
+                self.checkpoint(&entry);
+                // Nobody else is to call a customer who is being talked with.
+                let mut batch = Batch::default();
+                self.call_back(now, &entry, false, &mut batch);
+                if !batch.is_empty() {
+                    self.submit(batch, Vec::new());
+                }
+            }
             _ if told && !entry.ended => self.checkpoint(&entry),
             _ => {}
         }
@@ -278,7 +337,7 @@ impl Desk {
             // Told by an edge already, which has had something done for it.
             entry.aside = !record.related.is_empty();
             (entry.record, entry.line, entry.ended) = (Some(record), line, true);
-            entry.write_end(now, &self.rules, &self.offers, &self.directory, &mut batch);
+            self.write_end(now, &mut entry, &mut batch);
             self.ended.push_back((now.mono.plus_ms(KEEP_MS), call));
             self.calls.insert(call, entry);
             taken.push(call);
@@ -437,6 +496,9 @@ impl Desk {
         if matches!(command.said, Said::Create { .. }) && entry.create.is_some() {
             return self.refuse(token, "a customer is being made of this call already");
         }
+        if let Said::Callback { note } = command.said {
+            return self.ask(now, entry, &command.agent, note, token);
+        }
         let agent_ids = self.directory.agent(&command.agent).map(|agent| agent.ids.clone()).unwrap_or_default();
         let (kind, body) = entry.say(now.wall, &command, &agent_ids);
         let mut batch = Batch::default();
@@ -446,7 +508,7 @@ impl Desk {
             (Said::Customer { .. }, Choice::Chosen(..)) => Some("customer.chosen"),
             (Said::Attach { .. }, _) => Some(customers::ATTACH),
             (Said::Create { .. }, _) => Some(customers::CREATE),
-            (Said::Notes { .. } | Said::WrapUp { .. } | Said::Attribute { .. }, _) => None,
+            (Said::Notes { .. } | Said::WrapUp { .. } | Said::Attribute { .. } | Said::Callback { .. }, _) => None,
         };
         batch.audit.extend(audited.map(|what| AuditRow {
             tenant: entry.key.tenant.clone(),
@@ -483,9 +545,42 @@ impl Desk {
             body,
         });
         if entry.ended {
-            entry.write_end(now, &self.rules, &self.offers, &self.directory, &mut batch);
+            self.write_end(now, entry, &mut batch);
         }
         self.submit(batch, vec![token]);
+    }
+
+    /// The customer of a call asks to be called back.
+    fn ask(&mut self, now: Now, entry: &Entry, agent: &AgentId, note: Option<Private<String>>, token: Token) {
+        let Some(record) = &entry.record else { return self.refuse(token, NO_CALL) };
+        let mut batch = Batch::default();
+        let customer = entry.customer().cloned();
+        let seen = entry.seen(record, customer.as_deref(), false);
+        if self.callbacks.ask(now.wall, &seen, note, &mut batch).is_none() {
+            return self.refuse(token, "the caller withheld the number");
+        }
+        batch.audit.push(AuditRow {
+            tenant: entry.key.tenant.clone(),
+            at: now.wall,
+            who: agent.to_string(),
+            what: "callback.asked".to_owned(),
+            about: entry.key.call.to_string(),
+            reason: None,
+        });
+        self.submit(batch, vec![token]);
+    }
+
+    /// The record and what it means for those who are to be called back.
+    fn write_end(&mut self, now: Now, entry: &mut Entry, batch: &mut Batch) {
+        let first = entry.revision == 0;
+        entry.write_end(now, &self.rules, &self.offers, &self.directory, batch);
+        self.call_back(now, entry, first, batch);
+    }
+
+    fn call_back(&mut self, now: Now, entry: &Entry, first: bool, batch: &mut Batch) {
+        let Some(record) = entry.record.as_ref().filter(|_| !entry.aside) else { return };
+        let customer = entry.customer().cloned();
+        self.callbacks.seen(now.wall, &entry.seen(record, customer.as_deref(), first), batch);
     }
 
     fn end(&mut self, now: Now, entry: &mut Entry) {
@@ -501,7 +596,7 @@ impl Desk {
             self.ended.push_back((now.mono.plus_ms(KEEP_MS), entry.key.call));
         }
         let mut batch = Batch { closed: vec![entry.key.clone()], ..Batch::default() };
-        entry.write_end(now, &self.rules, &self.offers, &self.directory, &mut batch);
+        self.write_end(now, entry, &mut batch);
         self.submit(batch, Vec::new());
     }
 
@@ -573,7 +668,7 @@ impl Desk {
         }
         if !batch.notes.is_empty() {
             if entry.ended {
-                entry.write_end(now, &self.rules, &self.offers, &self.directory, &mut batch);
+                self.write_end(now, &mut entry, &mut batch);
             }
             self.submit(batch, Vec::new());
         }
@@ -614,6 +709,7 @@ impl Entry {
             create: None,
             tickets: Vec::new(),
             line: None,
+            mask: None,
             waits: None,
             end_waits: false,
             aside: false,
@@ -629,6 +725,10 @@ impl Entry {
             Choice::Refused(_) => None,
             Choice::Open => self.link.as_ref(),
         }
+    }
+
+    fn seen<'s>(&'s self, record: &'s Record, customer: Option<&'s Person>, first: bool) -> Seen<'s> {
+        Seen { record, customer, line: self.line.as_deref(), mask: self.mask.as_ref(), first }
     }
 
     fn wishes(&self) -> impl Iterator<Item = &Wish> {
@@ -660,7 +760,11 @@ impl Entry {
                 self.create = Some(wish);
                 return (Wish::CREATE, body);
             }
-            Said::Notes { .. } | Said::WrapUp { .. } | Said::Attribute { .. } | Said::Customer { .. } => {}
+            Said::Notes { .. }
+            | Said::WrapUp { .. }
+            | Said::Attribute { .. }
+            | Said::Customer { .. }
+            | Said::Callback { .. } => {}
         }
         let words = self.said.entry(command.agent.clone()).or_default();
         match &command.said {
@@ -697,7 +801,7 @@ impl Entry {
                 (Chosen::KIND, json_text(&chosen))
             }
             // Taken above.
-            Said::Attach { .. } | Said::Create { .. } => (Wish::ATTACH, Private::default()),
+            Said::Attach { .. } | Said::Create { .. } | Said::Callback { .. } => (Wish::ATTACH, Private::default()),
         }
     }
 

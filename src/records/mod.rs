@@ -4,6 +4,7 @@
 //! store. [`rules`] say which effects an ended call has. The outbox in [`live`] carries effects to the business systems, and [`judge`]
 //! decides from each outcome how an effect goes on.
 
+pub mod callbacks;
 pub mod command;
 pub mod desk;
 pub mod expression;
@@ -15,6 +16,7 @@ pub mod rules;
 pub mod settings;
 mod wishes;
 
+pub use callbacks::{Callback, Callbacks};
 pub use command::{Command, Fields, Said};
 pub use desk::{Desk, Output, Token, wants_record};
 pub use rules::{Offers, Rules};

@@ -24,6 +24,7 @@ pub struct Batch {
     pub traces: Vec<TraceRow>,
     /// Up to where switches' own records were read.
     pub positions: Vec<PositionRow>,
+    pub callbacks: Vec<CallbackRow>,
 }
 
 impl Batch {
@@ -40,6 +41,7 @@ impl Batch {
             && self.audit.is_empty()
             && self.traces.is_empty()
             && self.positions.is_empty()
+            && self.callbacks.is_empty()
     }
 
     /// Adds `next` behind this one; the order within each kind is kept.
@@ -58,6 +60,7 @@ impl Batch {
         self.audit.append(&mut next.audit);
         self.traces.append(&mut next.traces);
         self.positions.append(&mut next.positions);
+        self.callbacks.append(&mut next.callbacks);
     }
 
     /// About how many bytes it holds, for the bound of the writer's queue.
@@ -69,7 +72,8 @@ impl Batch {
         let effects: usize =
             self.effects.iter().flat_map(|set| &set.puts).map(|put| put.row.inputs.expose().len()).sum();
         let traces: usize = self.traces.iter().map(|row| row.body.expose().len()).sum();
-        256 + records + open + notes + effects + traces
+        let callbacks: usize = self.callbacks.iter().map(|row| row.body.expose().len()).sum();
+        256 + records + open + notes + effects + traces + callbacks
     }
 }
 
@@ -169,6 +173,19 @@ pub struct ContactRow {
     pub call: CallId,
     pub agent: Option<AgentId>,
     pub at: Wall,
+}
+
+/// A customer who is to be called back; the newest replaces what was written of it before.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackRow {
+    pub tenant: TenantId,
+    /// Of the call that it began with.
+    pub id: CallId,
+    pub at: Wall,
+    /// There is still something to do.
+    pub open: bool,
+    /// JSON of the room that wrote it.
+    pub body: Private<String>,
 }
 
 /// Everything a call is to have done at the business systems by what is known now. What was put before for this call and is not in

@@ -36,5 +36,8 @@ export default {
   "why.open-tickets": "未结工单{n}", "why.open-orders": "未完订单{n}", "why.last-call": "上次通话{on}，{who}", "why.last-contact": "上次联系{on}", "why.owner": "{who}的客户",
   "why.yours": "你的客户", "why.updated": "{on}更新", "code.not-offered": "这里不能加号码或新建客户。", "f.account": "账号", "f.open_tickets": "未结工单",
   "f.open_orders": "未完订单", "f.level": "级别",
+  "callback.title": "待回拨：{n}", "callback.missed": "未接", "callback.abandoned": "主动挂断", "callback.asked": "要求回拨", "callback.times": "{n} 次", "callback.tried": "已拨 {n} 次",
+  "callback.due": "{on} 起", "callback.theirs": "{who} 已认领", "callback.claim": "认领", "callback.release": "放回", "callback.close": "不用回了", "callback.ask": "客户要求回拨",
+  "callback.asked-done": "已记入待回拨", "code.unknown-callback": "这一条已经结束。", "code.callback-claimed": "同事已经认领。",
   "code.unknown-attribute": "这通电话不能写这一项。", "code.invalid-value": "填的内容不合要求。", "f.language": "语言",
 };

@@ -6,6 +6,7 @@
 //!
 //! What an agent sees hangs on (tenant, agent) alone, both from the token: nothing that a client says names another agent.
 
+mod callbacks;
 mod frames;
 mod mask;
 mod requests;
@@ -28,7 +29,7 @@ use crate::{
     },
     customers::{Candidate, Card, Choice},
     private::Private,
-    records,
+    records::{self, callbacks::Wish},
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
@@ -65,6 +66,10 @@ pub enum Ask {
     Seat { tenant: TenantId, agent: AgentId, claim: Option<SeatClaim>, token: Token },
     /// Then [`Roster::found`].
     Search { tenant: TenantId, call: Option<CallId>, query: Private<String>, token: Token },
+    /// Then [`Roster::callbacks`].
+    Callbacks { key: (TenantId, AgentId), screen: ScreenId, id: String, most: usize },
+    /// Then [`Roster::committed`], or [`Roster::no_callback`].
+    Callback { key: (TenantId, AgentId), id: CallId, wish: Wish, token: Token },
 }
 
 /// A switch or system came or went.

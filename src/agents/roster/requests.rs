@@ -14,7 +14,7 @@ use crate::{
     },
     customers::{Candidate, Choice, FoundBy, Person},
     private::Private,
-    records::{self, Said},
+    records::{self, Said, callbacks::Wish},
     words::{CallId, Now, SwitchId},
 };
 
@@ -26,7 +26,7 @@ use super::{
         },
         wire::{self, Request, Wanted},
     },
-    Ask, Due, Key, Output, Roster, Token, deliver,
+    Ask, Due, Key, Output, Roster, Token, callbacks, deliver,
     mask::Shade,
     stream::Stage,
 };
@@ -74,6 +74,7 @@ impl Roster {
                 self.activate(now, &key, screen, directory);
                 return self.out.push_back(deliver(screen, None, done(now, &id, None)));
             }
+            Wanted::CallbackList(list) => return self.list_callbacks(&key, screen, id, &list),
             _ => {}
         }
         let Some(stream) = self.streams.get_mut(&key) else { return };
@@ -115,7 +116,11 @@ impl Roster {
                 self.seat(&asked, None);
                 Ok(())
             }
-            Wanted::Ping | Wanted::ScreenActivate => Ok(()),
+            Wanted::CallbackClaim(it) => self.callback(&asked, it.callback, Wish::Claim),
+            Wanted::CallbackRelease(it) => self.callback(&asked, it.callback, Wish::Release),
+            Wanted::CallbackClose(it) => self.callback(&asked, it.callback, Wish::Close),
+            Wanted::CallbackAsk(ask) => self.ask_callback(&asked, ask),
+            Wanted::Ping | Wanted::ScreenActivate | Wanted::CallbackList(_) => Ok(()),
         };
         if let Err((code, message)) = result {
             self.answer(&asked, failed(now, &asked.1, code, message));
@@ -152,7 +157,11 @@ impl Roster {
                 if masked {
                     candidates = self.shade(&asked.0, call).raw(&candidates);
                 }
-                let frame = wire::write(0, now.wall, &Done { id: &asked.1, call: None, candidates: Some(&candidates) });
+                let frame = wire::write(
+                    0,
+                    now.wall,
+                    &Done { id: &asked.1, call: None, candidates: Some(&candidates), callbacks: None },
+                );
                 if let Some(call) = call.filter(|call| self.has(&asked.0, *call))
                     && let Some(on_desk) = self.calls.get_mut(&call)
                 {
@@ -347,7 +356,7 @@ impl Roster {
         Ok(())
     }
 
-    fn dial(&mut self, now: Now, asked: &Asked, dial: Dial, directory: &Directory) -> Refusable {
+    fn dial(&mut self, now: Now, asked: &Asked, mut dial: Dial, directory: &Directory) -> Refusable {
         let (key, id) = asked;
         let agent = directory.agent(&key.1).filter(|agent| agent.tenant == key.0);
         let Some(agent) = agent else { return Err((Code::NoDevice, "this agent is not in the directory")) };
@@ -363,12 +372,15 @@ impl Roster {
         if in_call {
             return Err((Code::AgentInCall, "the agent's phone is in a call"));
         }
+        let back = callbacks::dialled(&mut dial);
         let text = match (dial.number, dial.handle) {
+            // Its number is at the desk, which says whether the agent may have it.
+            _ if back => Private::default(),
             (Some(number), _) => number,
             (None, Some(handle)) => self.handle(key, &handle).ok_or(UNKNOWN_TARGET)?,
             (None, None) => return Err(UNKNOWN_TARGET),
         };
-        if !dialable(text.expose()) {
+        if !back && !dialable(text.expose()) {
             return Err(UNKNOWN_TARGET);
         }
         let seen = self.streams.get_mut(key).and_then(|stream| stream.busy().seen_at.clone());
@@ -418,7 +430,7 @@ impl Roster {
         Shade::of(call.and_then(|call| call.face.as_ref()?.customer.as_ref()))
     }
 
-    fn has(&self, key: &Key, call: CallId) -> bool {
+    pub(super) fn has(&self, key: &Key, call: CallId) -> bool {
         self.streams.get(key).is_some_and(|stream| stream.pops().iter().any(|pop| pop.call == call))
     }
 
@@ -450,7 +462,7 @@ impl Roster {
         Token(self.count)
     }
 
-    fn record(&mut self, ((tenant, agent), _): &Asked, call: CallId, said: Said, token: Token) {
+    pub(super) fn record(&mut self, ((tenant, agent), _): &Asked, call: CallId, said: Said, token: Token) {
         let command = records::Command { tenant: tenant.clone(), call, agent: agent.clone(), said };
         self.ask(Ask::Record(command, token));
     }
@@ -460,20 +472,20 @@ impl Roster {
     }
 }
 
-type Refusable = Result<(), (Code, &'static str)>;
+pub(super) type Refusable = Result<(), (Code, &'static str)>;
 
-const NOT_YOURS: (Code, &str) = (Code::UnknownCall, "this call is not on your screen");
-const NOT_OFFERED: (Code, &str) = (Code::NotOffered, "this number, line or system does not allow it");
+pub(super) const NOT_YOURS: (Code, &str) = (Code::UnknownCall, "this call is not on your screen");
+pub(super) const NOT_OFFERED: (Code, &str) = (Code::NotOffered, "this number, line or system does not allow it");
 const UNKNOWN_TARGET: (Code, &str) = (Code::UnknownTarget, "nothing that can be dialled");
 
 /// Answers kept for an agent: more than a page can have under way, even after a reconnect.
 const MOST_ANSWERS: usize = 64;
 
 fn done(now: Now, id: &str, call: Option<CallId>) -> Bytes {
-    wire::write(0, now.wall, &Done { id, call, candidates: None })
+    wire::write(0, now.wall, &Done { id, call, candidates: None, callbacks: None })
 }
 
-fn failed(now: Now, id: &str, code: Code, message: &str) -> Bytes {
+pub(super) fn failed(now: Now, id: &str, code: Code, message: &str) -> Bytes {
     wire::write(0, now.wall, &Failed { id: Some(id), code, message, agent: None, name: None })
 }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::{
     calls::{change::Offer, face::AgentLeg},
-    numbers::TrunkRow,
+    numbers::{TrunkRow, trunks::Mask},
     words::{CallId, Now, SwitchId, Wall},
 };
 
@@ -145,7 +145,12 @@ impl Stream {
 
     /// Whether this agent sees the customer's number of a call on this line with its middle hidden.
     pub fn masks(&self, line: Option<&TrunkRow>) -> bool {
-        line.and_then(|line| line.mask.as_ref()).map_or(self.masked, |mask| mask.hides(&self.roles))
+        self.masks_by(line.and_then(|line| line.mask.as_ref()))
+    }
+
+    /// The same by what the line's row says of it.
+    pub fn masks_by(&self, mask: Option<&Mask>) -> bool {
+        mask.map_or(self.masked, |mask| mask.hides(&self.roles))
     }
 
     /// Says something in the stream: to the active screen, and into the ring for one that comes back. Where nobody ever

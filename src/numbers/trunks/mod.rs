@@ -92,7 +92,7 @@ pub enum NoMatch {
 }
 
 /// From whom the customer's number is hidden.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mask {
     None,

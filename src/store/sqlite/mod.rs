@@ -18,7 +18,10 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 
 use super::{
     OnDamage, Settings, StoreError,
-    rows::{Batch, CallKey, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, SeatRow, Settled, Stats},
+    rows::{
+        Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, SeatRow, Settled,
+        Stats,
+    },
 };
 use crate::{
     private::Private,
@@ -125,6 +128,14 @@ impl Store {
     /// The file cannot be read.
     pub async fn seats(&self) -> Result<Vec<SeatRow>, StoreError> {
         self.ask(0, Job::Seats).await
+    }
+
+    /// Customers who are to be called back still, oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn callbacks(&self) -> Result<Vec<CallbackRow>, StoreError> {
+        self.ask(0, Job::Callbacks).await
     }
 
     /// All that is stored of one call, as of all submits that were answered.

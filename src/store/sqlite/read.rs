@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::Type};
 use crate::{
     private::Private,
     store::rows::{
-        CallKey, CheckpointRow, ChoiceRow, ContactRow, EffectFilter, EffectRow, History, NoteRow, RecordFilter,
-        RecordRow, SeatRow, State, Stats,
+        CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectFilter, EffectRow, History, NoteRow,
+        RecordFilter, RecordRow, SeatRow, State, Stats,
     },
     words::{CallId, SwitchId, TenantId, Wall},
 };
@@ -101,6 +101,20 @@ fn seat(row: &Row<'_>) -> Result<SeatRow> {
 /// Who sits where: those who sit there still, oldest first.
 pub(super) fn seats(conn: &Connection) -> Result<Vec<SeatRow>> {
     conn.prepare_cached("SELECT * FROM seats WHERE to_at IS NULL ORDER BY from_at, key")?.query_map([], seat)?.collect()
+}
+
+/// Customers who are to be called back still, oldest first.
+pub(super) fn callbacks(conn: &Connection) -> Result<Vec<CallbackRow>> {
+    let made = |row: &Row<'_>| {
+        Ok(CallbackRow {
+            tenant: row.get::<_, String>("tenant")?.into(),
+            id: call(row, "key")?,
+            at: Wall(row.get("at")?),
+            open: row.get("open")?,
+            body: row.get::<_, String>("body")?.into(),
+        })
+    };
+    conn.prepare_cached("SELECT * FROM callbacks WHERE open = 1 ORDER BY key")?.query_map([], made)?.collect()
 }
 
 /// Who sat where, newest first.

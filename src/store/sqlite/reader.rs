@@ -9,8 +9,8 @@ use crate::{
     store::{
         Settings, StoreError,
         rows::{
-            AuditRow, CallKey, CheckpointRow, EffectFilter, EffectRow, History, RecordFilter, RecordRow, SeatRow,
-            State, Stats,
+            AuditRow, CallKey, CallbackRow, CheckpointRow, EffectFilter, EffectRow, History, RecordFilter, RecordRow,
+            SeatRow, State, Stats,
         },
     },
     words::{CallId, TenantId, Wall},
@@ -128,6 +128,14 @@ impl Reader {
     /// The file cannot be read.
     pub fn seats(&self) -> Result<Vec<SeatRow>, StoreError> {
         read::seats(&self.conn).map_err(|e| self.told(&e))
+    }
+
+    /// Customers who are to be called back still, oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn callbacks(&self) -> Result<Vec<CallbackRow>, StoreError> {
+        read::callbacks(&self.conn).map_err(|e| self.told(&e))
     }
 
     /// Who sat where, newest first.

@@ -84,6 +84,13 @@ const MIGRATIONS: &[&str] = &["
         owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
         call TEXT NOT NULL, agent TEXT, at INTEGER NOT NULL,
         PRIMARY KEY (tenant, key)) WITHOUT ROWID;
+    ", "
+    CREATE TABLE callbacks (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
+        at INTEGER NOT NULL, open INTEGER NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (key, tenant));
+    CREATE INDEX callbacks_open ON callbacks (key) WHERE open = 1;
     "];
 
 /// Files up to this size are checked whole at each start (about 1 s on a slow disk); of larger ones the first pages are, for a start

@@ -527,6 +527,26 @@ async fn stories_are_told_until_their_time_is_over() {
 }
 
 #[tokio::test]
+async fn whom_to_call_back_is_there_until_it_is_over() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    let row = |n: u64, open: bool, body: &str| CallbackRow {
+        tenant: "default".into(),
+        id: call(n),
+        at: Wall(5),
+        open,
+        body: body.into(),
+    };
+    let both = Batch { callbacks: vec![row(2, true, "b"), row(1, true, "a")], ..Batch::default() };
+    store.submit(both).await.unwrap();
+    assert_eq!(store.callbacks().await.unwrap(), [row(1, true, "a"), row(2, true, "b")]);
+    // The last word of one batch counts.
+    let later = Batch { callbacks: vec![row(1, true, "c"), row(1, false, "d"), row(2, true, "e")], ..Batch::default() };
+    store.submit(later).await.unwrap();
+    assert_eq!(store.callbacks().await.unwrap(), [row(2, true, "e")]);
+}
+
+#[tokio::test]
 async fn a_choice_for_a_number_and_the_last_call_with_a_customer_are_kept_and_never_go_back() {
     let folder = Folder::new();
     let store = Store::open(&folder.settings()).unwrap();

@@ -5,8 +5,8 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     store::rows::{
-        AuditRow, Batch, CallKey, CheckpointRow, ChoiceRow, ContactRow, EffectPut, EffectRow, EffectSet, NoteRow,
-        PositionRow, RecordRow, SeatRow, State, TraceRow, effect_key,
+        AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectPut, EffectRow, EffectSet,
+        NoteRow, PositionRow, RecordRow, SeatRow, State, TraceRow, effect_key,
     },
     words::Wall,
 };
@@ -58,6 +58,27 @@ pub(super) fn batch(conn: &Connection, who: &Who<'_>, batch: &Batch) -> Result<(
     for row in &batch.positions {
         position(conn, who, row)?;
     }
+    for row in &batch.callbacks {
+        callback(conn, who, row)?;
+    }
+    Ok(())
+}
+
+fn callback(conn: &Connection, who: &Who<'_>, row: &CallbackRow) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO callbacks (tenant, key, revision, schema, owner, fence, at, open, body) VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (key, tenant) DO UPDATE SET revision = revision + 1, owner = excluded.owner, fence = excluded.fence,
+             at = excluded.at, open = excluded.open, body = excluded.body",
+    )?
+    .execute(params![
+        row.tenant.as_str(),
+        row.id.to_string(),
+        who.owner,
+        who.fence(),
+        row.at.0,
+        row.open,
+        row.body.expose(),
+    ])?;
     Ok(())
 }
 

@@ -18,7 +18,8 @@ use crate::{
     store::{
         Settings, StoreError,
         rows::{
-            Batch, CallKey, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, SeatRow, Settled, Stats,
+            Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, SeatRow,
+            Settled, Stats,
         },
     },
     words::{SwitchId, TenantId, Wall},
@@ -34,6 +35,7 @@ pub(super) enum Job {
     Settle(Vec<Settled>, Answer<usize>),
     OpenCalls(Answer<Vec<CheckpointRow>>),
     Seats(Answer<Vec<SeatRow>>),
+    Callbacks(Answer<Vec<CallbackRow>>),
     History(CallKey, Answer<History>),
     Recall(TenantId, Option<Private<String>>, Vec<String>, Answer<(Option<ChoiceRow>, Vec<ContactRow>)>),
     Stats(Answer<Stats>),
@@ -158,6 +160,7 @@ impl Writer {
             }),
             Job::OpenCalls(answer) => self.step(broken, answer, read::open_calls),
             Job::Seats(answer) => self.step(broken, answer, read::seats),
+            Job::Callbacks(answer) => self.step(broken, answer, read::callbacks),
             Job::History(key, answer) => self.step(broken, answer, |conn| read::history(conn, &key)),
             Job::Position(tenant, switch, answer) => {
                 self.step(broken, answer, |conn| read::position(conn, &tenant, &switch))
