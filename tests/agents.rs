@@ -12,7 +12,7 @@ use linecard::{
     calls::{
         Attributes, Change, What,
         change::{Role, Withdrawal},
-        command::{Command, Failure},
+        command::Failure,
         face::AgentLeg,
         seats::{How, Left, Refusal, Sitting, Turn},
     },
@@ -415,7 +415,7 @@ async fn who_may_not_read_whole_numbers_reads_none_anywhere() {
     face.agents.clear();
     desk.change_of(face, What::Cleared { offer: li }).await;
     second.say(serde_json::json!({"type":"dial","id":"d1","handle":handle})).await;
-    let Ask::Dial(Command::Dial(dial)) = desk.asked().await else { panic!("no dial") };
+    let Ask::Dial(dial) = desk.asked().await else { panic!("no dial") };
     assert_eq!(dial.number.expose(), "13800138000");
 }
 
@@ -522,7 +522,7 @@ async fn a_seat_is_claimed_and_left() {
     desk.roster(move |roster, now| roster.committed(now, token, true)).await;
     assert_eq!(screen.next().await["id"], "s2");
     screen.say(serde_json::json!({"type":"dial","id":"d1","number":"13800138000"})).await;
-    let Ask::Dial(Command::Dial(dial)) = desk.asked().await else { panic!("no dial") };
+    let Ask::Dial(dial) = desk.asked().await else { panic!("no dial") };
     assert_eq!(dial.device, "PJSIP/2002");
     desk.roster(move |roster, now| roster.dialled(now, &dial.request, Err(Failure::Busy))).await;
     assert_eq!(screen.next().await["code"], "busy");
@@ -545,7 +545,7 @@ async fn dial_is_done_when_the_agents_leg_exists() {
     let mut screen = desk.screen("1001").await;
     screen.begin().await;
     screen.say(serde_json::json!({"type":"dial","id":"d1","number":"138 0013 8000"})).await;
-    let Ask::Dial(Command::Dial(dial)) = desk.asked().await else { panic!("no dial") };
+    let Ask::Dial(dial) = desk.asked().await else { panic!("no dial") };
     // As it was typed: the rules of the switch make digits of it.
     assert_eq!((dial.number.expose().as_str(), dial.device.as_str()), ("138 0013 8000", "PJSIP/1001"));
     screen.say(serde_json::json!({"type":"dial","id":"d2","number":"13800138000"})).await;
@@ -555,7 +555,7 @@ async fn dial_is_done_when_the_agents_leg_exists() {
     let done = screen.next().await;
     assert_eq!((&done["id"], &done["call"]), (&"d1".into(), &CALL.to_string().into()));
     screen.say(serde_json::json!({"type":"dial","id":"d3","number":"13800138000"})).await;
-    let Ask::Dial(Command::Dial(dial)) = desk.asked().await else { panic!("no dial") };
+    let Ask::Dial(dial) = desk.asked().await else { panic!("no dial") };
     desk.roster(move |roster, now| roster.dialled(now, &dial.request, Err(Failure::NotRegistered))).await;
     assert_eq!(screen.next().await["code"], "not-registered");
     screen.say(serde_json::json!({"type":"dial","id":"d4","number":"138\r\nAction: Logoff"})).await;

@@ -640,6 +640,12 @@ pub enum Code {
     NotDialable,
     SwitchUnavailable,
     Timeout,
+    BlockedNumber,
+    ForbiddenHours,
+    CoolDown,
+    TooManyCalls,
+    UnavailableHere,
+    CallOver,
 }
 
 impl From<Failure> for Code {
@@ -654,6 +660,12 @@ impl From<Failure> for Code {
             Failure::NotDialable => Self::NotDialable,
             Failure::SwitchUnavailable => Self::SwitchUnavailable,
             Failure::Timeout => Self::Timeout,
+            Failure::BlockedNumber => Self::BlockedNumber,
+            Failure::ForbiddenHours => Self::ForbiddenHours,
+            Failure::CoolDown => Self::CoolDown,
+            Failure::TooManyCalls => Self::TooManyCalls,
+            Failure::UnavailableHere => Self::UnavailableHere,
+            Failure::CallOver => Self::CallOver,
         }
     }
 }

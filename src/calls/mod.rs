@@ -3,6 +3,7 @@
 //! The book owns all calls. A switch says [`event::Event`]s, the book concludes [`change::Change`]s, and at the end
 //! of a call there is one [`record::Record`]. The book is still: it is told the time and handed the events.
 
+pub mod ability;
 pub mod attributes;
 mod board;
 pub mod book;

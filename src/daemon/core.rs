@@ -860,7 +860,7 @@ impl Core {
                 }
                 self.desk.command(now, command, token.0);
             }
-            Ask::Dial(Command::Dial(mut dial)) => {
+            Ask::Dial(mut dial) => {
                 let request = dial.request.clone();
                 match self.called_back(now, &dial) {
                     Ok(Some(number)) => dial.number = number,

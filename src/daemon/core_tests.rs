@@ -77,12 +77,12 @@ async fn the_switch_is_told_the_digits_of_its_rules() {
     assert_eq!(core.written(&dial("106575550012345")), Err(Failure::NotDialable));
     assert_eq!(core.written(&dial("1380013800")), Err(Failure::NotDialable));
     assert_eq!(core.written(&dial("转")), Err(Failure::UnknownTarget));
-    core.asked(crate::live::now(), Ask::Dial(Command::Dial(dial("+86 138-0013-8000"))));
+    core.asked(crate::live::now(), Ask::Dial(dial("+86 138-0013-8000")));
     let Some(Command::Dial(sent)) = ends.commands.get_mut(&switch).unwrap().recv().await else {
         panic!("nothing sent")
     };
     assert_eq!(sent.number.expose(), "913800138000");
-    core.asked(crate::live::now(), Ask::Dial(Command::Dial(dial("0085221234567"))));
+    core.asked(crate::live::now(), Ask::Dial(dial("0085221234567")));
     assert!(ends.commands.get_mut(&switch).unwrap().try_recv().is_err(), "what is refused does not go to the switch");
 }
 

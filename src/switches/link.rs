@@ -8,7 +8,7 @@ use std::sync::{
 use super::asterisk::ami::FrameError;
 use crate::{
     calls::{
-        command::{Command, Failure, RequestId},
+        command::{Command, Outcome, RequestId},
         event::{Event, Feed, Said},
     },
     words::{Mono, Now},
@@ -41,7 +41,7 @@ pub enum Output {
     /// The one answer to a command.
     Answered {
         request: RequestId,
-        result: Result<(), Failure>,
+        result: Outcome,
     },
     /// For the log: something is refused that we can do without.
     Note(&'static str),

@@ -316,8 +316,10 @@ impl Outlet {
         loop {
             tokio::select! {
                 done = &mut work => return Ok(done),
-                Some(command) = next(commands) =>
-                    self.must(Heard::Answered { request: command.request().clone(), result: Err(Failure::SwitchUnavailable) }),
+                Some(command) = next(commands) => {
+                    let request = command.request().clone();
+                    self.must(Heard::Answered { request, result: Err(Failure::SwitchUnavailable) });
+                }
                 // A hole needs no snapshot now: the next connection begins with one.
                 _ = self.room(), if self.owes() => {}
                 () = stop.cancelled() => return Err(Reason::Stopped),

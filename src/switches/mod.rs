@@ -3,6 +3,7 @@
 //! One file in `config/switches/` is one switch; its first key is its kind. The list of kinds is closed: adding one is a folder, captures, an
 //! example, one line in [`Settings`], and the compiler points at every place that has to know.
 
+pub mod ability;
 pub mod asterisk;
 mod attributes;
 mod dialled;
@@ -22,7 +23,7 @@ use serde::Deserialize;
 use crate::{
     calls::{
         attributes::Mapping,
-        command::{Failure, RequestId},
+        command::{Outcome, RequestId},
         event::{Event, Feed},
     },
     files::{Problem, Read},
@@ -47,8 +48,8 @@ pub enum Heard {
     Link(LinkState),
     /// What keeps devices from ringing with a pop. For screens; told whole when it changes.
     Devices(Devices),
-    /// The one answer to a command: `Ok` is "the agent's leg exists".
-    Answered { request: RequestId, result: Result<(), Failure> },
+    /// The one answer to a command: `Ok` is "it is done", with what exists now; for a dial, "the agent's leg exists".
+    Answered { request: RequestId, result: Outcome },
 }
 
 /// Devices (`SIP/1001`) of a switch that may not ring, or ring without a pop.

@@ -23,6 +23,7 @@ export default {
   "kept.title": "以前通话存在本机的备注", "erase": "清除", "other-call": "另一路",
   "code.dial-pending": "正在拨另一个号码。", "code.no-device": "没有给您配话机。", "code.busy": "对方忙。", "code.no-answer": "无人接听。", "code.not-registered": "您的话机没有连上。",
   "code.not-permitted": "交换机不允许拨这个号码。", "code.agent-in-call": "您正在通话。", "code.unknown-target": "没有这个号码。", "code.not-dialable": "这个号码打不了。", "code.switch-unavailable": "电话系统断开了，恢复后再试。",
+  "code.blocked-number": "这个号码在禁拨名单里。", "code.forbidden-hours": "这个时段不外呼。", "code.cool-down": "刚拨过这个号码。", "code.too-many-calls": "此刻呼出太多，稍后再试。", "code.unavailable-here": "电话系统做不了这个。", "code.call-over": "通话已结束。",
   "code.timeout": "没有及时应答，再试一次。", "code.unavailable": "现在办不了，写下的已留着，稍后再试。", "code.unknown-call": "这通电话已关闭。", "code.unknown-candidate": "这位客户已不在列。", "code.other": "没有办成。",
   "seat": "工位", "seat.none": "还没有工位", "seat.at": "工位{s}", "seat.device": "这张桌上的话机", "seat.hint": "按话机上的标签填写。离开之前，打到它的电话都归您；正在进行的通话不变。",
   "seat.take": "坐这里", "seat.leave": "离开工位", "seat.taken": "{who}坐在那里。",

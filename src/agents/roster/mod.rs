@@ -59,7 +59,7 @@ pub enum Ask {
     /// Make it durable, then say [`Roster::committed`].
     Record(records::Command, Token),
     /// Then [`Roster::dialled`], or the book's `Launched`.
-    Dial(calls::Command),
+    Dial(calls::command::Dial),
     /// The card of this call shall be this customer's. No answer: a new card comes.
     Choose { tenant: TenantId, call: CallId, choice: Choice },
     /// A seat for this agent, or (`None`) none any more: then [`Roster::committed`], when it is durable, or [`Roster::no_seat`].

@@ -391,7 +391,7 @@ impl Roster {
         let request = RequestId(format!("lc-{}", self.request_ulid(now, asked)));
         self.dials.insert(request.clone(), (key.clone(), id.clone()));
         self.later(now.mono.plus_ms(self.limits.dial_ms), Due::Dial(request.clone()));
-        self.ask(Ask::Dial(calls::Command::Dial(calls::command::Dial {
+        self.ask(Ask::Dial(calls::command::Dial {
             request,
             tenant: key.0.clone(),
             switch,
@@ -399,7 +399,7 @@ impl Roster {
             device,
             number: text,
             reference: dial.reference,
-        })));
+        }));
         Ok(())
     }
 
@@ -500,6 +500,12 @@ fn why(failure: Failure) -> &'static str {
         Failure::NotDialable => "this number cannot be called",
         Failure::SwitchUnavailable => "the switch is away",
         Failure::Timeout => "the switch did not answer in time",
+        Failure::BlockedNumber => "this number is on the list of those that are not called",
+        Failure::ForbiddenHours => "nobody is called at this hour",
+        Failure::CoolDown => "this number was dialled a moment ago",
+        Failure::TooManyCalls => "too many calls begin at this switch now",
+        Failure::UnavailableHere => "the switch cannot do this here",
+        Failure::CallOver => "the call has ended",
     }
 }
 

@@ -156,7 +156,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        calls::{command::Failure, event::Said as Happened},
+        calls::{
+            command::{Failure, Made},
+            event::Said as Happened,
+        },
         private::Secret,
         switches::{
             Heard, LinkState,
@@ -228,7 +231,7 @@ mod tests {
         let one = || vec![link::lost(Feed::Ami)];
         outlet.events(one());
         outlet.events(one());
-        let answer = || Heard::Answered { request: dial().request, result: Ok(()) };
+        let answer = || Heard::Answered { request: dial().request, result: Ok(Made::default()) };
         outlet.must(answer());
         assert!(heard.recv().await.is_some());
         assert!(!outlet.room().await, "what is owed comes first");

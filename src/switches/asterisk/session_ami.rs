@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::{
     calls::{
         Attributes, Command,
-        command::{Dial, Failure, RequestId},
+        command::{Dial, Failure, Made, Outcome, RequestId},
         event::{Event, Leg, LegState, Said},
     },
     private::Secret,
@@ -177,6 +177,7 @@ impl link::Session for Session {
     fn command(&mut self, now: Now, command: &Command) {
         match command {
             Command::Dial(dial) => self.dial(now, dial),
+            Command::Act(act) => self.answer(act.request.clone(), Err(Failure::UnavailableHere)),
         }
     }
 
@@ -439,10 +440,13 @@ impl Session {
     fn proof(&mut self, m: &Message<'_>) {
         let Some(id) = m.get("Uniqueid") else { return };
         match m.event() {
-            Some("Newchannel") if self.take(&id) => self.answer(RequestId(id.into_owned()), Ok(())),
+            Some("Newchannel") if self.take(&id) => {
+                let made = Made { leg: Some(id.to_string()), ..Made::default() };
+                self.answer(RequestId(id.into_owned()), Ok(made));
+            }
             Some("OriginateResponse") if self.take(&id) => {
                 let result = match m.bytes_of("Response") {
-                    Some(b"Success") => Ok(()),
+                    Some(b"Success") => Ok(Made { leg: Some(id.to_string()), ..Made::default() }),
                     _ => Err(originate::ami_failure(m.get("Reason").and_then(|r| r.parse().ok()))),
                 };
                 self.answer(RequestId(id.into_owned()), result);
@@ -456,7 +460,7 @@ impl Session {
         at.map(|at| self.dials.swap_remove(at)).is_some()
     }
 
-    fn answer(&mut self, request: RequestId, result: Result<(), Failure>) {
+    fn answer(&mut self, request: RequestId, result: Outcome) {
         self.out.push_back(Output::Answered { request, result });
     }
 
@@ -723,7 +727,10 @@ mod tests {
         let failed =
             "Event: OriginateResponse\r\nActionID: lc-1\r\nResponse: Failure\r\nReason: 0\r\nUniqueid: lc-1\r\n\r\n";
         assert_eq!(after(queued, 11), []);
-        assert_eq!(after(&format!("{queued}{leg}{failed}"), 11), [answered(Ok(()))]);
+        assert_eq!(
+            after(&format!("{queued}{leg}{failed}"), 11),
+            [answered(Ok(Made { leg: Some("lc-1".into()), ..Made::default() }))]
+        );
         assert_eq!(after(&format!("{queued}{failed}"), 11), [answered(Err(Failure::NotRegistered))]);
         let refused = "Response: Error\r\nActionID: lc-1\r\nMessage: Permission denied\r\n\r\n";
         assert_eq!(after(refused, 11), [answered(Err(Failure::NotPermitted))]);

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::{
     calls::{
         Attributes, Command,
-        command::{Dial, Failure, RequestId},
+        command::{Dial, Failure, Made, Outcome, RequestId},
         event::{Event, Said},
     },
     switches::link::{self, Reason},
@@ -33,7 +33,7 @@ pub enum Output {
     Request(Request),
     Up { version: String },
     Events(Vec<Event>),
-    Answered { request: RequestId, result: Result<(), Failure> },
+    Answered { request: RequestId, result: Outcome },
     Note(&'static str),
     Failed(Reason),
     Wait(Mono),
@@ -158,6 +158,7 @@ impl Session {
     pub fn command(&mut self, now: Now, command: &Command) {
         match command {
             Command::Dial(dial) => self.dial(now, dial),
+            Command::Act(act) => self.answer(act.request.clone(), Err(Failure::UnavailableHere)),
         }
     }
 
@@ -190,7 +191,7 @@ impl Session {
                 if let Some(at) = self.dials.iter().position(|(r, _)| *r == request) {
                     self.dials.swap_remove(at);
                     let result = match answer {
-                        Some((200..=299, _)) => Ok(()),
+                        Some((200..=299, _)) => Ok(Made { leg: Some(request.0.clone()), ..Made::default() }),
                         Some((status, body)) => Err(originate::ari_refusal(status, body)),
                         None => Err(Failure::Timeout),
                     };
@@ -284,7 +285,7 @@ impl Session {
         }
     }
 
-    fn answer(&mut self, request: RequestId, result: Result<(), Failure>) {
+    fn answer(&mut self, request: RequestId, result: Outcome) {
         self.out.push_back(Output::Answered { request, result });
     }
 
@@ -395,9 +396,9 @@ mod tests {
             session.answered(at(3), What::Dial(dial().request), answer);
             let out = drain(&mut session, 3);
             let [Output::Answered { result, .. }] = &out[..] else { panic!("{out:?}") };
-            *result
+            result.clone()
         };
-        assert_eq!(answer(Some((200, b"{}"))), Ok(()));
+        assert_eq!(answer(Some((200, b"{}"))), Ok(Made { leg: Some("lc-1".into()), ..Made::default() }));
         assert_eq!(answer(Some((500, b"{\"message\":\"Allocation failed\"}"))), Err(Failure::NotRegistered));
         assert_eq!(answer(None), Err(Failure::Timeout));
     }

@@ -9,6 +9,7 @@ use crate::{
     calls::{
         Attributes, Directory,
         attributes::{Mapping, Recordings, Source},
+        command::Deed,
     },
     files::{Problem, Read, SecretRef},
     numbers::{DialOut, OutRule, Plan},
@@ -67,6 +68,24 @@ pub struct Settings {
     /// Click-to-dial; absent: refused.
     #[serde(default)]
     pub dial: Option<DialSettings>,
+    /// What agents may do to their calls besides dialling; absent: nothing.
+    #[serde(default)]
+    pub control: Option<Control>,
+}
+
+/// Verbs on calls that are up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Control {
+    /// The dialplan context in which a transfer's target is dialled; absent: that of the phone which transfers.
+    #[serde(default)]
+    pub context: Option<String>,
+    /// The parking lot (res_parking.conf); absent: that of the channel, else `default`.
+    #[serde(default)]
+    pub parking: Option<String>,
+    /// How recordings that agents begin are written, which is also the ending of their names: `wav`. Absent: agents begin, stop and pause none.
+    #[serde(default)]
+    pub record: Option<String>,
 }
 
 /// The manager interface, `manager.conf` on the switch.
@@ -134,6 +153,28 @@ impl Settings {
     pub fn dial_via(&self) -> Option<Via> {
         let dial = self.dial.as_ref()?;
         Some(dial.via.unwrap_or(if self.ami.is_some() { Via::Ami } else { Via::Ari }))
+    }
+
+    /// Whether commands go over ARI: there is no AMI, or dialling is set to go by ARI.
+    #[must_use]
+    pub fn by_ari(&self) -> bool {
+        self.ami.is_none() || self.dial_via() == Some(Via::Ari)
+    }
+
+    /// What this file does not set up for a verb.
+    #[must_use]
+    pub fn lacks(&self, deed: Deed) -> Option<&'static str> {
+        match deed {
+            Deed::Dial if self.dial.is_none() => Some("the switch's file has no \"dial\""),
+            Deed::Dial => None,
+            _ if self.control.is_none() => Some("the switch's file has no \"control\""),
+            Deed::RecordStart | Deed::RecordStop | Deed::RecordPause | Deed::RecordResume
+                if self.control.as_ref().is_some_and(|c| c.record.is_none()) =>
+            {
+                Some("the switch's file has no \"control.record\"")
+            }
+            _ => None,
+        }
     }
 
     /// Whether the SIP Call-ID of each channel is asked for: what another tells of the call is found by it. ARI says it unasked.
@@ -220,6 +261,21 @@ impl Settings {
                     "there is a colon in it".into(),
                     "HTTP's basic authentication has no colon in a user's name",
                 );
+            }
+        }
+        if let Some(control) = &self.control {
+            let name = |text: &str| {
+                !text.is_empty()
+                    && text.len() <= 64
+                    && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            };
+            for (key, value) in
+                [("context", &control.context), ("parking", &control.parking), ("record", &control.record)]
+            {
+                if value.as_deref().is_some_and(|value| !name(value)) {
+                    let wanted = "a name of letters, digits, - _ .";
+                    wrong(&format!("asterisk.control.{key}"), "this is no name of the switch".into(), wanted);
+                }
             }
         }
         if let Some(dial) = &self.dial {
@@ -325,6 +381,7 @@ mod tests {
         told.records = None;
         told.hep = None;
         told.dial.as_mut().unwrap().via = None;
+        told.control = None;
         assert_eq!(&told, defaults);
     }
 

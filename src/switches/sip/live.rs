@@ -168,8 +168,10 @@ async fn watch_all(
                 link.watcher.translator.reload(link.settings.ours(known.directory.clone()));
                 link.watch(&known);
             }
-            Some(command) = next(&mut commands) =>
-                outlet.must(Heard::Answered { request: command.request().clone(), result: Err(Failure::NotPermitted) }),
+            Some(command) = next(&mut commands) => {
+                let request = command.request().clone();
+                outlet.must(Heard::Answered { request, result: Err(Failure::UnavailableHere) });
+            }
             resync = outlet.room(), if outlet.owes() => if resync { link.tell(&mut outlet) },
             () = stop.cancelled() => break,
         }

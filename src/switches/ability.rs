@@ -1,0 +1,143 @@
+//! Which verb works at which kind of switch, and why not: the one table from which requests are refused before anything is sent, pages offer their
+//! buttons, and the table in `docs/control.md` is made.
+
+use std::fmt::Write as _;
+
+use crate::calls::{
+    ability::{Abilities, Ability},
+    command::Deed,
+};
+
+use super::Settings;
+use Ability::Cannot;
+
+/// The way by which commands go to a switch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// Asterisk's manager interface.
+    Ami,
+    /// Asterisk's REST interface.
+    Ari,
+    /// FreeSWITCH's event socket.
+    Esl,
+    /// Dialog events and mirrored signalling.
+    Sip,
+}
+
+impl Way {
+    pub const ALL: [Self; 4] = [Self::Ami, Self::Ari, Self::Esl, Self::Sip];
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Ami => "Asterisk, AMI",
+            Self::Ari => "Asterisk, ARI alone",
+            Self::Esl => "FreeSWITCH",
+            Self::Sip => "SIP and mirrored signalling",
+        }
+    }
+}
+
+/// What is known to work, by stories on the real switch (`tests/real`), and what is known not to.
+#[must_use]
+pub const fn ability(way: Way, deed: Deed) -> Ability {
+    match way {
+        Way::Ami => ami(deed),
+        Way::Ari => ari(deed),
+        Way::Esl => esl(deed),
+        Way::Sip => Cannot(WATCHES),
+    }
+}
+
+const NOT_BUILT: &str = "not built yet";
+const WATCHES: &str = "Linecard only watches there";
+/// 22.10.1: 409, "Channel not in Stasis application".
+const STASIS: &str = "ARI does this only to channels that the dialplan put into Stasis; use AMI";
+
+const fn ami(deed: Deed) -> Ability {
+    match deed {
+        Deed::Dial => Ability::Works,
+        _ => Cannot(NOT_BUILT),
+    }
+}
+
+const fn ari(deed: Deed) -> Ability {
+    match deed {
+        Deed::Dial => Ability::Works,
+        _ => Cannot(STASIS),
+    }
+}
+
+const fn esl(_: Deed) -> Ability {
+    Cannot(NOT_BUILT)
+}
+
+impl Settings {
+    /// What can be done to this switch's calls, by its kind and by what its file sets up.
+    #[must_use]
+    pub fn abilities(&self) -> Abilities {
+        Abilities::of(|deed| match self {
+            Self::Asterisk(s) => {
+                let way = if s.by_ari() { Way::Ari } else { Way::Ami };
+                s.lacks(deed).map_or_else(|| ability(way, deed), Cannot)
+            }
+            Self::Sip(_) => ability(Way::Sip, deed),
+        })
+    }
+}
+
+/// The table of `docs/control.md`: a row a verb, a column a way, and below it the reasons.
+#[must_use]
+pub fn table() -> String {
+    let mut reasons: Vec<&str> = Vec::new();
+    let mut text = String::from("| verb |");
+    for way in Way::ALL {
+        let _ = write!(text, " {} |", way.title());
+    }
+    text.push_str("\n|---|---|---|---|---|\n");
+    for deed in Deed::ALL {
+        let _ = write!(text, "| `{}` |", deed.word());
+        for way in Way::ALL {
+            let (word, reason) = match ability(way, deed) {
+                Ability::Works => ("works", None),
+                Ability::Needs(what) => ("works", Some(what)),
+                Cannot(why) => ("-", Some(why)),
+            };
+            let mark = reason.map(|reason| {
+                let at = reasons.iter().position(|known| *known == reason).unwrap_or_else(|| {
+                    reasons.push(reason);
+                    reasons.len() - 1
+                });
+                format!(" ({})", at + 1)
+            });
+            let _ = write!(text, " {word}{} |", mark.unwrap_or_default());
+        }
+        text.push('\n');
+    }
+    text.push('\n');
+    for (at, reason) in reasons.iter().enumerate() {
+        let _ = writeln!(text, "({}) {reason}.  ", at + 1);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both languages have the same table; reasons are English, as the failures are in which they are told. After a change:
+    /// `UPDATE_DOCS=1 cargo test the_table_in_the_docs`.
+    #[test]
+    fn the_table_in_the_docs_is_made_from_this() {
+        for name in ["control.md", "control.zh-CN.md"] {
+            let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+            let text = std::fs::read_to_string(&path).unwrap();
+            let (before, rest) = text.split_once("in_the_docs -->\n").unwrap();
+            let (_, after) = rest.split_once("<!-- /made -->").unwrap();
+            let whole = format!("{before}in_the_docs -->\n{}<!-- /made -->{after}", table());
+            if std::env::var_os("UPDATE_DOCS").is_some() {
+                std::fs::write(&path, &whole).unwrap();
+            }
+            assert!(text == whole, "docs/{name} is to have this table:\n{}", table());
+        }
+    }
+}
