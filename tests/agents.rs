@@ -2,6 +2,7 @@
 //! schema check of every frame that a client here receives.
 
 pub mod desk;
+mod verbs;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -775,7 +776,7 @@ async fn callbacks_are_listed_claimed_and_dialled() {
         frame["type"] = "dial".into();
         frame["id"] = format!("d{n}").into();
         screen.say(frame).await;
-        let Ask::Dial(Command::Dial(dial)) = desk.asked().await else { panic!("no dial") };
+        let Ask::Dial(dial) = desk.asked().await else { panic!("no dial") };
         assert_eq!(dial.reference, wanted);
         let request = dial.request;
         desk.roster(move |roster, now| roster.dialled(now, &request, Err(Failure::NotPermitted))).await;

@@ -348,7 +348,7 @@ fn filled() -> Value {
         block("desk", "tickets.open", "Open tickets", "absent", Value::Null), loyalty]})
 }
 fn changed(leg: Option<&str>, state: &str, extra: Value) -> Value {
-    let mut frame = json!({"pop": format!("{CALL}-1"), "call": CALL, "state": state, "role": "inbound", "since": in_seconds(0), "started_at": in_seconds(-50), "agents": []});
+    let mut frame = json!({"pop": format!("{CALL}-1"), "call": CALL, "state": state, "role": "inbound", "since": in_seconds(0), "started_at": in_seconds(-50), "agents": [], "actions": []});
     if let Some(leg) = leg {
         frame["leg"] = json!(leg);
     }
@@ -454,6 +454,48 @@ async fn page_against_recorded_frames() {
     daemon.done(&request);
     browser.until("saved.textContent==='Saved'").await;
     browser.shots("4-talking").await;
+
+    // What can be done to the call is offered, and nothing else; a target is asked for where there is to be one.
+    let offered = json!(["call.hangup", "call.mute", "call.transfer", "call.consult"]);
+    daemon.say(
+        "call.changed",
+        changed(Some("talking"), "talking", json!({"answered_at": in_seconds(-1), "actions": offered})),
+    );
+    browser.until("verbs.children.length===4").await;
+    assert_eq!(
+        browser
+            .eval("[...verbs.children].map(b=>b.textContent).join()+[...verbs.children].map(b=>b.tabIndex).join('')")
+            .await,
+        "Hang up,Mute,Transfer,Consult0-1-1-1"
+    );
+    browser.shots("4-verbs").await;
+    browser.eval("verbs.children[2].click()").await;
+    browser.until("to.open && document.activeElement.id==='target'").await;
+    browser.type_text("1002").await;
+    browser.click("to-go").await;
+    let transfer = daemon.hear("call.transfer").await;
+    assert_eq!((&transfer["to"], &transfer["call"]), (&json!("1002"), &json!(CALL)));
+    daemon.say(
+        "failed",
+        json!({"id": transfer["id"], "code": "unknown-target", "message": "there is no such extension"}),
+    );
+    browser
+        .until("document.getElementById('to-says').textContent==='There is no such number or extension.' && to.open")
+        .await;
+    browser.click("to-go").await;
+    let transfer = daemon.hear("call.transfer").await;
+    daemon.done(&transfer);
+    browser.until("!to.open").await;
+    browser
+        .eval("dispatchEvent(new KeyboardEvent('keydown',{key:'F8',shiftKey:true,bubbles:true,cancelable:true}))")
+        .await;
+    let hang_up = daemon.hear("call.hangup").await;
+    assert_eq!(hang_up["call"], json!(CALL));
+    daemon.say("failed", json!({"id": hang_up["id"], "code": "switch-unavailable", "message": "the switch is away"}));
+    browser.until("document.getElementById('alert').textContent.includes('phone system is away')").await;
+    daemon.say("call.changed", changed(Some("talking"), "talking", json!({"answered_at": in_seconds(-1)})));
+    browser.until("verbs.children.length===0").await;
+    browser.eval("document.getElementById('notes').focus()").await;
     assert_eq!(browser.eval("shifts").await, json!([]), "the page moved by itself");
 
     // The switch goes away: the screen says so and the clock is guessed.

@@ -163,6 +163,7 @@ function draw() {
   const call = desk.call, now = link.now();
   if (desk.gone && (call || now > desk.gone.until)) desk.gone = undefined;
   const away = frozen ? { us: true, at: frozen } : desk.switchAway && { at: Date.parse(desk.switchAway.since) };
+  if ($("to").open && !desk.calls.has($("to").dataset.call)) $("to").close();
   if ($("maker").open && !desk.calls.has($("maker").dataset.call)) $("maker").close();
   const is = !desk.agent.active ? "elsewhere" : call ? phase(call) : desk.gone ? "gone" : "idle";
   $("desk").dataset.is = is;
@@ -173,6 +174,7 @@ function draw() {
   drawLinks(away);
   drawStrip(is, call);
   fill($("lane"), [desk.others().map((c) => [c.pop.call, phase(c), nameOf(c.pop), c.pop.number]), is, call?.pop.role, call?.state.agents, call?.pop.attributes], () => lane(call));
+  fill($("verbs"), [call?.pop.call, call?.verbs, is], () => verbs(call, is));
   drawFacts(is, call);
   drawDo();
   tick();
@@ -234,6 +236,35 @@ function lane(call) {
   // What the caller gave, where the strip has no room for it.
   const given = attributes(call?.pop).map(([k, v]) => el("span", "given", el("i", "", k), v));
   return [...names.map((a) => el("span", "", `${a.name ?? a.agent} · ${t(a.state)}`)), ...given];
+}
+// What can be done to the call on the strip, here and now: what the daemon offers, and nothing else. One stop for Tab, arrows inside.
+function verbs(call, is) {
+  const all = (call?.verbs ?? []).map((verb) => {
+    const word = verb === "call.hangup" && is === "ringing" ? "decline" : verb;
+    return button(t(word), () => act(verb), verb, verb === "call.hangup" ? "red" : "");
+  });
+  all.forEach((b, at) => { b.tabIndex = at ? -1 : 0; });
+  return all;
+}
+const asks = { "call.transfer": "to", "call.consult": "to", "call.digits": "digits" };
+function act(verb) {
+  const call = desk.call?.pop.call;
+  if (!call || !desk.call.verbs.includes(verb)) return;
+  if (!asks[verb]) { void ask(verb, { call }); return; }
+  $("to").dataset.verb = verb;
+  $("to").dataset.call = call;
+  put($("to-what"), t(asks[verb] === "to" ? "to" : "keys"));
+  put($("to-go"), t(verb));
+  put($("to-says"), "");
+  open("to");
+  $("target").focus();
+  $("target").select();
+}
+async function send() {
+  const { verb, call } = $("to").dataset, text = $("target").value.trim();
+  if (!text) return;
+  put($("to-says"), t("sending"));
+  try { await link.ask(verb, { call, [asks[verb]]: text }); $("to").close(); $("send").reset(); } catch (failed) { put($("to-says"), because(failed)); }
 }
 function drawFacts(is, call) {
   const keptHere = call ? [] : [...drafts];
@@ -427,7 +458,7 @@ async function seat(type, body) {
 
 // One box at a time: two would lie over each other and take each other's clicks.
 function open(id) {
-  for (const other of ["panel", "maker", "desks"]) if (other !== id && $(other).open) $(other).close();
+  for (const other of ["panel", "maker", "desks", "to"]) if (other !== id && $(other).open) $(other).close();
   if (!$(id).open) $(id).show();
 }
 // Dial and find: a panel beside the call, never over the strip.
@@ -492,6 +523,10 @@ addEventListener("keydown", (e) => {
   else if (e.key === "F2") { show("do"); $("notes").focus(); }
   else if ((e.ctrlKey || e.metaKey) && e.key.toLowerCase() === "k") panel();
   else if ((e.ctrlKey || e.metaKey) && e.key === "Enter") void done();
+  else if (e.key === "F8" && e.shiftKey) { if (phase(desk.call ?? { state: {} }) !== "ringing") act("call.hangup"); }
+  else if (e.key === "F8" && (e.ctrlKey || e.metaKey)) act(desk.call?.verbs.includes("call.retrieve") ? "call.retrieve" : "call.hold");
+  else if (e.key === "F8") act("call.answer");
+  else if (e.key === "Escape" && $("to").open) { $("to").close(); $("find").focus(); }
   else if (e.key === "Escape" && $("desks").open) { $("desks").close(); $("seat").focus(); }
   else if (e.key === "Escape" && $("maker").open) { $("maker").close(); $("find").focus(); }
   else if (e.key === "Escape" && $("panel").open) { $("panel").close(); $("find").focus(); }
@@ -517,6 +552,16 @@ $("seat").onclick = () => { put($("seat-says"), ""); open("desks"); $("device").
 $("sit").onsubmit = (e) => { e.preventDefault(); const device = $("device").value.trim(); if (device) void seat("seat.claim", { device }); };
 $("rise").onclick = () => void seat("seat.leave");
 $("stay").onclick = () => { $("desks").close(); $("seat").focus(); };
+$("send").onsubmit = (e) => { e.preventDefault(); void send(); };
+$("to-shut").onclick = () => { $("to").close(); $("find").focus(); };
+$("verbs").onkeydown = (e) => {
+  const all = [...$("verbs").children], step = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
+  const next = step && all[(all.indexOf(document.activeElement) + step + all.length) % all.length];
+  if (!next) return;
+  for (const b of all) b.tabIndex = b === next ? 0 : -1;
+  next.focus();
+  e.preventDefault();
+};
 $("find").onclick = panel;
 $("shut").onclick = () => { $("panel").close(); $("find").focus(); };
 $("make").onsubmit = (e) => { e.preventDefault(); void make(); };

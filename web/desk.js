@@ -14,7 +14,7 @@ export class Desk {
         this.calls = new Map();
         let fresh;
         for (const { pop, state, shown, notes } of frame.calls) {
-          this.calls.set(pop.call, { pop, state, notes: notes ?? "" });
+          this.calls.set(pop.call, { pop, state, notes: notes ?? "", verbs: state.actions ?? [] });
           if (!shown && !old.has(pop.call)) fresh = pop;
         }
         this.#choose();
@@ -25,7 +25,7 @@ export class Desk {
         const fresh = frame.type === "pop" && known?.pop.pop !== frame.pop;
         if (!known && frame.type === "pop.updated") return {};
         const state = fresh ? { state: "ringing", leg: frame.role === "outbound" ? "dialling" : "ringing", since: frame.at, role: frame.role, agents: [] } : known.state;
-        this.calls.set(frame.call, { ...known, notes: known?.notes ?? "", pop: frame, state });
+        this.calls.set(frame.call, { ...known, notes: known?.notes ?? "", pop: frame, state, verbs: frame.actions.filter((action) => action.startsWith("call.")) });
         if (fresh) this.#choose();
         return fresh ? { fresh: frame } : { updated: frame, before: known.pop };
       }
@@ -40,6 +40,7 @@ export class Desk {
         if (!call) return {};
         if (!frame.leg && !frame.wrapup) { this.#drop(frame.call, now); return {}; }
         call.state = frame;
+        call.verbs = frame.actions ?? [];
         this.#choose();
         return {};
       }

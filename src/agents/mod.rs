@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use roster::{Ask, LinkState, Output, Phones, Roster, Token};
+pub use roster::{Ask, Deeds, LinkState, Output, Phones, Roster, Token, Wish};
 pub use screen::{Figures, Screens};
 pub use settings::{Limits, Settings, Tls};
 

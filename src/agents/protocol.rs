@@ -407,6 +407,8 @@ pub struct CallChanged<'a> {
     /// The agent's part is over and the wrap-up is awaited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wrapup: Option<WrapUpDue>,
+    /// The requests that do something to the call on this switch as it is now: `call.hangup` and the like. Replaces those of the pop and of the change before.
+    pub actions: Vec<&'static str>,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -512,7 +514,7 @@ pub enum LinkKind {
 pub struct Done<'a> {
     /// The request's own.
     pub id: &'a str,
-    /// For `dial`: the call, whose agent leg now exists.
+    /// For `dial`: the call, whose agent leg now exists. For a verb on a call: that call.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub call: Option<CallId>,
@@ -523,6 +525,12 @@ pub struct Done<'a> {
     /// For `callback.list`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callbacks: Option<Callbacks<'a>>,
+    /// For `call.park`: what to dial to fetch the call, where the switch says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<&'a str>,
+    /// For `call.record.start`: what the switch calls the recording.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recording: Option<&'a str>,
 }
 
 /// Customers who are to be called back.
@@ -614,6 +622,8 @@ pub enum Code {
     NotOffered,
     /// Another dial of this agent is not answered yet.
     DialPending,
+    /// The same was asked for this call before, and is not answered yet.
+    VerbPending,
     /// The agent has no device to ring.
     NoDevice,
     /// This callback is over.
@@ -646,6 +656,7 @@ pub enum Code {
     TooManyCalls,
     UnavailableHere,
     CallOver,
+    NotRecording,
 }
 
 impl From<Failure> for Code {
@@ -666,6 +677,7 @@ impl From<Failure> for Code {
             Failure::TooManyCalls => Self::TooManyCalls,
             Failure::UnavailableHere => Self::UnavailableHere,
             Failure::CallOver => Self::CallOver,
+            Failure::NotRecording => Self::NotRecording,
         }
     }
 }
@@ -870,6 +882,55 @@ pub struct CallbackAsk {
     pub note: Option<Private<String>>,
 }
 
+/// Does something to a call that is on this agent's screen: `call.answer`, `call.hangup` (while it rings: declines), `call.hold`, `call.retrieve`, `call.mute`,
+/// `call.unmute`, `call.complete` (the customer and who was consulted go together), `call.cancel` (back to the customer), `call.conference` (all three),
+/// `call.park`, `call.record.start`, `call.record.stop`, `call.record.pause`, `call.record.resume`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CallVerb {
+    #[schemars(with = "String")]
+    pub call: CallId,
+}
+
+/// Sends the call to an extension or a number: at once (`call.transfer`), or to be asked first while the customer waits (`call.consult`).
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CallTo {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    /// Digits, `*`, `#`, a leading plus, and what people put between digits.
+    #[schemars(with = "String", length(min = 1, max = 64))]
+    pub to: Private<String>,
+}
+
+/// Presses keys, for the other side to hear.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CallDigits {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    /// 0 to 9, `*`, `#`, A to D.
+    #[schemars(with = "String", length(min = 1, max = 24))]
+    pub digits: Private<String>,
+}
+
+/// Fetches a call to this agent's phone: one on the screen that is parked, or the one that rings at a colleague of a team of this agent. One of `call`
+/// and `agent`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CallPickup {
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub call: Option<CallId>,
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128))]
+    pub agent: Option<String>,
+}
+
+/// For the role `supervisor`, on the call that an agent of one of their teams talks in: hears it (`call.listen`), is heard by the agent alone
+/// (`call.whisper`) or by both (`call.barge`), or takes it over (`call.take`). The supervisor's phone rings first.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CallOf {
+    #[schemars(length(min = 1, max = 128))]
+    pub agent: String,
+}
+
 /// Takes a seat: calls to that device are this agent's from now on. Another seat of the agent is left.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct SeatClaim {
@@ -917,6 +978,28 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("callback.release", true, CallbackIt::json_schema(generator)),
         ("callback.close", true, CallbackIt::json_schema(generator)),
         ("callback.ask", true, CallbackAsk::json_schema(generator)),
+        ("call.answer", true, CallVerb::json_schema(generator)),
+        ("call.hangup", true, CallVerb::json_schema(generator)),
+        ("call.hold", true, CallVerb::json_schema(generator)),
+        ("call.retrieve", true, CallVerb::json_schema(generator)),
+        ("call.mute", true, CallVerb::json_schema(generator)),
+        ("call.unmute", true, CallVerb::json_schema(generator)),
+        ("call.digits", true, CallDigits::json_schema(generator)),
+        ("call.transfer", true, CallTo::json_schema(generator)),
+        ("call.consult", true, CallTo::json_schema(generator)),
+        ("call.complete", true, CallVerb::json_schema(generator)),
+        ("call.cancel", true, CallVerb::json_schema(generator)),
+        ("call.conference", true, CallVerb::json_schema(generator)),
+        ("call.park", true, CallVerb::json_schema(generator)),
+        ("call.pickup", true, CallPickup::json_schema(generator)),
+        ("call.record.start", true, CallVerb::json_schema(generator)),
+        ("call.record.stop", true, CallVerb::json_schema(generator)),
+        ("call.record.pause", true, CallVerb::json_schema(generator)),
+        ("call.record.resume", true, CallVerb::json_schema(generator)),
+        ("call.listen", true, CallOf::json_schema(generator)),
+        ("call.whisper", true, CallOf::json_schema(generator)),
+        ("call.barge", true, CallOf::json_schema(generator)),
+        ("call.take", true, CallOf::json_schema(generator)),
         ("seat.claim", true, SeatClaim::json_schema(generator)),
         ("seat.leave", true, SeatLeave::json_schema(generator)),
         ("screen.activate", true, ScreenActivate::json_schema(generator)),

@@ -7,14 +7,16 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 
 use crate::{
+    calls::command::Deed,
     customers::{self, Answer, JoinedBy, Person},
     words::Wall,
 };
 
 use super::protocol::{
-    AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CallbackAsk, CallbackIt, CallbackList,
-    CandidateChoose, CandidateForget, Card, CardAnswer, CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate,
-    CustomerSearch, Dial, Envelope, Failed, NotesSet, Remembered, Resume, SeatClaim, WrapupSubmit,
+    AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CallDigits, CallOf, CallPickup, CallTo, CallVerb,
+    CallbackAsk, CallbackIt, CallbackList, CandidateChoose, CandidateForget, Card, CardAnswer, CardBlock,
+    CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, Dial, Envelope, Failed, NotesSet, Remembered,
+    Resume, SeatClaim, WrapupSubmit,
 };
 
 /// Any frame of a client.
@@ -47,6 +49,11 @@ pub enum Wanted {
     CallbackRelease(CallbackIt),
     CallbackClose(CallbackIt),
     CallbackAsk(CallbackAsk),
+    Verb(Deed, CallVerb),
+    To(Deed, CallTo),
+    Digits(CallDigits),
+    Pickup(CallPickup),
+    Of(Deed, CallOf),
     SeatClaim(SeatClaim),
     SeatLeave,
     ScreenActivate,
@@ -102,7 +109,8 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
                 "seat.leave" => Wanted::SeatLeave,
                 "screen.activate" => Wanted::ScreenActivate,
                 "ping" => Wanted::Ping,
-                _ => return Err(refuse(id, Code::UnknownType, "this daemon does not know this type")),
+                other => verb(other, text, id)?
+                    .ok_or_else(|| refuse(id, Code::UnknownType, "this daemon does not know this type"))?,
             };
             let Some(id) = id else { return Err(refuse(None, Code::BadRequest, "a request has an id")) };
             if id.is_empty() || id.len() > LONGEST_ID {
@@ -112,6 +120,18 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
             Ok(Incoming::Request(Request { id: id.to_owned(), what }))
         }
     }
+}
+
+/// A verb on a call; `None`: it is none.
+fn verb(kind: &str, text: &str, id: Option<&str>) -> Result<Option<Wanted>, Unreadable> {
+    let Some(deed) = Deed::ALL.into_iter().find(|deed| deed.word() == kind) else { return Ok(None) };
+    Ok(Some(match deed {
+        Deed::Transfer | Deed::Consult => Wanted::To(deed, body(text, id)?),
+        Deed::Digits => Wanted::Digits(body(text, id)?),
+        Deed::Pickup => Wanted::Pickup(body(text, id)?),
+        deed if deed.is_supervisors() => Wanted::Of(deed, body(text, id)?),
+        deed => Wanted::Verb(deed, body(text, id)?),
+    }))
 }
 
 fn body<T: DeserializeOwned>(text: &str, id: Option<&str>) -> Result<T, Unreadable> {
@@ -165,6 +185,19 @@ fn judge(what: &Wanted) -> Result<(), &'static str> {
                 return Err("a device and a switch have 1 to 128 characters");
             }
         }
+        Wanted::To(_, CallTo { to, .. }) if long(to.expose(), 64) => return Err("a target has at most 64 characters"),
+        Wanted::Digits(CallDigits { digits, .. }) if long(digits.expose(), 24) => {
+            return Err("at most 24 keys are pressed at once");
+        }
+        Wanted::Pickup(pickup) => {
+            if pickup.call.is_some() == pickup.agent.is_some() {
+                return Err("call.pickup takes a call or an agent, one of them");
+            }
+            if pickup.agent.as_deref().is_some_and(|agent| long(agent, 128)) {
+                return Err("an agent's id has at most 128 characters");
+            }
+        }
+        Wanted::Of(_, CallOf { agent }) if long(agent, 128) => return Err("an agent's id has at most 128 characters"),
         Wanted::Dial(dial) => {
             if dial.number.is_some() == dial.handle.is_some() {
                 return Err("dial takes a number or a handle, one of them");

@@ -17,6 +17,7 @@ use super::{
     book::{Desk, KEEP_MS, LEGS, Settings, fits},
     call::{self, Call, Checkpoint, Facts},
     change::TransferKind,
+    command::RequestId,
     edges::{ALONE_MS, Key},
     event::{self, BridgeKind, Caller, DialStatus, Feed, LegState, Said},
     face::{Face, OpenLeg},
@@ -348,6 +349,7 @@ impl Board {
         self.tie_linked(desk, now, &named);
         let place = *self.legs.get(&named.id)?;
         self.expected(desk, now, at, place, &named.id);
+        self.joins(desk, now, at, &named.id);
         Some(self.legs.get(&named.id)?.0)
     }
 
@@ -417,6 +419,9 @@ impl Board {
         leg.linked.clone_from(&named.linked);
         leg.sip_call_id.clone_from(&named.sip_call_id);
         (leg.kind, leg.endpoint) = kind_of(&named.name, &rules.trunks);
+        if named.id.starts_with(RequestId::EAR) {
+            leg.kind = Kind::Plumbing;
+        }
         if leg.kind == Kind::Device {
             // Decided here, once: who takes the seat while the call is up has not this call.
             leg.agent = desk.agent_at(&self.switch, &leg.endpoint);
@@ -434,6 +439,16 @@ impl Board {
             self.tie(desk, None, other, key);
         }
         self.legs.get(&named.id).copied()
+    }
+
+    /// A leg has come that was asked for into a call.
+    fn joins(&mut self, desk: &mut Desk, now: Now, at: Moment, id: &str) {
+        let Some((other, _)) = desk.joining.remove(id) else { return };
+        let (Some(&place), Some(&(call, _))) = (self.legs.get(id), self.legs.get(&other)) else { return };
+        if let Some(leg) = self.leg_mut(place) {
+            leg.dial.get_or_insert(Dial { at, by: None, number: None, presented: None });
+        }
+        self.tie(desk, Some(now), call, place.0);
     }
 
     /// The leg that an agent asked for has come.

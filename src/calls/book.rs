@@ -82,6 +82,8 @@ pub(super) struct Desk {
     pub turns: VecDeque<Turn>,
     pub ids: HashMap<CallId, (SwitchId, u32)>,
     pub expected: HashMap<String, (Dial, Mono)>,
+    /// Legs that were asked for to come into a call, by the request's id: a leg of that call.
+    pub joining: HashMap<String, (String, Mono)>,
     pub legs: usize,
     pub refused: u64,
     /// Calls of edges that had no twin, oldest first: the PBX's own records may tell of them later.
@@ -99,6 +101,7 @@ impl Book {
             turns: VecDeque::new(),
             ids: HashMap::new(),
             expected: HashMap::new(),
+            joining: HashMap::new(),
             legs: 0,
             refused: 0,
             alone: VecDeque::new(),
@@ -198,6 +201,7 @@ impl Book {
             board.tick(&mut self.desk, now);
         }
         self.desk.expected.retain(|_, (_, until)| *until > now.mono);
+        self.desk.joining.retain(|_, (_, until)| *until > now.mono);
     }
 
     /// A call as it stands, while it lives and [`KEEP_MS`] after.
@@ -263,9 +267,17 @@ impl Book {
         }
     }
 
+    /// A leg was asked for that comes into the call of `leg`: who picks a call up or takes it over has it from the first ring.
+    pub fn expect_in(&mut self, now: Now, request: &super::command::RequestId, leg: &str) {
+        if self.desk.joining.len() < EXPECTED {
+            self.desk.joining.insert(request.0.clone(), (leg.to_owned(), now.mono.plus_ms(EXPECT_MS)));
+        }
+    }
+
     /// The dial will not come: the switch refused it.
     pub fn forget_expected(&mut self, request: &super::command::RequestId) {
         self.desk.expected.remove(&request.0);
+        self.desk.joining.remove(&request.0);
     }
 
     /// What an agent wrote under a name that the switch's file lets agents write. Nothing happens where the call is not known (any more), or

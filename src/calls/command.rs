@@ -12,6 +12,11 @@ use super::record::Reference;
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestId(pub String);
 
+impl RequestId {
+    /// How the name of a request begins whose leg only listens in: it is nobody's call.
+    pub const EAR: &str = "lc-ear-";
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     Dial(Dial),
@@ -312,6 +317,8 @@ pub enum Failure {
     UnavailableHere,
     /// It has ended, or the agent is no longer in it.
     CallOver,
+    /// Nothing records it.
+    NotRecording,
 }
 
 #[cfg(test)]

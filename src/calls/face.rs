@@ -79,6 +79,8 @@ pub struct OnCall {
     pub offer: Offer,
     pub state: AgentLeg,
     pub since: Option<Wall>,
+    /// The switch's own attended transfer is under way: the customer waits, and a colleague is asked.
+    pub asking: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]

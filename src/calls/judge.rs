@@ -779,7 +779,8 @@ impl<'a> Case<'a> {
             add(SegmentKind::Ivr, Some(far), None, None, stretch, None);
         }
         for (index, leg) in self.facts.legs.iter().enumerate() {
-            let Some(asker) = self.facts.dialler(index).filter(|d| leg.real() && self.facts.consults(*d)) else {
+            let by_leg = self.facts.dialler(index).filter(|d| self.facts.consults(*d));
+            let Some(asker) = by_leg.or_else(|| self.facts.asked_through(index)).filter(|_| leg.real()) else {
                 continue;
             };
             let Some(asking) = self.leg(asker) else { continue };

@@ -15,6 +15,8 @@ pub mod edges;
 pub mod event;
 pub mod face;
 pub mod facts;
+pub mod guard;
+pub mod hand;
 mod judge;
 mod merge;
 pub mod missed;

@@ -234,7 +234,12 @@ impl Board {
         {
             shown.face.answered_at = at.wall;
         }
+        let asking = |face: &Face| face.agents.iter().filter(|on| on.asking).count();
+        let before = asking(&shown.face);
         refresh(&call.facts, &mut shown.face);
+        if asking(&shown.face) != before && said.is_empty() {
+            said.push(What::Informed);
+        }
         for what in said {
             match &what {
                 What::Held { agent } => self.holds(agent, key),
@@ -289,6 +294,12 @@ fn offers(facts: &mut Facts, at: Moment, said: &mut Vec<What>) {
             (Role::Internal, Some(leg)) if facts.direction() != Some(Direction::Internal) => {
                 role_of(facts, usize::from(*leg))
             }
+            // The dial may be told before who asks has left the customer.
+            (Role::Inbound | Role::Transfer, Some(leg))
+                if !offer.established && facts.asked_through(usize::from(*leg)).is_some() =>
+            {
+                Role::Consult
+            }
             (role, _) => role,
         };
         let role = match role {
@@ -337,7 +348,7 @@ fn state_of(facts: &Facts, rooms: &Rooms<'_>, index: usize) -> OfferState {
         return OfferState::Over;
     }
     let customer = facts.customer().filter(|c| *c != index);
-    let asked = facts.dialler(index).is_some_and(|d| facts.consults(d));
+    let asked = facts.dialler(index).is_some_and(|d| facts.consults(d)) || facts.asked_through(index).is_some();
     let talks =
         |other: usize| other != index && facts.legs.get(other).is_some_and(|o| o.real() && rooms.together_now(leg, o));
     let together = customer.is_some_and(talks)
@@ -345,6 +356,9 @@ fn state_of(facts: &Facts, rooms: &Rooms<'_>, index: usize) -> OfferState {
             && (0..facts.legs.len()).any(|other| Some(other) != customer && talks(other)));
     if together {
         return if leg.holding_now() { OfferState::Holding } else { OfferState::Talking };
+    }
+    if facts.is_asking(index) {
+        return OfferState::Holding;
     }
     if leg.incoming {
         return OfferState::Dialling;
@@ -367,11 +381,16 @@ fn role_of(facts: &Facts, index: usize) -> Role {
             let parked = facts.customer().and_then(|c| facts.legs.get(c)).is_some_and(|c| !c.parks.is_empty());
             return if parked && facts.legs.iter().any(had) { Role::Transfer } else { Role::Inbound };
         }
+        // The switch called a phone into a customer's call: somebody picks it up, or takes it over from who has it.
+        Some(Direction::Inbound) if leg.originated() => {
+            let had = |l: &Leg| l.agent.is_some() && l.agent != leg.agent && !l.bridges.is_empty();
+            return if facts.legs.iter().any(had) { Role::Transfer } else { Role::Inbound };
+        }
         _ if leg.originated() || facts.root() == Some(index) => return Role::Outbound,
         _ if leg.incoming => return Role::Transfer,
         _ => {}
     }
-    if facts.dialler(index).is_some_and(|d| facts.consults(d)) {
+    if facts.dialler(index).is_some_and(|d| facts.consults(d)) || facts.asked_through(index).is_some() {
         return Role::Consult;
     }
     let dialled = leg.dial.as_ref().map_or(leg.created, |d| d.at);
@@ -432,6 +451,7 @@ fn refresh(facts: &Facts, face: &mut Face) {
             OfferState::Dialling | OfferState::Over => AgentLeg::Dialling,
         },
         since: o.since.wall,
+        asking: o.legs.iter().any(|leg| facts.is_asking(usize::from(*leg))),
     }));
     let any = |state: AgentLeg| face.agents.iter().any(|a| a.state == state && a.offer.role != Role::Consult);
     let parked = || facts.legs.iter().any(|l| l.real() && l.parked_now());

@@ -10,6 +10,8 @@ mod dialogs;
 mod edges;
 #[path = "stories_mirror.rs"]
 mod mirror;
+#[path = "stories_verbs.rs"]
+mod verbs;
 
 use proptest::prelude::*;
 

@@ -58,6 +58,11 @@ pub enum Verb {
     /// Who sits where.
     #[command(subcommand)]
     Agents(Agents),
+    /// Who did what, newest first: verbs on calls, seats, choices, what was given up.
+    #[command(
+        after_help = "Examples:\n  linecard audit --who 1001\n  linecard audit --what call.listen --json\n  linecard audit --about 01KAXS2V7R8Q4H0N5T3M1B6C9D   (all that was done about one call)"
+    )]
+    Audit(Audit),
     /// SIP messages in files.
     #[command(subcommand)]
     Sip(Sip),
@@ -319,6 +324,23 @@ pub enum Agents {
         #[arg(long, default_value_t = 1000)]
         limit: u32,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Audit {
+    #[command(flatten)]
+    pub store: StoreFile,
+    /// Only of this agent, of cli or of outbox.
+    #[arg(long)]
+    pub who: Option<String>,
+    /// Only this word, for example call.transfer; with a * behind it, all that begin so.
+    #[arg(long)]
+    pub what: Option<String>,
+    /// Only about this: a call's id, an effect's key, a switch and its device.
+    #[arg(long)]
+    pub about: Option<String>,
+    #[arg(long, default_value_t = 200)]
+    pub limit: u32,
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,15 +10,17 @@ use tokio::sync::{mpsc, watch as watching};
 
 use crate::{
     agents::{
-        Ask, Heard, LinkState, Output, Phones, Roster, Screens, Token,
+        self, Ask, Heard, LinkState, Output, Phones, Roster, Screens, Token,
         protocol::{LinkKind, SeatClaim},
     },
     calls::{
         self, Book, Change, Command, Directory, Face, What,
         call::Checkpoint,
-        command::Failure,
+        command::{Act, Failure, Target, Verb},
         directory::Device,
         event::Feed,
+        guard::{Guard, Guarded},
+        hand::Hand,
         missed::Row,
         seats::{How, Places, Refusal, Sitting, Turn, Wish},
     },
@@ -46,6 +48,9 @@ const STORIES: usize = 1_000;
 const CREATE_AGAIN_MS: u64 = 5_000;
 /// Who makes customers by the line's policy, where an agent's id stands otherwise.
 const POLICY: &str = "linecard";
+
+/// What is so short is an extension or a code of the switch's own.
+const SHORT: usize = 6;
 
 /// A customer search an agent asked for; it runs on the back runtime.
 #[derive(Debug)]
@@ -111,6 +116,8 @@ pub struct Core {
     switches: Vec<SwitchId>,
     /// The stories of calls; the default tells none.
     pub traces: Traces,
+    /// What is held against every dial.
+    pub guard: Guard,
 }
 
 impl Core {
@@ -144,6 +151,7 @@ impl Core {
             unwatched: HashMap::new(),
             switches,
             traces: Traces::default(),
+            guard: Guard::default(),
         }
     }
 
@@ -220,11 +228,13 @@ impl Core {
                 self.phones(now);
             }
             FromSwitch::Answered { request, result } => {
-                // Accepted is no news: the leg will come, and then the book says Launched.
+                // Of a dial accepted is no news: the leg will come, and then the book says Launched.
                 if let Err(failure) = result {
                     self.book.forget_expected(&request);
+                    self.guard.forget(&request);
                     self.roster.dialled(now, &request, Err(failure));
                 }
+                self.roster.acted(now, &request, result, &self.directory);
             }
         }
         self.settle(now, Some(said.at));
@@ -383,7 +393,9 @@ impl Core {
         settings: calls::book::Settings,
         rules: Arc<records::Rules>,
         offers: Arc<records::Offers>,
+        guarded: Arc<Guarded>,
     ) {
+        self.guard.reload(guarded);
         self.catch_up(now);
         self.directory = settings.directory.clone();
         self.outs.places.send_modify(|places| places.directory = self.directory.clone());
@@ -406,7 +418,7 @@ impl Core {
 
     pub fn tick(&mut self, now: Now) {
         self.book.tick(now);
-        self.roster.tick(now);
+        self.roster.tick(now, &self.directory);
         while let Some((at, call)) = self.forget.front().copied()
             && at <= now.mono
         {
@@ -770,6 +782,55 @@ impl Core {
         })
     }
 
+    /// Whether the number may be called now, which colleagues always may.
+    fn may_dial(&mut self, now: Now, dial: &calls::command::Dial) -> Result<(), Failure> {
+        let rules = self.book.rules(&dial.switch).ok_or(Failure::SwitchUnavailable)?;
+        let number = rules.plan.read(dial.number.expose());
+        if self.book.is_internal(&dial.switch, &number) {
+            return Ok(());
+        }
+        self.guard.dial(now, &dial.request, (&dial.switch, rules.zone.as_deref()), &number)
+    }
+
+    /// A verb on a call, with the legs it is about, to the switch that has them.
+    fn act(&mut self, now: Now, wish: agents::Wish) -> Result<(), Failure> {
+        let agents::Wish { request, asker: (tenant, agent), call, of, device, mut verb } = wish;
+        let parked = (verb == Verb::Pickup).then(|| self.book.parked(call)).flatten();
+        let hand = parked.or_else(|| self.book.hand(call, &of)).ok_or(Failure::CallOver)?;
+        if let Verb::Transfer(to) | Verb::Consult(to) = &mut verb {
+            *to = self.target(&hand.switch, to)?;
+        }
+        // Who fetches a call has it from the first ring of their phone.
+        let into = match verb {
+            Verb::Pickup => Some(&hand.own),
+            Verb::Take => Some(hand.with.as_ref().ok_or(Failure::CallOver)?),
+            _ => None,
+        };
+        if let Some(leg) = into {
+            self.book.expect_in(now, &request, &leg.id);
+        }
+        let Hand { switch, own, with } = hand;
+        let link = self.outs.commands.get(&switch).ok_or(Failure::SwitchUnavailable)?;
+        let act = Act { request, tenant, switch, agent, call, device, own, with, verb };
+        link.try_send(Command::Act(act)).map_err(|_| Failure::SwitchUnavailable)
+    }
+
+    /// Where a call is sent, as this switch dials it: extensions and codes as they are, numbers outside by its rules.
+    fn target(&self, switch: &SwitchId, to: &Target) -> Result<Target, Failure> {
+        let rules = self.book.rules(switch).ok_or(Failure::SwitchUnavailable)?;
+        let number = rules.plan.read(to.expose());
+        let short = to.expose().len() <= SHORT && !to.expose().starts_with('+');
+        if short || self.book.is_internal(switch, &number) {
+            return Ok(to.clone());
+        }
+        let written = rules.out.write(&rules.plan, &number).map_err(|refused| match refused {
+            Refused::ByRule => Failure::NotPermitted,
+            Refused::NoNumber => Failure::UnknownTarget,
+            Refused::Withheld | Refused::MessagePort | Refused::Invalid => Failure::NotDialable,
+        })?;
+        Target::new(&written).ok_or(Failure::UnknownTarget)
+    }
+
     /// Goes out before the frame is made: what the cache holds is in the first frame.
     fn ask(&mut self, now: Now, question: &Question) {
         let call = question.call;
@@ -867,7 +928,7 @@ impl Core {
                     Ok(None) => {}
                     Err(failure) => return self.roster.dialled(now, &request, Err(failure)),
                 }
-                match self.written(&dial) {
+                match self.written(&dial).and_then(|digits| self.may_dial(now, &dial).map(|()| digits)) {
                     Ok(digits) => dial.number = Private::new(digits),
                     Err(failure) => return self.roster.dialled(now, &request, Err(failure)),
                 }
@@ -887,6 +948,25 @@ impl Core {
                 if let Err(refused) = self.desk.callback(now, (&tenant, id), &agent, &wish, Some(token.0)) {
                     self.roster.no_callback(now, token, refused);
                 }
+            }
+            Ask::Act(wish) => {
+                let request = wish.request.clone();
+                if let Err(failure) = self.act(now, wish) {
+                    self.book.forget_expected(&request);
+                    self.roster.acted(now, &request, Err(failure), &self.directory);
+                }
+            }
+            Ask::Audit(deeds) => {
+                let row = AuditRow {
+                    tenant: deeds.asker.0,
+                    at: now.wall,
+                    who: deeds.asker.1.to_string(),
+                    what: deeds.deed.word().to_owned(),
+                    about: deeds.call.map(|call| call.to_string()).unwrap_or_default(),
+                    reason: Some(deeds.result),
+                };
+                let batch = Box::new(Batch { audit: vec![row], ..Batch::default() });
+                self.unsent.push_back(records::Output::Submit { batch, tokens: Vec::new() });
             }
             Ask::Seat { tenant, agent, claim, token } => self.seat(now, (tenant, agent), claim, token),
             Ask::Choose { call, choice, .. } => self.customers.choose(call, choice),

@@ -117,9 +117,9 @@ async fn a_caller_who_gave_up_is_called_back_by_one_agent() {
         reference: Some(reference),
     };
     let it = calls::record::Reference::callback;
-    core.asked(now, Ask::Dial(Command::Dial(dial("1001", it(id)))));
-    core.asked(now, Ask::Dial(Command::Dial(dial("1002", it(id)))));
-    core.asked(now, Ask::Dial(Command::Dial(dial("1001", it(CallId(ulid::Ulid::nil()))))));
+    core.asked(now, Ask::Dial(dial("1001", it(id))));
+    core.asked(now, Ask::Dial(dial("1002", it(id))));
+    core.asked(now, Ask::Dial(dial("1001", it(CallId(ulid::Ulid::nil())))));
     let commands = ends.commands.get_mut(&switch).unwrap();
     let Some(Command::Dial(sent)) = commands.recv().await else { panic!("nothing sent") };
     assert_eq!((sent.agent.as_str(), &sent.reference), ("1001", &Some(it(id))));
@@ -144,6 +144,71 @@ async fn a_caller_who_gave_up_is_called_back_by_one_agent() {
         .calling_back(callbacks::Settings::default(), vec![rows.pop().unwrap()]);
     let list = again.callbacks().list(&tenant, 10).1;
     assert_eq!((list[0].id, list[0].owner(now.wall).map(|o| o.0.as_str())), (id, Some("1001")), "and after a restart");
+}
+
+/// A verb goes to the switch with the legs it is about; on a call that is over, and with no switch to ask, nothing is sent. All of it is in the audit.
+#[tokio::test]
+async fn a_verb_names_the_legs_of_the_call_and_is_audited() {
+    let bytes = include_bytes!("../../proto-fixtures/asterisk/queue-answered/ami.txt").to_vec();
+    let capture = Capture { feed: Feed::Ami, name: "queue-answered".into(), bytes };
+    let events = ami_events(&capture, usize::MAX).unwrap();
+    let (mut core, mut ends) =
+        core(ReplaySettings::plain(&["1001".to_owned(), "1002".to_owned()], "CN", Some("21")).book);
+    let switch: SwitchId = SWITCH.into();
+    let works = calls::ability::Abilities::of(|_| calls::ability::Ability::Works);
+    core.roster.can(HashMap::from([(switch.clone(), works)]));
+    let mut now = crate::live::now();
+    attach(&mut core, now, 1, "1001");
+    let ask = |core: &mut Core, now: Now, id: &str, deed: calls::command::Deed, call: CallId| {
+        let what = Wanted::Verb(deed, crate::agents::protocol::CallVerb { call });
+        let request = Request { id: id.to_owned(), what };
+        core.heard(now, Heard { screen: ScreenId(1), what: Told::Request(request) });
+    };
+    let mut asked = None;
+    for event in events {
+        now = Now { wall: event.at.unwrap_or(now.wall), mono: now.mono.plus_ms(1) };
+        let what = FromSwitch::Events(vec![event]);
+        core.said(now, Said { switch: switch.clone(), feed: Feed::Ami, at: now, what });
+        let talks = |face: &Face| face.agents.iter().any(|on| on.state == calls::face::AgentLeg::Talking);
+        let talking = core.book.open_calls().find(|face| talks(face)).map(|face| face.call);
+        if let (Some(call), None) = (talking, asked) {
+            asked = Some(call);
+            ask(&mut core, now, "1", calls::command::Deed::HangUp, call);
+            ask(&mut core, now, "2", calls::command::Deed::HangUp, call);
+        }
+    }
+    let call = asked.expect("1001 talked");
+    let commands = ends.commands.get_mut(&switch).unwrap();
+    let Ok(Command::Act(act)) = commands.try_recv() else { panic!("nothing sent") };
+    assert!(act.own.name.starts_with("PJSIP/1001-"), "{act:?}");
+    assert!(act.with.as_ref().is_some_and(|with| with.name.starts_with("PJSIP/trunk-")), "{act:?}");
+    assert_eq!((act.verb.clone(), act.call), (Verb::HangUp, call));
+    let what = FromSwitch::Answered { request: act.request, result: Ok(calls::command::Made::default()) };
+    core.said(now, Said { switch: switch.clone(), feed: Feed::Ami, at: now, what });
+    ask(&mut core, now, "3", calls::command::Deed::HangUp, call);
+    assert!(commands.try_recv().is_err(), "twice at once, and a call that is over: nothing is sent");
+    // The book has forgotten it, and a switch that is not there is asked for nothing.
+    let wish = |request: &str, call| agents::Wish {
+        request: calls::command::RequestId(request.to_owned()),
+        asker: ("default".into(), "1001".into()),
+        call,
+        of: "1001".into(),
+        device: String::new(),
+        verb: Verb::HangUp,
+    };
+    assert_eq!(core.act(now, wish("lc-9", call)), Err(Failure::CallOver));
+    while core.has_work() {
+        core.work(now);
+    }
+    let mut audit = Vec::new();
+    while let Ok(output) = ends.outputs.try_recv() {
+        if let records::Output::Submit { batch, .. } = output {
+            audit.extend(batch.audit.into_iter().filter(|row| row.what.starts_with("call.")));
+        }
+    }
+    let told: Vec<_> = audit.iter().map(|row| (row.who.as_str(), row.reason.as_deref().unwrap())).collect();
+    assert_eq!(told, [("1001", "verb-pending"), ("1001", "done"), ("1001", "call-over")]);
+    assert!(audit.iter().all(|row| row.about == call.to_string()));
 }
 
 /// Each call to a number without a row is counted; the number is kept once.

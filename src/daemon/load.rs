@@ -18,6 +18,7 @@ use crate::{
     calls::{
         AgentsFile, Directory, book, directory,
         edges::{Join, Pair},
+        guard::Guarded,
     },
     connectors, customers,
     files::{self, Problem, Read},
@@ -141,6 +142,7 @@ pub struct Reloadable {
     pub trunks: Arc<TrunkMap>,
     pub directory: Arc<Directory>,
     pub rules: Arc<Rules>,
+    pub guarded: Arc<Guarded>,
     pub connectors: connectors::Set,
 }
 
@@ -227,6 +229,8 @@ fn files_of(
     let rules = text(folder, "rules.yaml", &mut problems).unwrap_or_else(|| DEFAULT_RULES.to_owned());
     let rules = Rules::read("rules.yaml", &rules).map_err(|mut p| problems.append(&mut p)).ok();
 
+    let guarded = settings.as_ref().and_then(|settings| guarded(folder, settings, &plan, &mut problems));
+
     let set = connectors::Set::new(connector_files);
     for (system, operation, key) in set.missing_keys() {
         let found = format!("{operation} takes a customer by \"{key}\", and no connector gives that key");
@@ -243,14 +247,15 @@ fn files_of(
         }
     }
 
-    match (settings, rules) {
-        (Some(settings), Some(rules)) if problems.is_empty() => Ok(Loaded {
+    match (settings, rules, guarded) {
+        (Some(settings), Some(rules), Some(guarded)) if problems.is_empty() => Ok(Loaded {
             folder: folder.to_owned(),
             switches,
             live: Reloadable {
                 trunks: Arc::new(TrunkMap::new(trunks.map(|r| r.value.rows).unwrap_or_default(), &plan)),
                 directory: Arc::new(Directory::of(agents.map(|r| r.value).unwrap_or_default())),
                 rules: Arc::new(rules),
+                guarded: Arc::new(guarded),
                 connectors: set,
             },
             settings,
@@ -258,6 +263,30 @@ fn files_of(
         }),
         _ => Err(problems),
     }
+}
+
+/// The numbers that are not called; the file's name may be told from the settings folder.
+fn guarded(folder: &Path, settings: &Settings, plan: &Plan, problems: &mut Vec<Problem>) -> Option<Guarded> {
+    let Some(path) = &settings.dial.do_not_call else {
+        return Guarded::new(settings.dial.clone(), "", plan).ok();
+    };
+    let list = match fs::read_to_string(folder.join(path)) {
+        Ok(list) => list,
+        Err(e) => {
+            problems.push(problem(path, &e.to_string(), "a readable text file, one number a line"));
+            return None;
+        }
+    };
+    Guarded::new(settings.dial.clone(), &list, plan)
+        .map_err(|lines| {
+            let at = lines.iter().take(20).map(usize::to_string).collect::<Vec<_>>().join(", ");
+            problems.push(problem(
+                path,
+                &format!("no number in line {at}"),
+                "one number a line, what is said of it behind #",
+            ));
+        })
+        .ok()
 }
 
 /// What rows of trunks.yaml may say of a switch.

@@ -141,13 +141,15 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
 
     // The core, on a thread of its own.
     let links_stop = CancellationToken::new();
-    let roster = Roster::new(
+    let mut roster = Roster::new(
         store.fence(),
         settings.agents.limits.clone(),
         settings.agents.full_numbers.clone(),
         switches.clone(),
     );
+    roster.can(switch_settings.iter().map(|s| (s.id().clone(), s.abilities())).collect());
     let core_seed = CoreSeed {
+        guarded: reloadable.guarded.clone(),
         places: ends.places.clone(),
         ends: core_ends,
         said: ends.said.clone(),
@@ -263,6 +265,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
 
 /// What the core thread is made of. All of it may cross to that thread; nothing of it comes back.
 struct CoreSeed {
+    guarded: Arc<crate::calls::guard::Guarded>,
     places: tokio::sync::watch::Receiver<crate::calls::seats::Places>,
     ends: CoreEnds,
     said: mpsc::Sender<switches::Said>,
@@ -309,6 +312,7 @@ impl CoreSeed {
         let rooms = (self.book, self.roster, self.desk);
         let mut core = Core::new(rooms, self.customers, self.directory, self.switches, self.metrics, outs);
         core.traces = self.traces;
+        core.guard.reload(self.guarded);
         core.restore(now(), self.open, self.seats);
         for (settings, stats) in self.switch_settings.iter().zip(&self.stats) {
             let Some(commands) = self.commands.remove(settings.id()) else { continue };
@@ -335,7 +339,7 @@ impl CoreSeed {
                 Some(answer) = kept.recv() => core.kept(now(), answer),
                 Some((token, list)) = found.recv() => core.found(now(), token, list),
                 order = control.recv() => match order {
-                    Some(Control::Reload { book, rules, offers }) => core.reload(now(), *book, rules, offers),
+                    Some(Control::Reload { book, rules, offers, guarded }) => core.reload(now(), *book, rules, offers, guarded),
                     Some(Control::System { id, up, reason }) => core.system(now(), id, up, reason),
                     Some(Control::Trace(call, answer)) => {
                         let _ = answer.send(core.trace(call));
@@ -416,7 +420,8 @@ async fn reload(
             let offers = Arc::new(load::offers(&loaded.live.connectors));
             customers.reload(load::site(&loaded.settings, &loaded.live.directory));
             connectors.swap(loaded.live.connectors);
-            let _ = control.send(Control::Reload { book: Box::new(book), rules, offers }).await;
+            let guarded = loaded.live.guarded.clone();
+            let _ = control.send(Control::Reload { book: Box::new(book), rules, offers, guarded }).await;
             tracing::info!("settings were reloaded");
             "good"
         }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::logs;
-use crate::{admin, agents, customers, files::Problem, numbers::Plan, records, store, watch};
+use crate::{admin, agents, calls, customers, files::Problem, numbers::Plan, records, store, watch};
 
 /// Every key with its default and a sentence: the manual and the behaviour are the same text.
 pub const DEFAULTS: &str = include_str!("../../config/linecard.yaml");
@@ -23,6 +23,8 @@ pub struct Settings {
     pub admin: admin::Settings,
     #[serde(default)]
     pub store: store::Settings,
+    #[serde(default)]
+    pub dial: calls::guard::Settings,
     #[serde(default)]
     pub customers: customers::Settings,
     #[serde(default)]
@@ -108,6 +110,8 @@ impl Settings {
                 .into_iter()
                 .map(|(key, found, wanted)| problem(format!("callbacks.{key}"), format!("found {found}"), wanted)),
         );
+        let dial = self.dial.problems().into_iter();
+        problems.extend(dial.map(|(key, found, wanted)| problem(format!("dial.{key}"), found, wanted)));
         problems.extend(self.customers.unread(&self.plan()).into_iter().map(|n| {
             let wanted = "a number as it is dialled, quoted, or with + and country code";
             problem(format!("customers.shared[{n}]"), "no number".to_owned(), wanted)

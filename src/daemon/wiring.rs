@@ -23,6 +23,7 @@ pub enum Control {
         book: Box<calls::book::Settings>,
         rules: Arc<records::Rules>,
         offers: Arc<records::Offers>,
+        guarded: Arc<calls::guard::Guarded>,
     },
     System {
         id: String,
@@ -65,7 +66,7 @@ pub const CARDS: usize = 4_096;
 pub const OUTPUTS: usize = 4_096;
 /// What became durable. Filled by the clerk, drained by the core. Full: the clerk waits, and batches gather into larger commits.
 pub const KEPT: usize = 4_096;
-/// Dials. Filled by the core, drained by the switch's link. Full: the agent is told that the switch is unavailable.
+/// Dials and verbs on calls. Filled by the core, drained by the switch's link. Full: the agent is told that the switch is unavailable.
 pub const COMMANDS: usize = 64;
 /// Customer searches and their answers, between the core and a task on the back runtime. Full: an empty answer.
 pub const SEARCHES: usize = 256;

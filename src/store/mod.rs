@@ -13,9 +13,9 @@ pub mod settings;
 mod sqlite;
 
 pub use rows::{
-    Amend, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectFilter, EffectPut,
-    EffectRow, EffectSet, History, Next, NoteRow, PositionRow, RecordFilter, RecordRow, SeatRow, Settled, State, Stats,
-    TraceRow, effect_key,
+    Amend, AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow,
+    EffectFilter, EffectPut, EffectRow, EffectSet, History, Next, NoteRow, PositionRow, RecordFilter, RecordRow,
+    SeatRow, Settled, State, Stats, TraceRow, effect_key,
 };
 pub use settings::{OnDamage, Settings};
 pub use sqlite::{Reader, Store};

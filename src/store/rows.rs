@@ -383,6 +383,16 @@ pub struct AuditRow {
     pub reason: Option<String>,
 }
 
+/// Of the audit: what is wanted, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    pub who: Option<String>,
+    /// With a `*` behind it, all that begin so.
+    pub what: Option<String>,
+    pub about: Option<String>,
+    pub limit: u32,
+}
+
 /// How a call came to be shown as it was; for explanations, and gone after a while.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TraceRow {

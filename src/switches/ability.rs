@@ -9,7 +9,7 @@ use crate::calls::{
 };
 
 use super::Settings;
-use Ability::Cannot;
+use Ability::{Cannot, Needs};
 
 /// The way by which commands go to a switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,6 +48,12 @@ pub const fn ability(way: Way, deed: Deed) -> Ability {
     }
 }
 
+/// 22.10.1: in a queue without the option the keys go nowhere, and nothing says so.
+const FEATURE: &str = "Dial or Queue must let the agent transfer (option t, or T where the agent dialled), and features.conf have atxfer and atxferabort";
+const THREE: &str = "as for a consultation, and features.conf must have atxferthreeway";
+const PARKING: &str = "res_parking for parking; a phone that rings for the agent's call is answered like any other";
+const MIXMONITOR: &str = "app_mixmonitor, and \"record\" under \"control\" in the switch's file";
+const CHANSPY: &str = "app_chanspy; the supervisor's own phone rings first";
 const NOT_BUILT: &str = "not built yet";
 const WATCHES: &str = "Linecard only watches there";
 /// 22.10.1: 409, "Channel not in Stasis application".
@@ -55,20 +61,31 @@ const STASIS: &str = "ARI does this only to channels that the dialplan put into 
 
 const fn ami(deed: Deed) -> Ability {
     match deed {
-        Deed::Dial => Ability::Works,
-        _ => Cannot(NOT_BUILT),
+        Deed::Answer => {
+            Cannot("no action of AMI takes a phone off its hook: the phone's own key or its automatic answer does")
+        }
+        Deed::Hold | Deed::Retrieve => Cannot("no action of AMI holds: the phone's own key does, and it is seen"),
+        Deed::Consult | Deed::Complete | Deed::Cancel => Needs(FEATURE),
+        Deed::Conference => Needs(THREE),
+        Deed::Park | Deed::Pickup => Needs(PARKING),
+        Deed::RecordStart | Deed::RecordStop | Deed::RecordPause | Deed::RecordResume => Needs(MIXMONITOR),
+        Deed::Listen | Deed::Whisper | Deed::Barge => Needs(CHANSPY),
+        _ => Ability::Works,
     }
 }
 
 const fn ari(deed: Deed) -> Ability {
     match deed {
-        Deed::Dial => Ability::Works,
+        Deed::Dial | Deed::HangUp => Ability::Works,
         _ => Cannot(STASIS),
     }
 }
 
-const fn esl(_: Deed) -> Ability {
-    Cannot(NOT_BUILT)
+const fn esl(deed: Deed) -> Ability {
+    match deed {
+        Deed::Dial => Ability::Works,
+        _ => Cannot(NOT_BUILT),
+    }
 }
 
 impl Settings {
@@ -80,6 +97,10 @@ impl Settings {
                 let way = if s.by_ari() { Way::Ari } else { Way::Ami };
                 s.lacks(deed).map_or_else(|| ability(way, deed), Cannot)
             }
+            Self::FreeSwitch(s) if deed == Deed::Dial && s.dial.is_none() => {
+                Cannot("the switch's file has no \"dial\"")
+            }
+            Self::FreeSwitch(_) => ability(Way::Esl, deed),
             Self::Sip(_) => ability(Way::Sip, deed),
         })
     }
@@ -99,7 +120,7 @@ pub fn table() -> String {
         for way in Way::ALL {
             let (word, reason) = match ability(way, deed) {
                 Ability::Works => ("works", None),
-                Ability::Needs(what) => ("works", Some(what)),
+                Needs(what) => ("works", Some(what)),
                 Cannot(why) => ("-", Some(why)),
             };
             let mark = reason.map(|reason| {

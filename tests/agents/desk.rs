@@ -12,7 +12,9 @@ use linecard::{
     agents::{Ask, Figures, Limits, Output, Roster, Screens, Settings, Told, protocol, shards},
     calls::{
         Change, Directory, Face, What,
+        ability::{Abilities, Ability},
         change::{Offer, Role},
+        command::Deed,
         directory::{Agent, AgentsFile, SeatKind},
         face::{AgentLeg, CallState, OnCall},
         record::{Direction, Origin},
@@ -45,6 +47,7 @@ pub struct Desk {
     screens: Arc<Screens>,
     jobs: mpsc::Sender<(Job, oneshot::Sender<()>)>,
     asks: mpsc::Receiver<Ask>,
+    audit: Vec<linecard::agents::Deeds>,
     gone: mpsc::Receiver<()>,
     /// What the switch of the calls declares.
     pub declared: Arc<linecard::calls::Attributes>,
@@ -52,6 +55,15 @@ pub struct Desk {
 
 impl Desk {
     pub async fn open(change: impl FnOnce(&mut Settings)) -> Self {
+        Self::of(change, directory).await
+    }
+
+    /// With other people.
+    pub async fn with(directory: fn() -> Directory) -> Self {
+        Self::of(|_| {}, directory).await
+    }
+
+    async fn of(change: impl FnOnce(&mut Settings), directory: fn() -> Directory) -> Self {
         let mut settings: Settings = linecard::files::read(
             "agents.yaml",
             "listen: 127.0.0.1:0\nshards: 2\norigins: [https://desk.example.org]\ntokens:\n  issuer: desk\n  keys: {hs256: {env: UNUSED}}\n",
@@ -81,6 +93,11 @@ impl Desk {
         let deliverer = screens.clone();
         tokio::spawn(async move {
             let mut roster = Roster::new(3, limits, full_numbers, vec!["pbx1".into()]);
+            let able = |deed| match deed {
+                Deed::Hold => Ability::Cannot("the phone's own key does"),
+                _ => Ability::Works,
+            };
+            roster.can(HashMap::from([("pbx1".into(), Abilities::of(able))]));
             loop {
                 let told = tokio::select! {
                     Some(heard) = hears.recv() => {
@@ -104,7 +121,7 @@ impl Desk {
                 }
             }
         });
-        Self { address, stop, screens, jobs, asks, gone, declared: Arc::default() }
+        Self { address, stop, screens, jobs, asks, audit: Vec::new(), gone, declared: Arc::default() }
     }
 
     pub async fn roster(&self, job: impl FnOnce(&mut Roster, Now) + Send + 'static) {
@@ -127,7 +144,21 @@ impl Desk {
     }
 
     pub async fn asked(&mut self) -> Ask {
-        tokio::time::timeout(LONG, self.asks.recv()).await.expect("nothing was asked").unwrap()
+        loop {
+            match tokio::time::timeout(LONG, self.asks.recv()).await.expect("nothing was asked").unwrap() {
+                Ask::Audit(deeds) => self.audit.push(deeds),
+                other => return other,
+            }
+        }
+    }
+
+    /// What is in the audit up to now.
+    pub fn audited(&mut self) -> Vec<(String, &'static str, String)> {
+        while let Ok(asked) = self.asks.try_recv() {
+            let Ask::Audit(deeds) = asked else { panic!("asked: {asked:?}") };
+            self.audit.push(deeds);
+        }
+        self.audit.drain(..).map(|d| (d.asker.1.to_string(), d.deed.word(), d.result)).collect()
     }
 
     pub async fn detached(&mut self) {
@@ -297,7 +328,10 @@ pub fn face(call: CallId, on: &[(&Offer, AgentLeg)]) -> Face {
         answered_at: None,
         ended_at: None,
         state: if on.is_empty() { CallState::Queued } else { CallState::Ringing },
-        agents: on.iter().map(|(o, state)| OnCall { offer: (*o).clone(), state: *state, since: Some(now) }).collect(),
+        agents: on
+            .iter()
+            .map(|(o, state)| OnCall { offer: (*o).clone(), state: *state, since: Some(now), asking: false })
+            .collect(),
         attributes: BTreeMap::from([("ivr.account".to_owned(), "88001234".into())]),
         faults: BTreeMap::new(),
         account: None,

@@ -307,4 +307,4 @@ pub fn queue_members(stage: &mut Stage) -> Result<(), String> {
 }
 
 /// How long a person waits for something to happen.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);

@@ -21,6 +21,7 @@ mod site;
 mod softphone;
 mod stories;
 mod switch;
+mod verbs;
 mod wait;
 
 use std::{env, fs, path::PathBuf, process::ExitCode, time::Instant};

@@ -128,7 +128,7 @@ impl Site {
                 "log: {{level: debug}}\nnumbers: {{country: CN, area: \"21\"}}\nagents:\n  listen: 127.0.0.1:{port}\n  \
              origins: [\"http://127.0.0.1:{port}\"]\n  allow_no_origin: true\n  tokens:\n    issuer: linecard-check\n    \
              keys: {{hs256: {{file: {folder}/tokens.key}}}}\nadmin:\n  listen: 127.0.0.1:{admin}\n  route_hint:\n    budget_ms: 1500\n    \
-             sources: [{{name: asterisk, token: {{file: {folder}/hint.secret}}, from: [127.0.0.1]}}]\nstore: {{path: {folder}/linecard.db}}\n{values}"
+             sources: [{{name: asterisk, token: {{file: {folder}/hint.secret}}, from: [127.0.0.1]}}]\nstore: {{path: {folder}/linecard.db}}\ndial: {{cool_down_s: 0}}\n{values}"
             ),
         )?;
         // The third daemon comes as the user that `check --manager-conf` asks the administrator for.
@@ -157,7 +157,7 @@ impl Site {
              - {{name: ivr.account, from: {{variable: CTI_ACCOUNT}}, type: digits}}\n    \
              - {{name: ivr.told, from: {{user-event: {{event: CustomerData, header: Account}}}}, type: digits}}\n    \
              - {{name: ivr.keyed, from: {{digits: {{max: 4}}}}, type: digits}}\n{records}{}{}  \
-             dial: {{context: click2dial, timeout_ms: 4000, via: {}}}\n",
+             dial: {{context: click2dial, timeout_ms: 4000, via: {}}}\n  control: {{context: agents, record: wav}}\n",
                 if feed == Feed::Ari { "" } else { &ami },
                 if feed == Feed::Ami { "" } else { &ari },
                 if feed == Feed::Ari { "ari" } else { "ami" },
@@ -169,7 +169,9 @@ impl Site {
              - {dialled: \"4008005678\", title: Pre-sales}\n  - {dialled: \"02161234567\", title: Direct line}\n",
         )?;
         // One agent has two phones.
-        put("agents.yaml", &shipped("agents.yaml")?.replacen("[PJSIP/1001]", "[PJSIP/1001, PJSIP/1004]", 1))?;
+        let agents = shipped("agents.yaml")?.replacen("[PJSIP/1001]", "[PJSIP/1001, PJSIP/1004]", 1);
+        let supervisor = "teams: [sales, support]\n    roles: [supervisor]";
+        put("agents.yaml", &agents.replacen("teams: [sales]", supervisor, 1))?;
         // The connector as it is shipped; this Redmine's address, field ids and key are the site's own. Three daemons ask one Redmine
         // at once, which does one thing at a time: it gets more time than a site of one daemon gives it.
         let connector = shipped("connectors/redmine.yaml")?;

@@ -11,7 +11,7 @@ use crate::{
     hands::{self, Watch},
     screen::Screen,
     site::{Feed, Site},
-    switch,
+    switch, verbs,
     wait::until,
 };
 
@@ -124,6 +124,44 @@ pub const ALL: &[Story] = &[
             "dialled.e164": "+862161234572", "agents": ["1002"], "transfers": []}"#,
         ..story("the-dialplan-asks-who-calls", asked_first, &[has("1002", "inbound")])
     },
+    Story { fixture: None, ..story("verb-hang-up", verbs::hang_up, &[]) },
+    Story {
+        fixture: None,
+        also: r#"{"outcome": "answered", "agents": ["1001", "1002"],
+            "transfers": [{"kind": "blind", "from": "1001", "to": "1002", "certain": true}]}"#,
+        ..story("verb-blind-transfer", verbs::blind_transfer, &[has("1001", "inbound"), has("1002", "transfer")])
+    },
+    Story {
+        fixture: None,
+        also: r#"{"outcome": "answered", "agents": ["1001", "1002"],
+            "transfers": [{"kind": "attended", "from": "1001", "to": "1002", "certain": true}]}"#,
+        ..story("verb-consult", verbs::consult, &[has("1001", "inbound"), has("1002", "transfer")])
+    },
+    Story {
+        fixture: None,
+        also: r#"{"outcome": "answered", "agents": ["1001", "1002"]}"#,
+        ..story("verb-conference", verbs::conference, &[has("1001", "inbound"), has("1002", "transfer")])
+    },
+    Story {
+        fixture: None,
+        also: r#"{"outcome": "answered", "agents": ["1001"], "segments": {"all": [{"has": {"kind": "park"}}]}}"#,
+        ..story("verb-park", verbs::park_and_pick_up, &[has("1001", "inbound")])
+    },
+    Story {
+        fixture: None,
+        also: r#"{"outcome": "answered", "agents": ["1002"]}"#,
+        ..story(
+            "verb-pick-up",
+            verbs::pick_up_what_rings,
+            &[lost("1001", "answered-elsewhere"), has("1002", "inbound")],
+        )
+    },
+    Story {
+        fixture: None,
+        also: r#"{"outcome": "answered", "agents": ["1001", "1003"]}"#,
+        ..story("verb-supervise", verbs::supervise, &[has("1001", "inbound"), has("1003", "transfer")])
+    },
+    Story { fixture: None, ..story("verb-mute-keys-and-recording", verbs::mute_keys_and_recording, &[]) },
     story("internal", hands::internal, &[colleague("1001"), colleague("1002")]),
     story("conference", hands::conference, &[colleague("1001"), colleague("1002"), colleague("1003")]),
     Story {

@@ -49,7 +49,11 @@ impl Roster {
         });
         let list = list.collect();
         let callbacks = Some(Callbacks { open, list });
-        let frame = wire::write(0, now.wall, &Done { id, call: None, candidates: None, callbacks });
+        let frame = wire::write(
+            0,
+            now.wall,
+            &Done { id, call: None, candidates: None, callbacks, space: None, recording: None },
+        );
         self.out.push_back(deliver(screen, None, frame));
     }
 

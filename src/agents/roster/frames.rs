@@ -10,8 +10,10 @@ use crate::{
     access::Who,
     calls::{
         Directory, Face,
+        ability::Abilities,
         attributes::Kind,
         change::{TransferKind, Withdrawal},
+        command::Deed,
         face::CallState,
         record::Direction,
     },
@@ -37,6 +39,7 @@ use super::{
     mask::{self, Shade},
     seat::{self, SeatNow},
     stream::{OnScreen, Stage, Stream},
+    verbs,
 };
 
 /// A transfer to be told with a change: kind, from, to.
@@ -114,6 +117,7 @@ pub(super) fn pop<'a>(
     pop: &'a OnScreen,
     viewer: &AgentId,
     masked: bool,
+    abilities: Option<&Abilities>,
 ) -> Pop<'a> {
     let shade = masked.then(|| Shade::of(face.customer.as_ref()));
     let seen = |text: &'a str| shade.as_ref().map_or(Cow::Borrowed(text), |shade| shade.text(text));
@@ -171,8 +175,14 @@ pub(super) fn pop<'a>(
             .chosen
             .as_ref()
             .map(|chosen| chosen.as_deref().map(|id| shade.as_ref().map_or(Cow::Borrowed(id), |shade| shade.id(id)))),
-        actions: actions(call, face, can_dial),
+        actions: actions(call, face, can_dial).into_iter().chain(call_actions(abilities, pop, face)).collect(),
     }
+}
+
+/// What an agent may do to the call.
+fn call_actions(abilities: Option<&Abilities>, pop: &OnScreen, face: &Face) -> Vec<&'static str> {
+    let offered = abilities.map(|abilities| verbs::offered(abilities, pop, face)).unwrap_or_default();
+    offered.into_iter().map(Deed::word).collect()
 }
 
 /// What an agent may do about the customer of this pop. Attaching to a customer and making one are for callers whom no system knows, and as
@@ -303,6 +313,7 @@ fn call_changed<'a>(
     pop: &'a OnScreen,
     passed: Option<&'a Passed>,
     directory: &'a Directory,
+    abilities: Option<&Abilities>,
 ) -> CallChanged<'a> {
     let part = if pop.stage.is_live() { face.part_of(&pop.offer.agent) } else { None };
     let wrapup = match pop.stage {
@@ -335,6 +346,7 @@ fn call_changed<'a>(
             to: to.as_ref().map(AgentId::as_str),
         }),
         wrapup,
+        actions: call_actions(abilities, pop, face),
     }
 }
 
@@ -353,7 +365,8 @@ impl Roster {
             let masked = stream.masks(face.line.as_deref());
             let mut pops = std::mem::take(&mut stream.busy().pops);
             for on_screen in pops.iter_mut().filter(|p| p.call == id && p.stage.is_shown()) {
-                let body = PopUpdated(pop(now.wall, call, face, on_screen, &key.1, masked));
+                let can = self.abilities.get(&face.switch);
+                let body = PopUpdated(pop(now.wall, call, face, on_screen, &key.1, masked, can));
                 stream.emit(now, Some(CoalesceKey::Card(id)), &body, &mut self.out);
             }
             stream.busy().pops = pops;
@@ -378,7 +391,8 @@ impl Roster {
                 if (pop.stage == Stage::Ringing && subject != Some(&key.1)) || pop.stage == Stage::Kept {
                     continue;
                 }
-                let body = call_changed(call, face, pop, passed.as_ref(), directory);
+                let can = self.abilities.get(&face.switch);
+                let body = call_changed(call, face, pop, passed.as_ref(), directory, can);
                 stream.emit(now, Some(CoalesceKey::Call(id)), &body, &mut self.out);
             }
             stream.busy().pops = pops;
@@ -393,7 +407,8 @@ impl Roster {
         let nobody = Directory::default();
         let pops = std::mem::take(&mut stream.busy().pops);
         for pop in pops.iter().filter(|pop| pop.call == id) {
-            let body = call_changed(call, face, pop, None, &nobody);
+            let can = self.abilities.get(&face.switch);
+            let body = call_changed(call, face, pop, None, &nobody, can);
             stream.emit(now, Some(CoalesceKey::Call(id)), &body, &mut self.out);
         }
         stream.busy().pops = pops;
@@ -444,9 +459,10 @@ impl Roster {
         for on_screen in stream.pops().iter().filter(|pop| active && pop.stage.is_shown()) {
             let Some(call) = self.calls.get(&on_screen.call) else { continue };
             let Some(face) = &call.face else { continue };
+            let can = self.abilities.get(&face.switch);
             calls.push(SnapshotCall {
-                pop: pop(now.wall, call, face, on_screen, &key.1, stream.masks(face.line.as_deref())),
-                state: call_changed(call, face, on_screen, None, directory),
+                pop: pop(now.wall, call, face, on_screen, &key.1, stream.masks(face.line.as_deref()), can),
+                state: call_changed(call, face, on_screen, None, directory, can),
                 shown: on_screen.shown,
                 notes: call.notes.iter().find(|(agent, _)| *agent == key.1).map(|(_, text)| text.expose().as_str()),
             });

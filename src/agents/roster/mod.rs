@@ -12,6 +12,7 @@ mod mask;
 mod requests;
 mod seat;
 mod stream;
+mod verbs;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -24,14 +25,17 @@ use crate::{
     access::Who,
     calls::{
         self, Change, Directory, Face, What,
+        ability::Abilities,
         change::{Offer, Role, Withdrawal},
         command::{Failure, RequestId},
     },
     customers::{Candidate, Card, Choice},
     private::Private,
-    records::{self, callbacks::Wish},
+    records,
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
+
+pub use verbs::{Deeds, Wish};
 
 use super::{
     Deliver, Heard, Limits, ScreenId, Told,
@@ -60,6 +64,10 @@ pub enum Ask {
     Record(records::Command, Token),
     /// Then [`Roster::dialled`], or the book's `Launched`.
     Dial(calls::command::Dial),
+    /// Then [`Roster::acted`].
+    Act(Wish),
+    /// A verb was answered: for the audit.
+    Audit(Deeds),
     /// The card of this call shall be this customer's. No answer: a new card comes.
     Choose { tenant: TenantId, call: CallId, choice: Choice },
     /// A seat for this agent, or (`None`) none any more: then [`Roster::committed`], when it is durable, or [`Roster::no_seat`].
@@ -69,7 +77,7 @@ pub enum Ask {
     /// Then [`Roster::callbacks`].
     Callbacks { key: (TenantId, AgentId), screen: ScreenId, id: String, most: usize },
     /// Then [`Roster::committed`], or [`Roster::no_callback`].
-    Callback { key: (TenantId, AgentId), id: CallId, wish: Wish, token: Token },
+    Callback { key: (TenantId, AgentId), id: CallId, wish: records::callbacks::Wish, token: Token },
 }
 
 /// A switch or system came or went.
@@ -109,6 +117,9 @@ pub struct Roster {
     links: BTreeMap<(LinkKind, Arc<str>), LinkNow>,
     waiting: HashMap<Token, requests::Waiting>,
     dials: HashMap<RequestId, requests::Asked>,
+    acts: HashMap<RequestId, verbs::Acting>,
+    /// What can be done at each switch.
+    abilities: HashMap<SwitchId, Abilities>,
     due: BTreeMap<(Mono, u64), Due>,
     /// Counts tokens and deadlines.
     count: u64,
@@ -155,6 +166,7 @@ enum Due {
     /// Nobody came back for this stream.
     Idle(Key),
     Dial(RequestId),
+    Act(RequestId),
 }
 
 impl Roster {
@@ -175,6 +187,8 @@ impl Roster {
             phones: BTreeMap::new(),
             waiting: HashMap::new(),
             dials: HashMap::new(),
+            acts: HashMap::new(),
+            abilities: HashMap::new(),
             due: BTreeMap::new(),
             count: 0,
             lowest: 0,
@@ -204,7 +218,7 @@ impl Roster {
     }
 
     /// Lets go of what is over.
-    pub fn tick(&mut self, now: Now) {
+    pub fn tick(&mut self, now: Now, directory: &Directory) {
         while let Some(entry) = self.due.first_entry()
             && entry.key().0 <= now.mono
         {
@@ -217,6 +231,7 @@ impl Roster {
                     self.idle(&key);
                 }
                 Due::Dial(request) => self.dialled(now, &request, Err(Failure::Timeout)),
+                Due::Act(request) => self.acted(now, &request, Err(Failure::Timeout), directory),
             }
         }
     }
@@ -439,7 +454,7 @@ impl Roster {
             call.face = Some(Box::new(face.clone()));
         }
         call.render(masked);
-        let frame = frames::pop(now.wall, call, face, &pop, &key.1, masked);
+        let frame = frames::pop(now.wall, call, face, &pop, &key.1, masked, self.abilities.get(&face.switch));
         stream.emit(now, None, &frame, &mut self.out);
         let shown = stream.active.is_some();
         stream.busy().pops.push(OnScreen { shown, ..pop });

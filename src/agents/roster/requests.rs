@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use crate::{
     calls::{
         self, Directory,
-        command::{Failure, RequestId},
-        directory::Device,
+        command::{Deed, Failure, RequestId},
+        directory::{Agent, Device},
         face::AgentLeg,
     },
     customers::{Candidate, Choice, FoundBy, Person},
@@ -29,6 +29,7 @@ use super::{
     Ask, Due, Key, Output, Roster, Token, callbacks, deliver,
     mask::Shade,
     stream::Stage,
+    verbs::Wanting,
 };
 
 /// A request whose answer hangs on somebody else.
@@ -93,6 +94,7 @@ impl Roster {
         }
         answers.push_back(Entry { id: id.clone(), screen, answer: None });
         let asked = (key, id);
+        let dials = matches!(what, Wanted::Dial(_));
         let result = match what {
             Wanted::NotesSet(notes) => self.notes(&asked, notes.call, notes.text),
             Wanted::AttributeSet(set) => self.attribute(now, &asked, set),
@@ -108,6 +110,20 @@ impl Roster {
                 Ok(())
             }
             Wanted::Dial(dial) => self.dial(now, &asked, dial, directory),
+            Wanted::Verb(deed, of) => {
+                self.ask_verb(now, &asked, Wanting::plain(deed, &of), (deed, Some(of.call)), directory)
+            }
+            Wanted::To(deed, of) => {
+                self.ask_verb(now, &asked, Wanting::to(deed, &of), (deed, Some(of.call)), directory)
+            }
+            Wanted::Digits(of) => {
+                self.ask_verb(now, &asked, Wanting::digits(&of), (Deed::Digits, Some(of.call)), directory)
+            }
+            Wanted::Pickup(of) => {
+                let call = of.call;
+                self.ask_verb(now, &asked, Ok(Wanting::Fetch(of)), (Deed::Pickup, call), directory)
+            }
+            Wanted::Of(deed, of) => self.ask_verb(now, &asked, Ok(Wanting::of(deed, of)), (deed, None), directory),
             Wanted::SeatClaim(claim) => {
                 self.seat(&asked, Some(claim));
                 Ok(())
@@ -123,6 +139,9 @@ impl Roster {
             Wanted::Ping | Wanted::ScreenActivate | Wanted::CallbackList(_) => Ok(()),
         };
         if let Err((code, message)) = result {
+            if dials {
+                self.audit(&asked.0, Deed::Dial, None, Err(code));
+            }
             self.answer(&asked, failed(now, &asked.1, code, message));
         }
     }
@@ -160,7 +179,14 @@ impl Roster {
                 let frame = wire::write(
                     0,
                     now.wall,
-                    &Done { id: &asked.1, call: None, candidates: Some(&candidates), callbacks: None },
+                    &Done {
+                        id: &asked.1,
+                        call: None,
+                        candidates: Some(&candidates),
+                        callbacks: None,
+                        space: None,
+                        recording: None,
+                    },
                 );
                 if let Some(call) = call.filter(|call| self.has(&asked.0, *call))
                     && let Some(on_desk) = self.calls.get_mut(&call)
@@ -176,11 +202,25 @@ impl Roster {
     /// A click-to-dial has its first leg, or will never have one. Later news of it is ignored.
     pub fn dialled(&mut self, now: Now, request: &RequestId, result: Result<CallId, Failure>) {
         let Some(asked) = self.dials.remove(request) else { return };
+        self.audit(&asked.0, Deed::Dial, result.ok(), result.map(drop).map_err(Code::from));
         let frame = match result {
             Ok(call) => done(now, &asked.1, Some(call)),
             Err(failure) => failed(now, &asked.1, failure.into(), why(failure)),
         };
         self.answer(&asked, frame);
+    }
+
+    /// A verb on a call, refused or on its way; a refusal is in the audit like any other answer.
+    fn ask_verb(
+        &mut self,
+        now: Now,
+        asked: &Asked,
+        wanting: Result<Wanting, (Code, &'static str)>,
+        (deed, call): (Deed, Option<CallId>),
+        directory: &Directory,
+    ) -> Refusable {
+        let result = wanting.and_then(|wanting| self.verb(now, asked, wanting, directory));
+        result.inspect_err(|(code, _)| self.audit(&asked.0, deed, call, Err(*code)))
     }
 
     fn notes(&mut self, asked: &Asked, call: CallId, text: Private<String>) -> Refusable {
@@ -383,10 +423,7 @@ impl Roster {
         if !back && !dialable(text.expose()) {
             return Err(UNKNOWN_TARGET);
         }
-        let seen = self.streams.get_mut(key).and_then(|stream| stream.busy().seen_at.clone());
-        let seat = self.seats.get(key).and_then(|seat| seat.sitting.as_ref());
-        let seat = seat.map(|s| Device::At { switch: Some(s.switch.clone()), name: s.device.clone() });
-        let devices: Vec<Device> = seat.into_iter().chain(agent.devices.iter().cloned()).collect();
+        let (seen, devices) = self.devices(key, agent);
         let (switch, device) = place(seen, &devices, &self.switches)?;
         let request = RequestId(format!("lc-{}", self.request_ulid(now, asked)));
         self.dials.insert(request.clone(), (key.clone(), id.clone()));
@@ -401,6 +438,14 @@ impl Roster {
             reference: dial.reference,
         }));
         Ok(())
+    }
+
+    /// Where an agent's phone was seen last, and the phones there are: the seat's first.
+    pub(super) fn devices(&mut self, key: &Key, agent: &Agent) -> (Option<(SwitchId, String)>, Vec<Device>) {
+        let seen = self.streams.get_mut(key).and_then(|stream| stream.busy().seen_at.clone());
+        let seat = self.seats.get(key).and_then(|seat| seat.sitting.as_ref());
+        let seat = seat.map(|s| Device::At { switch: Some(s.switch.clone()), name: s.device.clone() });
+        (seen, seat.into_iter().chain(agent.devices.iter().cloned()).collect())
     }
 
     /// The number behind a handle of a pop that this agent has.
@@ -435,7 +480,7 @@ impl Roster {
     }
 
     /// The same request of the same agent has the same name within an epoch; no dice are needed.
-    fn request_ulid(&self, now: Now, ((tenant, agent), id): &Asked) -> ulid::Ulid {
+    pub(super) fn request_ulid(&self, now: Now, ((tenant, agent), id): &Asked) -> ulid::Ulid {
         let mut hash = Sha256::new();
         for part in [tenant.as_str(), agent.as_str(), id, &self.epoch.to_string()] {
             hash.update(part.as_bytes());
@@ -467,7 +512,7 @@ impl Roster {
         self.ask(Ask::Record(command, token));
     }
 
-    fn ask(&mut self, ask: Ask) {
+    pub(super) fn ask(&mut self, ask: Ask) {
         self.out.push_back(Output::Ask(ask));
     }
 }
@@ -476,20 +521,20 @@ pub(super) type Refusable = Result<(), (Code, &'static str)>;
 
 pub(super) const NOT_YOURS: (Code, &str) = (Code::UnknownCall, "this call is not on your screen");
 pub(super) const NOT_OFFERED: (Code, &str) = (Code::NotOffered, "this number, line or system does not allow it");
-const UNKNOWN_TARGET: (Code, &str) = (Code::UnknownTarget, "nothing that can be dialled");
+pub(super) const UNKNOWN_TARGET: (Code, &str) = (Code::UnknownTarget, "nothing that can be dialled");
 
 /// Answers kept for an agent: more than a page can have under way, even after a reconnect.
 const MOST_ANSWERS: usize = 64;
 
 fn done(now: Now, id: &str, call: Option<CallId>) -> Bytes {
-    wire::write(0, now.wall, &Done { id, call, candidates: None, callbacks: None })
+    wire::write(0, now.wall, &Done { id, call, candidates: None, callbacks: None, space: None, recording: None })
 }
 
 pub(super) fn failed(now: Now, id: &str, code: Code, message: &str) -> Bytes {
     wire::write(0, now.wall, &Failed { id: Some(id), code, message, agent: None, name: None })
 }
 
-fn why(failure: Failure) -> &'static str {
+pub(super) fn why(failure: Failure) -> &'static str {
     match failure {
         Failure::Busy => "the agent's phone is busy",
         Failure::NoAnswer => "the agent's phone was not answered",
@@ -506,12 +551,13 @@ fn why(failure: Failure) -> &'static str {
         Failure::TooManyCalls => "too many calls begin at this switch now",
         Failure::UnavailableHere => "the switch cannot do this here",
         Failure::CallOver => "the call has ended",
+        Failure::NotRecording => "nothing records this call",
     }
 }
 
 /// Where a dial begins: where the phone was seen last, if it is still the agent's; else the first device, the full name
 /// (`PJSIP/1001`) before a bare extension. A phone outside is none of a switch's own: no dial begins there.
-fn place(
+pub(super) fn place(
     seen: Option<(SwitchId, String)>,
     devices: &[Device],
     switches: &[SwitchId],

@@ -64,6 +64,17 @@ pub(super) struct OnScreen {
     pub shown: bool,
     /// The wrap-up is durable already.
     pub wrapped: bool,
+    /// By a request of this agent.
+    pub muted: bool,
+    pub recording: Recording,
+}
+
+/// What this agent asked to be recorded. What the switch records by itself is not known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Recording {
+    Off,
+    On,
+    Paused,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +114,16 @@ impl Stage {
 impl OnScreen {
     pub fn new(call: CallId, offer: Offer) -> Self {
         let id = format!("{call}-{}", offer.ordinal).into_boxed_str();
-        Self { id, call, offer, stage: Stage::Ringing, shown: false, wrapped: false }
+        Self {
+            id,
+            call,
+            offer,
+            stage: Stage::Ringing,
+            shown: false,
+            wrapped: false,
+            muted: false,
+            recording: Recording::Off,
+        }
     }
 }
 

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::{Exit, fail, settings_of};
 use crate::{
-    daemon::cli::{Agents, Folder, Outbox, Records, StoreFile},
+    daemon::cli::{Agents, Audit, Folder, Outbox, Records, StoreFile},
     records::list::{self, EffectLine},
-    store::{EffectFilter, Reader, RecordFilter, SeatRow, State, StoreError},
+    store::{AuditFilter, EffectFilter, Reader, RecordFilter, SeatRow, State, StoreError},
     words::{CallId, Wall},
 };
 
@@ -127,6 +127,28 @@ fn seat(row: &SeatRow) -> String {
         row.how,
         row.why.as_deref().unwrap_or("-")
     )
+}
+
+/// Who did what.
+pub fn audit(verb: &Audit) -> Exit {
+    let filter =
+        AuditFilter { who: verb.who.clone(), what: verb.what.clone(), about: verb.about.clone(), limit: verb.limit };
+    with(&verb.store, |reader| {
+        let rows = reader.audit(&filter)?;
+        if !verb.store.json {
+            println!("{:<24} {:<16} {:<20} {:<32} result or reason", "at", "who", "what", "about");
+        }
+        for row in &rows {
+            if verb.store.json {
+                println!("{}", serde_json::to_string(row).unwrap_or_default());
+            } else {
+                let at = serde_json::to_value(row.at).ok().and_then(|v| v.as_str().map(str::to_owned));
+                let (at, reason) = (at.unwrap_or_default(), row.reason.as_deref().unwrap_or("-"));
+                println!("{at:<24} {:<16} {:<20} {:<32} {reason}", row.who, row.what, row.about);
+            }
+        }
+        Ok(())
+    })
 }
 
 fn with(store: &StoreFile, work: impl FnOnce(&Reader) -> Result<(), StoreError>) -> Exit {

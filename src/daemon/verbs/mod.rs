@@ -62,6 +62,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Outbox(verb) => data::outbox(verb),
         Verb::Records(verb) => data::records(verb),
         Verb::Agents(verb) => data::agents(&verb),
+        Verb::Audit(verb) => data::audit(&verb),
         Verb::Sip(verb) => sip::sip(&verb),
         Verb::Token(args) => token(&args),
     }

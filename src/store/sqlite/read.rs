@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::Type};
 use crate::{
     private::Private,
     store::rows::{
-        CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectFilter, EffectRow, History, NoteRow,
-        RecordFilter, RecordRow, SeatRow, State, Stats,
+        AuditFilter, AuditRow, CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectFilter, EffectRow,
+        History, NoteRow, RecordFilter, RecordRow, SeatRow, State, Stats,
     },
     words::{CallId, SwitchId, TenantId, Wall},
 };
@@ -96,6 +96,30 @@ fn seat(row: &Row<'_>) -> Result<SeatRow> {
         how: row.get("how")?,
         why: row.get("why")?,
     })
+}
+
+/// Who did what, newest first.
+pub(super) fn audit(conn: &Connection, filter: &AuditFilter) -> Result<Vec<AuditRow>> {
+    let (what, begins) = match filter.what.as_deref().map(|what| what.strip_suffix('*').ok_or(what)) {
+        None => (None, None),
+        Some(Ok(begins)) => (None, Some(begins)),
+        Some(Err(what)) => (Some(what), None),
+    };
+    conn.prepare_cached(
+        "SELECT * FROM audit WHERE (?1 IS NULL OR who = ?1) AND (?2 IS NULL OR what = ?2)
+         AND (?3 IS NULL OR substr(what, 1, length(?3)) = ?3) AND (?4 IS NULL OR key = ?4) ORDER BY id DESC LIMIT ?5",
+    )?
+    .query_map(params![filter.who, what, begins, filter.about, filter.limit], |row| {
+        Ok(AuditRow {
+            tenant: row.get::<_, String>("tenant")?.into(),
+            at: Wall(row.get("at")?),
+            who: row.get("who")?,
+            what: row.get("what")?,
+            about: row.get("key")?,
+            reason: row.get("reason")?,
+        })
+    })?
+    .collect()
 }
 
 /// Who sits where: those who sit there still, oldest first.

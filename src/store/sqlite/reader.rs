@@ -9,8 +9,8 @@ use crate::{
     store::{
         Settings, StoreError,
         rows::{
-            AuditRow, CallKey, CallbackRow, CheckpointRow, EffectFilter, EffectRow, History, RecordFilter, RecordRow,
-            SeatRow, State, Stats,
+            AuditFilter, AuditRow, CallKey, CallbackRow, CheckpointRow, EffectFilter, EffectRow, History, RecordFilter,
+            RecordRow, SeatRow, State, Stats,
         },
     },
     words::{CallId, TenantId, Wall},
@@ -144,6 +144,14 @@ impl Reader {
     /// The file cannot be read.
     pub fn sat(&self, limit: u32) -> Result<Vec<SeatRow>, StoreError> {
         read::sat(&self.conn, limit).map_err(|e| self.told(&e))
+    }
+
+    /// Who did what, newest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
+        read::audit(&self.conn, filter).map_err(|e| self.told(&e))
     }
 
     /// # Errors

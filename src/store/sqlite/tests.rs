@@ -1,8 +1,8 @@
 use crate::{
     private::Private,
     store::{
-        Amend, AuditRow, EffectFilter, EffectPut, EffectSet, Next, NoteRow, RecordFilter, RecordRow, State, TraceRow,
-        effect_key,
+        Amend, AuditFilter, AuditRow, EffectFilter, EffectPut, EffectSet, Next, NoteRow, RecordFilter, RecordRow,
+        State, TraceRow, effect_key,
     },
     words::{CallId, TenantId, Wall},
 };
@@ -434,6 +434,16 @@ async fn records_are_listed_newest_first_and_audit_is_kept() {
     let listed = desk.records(&RecordFilter { limit: 2, ..RecordFilter::default() }).unwrap();
     assert_eq!(listed.iter().map(|row| row.call).collect::<Vec<_>>(), [call(2), call(1)]);
     assert_eq!(desk_count(&desk, "audit"), 1);
+    let found = |who: &str, what: &str, about: &str| {
+        let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let filter = AuditFilter { who: part(who), what: part(what), about: part(about), limit: 9 };
+        desk.audit(&filter).unwrap().len()
+    };
+    assert_eq!((found("", "", ""), found("1001", "customer.*", &call(1).to_string())), (1, 1));
+    assert_eq!(
+        (found("1002", "", ""), found("", "customer", ""), found("", "", "x"), found("", "call.*", "")),
+        (0, 0, 0, 0)
+    );
     assert!(matches!(desk.record(call(77)), Err(StoreError::Missing { .. })));
 }
 

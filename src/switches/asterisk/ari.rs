@@ -54,6 +54,8 @@ pub struct Happening<'a> {
     #[serde(borrow)]
     pub dialstring: Text<'a>,
     #[serde(borrow)]
+    pub destination_type: Text<'a>,
+    #[serde(borrow)]
     pub dialplan_app: Text<'a>,
     #[serde(borrow)]
     pub dialplan_app_data: Text<'a>,

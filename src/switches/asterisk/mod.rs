@@ -4,6 +4,7 @@
 //! each, `snapshot.rs` collects what is there, `narrow.rs` says what is cut at the switch, `originate.rs` places calls; `live.rs` (AMI)
 //! and `http.rs` (ARI) touch the world.
 
+pub mod act;
 pub mod ami;
 pub mod ari;
 pub mod cdr;

@@ -86,7 +86,10 @@ pub fn ami_filters(settings: &Settings) -> Vec<String> {
     let declared = settings.declared();
     let digits = declared.wants_digits().then_some("DTMFEnd");
     let stop = declared.recordings.is_some().then_some("MixMonitorStop");
-    let mut filters = packed("^Event: (", AMI_EVENTS.iter().copied().chain(digits).chain(stop));
+    // Where a call was parked, and who listens in.
+    let control = settings.control.is_some().then_some(["ParkedCall", "ChanSpyStart", "ChanSpyStop"]);
+    let words = AMI_EVENTS.iter().copied().chain(digits).chain(stop).chain(control.into_iter().flatten());
+    let mut filters = packed("^Event: (", words);
     // An inherited variable is told with the `__` or `_` of its Set (22.10.1, scenario l).
     filters.extend(packed("^Event: VarSet.*Variable: _?_?(", declared.variables()));
     filters.extend(packed("^Event: UserEvent.*UserEvent: (", declared.user_events()));
@@ -143,7 +146,14 @@ pub fn manager_conf_lines(settings: &Settings) -> String {
     text.push_str("permit = (the address of linecard's machine)/255.255.255.255\n");
     let _ = writeln!(text, "read = {}", ami_classes(settings));
     // CoreStatus and CoreShowChannels want one of system and reporting, Status one of system, call and reporting.
-    let _ = writeln!(text, "write = call,reporting{}", if dials { ",originate" } else { "" });
+    // Phones are called by Originate, also those of who picks up or listens in; MuteAudio and MixMonitor want system.
+    let controls = settings.control.is_some() && !settings.by_ari();
+    let more = match (dials, controls) {
+        (_, true) => ",originate,system",
+        (true, false) => ",originate",
+        (false, false) => "",
+    };
+    let _ = writeln!(text, "write = call,reporting{more}");
     text.push_str("; a half-dead old connection must not lock the new one out\n");
     text.push_str("allowmultiplelogin = yes\n");
     text.push_str("writetimeout = 1000\n");
@@ -270,6 +280,9 @@ mod tests {
         assert!(lines.contains("[linecard]\n"));
         assert!(lines.contains("read = system,call,agent,dialplan\nwrite = call,reporting,originate\n"), "{lines}");
         assert!(lines.contains("eventfilter = ^Event: VarSet.*Variable: _?_?(CTI_ACCOUNT)[^A-Za-z0-9_]\n"), "{lines}");
+        let controls = manager_conf_lines(&settings(&format!("{SETTINGS}  control: {{context: agents}}\n")));
+        assert!(controls.contains("write = call,reporting,originate,system\n"), "{controls}");
+        assert!(controls.contains("|ParkedCall|ChanSpyStart|ChanSpyStop)"), "{controls}");
         assert!(ari_conf_lines(&settings(SETTINGS)).contains("read_only = no\n"));
     }
 }

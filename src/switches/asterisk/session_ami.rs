@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::{
     calls::{
         Attributes, Command,
-        command::{Dial, Failure, Made, Outcome, RequestId},
+        command::{Act, Dial, Failure, Made, Outcome, RequestId},
         event::{Event, Leg, LegState, Said},
     },
     private::Secret,
@@ -22,6 +22,7 @@ use crate::{
 };
 
 use super::{
+    act::{ACT_MS, ACTION, Doing, Next},
     ami::{Framer, Message},
     narrow, originate,
     settings::{Ami, Settings},
@@ -106,6 +107,8 @@ pub struct Session {
     round: u32,
     again: bool,
     dials: Vec<Pending>,
+    /// Verbs that are being done, and until when.
+    acts: Vec<(Doing, Mono)>,
     call_ids: CallIds,
     events: Vec<Event>,
     out: VecDeque<Output>,
@@ -177,7 +180,7 @@ impl link::Session for Session {
     fn command(&mut self, now: Now, command: &Command) {
         match command {
             Command::Dial(dial) => self.dial(now, dial),
-            Command::Act(act) => self.answer(act.request.clone(), Err(Failure::UnavailableHere)),
+            Command::Act(act) => self.act(now, act),
         }
     }
 
@@ -215,9 +218,53 @@ impl Session {
             round: 0,
             again: false,
             dials: Vec::new(),
+            acts: Vec::new(),
             call_ids: CallIds::default(),
             events: Vec::new(),
             out: VecDeque::new(),
+        }
+    }
+
+    /// Do something to a call.
+    fn act(&mut self, now: Now, act: &Act) {
+        if !matches!(self.state, State::Ready | State::Listing { .. }) {
+            return self.answer(act.request.clone(), Err(Failure::SwitchUnavailable));
+        }
+        if self.acts.iter().any(|(doing, _)| doing.act.request == act.request) {
+            return;
+        }
+        match Doing::begin(&self.settings, act) {
+            Ok((doing, bytes)) => {
+                self.acts.push((doing, now.mono.plus_ms(ACT_MS)));
+                self.out.push_back(Output::Send(bytes));
+            }
+            Err(failure) => self.answer(act.request.clone(), Err(failure)),
+        }
+    }
+
+    /// What an answer, a list's item or an event means for the verbs that are under way. `id`: for one of them alone.
+    fn acts(&mut self, id: Option<&str>, m: &Message<'_>) {
+        let mut at = 0;
+        while let Some((doing, _)) = self.acts.get_mut(at) {
+            if id.is_some_and(|id| id != doing.act.request.0) {
+                at += 1;
+                continue;
+            }
+            let next = match (id, m.response()) {
+                (Some(_), Some(_)) => doing.answered(&self.settings, m),
+                (Some(_), None) => doing.listed(&self.settings, m),
+                (None, _) => doing.event(m),
+            };
+            match next {
+                Next::Send(bytes) => self.out.push_back(Output::Send(bytes)),
+                Next::Wait => {}
+                Next::Done(outcome) => {
+                    let (done, _) = self.acts.swap_remove(at);
+                    self.answer(done.act.request, outcome);
+                    continue;
+                }
+            }
+            at += 1;
         }
     }
 
@@ -246,7 +293,8 @@ impl Session {
             _ => None,
         };
         let dial = self.dials.iter().map(|p| p.until).min();
-        [Some(silent), state, dial].into_iter().flatten().min().unwrap_or(silent)
+        let act = self.acts.iter().map(|(_, until)| *until).min();
+        [Some(silent), state, dial, act].into_iter().flatten().min().unwrap_or(silent)
     }
 
     fn time(&mut self, now: Now) {
@@ -271,6 +319,11 @@ impl Session {
             let late = self.dials.swap_remove(at);
             self.answer(late.request, Err(Failure::Timeout));
         }
+        while let Some(at) = self.acts.iter().position(|(_, until)| *until <= now.mono) {
+            let (late, _) = self.acts.swap_remove(at);
+            let request = late.act.request.clone();
+            self.answer(request, late.late());
+        }
     }
 
     fn message(&mut self, now: Now, m: &Message<'_>) {
@@ -287,6 +340,12 @@ impl Session {
             }
             (Some(answer), Some(id)) if id.starts_with(CALL_ID) => self.call_id(id, answer == "Success", m),
             (_, Some(id)) if id.starts_with("lc-list-") => self.listed(now, id.to_owned().as_str(), m),
+            // OriginateResponse is an event like others, and has its action's id.
+            (answer, Some(id))
+                if id.starts_with(ACTION) && (answer.is_some() || m.event() != Some("OriginateResponse")) =>
+            {
+                self.acts(id.strip_prefix(ACTION), m);
+            }
             (Some(answer), Some(id)) => self.dialled(id, answer == "Success", m),
             (Some(_), None) => {}
             (None, _) => self.event(now, m),
@@ -327,6 +386,9 @@ impl Session {
                 }
                 if !self.dials.is_empty() {
                     self.proof(m);
+                }
+                if !self.acts.is_empty() {
+                    self.acts(None, m);
                 }
                 let event = translate_ami::translate(m).and_then(|e| wanted(&self.attributes, e));
                 if self.settings.asks_call_ids()
@@ -488,6 +550,9 @@ impl Session {
         self.state = State::Failed;
         for pending in std::mem::take(&mut self.dials) {
             self.answer(pending.request, Err(Failure::SwitchUnavailable));
+        }
+        for (doing, _) in std::mem::take(&mut self.acts) {
+            self.answer(doing.act.request, Err(Failure::SwitchUnavailable));
         }
         self.out.push_back(Output::Failed(reason));
     }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::{
     calls::{
         Attributes, Command,
-        command::{Dial, Failure, Made, Outcome, RequestId},
+        command::{Act, Dial, Failure, Made, Outcome, RequestId, Verb},
         event::{Event, Said},
     },
     switches::link::{self, Reason},
@@ -55,6 +55,7 @@ pub enum Method {
     Get,
     Post,
     Put,
+    Delete,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +65,7 @@ pub enum What {
     Channels { round: u32 },
     Bridges { round: u32 },
     Dial(RequestId),
+    Act(RequestId),
 }
 
 pub struct Session {
@@ -158,8 +160,35 @@ impl Session {
     pub fn command(&mut self, now: Now, command: &Command) {
         match command {
             Command::Dial(dial) => self.dial(now, dial),
-            Command::Act(act) => self.answer(act.request.clone(), Err(Failure::UnavailableHere)),
+            Command::Act(act) => self.act(now, act),
         }
+    }
+
+    /// ARI ends any channel; all else it does to channels of its own application alone (22.10.1: 409).
+    fn act(&mut self, now: Now, act: &Act) {
+        let request = act.request.clone();
+        let id = act.own.id.as_str();
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        let refused = match () {
+            () if matches!(self.state, State::Failed) => Some(Failure::SwitchUnavailable),
+            () if self.settings.control.is_none() || act.verb != Verb::HangUp => Some(Failure::UnavailableHere),
+            () if !(1..=128).contains(&id.len()) || !id.bytes().all(plain) => Some(Failure::CallOver),
+            () => None,
+        };
+        if let Some(failure) = refused {
+            return self.answer(request, Err(failure));
+        }
+        if self.dials.iter().any(|(known, _)| *known == request) {
+            return;
+        }
+        self.dials.push((request.clone(), now.mono.plus_ms(link::DIAL_MS)));
+        self.out.push_back(Output::Request(Request {
+            what: What::Act(request),
+            method: Method::Delete,
+            path: format!("/channels/{id}"),
+            query: vec![("reason_code", "16".to_owned())],
+            body: None,
+        }));
     }
 
     fn dial(&mut self, now: Now, dial: &Dial) {
@@ -193,6 +222,19 @@ impl Session {
                     let result = match answer {
                         Some((200..=299, _)) => Ok(Made { leg: Some(request.0.clone()), ..Made::default() }),
                         Some((status, body)) => Err(originate::ari_refusal(status, body)),
+                        None => Err(Failure::Timeout),
+                    };
+                    self.answer(request, result);
+                }
+            }
+            (What::Act(request), answer) => {
+                if let Some(at) = self.dials.iter().position(|(r, _)| *r == request) {
+                    self.dials.swap_remove(at);
+                    let result = match answer {
+                        Some((200..=299, _)) => Ok(Made::default()),
+                        Some((404, _)) => Err(Failure::CallOver),
+                        Some((401 | 403, _)) => Err(Failure::NotPermitted),
+                        Some(_) => Err(Failure::UnavailableHere),
                         None => Err(Failure::Timeout),
                     };
                     self.answer(request, result);

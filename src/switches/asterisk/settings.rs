@@ -74,18 +74,20 @@ pub struct Settings {
 }
 
 /// Verbs on calls that are up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Control {
-    /// The dialplan context in which a transfer's target is dialled; absent: that of the phone which transfers.
-    #[serde(default)]
-    pub context: Option<String>,
+    /// The dialplan context in which the targets of transfers and consultations are dialled: mostly that of the phones.
+    pub context: String,
     /// The parking lot (res_parking.conf); absent: that of the channel, else `default`.
     #[serde(default)]
     pub parking: Option<String>,
     /// How recordings that agents begin are written, which is also the ending of their names: `wav`. Absent: agents begin, stop and pause none.
     #[serde(default)]
     pub record: Option<String>,
+    /// The keys that make three of an attended transfer (features.conf, `atxferthreeway`).
+    #[serde(default = "threeway")]
+    pub threeway: String,
 }
 
 /// The manager interface, `manager.conf` on the switch.
@@ -269,14 +271,19 @@ impl Settings {
                     && text.len() <= 64
                     && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
             };
-            for (key, value) in
-                [("context", &control.context), ("parking", &control.parking), ("record", &control.record)]
-            {
+            let context = Some(control.context.clone());
+            for (key, value) in [("context", &context), ("parking", &control.parking), ("record", &control.record)] {
                 if value.as_deref().is_some_and(|value| !name(value)) {
                     let wanted = "a name of letters, digits, - _ .";
                     wrong(&format!("asterisk.control.{key}"), "this is no name of the switch".into(), wanted);
                 }
             }
+        }
+        if let Some(control) = &self.control
+            && !((1..=8).contains(&control.threeway.len())
+                && control.threeway.bytes().all(|b| b.is_ascii_digit() || b"*#".contains(&b)))
+        {
+            wrong("asterisk.control.threeway", "these are no keys".into(), "digits, * and #, in quotes");
         }
         if let Some(dial) = &self.dial {
             line(&mut wrong, "asterisk.dial.context", &dial.context);
@@ -347,6 +354,9 @@ fn line(wrong: &mut impl FnMut(&str, String, &str), key: &str, value: &str) {
     }
 }
 
+fn threeway() -> String {
+    "*3".to_owned()
+}
 const fn ami_port() -> u16 {
     5038
 }

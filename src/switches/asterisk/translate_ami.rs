@@ -56,6 +56,8 @@ pub fn translate(m: &Message<'_>) -> Option<Event> {
             to: known(m, "Extension"),
             success: m.bytes_of("Result") == Some(b"Success"),
         },
+        // All three talk on: nobody has left, and nothing was handed over.
+        "AttendedTransfer" if m.bytes_of("DestType") == Some(b"Threeway") => return None,
         "AttendedTransfer" => Said::AttendedTransfer {
             first: named(m, "OrigTransfererUniqueid", "OrigTransfererChannel", "OrigTransfererLinkedid")?,
             second: named(m, "SecondTransfererUniqueid", "SecondTransfererChannel", "SecondTransfererLinkedid")?,
@@ -87,6 +89,14 @@ pub fn translate(m: &Message<'_>) -> Option<Event> {
                 priority: m.get("Priority").and_then(|p| p.parse().ok()),
             },
         },
+        "ChanSpyStart" | "ChanSpyStop" => {
+            let leg = named(m, "SpyeeUniqueid", "SpyeeChannel", "SpyeeLinkedid")?;
+            let by = named(m, "SpyerUniqueid", "SpyerChannel", "SpyerLinkedid")?;
+            match m.event() {
+                Some("ChanSpyStart") => Said::Listen { leg, by },
+                _ => Said::Unlisten { leg, by },
+            }
+        }
         "MixMonitorStop" => Said::RecordingStop { leg: leg(m)? },
         "OriginateResponse" => Said::Originated {
             leg: leg(m)?,

@@ -126,6 +126,8 @@ fn said(kind: &str, h: &Happening<'_>) -> Option<Said> {
             to: known(&h.exten),
             success: &*h.result == "Success",
         },
+        // All three talk on, as in AMI.
+        "BridgeAttendedTransfer" if &*h.destination_type == "threeway" => return None,
         "BridgeAttendedTransfer" => Said::AttendedTransfer {
             first: leg(h.transferer_first_leg.as_ref()?)?,
             second: leg(h.transferer_second_leg.as_ref()?)?,

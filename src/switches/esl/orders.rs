@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::{
     calls::{
         Command,
-        command::{Failure, RequestId},
+        command::{Failure, Made, Outcome, RequestId},
     },
     switches::link,
     words::{Mono, Now},
@@ -37,6 +37,7 @@ impl Orders {
         }
         let job = match asked {
             Command::Dial(dial) => originate::originate(&self.settings, dial)?,
+            Command::Act(_) => return Err(Failure::UnavailableHere),
         };
         let (first, second) = (command(&["bgapi ", &job]), command(&["Job-UUID: ", &request.0]));
         let (Some(first), Some(second)) = (first, second) else { return Err(Failure::UnknownTarget) };
@@ -50,7 +51,7 @@ impl Orders {
     }
 
     /// The result of a job of ours.
-    pub fn done(&mut self, e: &Event<'_>) -> Option<(RequestId, Result<(), Failure>)> {
+    pub fn done(&mut self, e: &Event<'_>) -> Option<(RequestId, Outcome)> {
         if e.get("Event-Name").as_deref() != Some("BACKGROUND_JOB") {
             return None;
         }
@@ -59,7 +60,7 @@ impl Orders {
             return None;
         }
         let body = String::from_utf8_lossy(e.body());
-        let result = if body.starts_with("-ERR") { Err(originate::failure(&body)) } else { Ok(()) };
+        let result = if body.starts_with("-ERR") { Err(originate::failure(&body)) } else { Ok(Made::default()) };
         Some((request, result))
     }
 

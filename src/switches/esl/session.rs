@@ -669,7 +669,7 @@ mod tests {
         assert_eq!(drain(&mut session, at(61)), []);
         session.read(at(70), &result("6f0e5c0a-0000-4000-8000-00000000c2d1", "lc-1"));
         session.read(at(70), &result("6f0e5c0a-0000-4000-8000-00000000c2d1", "lc-1"));
-        assert_eq!(drain(&mut session, at(71)), [answered(Ok(()))]);
+        assert_eq!(drain(&mut session, at(71)), [answered(Ok(crate::calls::command::Made::default()))]);
     }
 
     #[test]

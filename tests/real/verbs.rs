@@ -1,0 +1,298 @@
+//! What agents do to their calls from the page: asked for at one daemon's screen, seen at the switch and at the screens of all three.
+//!
+//! The daemon that has both feeds does most of it: it is the one whose account may do just what `check --manager-conf` asks for.
+
+use serde_json::{Value, json};
+
+use crate::{
+    Stage,
+    hands::{PATIENCE, Watch},
+    site::Feed,
+    wait::until,
+};
+
+/// Asks for a verb at the screen of one daemon; `call`: filled in as this daemon names the agent's newest call.
+fn ask(stage: &mut Stage, feed: Feed, agent: &str, verb: &str, mut body: Value) -> Result<Value, String> {
+    let site = stage.sites.iter_mut().find(|site| site.feed == feed).ok_or("no such daemon")?;
+    let screen = site.screen(agent)?;
+    if body.get("call").is_some_and(Value::is_null) {
+        let frames = screen.since(0);
+        let pop = frames.iter().rev().find(|f| f["type"] == "pop").ok_or(format!("{agent} has no call"))?;
+        body["call"] = pop["call"].clone();
+    }
+    screen.ask(verb, body)
+}
+
+fn done(stage: &mut Stage, agent: &str, verb: &str, body: Value) -> Result<Value, String> {
+    let answer = ask(stage, Feed::Both, agent, verb, body)?;
+    if answer["type"] == "done" { Ok(answer) } else { Err(format!("{verb} was answered by {answer}")) }
+}
+
+fn this() -> Value {
+    json!({ "call": null })
+}
+
+/// The channels of the switch as it lists them.
+fn channels(stage: &Stage) -> Vec<String> {
+    let said = stage.asterisk.say("core show channels concise").unwrap_or_default();
+    said.lines().filter(|line| line.contains('!')).map(str::to_owned).collect()
+}
+
+fn channel(stage: &Stage, begin: &str) -> Result<String, String> {
+    let found = channels(stage).into_iter().find(|line| line.starts_with(begin));
+    found.and_then(|line| line.split('!').next().map(str::to_owned)).ok_or(format!("no channel of {begin}"))
+}
+
+fn at_the_switch(stage: &Stage, what: &str, is: impl Fn(&[String]) -> bool) -> Result<(), String> {
+    until(what, PATIENCE, || is(&channels(stage)).then_some(()))
+        .map_err(|e| format!("{e}; the switch has {:?}", channels(stage)))
+}
+
+fn any(channels: &[String], begin: &str) -> bool {
+    channels.iter().any(|line| line.starts_with(begin))
+}
+
+/// The last row of the audit about this verb.
+fn audited(stage: &Stage, who: &str, verb: &str, result: &str) -> Result<(), String> {
+    let site = stage.sites.iter().find(|site| site.feed == Feed::Both).ok_or("no such daemon")?;
+    until(&format!("{verb} of {who} in the audit as {result}"), PATIENCE, || {
+        let said = site.say(&["audit", "--who", who, "--what", verb, "--limit", "1", "--json"]).ok()?;
+        let row: Value = serde_json::from_str(said.lines().next()?).ok()?;
+        (row["reason"] == result).then_some(())
+    })
+}
+
+/// A direct call that 1001 has taken.
+fn talking(
+    stage: &mut Stage,
+    talk_ms: &str,
+    calls: u32,
+) -> Result<(crate::phones::Party, crate::phones::Party), String> {
+    let agent = stage.phones.phone("1001", "uas_answer", calls, &[("RING_MS", "800")])?;
+    let mut screen = Watch::of(stage, "1001")?;
+    let caller = stage.phones.customer("13800138000", "02161234567", "trunk_call", &[("TALK_MS", talk_ms)])?;
+    screen.is(stage, "talking")?;
+    Ok((agent, caller))
+}
+
+/// By each daemon in turn, so by AMI and by ARI. Then the call is no longer there to be hung up.
+pub fn hang_up(stage: &mut Stage) -> Result<(), String> {
+    for feed in [Feed::Ami, Feed::Ari, Feed::Both] {
+        stage.phones.register(&["1001"])?;
+        let agent = stage.phones.phone("1001", "uas_answer", 1, &[("RING_MS", "500")])?;
+        let mut screen = Watch::of(stage, "1001")?;
+        let caller = stage.phones.customer("13800138000", "02161234567", "trunk_call_wait", &[])?;
+        screen.is(stage, "talking")?;
+        let answer = ask(stage, feed, "1001", "call.hangup", this())?;
+        if answer["type"] != "done" {
+            return Err(format!("[{}] call.hangup was answered by {answer}", feed.name()));
+        }
+        at_the_switch(stage, "both channels to end", |all| !any(all, "PJSIP/"))?;
+        screen.sees(stage, "the call off the phone", crate::stories::left)?;
+        caller.done()?;
+        agent.done()?;
+        let again = ask(stage, feed, "1001", "call.hangup", this())?;
+        if again["code"] != "call-over" {
+            return Err(format!("[{}] a call that is over was answered by {again}", feed.name()));
+        }
+    }
+    audited(stage, "1001", "call.hangup", "call-over")
+}
+
+pub fn blind_transfer(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1001", "1002"])?;
+    let second = stage.phones.phone("1002", "uas_answer", 1, &[("RING_MS", "800")])?;
+    let (first, caller) = talking(stage, "7000", 1)?;
+    // Nobody is there: the customer stays.
+    for (to, code) in [("5999", "unknown-target"), ("1002\r\nAction: Hangup", "unknown-target")] {
+        let answer = ask(stage, Feed::Both, "1001", "call.transfer", json!({"call": null, "to": to}))?;
+        if answer["code"] != code {
+            return Err(format!("a transfer to {to:?} was answered by {answer}"));
+        }
+    }
+    let mut taker = Watch::of(stage, "1002")?;
+    done(stage, "1001", "call.transfer", json!({"call": null, "to": "1002"}))?;
+    taker.is(stage, "talking")?;
+    at_the_switch(stage, "1002 to be alone with the customer", |all| {
+        any(all, "PJSIP/1002") && any(all, "PJSIP/trunk") && !any(all, "PJSIP/1001")
+    })?;
+    caller.done()?;
+    first.done()?;
+    second.done()?;
+    audited(stage, "1001", "call.transfer", "done")
+}
+
+/// 1001 asks 1002, and the two go together; before that, 1001 asks and comes back.
+pub fn consult(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1001", "1002"])?;
+    let second = stage.phones.phone("1002", "uas_answer", 2, &[("RING_MS", "800")])?;
+    let (first, caller) = talking(stage, "24000", 1)?;
+    let (mut asker, mut asked) = (Watch::of(stage, "1001")?, Watch::of(stage, "1002")?);
+    // ARI alone cannot, and its daemon offers nothing.
+    let offered = |stage: &Stage, mark: usize| {
+        let screen = both(stage)?.look("1001")?;
+        screen.await_frame(mark, "the ways out of a consultation", |f| offers(f, "call.complete")).map(drop)
+    };
+    for end in ["call.cancel", "call.complete"] {
+        let mark = both(stage)?.look("1001")?.mark();
+        done(stage, "1001", "call.consult", json!({"call": null, "to": "1002"}))?;
+        offered(stage, mark)?;
+        asked.sees(stage, "the question as a pop with the customer", |f| {
+            crate::stories::is_pop(f) && f["role"] == "consult" && f["number"]["e164"] == "+8613800138000"
+        })?;
+        asked.is(stage, "talking")?;
+        done(stage, "1001", end, this())?;
+        if end == "call.cancel" {
+            asker.is(stage, "talking")?;
+            at_the_switch(stage, "1002 to be free again", |all| !any(all, "PJSIP/1002") && any(all, "PJSIP/1001"))?;
+        }
+    }
+    at_the_switch(stage, "1001 to be free", |all| any(all, "PJSIP/1002") && !any(all, "PJSIP/1001"))?;
+    asked.sees(stage, "the customer as theirs", |f| crate::stories::is_pop(f) && f["role"] == "transfer")?;
+    caller.done()?;
+    first.done()?;
+    second.done()
+}
+
+/// The daemon with both feeds.
+fn both(stage: &Stage) -> Result<&crate::site::Site, String> {
+    stage.sites.iter().find(|site| site.feed == Feed::Both).ok_or("no such daemon".to_owned())
+}
+
+fn offers(frame: &Value, verb: &str) -> bool {
+    frame["actions"].as_array().is_some_and(|actions| actions.contains(&verb.into()))
+}
+
+/// 1001 asks 1002, and then all three talk.
+pub fn conference(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1001", "1002"])?;
+    let second = stage.phones.phone("1002", "uas_answer", 1, &[("RING_MS", "800")])?;
+    let (first, caller) = talking(stage, "14000", 1)?;
+    let mut asked = Watch::of(stage, "1002")?;
+    done(stage, "1001", "call.consult", json!({"call": null, "to": "1002"}))?;
+    asked.is(stage, "talking")?;
+    done(stage, "1001", "call.conference", this())?;
+    // Two bridges with a Local channel between them, or one with all three.
+    at_the_switch(stage, "all three to be there", |all| {
+        ["PJSIP/1001", "PJSIP/1002", "PJSIP/trunk"].iter().all(|name| any(all, name))
+    })?;
+    asked.sees(stage, "the customer in the talk", |f| crate::stories::is_pop(f) && f["role"] == "transfer")?;
+    caller.done()?;
+    // The two go on without the customer, until one of them has enough.
+    done(stage, "1001", "call.hangup", this())?;
+    first.done()?;
+    second.done()
+}
+
+/// 1001 parks the customer and takes them back; then a call that rings at 1001 is taken by 1002.
+pub fn park_and_pick_up(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1001"])?;
+    let (first, caller) = talking(stage, "9000", 2)?;
+    let mut screen = Watch::of(stage, "1001")?;
+    let answer = done(stage, "1001", "call.park", this())?;
+    let space = answer["space"].as_str().ok_or(format!("call.park was answered by {answer}"))?.to_owned();
+    screen.sees(stage, "the call off the phone", crate::stories::left)?;
+    both(stage)?.look("1001")?.await_frame(0, "that it can be fetched", |f| offers(f, "call.pickup"))?;
+    let lot = stage.asterisk.say("parking show default")?;
+    if !lot.contains(&space) || any(&channels(stage), "PJSIP/1001") {
+        return Err(format!("the customer is not in {space} of the lot, or 1001 still has them: {lot}"));
+    }
+    done(stage, "1001", "call.pickup", this())?;
+    screen.is(stage, "talking")?;
+    caller.done()?;
+    first.done()
+}
+
+pub fn pick_up_what_rings(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1001", "1002"])?;
+    let first = stage.phones.phone("1001", "uas_noanswer", 1, &[])?;
+    let second = stage.phones.phone("1002", "uas_answer", 1, &[("RING_MS", "500")])?;
+    let (mut rings, mut taker) = (Watch::of(stage, "1001")?, Watch::of(stage, "1002")?);
+    let caller = stage.phones.customer("13800138000", "02161234567", "trunk_call", &[("TALK_MS", "5000")])?;
+    rings.sees(stage, "the pop", |f| f["type"] == "pop")?;
+    // 1003 is of another team.
+    let stranger = ask(stage, Feed::Ami, "1002", "call.pickup", json!({"agent": "nobody"}))?;
+    if stranger["code"] != "not-permitted" {
+        return Err(format!("a stranger's call was answered by {stranger}"));
+    }
+    done(stage, "1002", "call.pickup", json!({"agent": "1001"}))?;
+    rings.sees(stage, "the pop taken back", |f| f["type"] == "pop.withdrawn")?;
+    taker.is(stage, "talking")?;
+    at_the_switch(stage, "1002 to have the customer", |all| any(all, "PJSIP/1002") && !any(all, "PJSIP/1001"))?;
+    caller.done()?;
+    first.done()?;
+    second.done()
+}
+
+/// 1003, who supervises 1001, listens, whispers, and takes the call; 1002, who supervises nobody, may not.
+pub fn supervise(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1001", "1003"])?;
+    let ears = stage.phones.phone("1003", "uas_answer", 2, &[("RING_MS", "500")])?;
+    let (first, caller) = talking(stage, "12000", 1)?;
+    let refused = ask(stage, Feed::Both, "1002", "call.listen", json!({"agent": "1001"}))?;
+    if refused["code"] != "not-permitted" {
+        return Err(format!("who supervises nobody was answered by {refused}"));
+    }
+    audited(stage, "1002", "call.listen", "not-permitted")?;
+    let marks: Vec<usize> =
+        stage.sites.iter().map(|site| site.look("1003").map(|s| s.mark())).collect::<Result<_, _>>()?;
+    done(stage, "1003", "call.whisper", json!({"agent": "1001"}))?;
+    at_the_switch(stage, "1003 to listen in", |all| {
+        all.iter().any(|line| line.starts_with("PJSIP/1003") && line.contains("!ChanSpy!"))
+    })?;
+    let spy = channel(stage, "PJSIP/1003")?;
+    stage.asterisk.say(&format!("channel request hangup {spy}"))?;
+    at_the_switch(stage, "1003 to have left", |all| !any(all, "PJSIP/1003"))?;
+    for (site, mark) in stage.sites.iter().zip(marks) {
+        if let Some(pop) = site.look("1003")?.since(mark).iter().find(|f| f["type"] == "pop") {
+            return Err(format!("[{}] who listens has a call: {pop}", site.feed.name()));
+        }
+    }
+    let (mut agent, mut taker) = (Watch::of(stage, "1001")?, Watch::of(stage, "1003")?);
+    done(stage, "1003", "call.take", json!({"agent": "1001"}))?;
+    taker.is(stage, "talking")?;
+    agent.sees(stage, "the call off the phone", crate::stories::left)?;
+    at_the_switch(stage, "1003 to have the customer", |all| any(all, "PJSIP/1003") && !any(all, "PJSIP/1001"))?;
+    caller.done()?;
+    first.done()?;
+    ears.done()?;
+    audited(stage, "1003", "call.take", "done")
+}
+
+/// Mute and unmute, keys that the customer hears, a recording that is begun, paused, resumed and stopped.
+pub fn mute_keys_and_recording(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1001"])?;
+    let agent = stage.phones.phone("1001", "uas_answer", 1, &[("RING_MS", "800")])?;
+    let mut screen = Watch::of(stage, "1001")?;
+    let caller = stage.phones.customer("13800138000", "02161234567", "trunk_keys", &[])?;
+    screen.is(stage, "talking")?;
+    done(stage, "1001", "call.mute", this())?;
+    both(stage)?.look("1001")?.await_frame(0, "that it is muted", |f| offers(f, "call.unmute"))?;
+    done(stage, "1001", "call.unmute", this())?;
+    done(stage, "1001", "call.digits", json!({"call": null, "digits": "4#"}))?;
+    let bad = ask(stage, Feed::Both, "1001", "call.digits", json!({"call": null, "digits": "4\r\n"}))?;
+    if bad["code"] != "unknown-target" {
+        return Err(format!("keys that are none were answered by {bad}"));
+    }
+    let nothing = ask(stage, Feed::Both, "1001", "call.record.pause", this())?;
+    if nothing["code"] != "not-recording" {
+        return Err(format!("what is not recorded was paused: {nothing}"));
+    }
+    let begun = done(stage, "1001", "call.record.start", this())?;
+    let file = begun["recording"].as_str().ok_or(format!("call.record.start was answered by {begun}"))?.to_owned();
+    let leg = channel(stage, "PJSIP/trunk")?;
+    let list = |stage: &Stage| stage.asterisk.say(&format!("mixmonitor list {leg}")).unwrap_or_default();
+    // Its list cuts names.
+    let begin = file.get(..30).unwrap_or(&file).to_owned();
+    if !list(stage).contains(&begin) {
+        return Err(format!("the switch does not write {file}: {}", list(stage)));
+    }
+    for verb in ["call.record.pause", "call.record.resume", "call.record.stop"] {
+        done(stage, "1001", verb, this())?;
+    }
+    until("the recording to be over", PATIENCE, || (!list(stage).contains(&begin)).then_some(()))?;
+    done(stage, "1001", "call.hangup", this())?;
+    caller.done()?;
+    agent.done()?;
+    audited(stage, "1001", "call.record.stop", "done")
+}
