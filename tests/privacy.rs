@@ -43,22 +43,27 @@ impl Screen {
         self.0.send(Message::text(frame.to_string())).await.unwrap();
     }
 
-    /// The next frame of this type.
+    /// The next frame of this type; others are passed over.
     pub async fn hear(&mut self, kind: &str) -> Value {
+        self.hear_any(&[kind]).await
+    }
+
+    /// The next frame of one of these types.
+    pub async fn hear_any(&mut self, kinds: &[&str]) -> Value {
         let mut others = Vec::new();
         let next = async {
             loop {
-                let Some(Ok(message)) = self.0.next().await else { panic!("closed before {kind}") };
+                let Some(Ok(message)) = self.0.next().await else { panic!("closed before {kinds:?}") };
                 let Message::Text(text) = message else { continue };
                 let frame: Value = serde_json::from_str(&text).unwrap();
-                if frame["type"] == kind {
+                if kinds.iter().any(|kind| frame["type"] == **kind) {
                     return frame;
                 }
                 others.push(frame);
             }
         };
         let heard = tokio::time::timeout(PATIENCE, next).await;
-        heard.unwrap_or_else(|_| panic!("{kind} never came, but {others:#?}"))
+        heard.unwrap_or_else(|_| panic!("{kinds:?} never came, but {others:#?}"))
     }
 }
 

@@ -54,7 +54,6 @@ const THREE: &str = "as for a consultation, and features.conf must have atxferth
 const PARKING: &str = "res_parking for parking; a phone that rings for the agent's call is answered like any other";
 const MIXMONITOR: &str = "app_mixmonitor, and \"record\" under \"control\" in the switch's file";
 const CHANSPY: &str = "app_chanspy; the supervisor's own phone rings first";
-const NOT_BUILT: &str = "not built yet";
 const WATCHES: &str = "Linecard only watches there";
 /// 22.10.1: 409, "Channel not in Stasis application".
 const STASIS: &str = "ARI does this only to channels that the dialplan put into Stasis; use AMI";
@@ -81,10 +80,28 @@ const fn ari(deed: Deed) -> Ability {
     }
 }
 
+/// What was recorded works; the rest is by FreeSWITCH's own documentation, and said so.
+const UNTRIED: &str = "by FreeSWITCH's documentation; not tried on a real switch here";
+const AT_THE_PHONE: &str = "FreeSWITCH does this at the agent's phone (REFER, hold and call); it is heard and shown";
+
 const fn esl(deed: Deed) -> Ability {
     match deed {
-        Deed::Dial => Ability::Works,
-        _ => Cannot(NOT_BUILT),
+        // Recorded: click-to-dial, hold-unhold.
+        Deed::Dial | Deed::Hold | Deed::Retrieve => Ability::Works,
+        Deed::HangUp
+        | Deed::Mute
+        | Deed::Unmute
+        | Deed::Digits
+        | Deed::Transfer
+        | Deed::Pickup
+        | Deed::Listen
+        | Deed::Take => Needs(UNTRIED),
+        Deed::RecordStart | Deed::RecordStop | Deed::RecordPause | Deed::RecordResume => Needs(UNTRIED),
+        Deed::Answer => Cannot("only the phone itself answers"),
+        Deed::Consult | Deed::Complete | Deed::Cancel | Deed::Conference | Deed::Park => Cannot(AT_THE_PHONE),
+        Deed::Whisper | Deed::Barge => {
+            Cannot("while listening, press 2 to whisper to the agent and 3 to speak to both")
+        }
     }
 }
 
@@ -97,10 +114,7 @@ impl Settings {
                 let way = if s.by_ari() { Way::Ari } else { Way::Ami };
                 s.lacks(deed).map_or_else(|| ability(way, deed), Cannot)
             }
-            Self::FreeSwitch(s) if deed == Deed::Dial && s.dial.is_none() => {
-                Cannot("the switch's file has no \"dial\"")
-            }
-            Self::FreeSwitch(_) => ability(Way::Esl, deed),
+            Self::FreeSwitch(s) => s.lacks(deed).map_or_else(|| ability(Way::Esl, deed), Cannot),
             Self::Sip(_) => ability(Way::Sip, deed),
         })
     }

@@ -16,11 +16,16 @@ pub fn is_device(text: &str) -> bool {
     text.contains('/') && text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/-_.@+".contains(&b))
 }
 
+/// A channel's name for itself, as it came from the wire.
+#[must_use]
+pub fn is_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= 128 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+}
+
 /// The name of a request is a channel's name too.
 #[must_use]
 pub fn is_request(request: &RequestId) -> bool {
-    let id = request.0.as_bytes();
-    !id.is_empty() && id.len() <= 128 && id.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(b))
+    is_id(&request.0)
 }
 
 /// What a call was started from: `SYSTEM:TYPE:ID`, each percent-encoded.

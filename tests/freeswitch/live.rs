@@ -10,14 +10,21 @@ async fn site(password: &str) -> (Desk, EventSocket) {
     let desk = Desk::set(0.1).await;
     let socket = EventSocket::start().await;
     let file = format!(
-        "freeswitch:\n  id: fs1\n  country: CN\n  area: \"21\"\n  trunks: [gateway/carrier]\n  internal: [\"100X\"]\n  attributes:\n    - {{name: ivr.account, from: {{variable: cti_account}}}}\n    - {{name: crm.ref, from: {{sip-header: x-account}}}}\n  event_socket: {{host: 127.0.0.1, port: {}, secret: {{file: secrets/fs}}}}\n  dial: {{context: default}}\n",
+        "freeswitch:\n  id: fs1\n  country: CN\n  area: \"21\"\n  trunks: [gateway/carrier]\n  internal: [\"100X\"]\n  attributes:\n    - {{name: ivr.account, from: {{variable: cti_account}}}}\n    - {{name: crm.ref, from: {{sip-header: x-account}}}}\n  recordings: {{folder: /var/rec}}\n  event_socket: {{host: 127.0.0.1, port: {}, secret: {{file: secrets/fs}}}}\n  dial: {{context: default}}\n",
         socket.address.port()
     );
     std::fs::write(desk.folder.join("secrets/fs"), password).unwrap();
     std::fs::remove_file(desk.stage.settings().join("switches/pbx1.yaml")).unwrap();
     desk.stage.write("switches/fs1.yaml", &file).unwrap();
     let agents = std::fs::read_to_string(desk.stage.settings().join("agents.yaml")).unwrap();
-    desk.stage.write("agents.yaml", &agents.replace("PJSIP/", "sofia/")).unwrap();
+    desk.stage
+        .write(
+            "agents.yaml",
+            &agents
+                .replace("PJSIP/", "sofia/")
+                .replace("devices: [sofia/1003]", "devices: [sofia/1003]\n    roles: [supervisor]"),
+        )
+        .unwrap();
     (desk, socket)
 }
 
@@ -88,10 +95,10 @@ async fn a_click_calls_the_agent_s_phone_first_and_says_what_became_of_it() {
     assert_eq!(other.hear("failed").await["code"], "not-registered");
     // Whether the channel or the job's end is heard first is chance: the agent is told once, and the record is the same.
     socket.phone("1002", Phone::Busy);
-    other.say(json!({"type": "dial", "id": "3", "number": "13800138002"})).await;
+    other.say(json!({"type": "dial", "id": "3", "number": "13800138003"})).await;
     desk.until("the busy phone is written", |d| d.records().iter().any(|r| r["outcome"] == "agent-unreached")).await;
     socket.phone("1002", Phone::Rings);
-    other.say(json!({"type": "dial", "id": "2", "number": "13800138002\n\napi fsctl shutdown"})).await;
+    other.say(json!({"type": "dial", "id": "2", "number": "13800138004\n\napi fsctl shutdown"})).await;
     // The answer to the busy one may stand before it.
     let mut last = other.hear("failed").await;
     while last["id"] != "2" {
@@ -143,4 +150,87 @@ async fn a_wrong_password_is_said_and_not_tried_again_at_once() {
     .await;
     // A person must change something: the next try is seconds away.
     assert_eq!(socket.logins(), 2, "one of each connection");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_agent_asks_of_a_call_is_done_at_the_switch() {
+    let (mut desk, socket) = site(PASSWORD).await;
+    socket.phone("1003", Phone::Answers);
+    desk.start(None).await;
+    desk.until("the link is up", |d| d.metrics().contains(UP)).await;
+    let mut screen = Screen::of(&desk, "1001").await;
+    let mut other = Screen::of(&desk, "1002").await;
+    let mut boss = Screen::of(&desk, "1003").await;
+    let (customer, agent) = socket.call("13800138000", "02161234567", "1001", &[]);
+    let call = screen.hear("pop").await["call"].clone();
+    socket.answer(&agent);
+    while screen.hear("call.changed").await["state"] != "talking" {}
+    // Each verb: asked once, said to the switch in these words, and answered.
+    for (n, (verb, more, line)) in [
+        ("call.hold", json!({}), format!("uuid_hold {agent}")),
+        ("call.retrieve", json!({}), format!("uuid_hold off {agent}")),
+        ("call.mute", json!({}), format!("uuid_audio {agent} start read mute 1")),
+        ("call.unmute", json!({}), format!("uuid_audio {agent} stop")),
+        ("call.digits", json!({"digits": "12#"}), format!("uuid_send_dtmf {customer} 12#")),
+        ("call.record.start", json!({}), format!("uuid_record {agent} start /var/rec/")),
+        ("call.record.pause", json!({}), format!("uuid_record {agent} mask /var/rec/")),
+        ("call.record.resume", json!({}), format!("uuid_record {agent} unmask /var/rec/")),
+        ("call.record.stop", json!({}), format!("uuid_record {agent} stop /var/rec/")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut frame = json!({"type": verb, "id": format!("v{n}"), "call": call});
+        frame.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap());
+        screen.say(frame).await;
+        // What the switch tells of it and the answer come in any order.
+        let leg = match verb {
+            "call.hold" => Some("holding"),
+            "call.retrieve" => Some("talking"),
+            _ => None,
+        };
+        let (mut answered, mut told) = (false, leg.is_none());
+        while !(answered && told) {
+            let frame = screen.hear_any(&["done", "failed", "call.changed"]).await;
+            assert_ne!(frame["type"], "failed", "{verb}: {frame:#}");
+            answered |= frame["type"] == "done";
+            told |= leg.is_some_and(|leg| frame["leg"] == leg);
+        }
+        let last = socket.ledger().pop().unwrap();
+        assert!(last.starts_with(&line), "{verb}: {last}, not {line}");
+    }
+    let asked = socket.ledger().len();
+    for verb in ["call.consult", "call.transfer"] {
+        screen.say(json!({"type": verb, "id": verb, "call": call, "to": "1002\n\napi fsctl shutdown now"})).await;
+        assert_eq!(screen.hear_any(&["done", "failed"]).await["type"], "failed", "{verb}");
+    }
+    assert_eq!(socket.ledger().len(), asked, "nothing was sent: {:?}", socket.ledger());
+    // A supervisor hears it without being in it.
+    boss.say(json!({"type": "call.listen", "id": "l", "agent": "1001"})).await;
+    let done = boss.hear_any(&["done", "failed"]).await;
+    assert_eq!(done["type"], "done", "{done:#}");
+    assert!(
+        socket.ledger().pop().unwrap().ends_with(&format!("user/1003 &eavesdrop({agent})")),
+        "{:?}",
+        socket.ledger()
+    );
+    // And the call goes to a colleague, whose hanging up ends it.
+    screen.say(json!({"type": "call.transfer", "id": "t", "call": call, "to": "1002"})).await;
+    assert_eq!(screen.hear_any(&["done", "failed"]).await["type"], "done");
+    assert_eq!(socket.ledger().pop().unwrap(), format!("uuid_transfer {customer} 1002 XML default"));
+    let pop = other.hear("pop").await;
+    assert_eq!(pop["call"], call, "{pop:#}");
+    socket.answer(&socket.leg_of("1002"));
+    while other.hear("call.changed").await["state"] != "talking" {}
+    other.say(json!({"type": "call.hangup", "id": "h", "call": call})).await;
+    assert_eq!(other.hear_any(&["done", "failed"]).await["type"], "done");
+    desk.until("it is written", |d| d.records().iter().any(|r| r["call"] == call)).await;
+    let record = desk.records().into_iter().find(|r| r["call"] == call).unwrap();
+    assert_eq!(
+        (&record["agents"], &record["customer"]["raw"]),
+        (&json!(["1001", "1002"]), &json!("138****8000")),
+        "{record:#}"
+    );
+    let heard = record["segments"].as_array().unwrap().iter().find(|s| s["kind"] == "monitor");
+    assert_eq!(heard.map(|s| &s["agent"]), Some(&json!("1003")), "{record:#}");
 }

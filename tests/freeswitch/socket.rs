@@ -1,5 +1,5 @@
 //! A FreeSWITCH that is none: it speaks the event socket in the dialect of the recordings, for every event of its own is a recorded one (1.10.12, direct-did
-//! and click-to-dial) with other names and times in it. It has channels and pairs, keeps a ledger of what it was asked, and can lie: cut a connection in the
+//! and hold-unhold) with other names and times in it. It has channels and pairs, keeps a ledger of what it was asked, and can lie: cut a connection in the
 //! middle of a frame, forget a channel without a word.
 
 use std::{
@@ -126,6 +126,13 @@ impl EventSocket {
         self.lock().channels.values().map(|c| c.name.clone()).collect()
     }
 
+    /// The leg to this phone.
+    pub fn leg_of(&self, user: &str) -> String {
+        let switch = self.lock();
+        let mut legs = switch.channels.iter().filter(|(_, c)| c.user.as_deref() == Some(user));
+        legs.next().map(|(id, _)| id.clone()).unwrap_or_else(|| panic!("nobody calls {user}"))
+    }
+
     /// Waits until the ledger or the channels are so.
     pub async fn until(&self, what: &str, so: impl Fn(&Self) -> bool) {
         let mut changed = self.changed.subscribe();
@@ -204,9 +211,12 @@ fn stamp() -> i64 {
 
 /// The first recorded event of each name, of a caller's leg and of a called one.
 fn templates() -> HashMap<(String, bool), Fields> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/freeswitch/direct-did/esl-plain.txt");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/freeswitch");
     let mut framer = Framer::new();
-    framer.push(&std::fs::read(path).unwrap());
+    // Calls first; only the other one has holds.
+    for name in ["direct-did", "hold-unhold"] {
+        framer.push(&std::fs::read(folder.join(name).join("esl-plain.txt")).unwrap());
+    }
     let mut all = HashMap::new();
     while let Some(frame) = framer.take().unwrap() {
         if frame.kind() != Kind::Plain {
@@ -333,6 +343,8 @@ impl Switch {
         let (now, created, sequence) = (stamp().to_string(), channel.created.to_string(), self.sequence.to_string());
         let direction = if channel.outgoing { "outbound" } else { "inbound" };
         let mut put: Vec<(&str, &str)> = vec![
+            // The recordings are of several processes.
+            ("Core-UUID", "8b4bd387-31a8-4aeb-b9a8-9aa2b2ef2f5b"),
             ("Event-Date-Timestamp", &now),
             ("Event-Sequence", &sequence),
             ("Unique-ID", id),
@@ -399,8 +411,53 @@ impl Switch {
                 fields => serde_json::to_string(&fields.into_iter().collect::<BTreeMap<_, _>>()).unwrap(),
             },
             "originate" => self.originate(line),
+            "uuid_kill" => self.on(words.next(), |switch, id| switch.ends(id, "NORMAL_CLEARING", 16, false)),
+            "uuid_hold" => {
+                let (first, second) = (words.next(), words.next());
+                let (id, hold) = if first == Some("off") { (second, false) } else { (first, true) };
+                let there = id.is_some_and(|id| self.channels.contains_key(id));
+                self.on(id, |switch, id| switch.hold(id, hold));
+                if there { "+OK Success\n".to_owned() } else { "-ERR Operation failed\n".to_owned() }
+            }
+            "uuid_transfer" => {
+                let (id, to) = (words.next(), words.next().unwrap_or_default().to_owned());
+                self.on(id, |switch, id| switch.transfer(id, &to))
+            }
+            "uuid_audio" | "uuid_send_dtmf" | "uuid_record" => self.on(words.next(), |_, _| ()),
             _ => format!("-ERR {line} Command not found!\n"),
         }
+    }
+
+    /// Does it to a channel that is there.
+    fn on(&mut self, id: Option<&str>, deed: impl FnOnce(&mut Self, &str)) -> String {
+        match id.filter(|id| self.channels.contains_key(*id)) {
+            Some(id) => {
+                deed(self, id);
+                "+OK\n".to_owned()
+            }
+            None => "-ERR No such channel!\n".to_owned(),
+        }
+    }
+
+    fn hold(&mut self, id: &str, hold: bool) {
+        if let Some(channel) = self.channels.get_mut(id) {
+            channel.held = hold;
+            self.say(if hold { "CHANNEL_HOLD" } else { "CHANNEL_UNHOLD" }, id, &[]);
+        }
+    }
+
+    /// The channel runs the dialplan with another number, which rings that phone; whoever it talked with is let go.
+    fn transfer(&mut self, id: &str, to: &str) {
+        let partner = self.channels.get_mut(id).and_then(|channel| channel.partner.take());
+        if let Some(partner) = partner {
+            self.say("CHANNEL_UNBRIDGE", id, &[("Bridge-A-Unique-ID", id), ("Bridge-B-Unique-ID", &partner)]);
+            if let Some(channel) = self.channels.get_mut(&partner) {
+                (channel.partner, channel.by) = (None, None);
+            }
+            self.ends(&partner, "NORMAL_CLEARING", 16, false);
+        }
+        let (next, caller) = (self.id(), self.channels.get(id).map(|c| c.caller.clone()).unwrap_or_default());
+        self.dial(&next, to, &caller, Some(id), Vec::new());
     }
 
     fn list(&self, calls: bool) -> String {
@@ -433,6 +490,7 @@ impl Switch {
             variables.split(',').filter_map(|v| v.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         let mut words = rest.split(' ');
         let phone = words.next().unwrap_or_default();
+        // A number for the dialplan, or an application at once: `&eavesdrop(uuid)`.
         let number = words.next().unwrap_or_default().to_owned();
         let user = phone.trim_start_matches("user/").split('@').next().unwrap_or_default().to_owned();
         let behaves = self.phones.get(&user).copied().unwrap_or(Phone::Absent);
@@ -449,11 +507,45 @@ impl Switch {
             }
             Phone::Answers => {
                 self.answer(&id);
+                if let Some((name, data)) =
+                    number.strip_prefix('&').and_then(|a| a.trim_end_matches(')').split_once('('))
+                {
+                    self.application(&id, name, data);
+                    return format!("+OK {id}\n");
+                }
                 let out = self.id();
                 self.dial(&out, &format!("gateway/carrier/{number}"), "02161234567", Some(&id), Vec::new());
                 format!("+OK {id}\n")
             }
             Phone::Rings | Phone::Absent => String::new(),
+        }
+    }
+}
+
+impl Switch {
+    /// A phone that was called answers into an application.
+    fn application(&mut self, id: &str, name: &str, data: &str) {
+        self.say("CHANNEL_EXECUTE", id, &[("Application", name), ("Application-Data", data)]);
+        if name == "intercept" {
+            // Who rang for that channel, or talked with it, is let go.
+            let others: Vec<String> = self
+                .channels
+                .iter()
+                .filter(|(other, c)| {
+                    *other != id && (c.by.as_deref() == Some(data) || c.partner.as_deref() == Some(data))
+                })
+                .map(|(other, _)| other.clone())
+                .collect();
+            for other in others {
+                if let Some(channel) = self.channels.get_mut(&other) {
+                    (channel.partner, channel.by) = (None, None);
+                }
+                self.ends(&other, "PICKED_OFF", 16, false);
+            }
+            if let Some(channel) = self.channels.get_mut(data) {
+                channel.up = true;
+            }
+            self.pair(id, data);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! the book's events of them, `snapshot.rs` the switch's own lists; `session.rs` is one connection, `orders.rs` what agents ask, `originate.rs` how a
 //! call is placed, `directory.rs` what the switch has to allow; `live.rs` touches the world.
 
+mod acts;
 mod directory;
 pub mod event;
 pub mod frame;

@@ -5,10 +5,10 @@
 
 use crate::{
     calls::command::{Dial, Failure},
-    switches::dialled::{is_device, is_number, is_request, reference},
+    switches::dialled::{is_number, is_request, reference},
 };
 
-use super::settings::{Settings, is_dial_string};
+use super::{acts::phone, settings::Settings};
 
 /// The channel variable that says what a call was started from.
 pub const REFERENCE: &str = "linecard_ref";
@@ -21,14 +21,10 @@ pub const REFERENCE: &str = "linecard_ref";
 pub fn originate(settings: &Settings, dial: &Dial) -> Result<String, Failure> {
     let plan = settings.dial.as_ref().ok_or(Failure::NotPermitted)?;
     let number = dial.number.expose();
-    let user = dial.device.rsplit('/').next().unwrap_or_default();
-    if !(is_number(number) && is_device(&dial.device) && !user.is_empty() && is_request(&dial.request)) {
+    if !(is_number(number) && is_request(&dial.request)) {
         return Err(Failure::UnknownTarget);
     }
-    let phone = plan.phone.replace("{user}", user);
-    if !phone.bytes().all(is_dial_string) {
-        return Err(Failure::UnknownTarget);
-    }
+    let phone = phone(plan, &dial.device)?;
     let (request, caller_id) = (&dial.request.0, plan.caller_id.as_ref().unwrap_or(number));
     let (timeout, context) = (plan.timeout_ms.div_ceil(1000), &plan.context);
     let reference = reference(dial).map(|r| format!(",{REFERENCE}={r}")).unwrap_or_default();

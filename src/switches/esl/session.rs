@@ -107,7 +107,8 @@ fn subscription(attributes: &Attributes) -> String {
 pub fn allowed(attributes: &Attributes, dials: bool) -> (String, String) {
     let events =
         subscription(attributes).trim_start_matches("event plain ").replace(" CUSTOM ", " BACKGROUND_JOB CUSTOM ");
-    (events, format!("show version uptime uuid_dump{}", if dials { " originate" } else { "" }))
+    let acts = "uuid_kill uuid_hold uuid_audio uuid_send_dtmf uuid_record";
+    (events, format!("show version uptime uuid_dump {acts}{}", if dials { " originate uuid_transfer" } else { "" }))
 }
 
 /// Channels that are asked about one by one, at most: after a start there is one for each.

@@ -7,6 +7,7 @@ use crate::{
     calls::{
         Attributes,
         attributes::{Mapping, Recordings},
+        command::Deed,
     },
     files::{Problem, Read, SecretRef},
     numbers::{DialOut, OutRule, Plan},
@@ -107,6 +108,21 @@ impl Settings {
     #[must_use]
     pub fn declared(&self) -> Attributes {
         Attributes { list: self.attributes.clone(), recordings: self.recordings.clone() }
+    }
+
+    /// What this file does not set up for a verb.
+    #[must_use]
+    pub const fn lacks(&self, deed: Deed) -> Option<&'static str> {
+        match deed {
+            Deed::Dial | Deed::Transfer | Deed::Pickup | Deed::Listen | Deed::Take if self.dial.is_none() => {
+                Some("the switch's file has no \"dial\"")
+            }
+            Deed::RecordStart | Deed::RecordPause | Deed::RecordResume => match &self.recordings {
+                Some(Recordings { folder: Some(_), .. }) => None,
+                _ => Some("the switch's file names no folder of recordings"),
+            },
+            _ => None,
+        }
     }
 
     /// What the shape of the file cannot say.
