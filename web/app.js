@@ -313,7 +313,7 @@ function callBack() {
       button(t(mine ? "callback.release" : "callback.claim"), act(mine ? "callback.release" : "callback.claim"), `${b.callback} claim`),
       button(t("callback.close"), act("callback.close"), `${b.callback} close`),
     ];
-    return el("li", "row", el("b", "", b.name ?? b.display), el("span", "hint", b.name ? `${b.display} · ${why}` : why, b.note ? ` · ${b.note}` : ""), el("span", "source", state), ...acts);
+    return el("li", "row back", el("b", "", b.name ?? b.display), el("span", "hint", b.name ? `${b.display} · ${why}` : why, b.note ? ` · ${b.note}` : ""), el("span", "source", state), ...acts);
   });
   return el("section", "block tall", el("h2", "", t("callback.title", { n: backs.open })), el("ul", "list", ...rows));
 }

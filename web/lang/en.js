@@ -42,7 +42,7 @@ export default {
   "why.open-tickets": "open tickets: {n}", "why.open-orders": "open orders: {n}", "why.last-call": "last call {on}, {who}", "why.last-contact": "last contact {on}", "why.owner": "customer of {who}",
   "why.yours": "your customer", "why.updated": "changed {on}", "code.not-offered": "This cannot be done here now.", "f.account": "Account", "f.open_tickets": "Open tickets",
   "f.open_orders": "Open orders", "f.level": "Level",
-  "callback.title": "To call back: {n}", "callback.missed": "Missed", "callback.abandoned": "Gave up", "callback.asked": "Asked for it", "callback.times": "{n} times", "callback.tried": "tried {n} times",
+  "callback.title": "To call back: {n}", "callback.missed": "Missed", "callback.abandoned": "Gave up", "callback.asked": "Asked for it", "callback.times": "{n} times", "callback.tried": "calls in vain: {n}",
   "callback.due": "from {on}", "callback.theirs": "{who} has it", "callback.claim": "Take", "callback.release": "Give back", "callback.close": "Done with", "callback.ask": "Customer wants a call back",
   "callback.asked-done": "Will be called back", "code.unknown-callback": "This one is over.", "code.callback-claimed": "A colleague has it.",
   "code.unknown-attribute": "This cannot be written on this call.", "code.invalid-value": "This value does not fit.", "f.language": "Language",
