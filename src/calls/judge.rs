@@ -591,8 +591,10 @@ impl<'a> Case<'a> {
             let next = self.talkers().into_iter().find(|o| {
                 o.index != usize::from(t.by) && o.talk.iter().any(|(begin, _)| t.at.until(*begin) || near(t.at, *begin))
             });
-            let leg = match (t.target, t.kind) {
-                (Some(target), TransferKind::Attended) => self.leg(usize::from(target)),
+            // Where the switch itself asks (Atxfer), the target is half a pipe, and whoever is behind it had the customer next.
+            let target = t.target.and_then(|target| self.leg(usize::from(target))).filter(|leg| leg.real());
+            let leg = match (target, t.kind) {
+                (Some(target), TransferKind::Attended) => Some(target),
                 _ => next.and_then(|o| self.leg(o.index)),
             };
             // Who takes the customer along (to a conference room) hands nobody over.

@@ -139,28 +139,22 @@ pub const ALL: &[Story] = &[
     },
     Story {
         fixture: None,
-        also: r#"{"outcome": "answered", "agents": ["1001", "1002"]}"#,
-        ..story("verb-conference", verbs::conference, &[has("1001", "inbound"), has("1002", "transfer")])
+        crowd: true,
+        ..story("verb-consult-and-back", verbs::consult_and_back, &[has("1001", "inbound")])
     },
+    Story { fixture: None, crowd: true, ..story("verb-conference", verbs::conference, &[has("1001", "inbound")]) },
     Story {
         fixture: None,
         also: r#"{"outcome": "answered", "agents": ["1001"], "segments": {"all": [{"has": {"kind": "park"}}]}}"#,
         ..story("verb-park", verbs::park_and_pick_up, &[has("1001", "inbound")])
     },
+    // Only the daemon that is asked knows of whose call the leg is that the switch dials.
     Story {
         fixture: None,
-        also: r#"{"outcome": "answered", "agents": ["1002"]}"#,
-        ..story(
-            "verb-pick-up",
-            verbs::pick_up_what_rings,
-            &[lost("1001", "answered-elsewhere"), has("1002", "inbound")],
-        )
+        crowd: true,
+        ..story("verb-pick-up", verbs::pick_up_what_rings, &[lost("1001", "answered-elsewhere")])
     },
-    Story {
-        fixture: None,
-        also: r#"{"outcome": "answered", "agents": ["1001", "1003"]}"#,
-        ..story("verb-supervise", verbs::supervise, &[has("1001", "inbound"), has("1003", "transfer")])
-    },
+    Story { fixture: None, crowd: true, ..story("verb-supervise", verbs::supervise, &[has("1001", "inbound")]) },
     Story { fixture: None, ..story("verb-mute-keys-and-recording", verbs::mute_keys_and_recording, &[]) },
     story("internal", hands::internal, &[colleague("1001"), colleague("1002")]),
     story("conference", hands::conference, &[colleague("1001"), colleague("1002"), colleague("1003")]),

@@ -122,36 +122,57 @@ pub fn blind_transfer(stage: &mut Stage) -> Result<(), String> {
     audited(stage, "1001", "call.transfer", "done")
 }
 
-/// 1001 asks 1002, and the two go together; before that, 1001 asks and comes back.
+/// 1001 asks 1002, and the two go together.
 pub fn consult(stage: &mut Stage) -> Result<(), String> {
     stage.phones.register(&["1001", "1002"])?;
-    let second = stage.phones.phone("1002", "uas_answer", 2, &[("RING_MS", "800")])?;
-    let (first, caller) = talking(stage, "24000", 1)?;
-    let (mut asker, mut asked) = (Watch::of(stage, "1001")?, Watch::of(stage, "1002")?);
-    // ARI alone cannot, and its daemon offers nothing.
-    let offered = |stage: &Stage, mark: usize| {
-        let screen = both(stage)?.look("1001")?;
-        screen.await_frame(mark, "the ways out of a consultation", |f| offers(f, "call.complete")).map(drop)
-    };
-    for end in ["call.cancel", "call.complete"] {
-        let mark = both(stage)?.look("1001")?.mark();
-        done(stage, "1001", "call.consult", json!({"call": null, "to": "1002"}))?;
-        offered(stage, mark)?;
-        asked.sees(stage, "the question as a pop with the customer", |f| {
-            crate::stories::is_pop(f) && f["role"] == "consult" && f["number"]["e164"] == "+8613800138000"
-        })?;
-        asked.is(stage, "talking")?;
-        done(stage, "1001", end, this())?;
-        if end == "call.cancel" {
-            asker.is(stage, "talking")?;
-            at_the_switch(stage, "1002 to be free again", |all| !any(all, "PJSIP/1002") && any(all, "PJSIP/1001"))?;
-        }
-    }
+    let second = stage.phones.phone("1002", "uas_answer", 1, &[("RING_MS", "800")])?;
+    let (first, caller) = talking(stage, "14000", 1)?;
+    let mut asked = asks(stage)?;
+    done(stage, "1001", "call.complete", this())?;
     at_the_switch(stage, "1001 to be free", |all| any(all, "PJSIP/1002") && !any(all, "PJSIP/1001"))?;
     asked.sees(stage, "the customer as theirs", |f| crate::stories::is_pop(f) && f["role"] == "transfer")?;
     caller.done()?;
     first.done()?;
     second.done()
+}
+
+/// 1001 asks 1002, goes back to the customer, and ends the call.
+pub fn consult_and_back(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1001", "1002"])?;
+    let second = stage.phones.phone("1002", "uas_answer", 1, &[("RING_MS", "800")])?;
+    let first = stage.phones.phone("1001", "uas_answer", 1, &[("RING_MS", "800")])?;
+    let mut asker = Watch::of(stage, "1001")?;
+    let caller = stage.phones.customer("13800138000", "02161234567", "trunk_call_wait", &[])?;
+    asker.is(stage, "talking")?;
+    asks(stage)?;
+    let mut asker = Watch::of(stage, "1001")?;
+    done(stage, "1001", "call.cancel", this())?;
+    asker.is(stage, "talking")?;
+    at_the_switch(stage, "1002 to be free again", |all| !any(all, "PJSIP/1002") && any(all, "PJSIP/1001"))?;
+    done(stage, "1001", "call.hangup", this())?;
+    caller.done()?;
+    first.done()?;
+    second.done()
+}
+
+/// 1001 asks 1002 about the customer, who waits: what both pages show of it.
+fn asks(stage: &mut Stage) -> Result<Watch, String> {
+    let mut asked = Watch::of(stage, "1002")?;
+    let mark = both(stage)?.look("1001")?.mark();
+    done(stage, "1001", "call.consult", json!({"call": null, "to": "1002"}))?;
+    // ARI alone cannot, and its daemon offers nothing.
+    both(stage)?.look("1001")?.await_frame(mark, "the ways out of a consultation", |f| offers(f, "call.complete"))?;
+    asked.sees(stage, "the question as a pop with the customer", |f| {
+        crate::stories::is_pop(f) && f["role"] == "consult" && f["number"]["e164"] == "+8613800138000"
+    })?;
+    asked.is(stage, "talking")?;
+    Ok(asked)
+}
+
+/// Who asked for it has the call as theirs; daemons that were not asked see a leg that the switch dials.
+fn has_it(stage: &Stage, agent: &str, role: &str) -> Result<(), String> {
+    let is = |f: &Value| crate::stories::is_pop(f) && f["role"] == role && f["number"]["e164"] == "+8613800138000";
+    both(stage)?.look(agent)?.await_frame(0, "the customer as theirs", is).map(drop)
 }
 
 /// The daemon with both feeds.
@@ -176,7 +197,6 @@ pub fn conference(stage: &mut Stage) -> Result<(), String> {
     at_the_switch(stage, "all three to be there", |all| {
         ["PJSIP/1001", "PJSIP/1002", "PJSIP/trunk"].iter().all(|name| any(all, name))
     })?;
-    asked.sees(stage, "the customer in the talk", |f| crate::stories::is_pop(f) && f["role"] == "transfer")?;
     caller.done()?;
     // The two go on without the customer, until one of them has enough.
     done(stage, "1001", "call.hangup", this())?;
@@ -219,6 +239,7 @@ pub fn pick_up_what_rings(stage: &mut Stage) -> Result<(), String> {
     rings.sees(stage, "the pop taken back", |f| f["type"] == "pop.withdrawn")?;
     taker.is(stage, "talking")?;
     at_the_switch(stage, "1002 to have the customer", |all| any(all, "PJSIP/1002") && !any(all, "PJSIP/1001"))?;
+    has_it(stage, "1002", "inbound")?;
     caller.done()?;
     first.done()?;
     second.done()
@@ -253,6 +274,7 @@ pub fn supervise(stage: &mut Stage) -> Result<(), String> {
     taker.is(stage, "talking")?;
     agent.sees(stage, "the call off the phone", crate::stories::left)?;
     at_the_switch(stage, "1003 to have the customer", |all| any(all, "PJSIP/1003") && !any(all, "PJSIP/1001"))?;
+    has_it(stage, "1003", "transfer")?;
     caller.done()?;
     first.done()?;
     ears.done()?;
