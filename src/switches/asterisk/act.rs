@@ -119,14 +119,14 @@ impl Doing {
         let Some(control) = settings.control.as_ref() else { return Next::Done(Err(Failure::UnavailableHere)) };
         let own = self.act.own.name.clone();
         let next = match (&self.stage, &self.act.verb) {
+            // The switch answers before it parks: who ended the agent's leg now might end the customer's with it.
+            (Stage::Asked, Verb::Park) if self.made.space.is_none() => {
+                self.stage = Stage::Taken;
+                return Next::Wait;
+            }
             (Stage::Asked, Verb::Park) => {
                 self.stage = Stage::Parked;
                 say(&self.act, "Hangup", &[("Channel", &own), ("Cause", "16")])
-            }
-            // The switch answers before it tells where.
-            (Stage::Parked, _) if self.made.space.is_none() => {
-                self.stage = Stage::Taken;
-                return Next::Wait;
             }
             (Stage::Asked | Stage::Parked, _) => return self.done(),
             (Stage::Looked, Verb::Transfer(to)) if m.bytes_of("Value") == Some(b"1") => {
@@ -191,13 +191,17 @@ impl Doing {
         let is = |key: &str, id: &str| m.get(key).as_deref() == Some(id);
         let own = self.act.own.id.as_str();
         match (&self.stage, &self.act.verb, m.event()) {
-            (stage, Verb::Park, Some("ParkedCall")) => {
-                let late = *stage == Stage::Taken;
-                let it = self.act.with.as_ref().is_some_and(|with| is("ParkeeUniqueid", &with.id));
-                if it {
-                    self.made.space = m.get("ParkingSpace").map(std::borrow::Cow::into_owned);
+            (stage, Verb::Park, Some("ParkedCall"))
+                if self.act.with.as_ref().is_some_and(|with| is("ParkeeUniqueid", &with.id)) =>
+            {
+                let taken = *stage == Stage::Taken;
+                self.made.space = m.get("ParkingSpace").map(std::borrow::Cow::into_owned);
+                if !taken {
+                    return Next::Wait;
                 }
-                if it && late { self.done() } else { Next::Wait }
+                self.stage = Stage::Parked;
+                let bytes = say(&self.act, "Hangup", &[("Channel", &self.act.own.name), ("Cause", "16")]);
+                bytes.map_or(Next::Done(Err(Failure::CallOver)), Next::Send)
             }
             (Stage::Taken, Verb::Consult(to), Some("Newchannel")) => {
                 let name = m.get("Channel").unwrap_or_default();
@@ -242,8 +246,8 @@ impl Doing {
     /// The time is over.
     pub fn late(self) -> Outcome {
         match (&self.stage, &self.act.verb) {
-            // Parked it is; where was not heard.
-            (Stage::Taken, Verb::Park) => Ok(self.made),
+            // The customer stands in the lot; only the end of the agent's leg was not answered.
+            (Stage::Parked, Verb::Park) => Ok(self.made),
             // The feature code was not heard: Dial or Queue has no option t or T for this leg.
             (Stage::Taken, Verb::Consult(_) | Verb::Conference) => Err(Failure::UnavailableHere),
             _ => Err(Failure::Timeout),
@@ -479,9 +483,11 @@ mod tests {
         assert!(sent[0].contains("Channel: PJSIP/trunk-00000000\r\nTimeoutChannel: PJSIP/1001-00000001\r\n"));
         assert!(sent[1].starts_with("Action: Hangup\r\n"));
         assert_eq!(outcome, Some(Ok(Made { space: Some("701".to_owned()), ..Made::default() })));
-        // Told late, or never.
-        assert_eq!(play(Verb::Park, &[OK, OK]).1, None);
-        let outcome = play(Verb::Park, &[OK, OK, where_]).1;
+        // Told late, or never: until the customer stands in the lot the agent's leg is let alone.
+        let (sent, outcome) = play(Verb::Park, &[OK]);
+        assert_eq!((sent.len(), outcome), (1, None));
+        let (sent, outcome) = play(Verb::Park, &[OK, where_, OK]);
+        assert!(sent[1].starts_with("Action: Hangup\r\n"));
         assert_eq!(outcome, Some(Ok(Made { space: Some("701".to_owned()), ..Made::default() })));
         let item = "Event: ParkedCall|ActionID: lc-act-lc-1|ParkeeUniqueid: 1.1|ParkingSpace: 702|Parkinglot: default";
         let end = "Event: ParkedCallsComplete|ActionID: lc-act-lc-1";
