@@ -3,11 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use jiff::{
-    Timestamp,
-    civil::{Time, Weekday},
-    tz::TimeZone,
-};
+use jiff::{Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -16,7 +12,10 @@ use crate::{
     words::{Mono, Now, SwitchId, Wall},
 };
 
-use super::command::{Failure, RequestId};
+use super::{
+    command::{Failure, RequestId},
+    hours::Hours,
+};
 
 /// `dial:` in linecard.yaml.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -35,44 +34,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { cool_down_s: 3, per_second: 10, do_not_call: None, hours: None }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Hours {
-    /// Absent: every day.
-    #[serde(default)]
-    pub days: Option<Vec<Day>>,
-    /// `09:00`.
-    pub from: String,
-    /// `20:30`: not at that minute any more.
-    pub to: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Day {
-    Mon,
-    Tue,
-    Wed,
-    Thu,
-    Fri,
-    Sat,
-    Sun,
-}
-
-impl Day {
-    const fn weekday(self) -> Weekday {
-        match self {
-            Self::Mon => Weekday::Monday,
-            Self::Tue => Weekday::Tuesday,
-            Self::Wed => Weekday::Wednesday,
-            Self::Thu => Weekday::Thursday,
-            Self::Fri => Weekday::Friday,
-            Self::Sat => Weekday::Saturday,
-            Self::Sun => Weekday::Sunday,
-        }
     }
 }
 
@@ -109,23 +70,9 @@ impl Settings {
     /// What is wrong beyond the shape: key (below `dial`), found, wanted.
     #[must_use]
     pub fn problems(&self) -> Vec<(String, String, &'static str)> {
-        let Some(hours) = &self.hours else { return Vec::new() };
-        let mut problems = Vec::new();
-        for (key, text) in [("hours.from", &hours.from), ("hours.to", &hours.to)] {
-            if time(text).is_none() {
-                problems.push((key.to_owned(), format!("{text:?}"), "a time in quotes, for example \"09:00\""));
-            }
-        }
-        if time(&hours.from).zip(time(&hours.to)).is_some_and(|(from, to)| from >= to) {
-            problems.push(("hours.to".to_owned(), format!("{:?}", hours.to), "later than \"from\""));
-        }
-        problems
+        let of = |(key, found, wanted)| (format!("hours.{key}"), found, wanted);
+        self.hours.iter().flat_map(Hours::problems).map(of).collect()
     }
-}
-
-fn time(text: &str) -> Option<Time> {
-    let (hour, minute) = text.split_once(':')?;
-    Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
 }
 
 /// What was dialled, and how often.
@@ -201,15 +148,14 @@ fn open(hours: &Hours, zone: Option<&str>, now: Wall) -> bool {
     let zone = zone.and_then(|zone| TimeZone::get(zone).ok()).unwrap_or(TimeZone::UTC);
     let Ok(now) = Timestamp::from_millisecond(now.0) else { return false };
     let here = now.to_zoned(zone);
-    let day = hours.days.as_ref().is_none_or(|days| days.iter().any(|day| day.weekday() == here.weekday()));
-    let within =
-        time(&hours.from).zip(time(&hours.to)).is_some_and(|(from, to)| from <= here.time() && here.time() < to);
-    day && within
+    let within = |(from, to)| from <= here.time() && here.time() < to;
+    hours.on(here.weekday()) && hours.times().is_some_and(within)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::calls::hours::Day;
 
     fn guard(settings: Settings, list: &str) -> Guard {
         let mut guard = Guard::default();

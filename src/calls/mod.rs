@@ -17,6 +17,7 @@ pub mod face;
 pub mod facts;
 pub mod guard;
 pub mod hand;
+pub mod hours;
 mod judge;
 mod merge;
 pub mod missed;

@@ -57,50 +57,28 @@ pub fn rules_of(switches: &[Arc<switches::Settings>]) -> HashMap<SwitchId, book:
 }
 
 fn rules(settings: &switches::Settings) -> book::Rules {
-    let (pair, mirror) = (settings.pair(), settings.mirror().map(|(id, _)| id));
-    match settings {
+    let (zone, internal, plan, out, declared) = match settings {
         switches::Settings::Asterisk(s) => {
             let plan = Plan::new(&s.country, s.area.as_deref());
-            // What cannot be meant was told when the file was read, and wrong settings are never used.
-            let out = s.dial.as_ref().and_then(|dial| DialOut::new(&dial.out, &plan).ok()).unwrap_or_default();
-            book::Rules {
-                tenant: s.tenant.clone(),
-                zone: Some(s.zone.clone()),
-                plan,
-                out: Arc::new(out),
-                trunks: s.trunks.clone(),
-                internal: s.internal.clone(),
-                attributes: Arc::new(s.declared()),
-                pair,
-                mirror,
-            }
+            (&s.zone, &s.internal, plan, s.dial.as_ref().map(|dial| &dial.out), s.declared())
         }
         switches::Settings::FreeSwitch(s) => {
-            let plan = s.plan();
-            let out = s.dial.as_ref().and_then(|dial| DialOut::new(&dial.out, &plan).ok()).unwrap_or_default();
-            book::Rules {
-                tenant: s.tenant.clone(),
-                zone: Some(s.zone.clone()),
-                plan,
-                out: Arc::new(out),
-                trunks: s.trunks.clone(),
-                internal: s.internal.clone(),
-                attributes: Arc::new(s.declared()),
-                pair,
-                mirror,
-            }
+            (&s.zone, &s.internal, s.plan(), s.dial.as_ref().map(|dial| &dial.out), s.declared())
         }
-        switches::Settings::Sip(s) => book::Rules {
-            tenant: s.tenant.clone(),
-            zone: Some(s.zone.clone()),
-            plan: s.plan(),
-            out: Arc::default(),
-            trunks: s.trunks(),
-            internal: s.internal.clone(),
-            attributes: Arc::new(s.declared()),
-            pair,
-            mirror,
-        },
+        switches::Settings::Sip(s) => (&s.zone, &s.internal, s.plan(), None, s.declared()),
+    };
+    // What cannot be meant was told when the file was read, and wrong settings are never used.
+    let out = out.and_then(|out| DialOut::new(out, &plan).ok()).unwrap_or_default();
+    book::Rules {
+        tenant: settings.tenant().clone(),
+        zone: Some(zone.clone()),
+        plan,
+        out: Arc::new(out),
+        trunks: settings.trunks(),
+        internal: internal.clone(),
+        attributes: Arc::new(declared),
+        pair: settings.pair(),
+        mirror: settings.mirror().map(|(id, _)| id),
     }
 }
 

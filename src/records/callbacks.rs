@@ -9,12 +9,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use jiff::{Timestamp, ToSpan as _, civil::Weekday, tz::TimeZone};
+use jiff::{Timestamp, ToSpan as _, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    calls::record::{Direction, Outcome, Record},
+    calls::{
+        hours::Hours,
+        record::{Direction, Outcome, Record},
+    },
     customers::Person,
     numbers::Class,
     numbers::trunks::Mask,
@@ -55,46 +58,6 @@ pub struct Settings {
     pub most: usize,
 }
 
-/// On these days, from one time of day to another.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Hours {
-    pub days: Vec<Day>,
-    /// `09:00`
-    pub from: String,
-    /// `20:00`; on the same day.
-    pub to: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Day {
-    Mon,
-    Tue,
-    Wed,
-    Thu,
-    Fri,
-    Sat,
-    Sun,
-}
-
-impl Day {
-    const ALL: [Self; 7] = [Self::Mon, Self::Tue, Self::Wed, Self::Thu, Self::Fri, Self::Sat, Self::Sun];
-
-    const fn is(self, day: Weekday) -> bool {
-        matches!(
-            (self, day),
-            (Self::Mon, Weekday::Monday)
-                | (Self::Tue, Weekday::Tuesday)
-                | (Self::Wed, Weekday::Wednesday)
-                | (Self::Thu, Weekday::Thursday)
-                | (Self::Fri, Weekday::Friday)
-                | (Self::Sat, Weekday::Saturday)
-                | (Self::Sun, Weekday::Sunday)
-        )
-    }
-}
-
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -107,7 +70,7 @@ impl Default for Settings {
                 Outcome::Voicemail,
             ],
             asked: None,
-            hours: vec![Hours { days: Day::ALL.to_vec(), from: "09:00".to_owned(), to: "20:00".to_owned() }],
+            hours: vec![Hours { days: None, from: "09:00".to_owned(), to: "20:00".to_owned() }],
             zone: "Asia/Shanghai".to_owned(),
             attempts: 3,
             retry_min: 30,
@@ -127,12 +90,9 @@ impl Settings {
             out.push(("zone".to_owned(), self.zone.clone(), "an IANA time zone, for example Asia/Shanghai"));
         }
         for (n, hours) in self.hours.iter().enumerate() {
-            let times = time(&hours.from).zip(time(&hours.to));
-            if times.is_none_or(|(from, to)| from >= to) || hours.days.is_empty() {
-                let wanted =
-                    "days, and from and to of one day, for example {days: [mon], from: \"09:00\", to: \"18:00\"}";
-                out.push((format!("hours[{n}]"), format!("from {} to {}", hours.from, hours.to), wanted));
-            }
+            out.extend(
+                hours.problems().into_iter().map(|(key, found, wanted)| (format!("hours[{n}].{key}"), found, wanted)),
+            );
         }
         for (key, n, most) in [
             ("attempts", self.attempts, 100),
@@ -155,26 +115,21 @@ impl Settings {
         let zone = zone.and_then(|zone| TimeZone::get(zone).ok()).or_else(|| TimeZone::get(&self.zone).ok());
         let Some((zone, now)) = zone.zip(Timestamp::from_millisecond(at.0).ok()) else { return at };
         let today = now.to_zoned(zone.clone()).date();
-        let moment = |day: jiff::civil::Date, text: &str| {
-            let zoned = day.to_datetime(time(text)?).to_zoned(zone.clone()).ok()?;
-            Some(zoned.timestamp())
+        let moment = |day: jiff::civil::Date, time: jiff::civil::Time| {
+            Some(day.to_datetime(time).to_zoned(zone.clone()).ok()?.timestamp())
         };
         // A week ahead and today once more: one day a week is enough to be open.
         let opens = (0..=7).filter_map(|n| today.checked_add(n.days()).ok()).find_map(|day| {
-            let of_day = self.hours.iter().filter(|hours| hours.days.iter().any(|d| d.is(day.weekday())));
+            let of_day = self.hours.iter().filter(|hours| hours.on(day.weekday()));
             let left = of_day.filter_map(|hours| {
-                let (from, to) = moment(day, &hours.from).zip(moment(day, &hours.to))?;
+                let (from, to) = hours.times()?;
+                let (from, to) = moment(day, from).zip(moment(day, to))?;
                 (now < to).then(|| from.max(now))
             });
             left.min()
         });
         opens.map_or(at, |opens| Wall(opens.as_millisecond()))
     }
-}
-
-fn time(text: &str) -> Option<jiff::civil::Time> {
-    let (hour, minute) = text.split_once(':')?;
-    jiff::civil::Time::new(hour.parse().ok()?, minute.parse().ok()?, 0, 0).ok()
 }
 
 /// One customer to be called back.
@@ -673,6 +628,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::calls::hours::Day;
     use crate::customers::{Candidate, Person};
 
     const MIN: i64 = 60_000;
@@ -797,7 +753,7 @@ mod tests {
     #[test]
     fn nights_and_weekends_wait_for_the_hours_in_which_customers_are_called() {
         let work = [Day::Mon, Day::Tue, Day::Wed, Day::Thu, Day::Fri].to_vec();
-        let hours = |from: &str, to: &str| Hours { days: work.clone(), from: from.to_owned(), to: to.to_owned() };
+        let hours = |from: &str, to: &str| Hours { days: Some(work.clone()), from: from.to_owned(), to: to.to_owned() };
         let settings =
             Settings { hours: vec![hours("09:00", "12:00"), hours("13:30", "18:00")], ..Settings::default() };
         for (ended, due) in [
@@ -949,11 +905,11 @@ mod tests {
         assert_eq!(Settings::default().problems(), []);
         let wrong = Settings {
             zone: "Moon/Sea".to_owned(),
-            hours: vec![Hours { days: vec![Day::Mon], from: "18:00".to_owned(), to: "9".to_owned() }],
+            hours: vec![Hours { days: Some(vec![Day::Mon]), from: "18:00".to_owned(), to: "9".to_owned() }],
             attempts: 0,
             ..Settings::default()
         };
         let keys: Vec<String> = wrong.problems().into_iter().map(|(key, ..)| key).collect();
-        assert_eq!(keys, ["zone", "hours[0]", "attempts"]);
+        assert_eq!(keys, ["zone", "hours[0].to", "attempts"]);
     }
 }
