@@ -2,6 +2,7 @@
 //! schema check of every frame that a client here receives.
 
 pub mod desk;
+mod states;
 mod verbs;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -16,9 +16,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use roster::{Ask, Deeds, LinkState, Output, Phones, Roster, Token, Wish};
+pub use roster::{About, Ask, Available, Deeds, Kept, LinkState, Output, Phones, Roster, Token, Wish};
 pub use screen::{Figures, Screens};
-pub use settings::{Limits, Settings, Tls};
+pub use settings::{Limits, Settings, States, Tls};
 
 use crate::{access::Who, words::CallId};
 

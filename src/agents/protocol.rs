@@ -61,6 +61,10 @@ pub struct Welcome<'a> {
     /// What this daemon can do beyond version 1 of the protocol; empty today.
     pub features: &'a [&'a str],
     pub agent: Me<'a>,
+    /// Why the agent may be not ready.
+    pub reasons: Vec<ReasonChoice<'a>>,
+    /// Queues that the agent may log in to and out of, as the switches name them.
+    pub queues: Vec<&'a str>,
     /// The socket is closed with 1013 or found dead when pings, sent each so many milliseconds, stay without an answer twice.
     pub ping_ms: u64,
 }
@@ -74,6 +78,17 @@ pub struct Me<'a> {
     pub name: Option<&'a str>,
     /// The token's, and those that the directory adds.
     pub roles: Vec<&'a str>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct ReasonChoice<'a> {
+    pub id: &'a str,
+    /// What to show; absent: a client's own words for the id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<&'a str>,
+    /// After so many seconds it is overrun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit_s: Option<u32>,
 }
 
 /// Answer to a `resume` whose place in the stream is still known: the frames that were missed follow.
@@ -437,6 +452,12 @@ pub struct WrapUpDue {
     /// When the daemon stops waiting for it.
     #[schemars(with = "String")]
     pub until: Wall,
+    /// When the agent may get the next call although it is still awaited; absent: not before, or since long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub ready_at: Option<Wall>,
+    /// `wrapup.extend` puts that off.
+    pub may_extend: bool,
 }
 
 /// The agent's own state. Goes to every screen of the agent.
@@ -444,6 +465,26 @@ pub struct WrapUpDue {
 pub struct AgentState<'a> {
     pub agent: &'a str,
     pub state: AgentCondition,
+    /// Since when; absent where it was not seen to begin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub since: Option<Wall>,
+    /// For `not-ready`: why, one of the reasons of `welcome` or what somebody wrote at the switch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// For `working-after-call`: when the next call may come by itself. For `not-ready`: when its reason is overrun.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub until: Option<Wall>,
+    /// Not ready for longer than the reason allows.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub overrun: bool,
+    /// What comes after the call (`agent.next`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<NextState<'a>>,
+    /// The agent's places in queues of switches that tell them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub queues: Vec<InQueue<'a>>,
     /// This screen gets the pops. Another one may ask for them with `screen.activate`.
     pub active: bool,
     /// How many screens the agent has open.
@@ -457,6 +498,29 @@ pub struct AgentState<'a> {
     /// Devices of the agent at which, as their switch tells, no phone is registered: no call rings there. Of whom the switch does not tell is not here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unregistered: Vec<AtSwitch<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct NextState<'a> {
+    pub state: Availability,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+}
+
+/// A place in a queue.
+#[derive(Serialize, JsonSchema)]
+pub struct InQueue<'a> {
+    pub switch: &'a str,
+    /// As the switch names it.
+    pub queue: &'a str,
+    /// Never `busy`: whether calls of this queue come, apart from the agent's calls.
+    pub state: AgentCondition,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    #[schemars(with = "String")]
+    pub since: Wall,
+    /// It is a login, and `queue.logout` ends it.
+    pub may_leave: bool,
 }
 
 /// A device where it is.
@@ -478,15 +542,28 @@ pub struct Seat<'a> {
     pub how: How,
 }
 
-/// CSTA's agent states, as far as they are known here.
+/// CSTA's agent states (ECMA-269, AgentState).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum AgentCondition {
+    /// Out of all queues.
+    LoggedOff,
+    NotReady,
     Ready,
     /// A call rings or is up.
     Busy,
-    /// A wrap-up is awaited.
+    /// A wrap-up is awaited, and its time is not over.
     WorkingAfterCall,
+}
+
+/// The states that an agent can be put into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Availability {
+    LoggedOff,
+    NotReady,
+    #[default]
+    Ready,
 }
 
 /// A switch or a business system came or went.
@@ -657,6 +734,14 @@ pub enum Code {
     UnavailableHere,
     CallOver,
     NotRecording,
+}
+
+impl Code {
+    /// As it goes over the wire.
+    #[must_use]
+    pub fn word(self) -> String {
+        serde_json::to_value(self).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+    }
 }
 
 impl From<Failure> for Code {
@@ -931,6 +1016,53 @@ pub struct CallOf {
     pub agent: String,
 }
 
+/// What an agent is from now on; `done` when each switch that keeps it has done it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct AgentSet {
+    pub state: Availability,
+    /// For `not-ready`: an id of `welcome`'s reasons.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 40))]
+    pub reason: Option<String>,
+    /// For the role `supervisor`: an agent of one of their teams. Absent: the agent themselves.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128))]
+    pub agent: Option<String>,
+}
+
+/// What an agent is after the call that is up; without a call, from now on.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct AgentNext {
+    /// Null: as before, nothing comes after it.
+    #[serde(default)]
+    pub state: Option<Availability>,
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 40))]
+    pub reason: Option<String>,
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128))]
+    pub agent: Option<String>,
+}
+
+/// `queue.login`: calls of that queue come too. `queue.logout`: no more.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct QueueOf {
+    /// As the switch names it.
+    #[schemars(length(min = 1, max = 128))]
+    pub queue: String,
+    /// Where several switches have queues.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 128))]
+    pub switch: Option<String>,
+}
+
+/// More time for the wrap-up of this call before the next one comes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct WrapupExtend {
+    #[schemars(with = "String")]
+    pub call: CallId,
+}
+
 /// Takes a seat: calls to that device are this agent's from now on. Another seat of the agent is left.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct SeatClaim {
@@ -1000,6 +1132,11 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("call.whisper", true, CallOf::json_schema(generator)),
         ("call.barge", true, CallOf::json_schema(generator)),
         ("call.take", true, CallOf::json_schema(generator)),
+        ("agent.state", true, AgentSet::json_schema(generator)),
+        ("agent.next", true, AgentNext::json_schema(generator)),
+        ("queue.login", true, QueueOf::json_schema(generator)),
+        ("queue.logout", true, QueueOf::json_schema(generator)),
+        ("wrapup.extend", true, WrapupExtend::json_schema(generator)),
         ("seat.claim", true, SeatClaim::json_schema(generator)),
         ("seat.leave", true, SeatLeave::json_schema(generator)),
         ("screen.activate", true, ScreenActivate::json_schema(generator)),

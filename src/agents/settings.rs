@@ -1,11 +1,11 @@
 //! The agents' door, as the settings have it.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::access::Tokens;
+use crate::{access::Tokens, calls::command::Because};
 
 /// `agents:` of linecard.yaml.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -31,7 +31,95 @@ pub struct Settings {
     #[serde(default)]
     pub full_numbers: Option<Vec<String>>,
     #[serde(default)]
+    pub states: States,
+    #[serde(default)]
     pub limits: Limits,
+}
+
+/// Agents' states.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct States {
+    /// Why an agent may be not ready; told to the switch word by word, for its own reports.
+    pub reasons: Vec<ReasonRow>,
+    pub after_call: AfterCall,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReasonRow {
+    pub id: String,
+    /// For the page; absent: its own words for `break`, `lunch`, `meeting` and `training`, else the id.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// After so many seconds it is told as overrun.
+    #[serde(default)]
+    pub limit_s: Option<u32>,
+}
+
+/// The time after a call in which no other comes.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AfterCall {
+    /// After calls of queues that are not named below, and of none. Absent: as long as the wrap-up is open, and no switch is told.
+    pub seconds: Option<u32>,
+    /// By queue, as the switch names it.
+    pub queues: BTreeMap<String, u32>,
+    /// So much more when an agent asks for it, and how often.
+    pub extend_s: u32,
+    pub extensions: u8,
+}
+
+impl Default for States {
+    fn default() -> Self {
+        let row = |id: &str| ReasonRow { id: id.to_owned(), label: None, limit_s: None };
+        Self { reasons: ["break", "lunch", "meeting", "training"].map(row).into(), after_call: AfterCall::default() }
+    }
+}
+
+impl Default for AfterCall {
+    fn default() -> Self {
+        Self { seconds: None, queues: BTreeMap::new(), extend_s: 60, extensions: 10 }
+    }
+}
+
+impl AfterCall {
+    #[must_use]
+    pub fn ms(&self, queue: Option<&str>) -> Option<u64> {
+        let seconds = queue.and_then(|queue| self.queues.get(queue)).copied().or(self.seconds)?;
+        Some(u64::from(seconds) * 1000)
+    }
+
+    #[must_use]
+    pub fn extend_ms(&self) -> u64 {
+        u64::from(self.extend_s) * 1000
+    }
+}
+
+impl States {
+    /// How long an agent may be not ready for this reason.
+    #[must_use]
+    pub fn limit_ms(&self, reason: &str) -> Option<u64> {
+        let row = self.reasons.iter().find(|row| row.id == reason)?;
+        row.limit_s.map(|s| u64::from(s) * 1000)
+    }
+
+    fn problems(&self) -> Vec<(String, String, &'static str)> {
+        let mut problems = Vec::new();
+        for (i, row) in self.reasons.iter().enumerate() {
+            let key = format!("states.reasons[{i}].id");
+            if Because::new(&row.id).is_none() || row.id.starts_with("linecard-") {
+                let wanted = "1 to 40 characters, no control character, not beginning with \"linecard-\"";
+                problems.push((key, format!("{:?}", row.id), wanted));
+            } else if self.reasons.iter().take(i).any(|other| other.id == row.id) {
+                problems.push((key, format!("{:?} stands there twice", row.id), "each reason once"));
+            }
+        }
+        if self.reasons.len() > 50 {
+            problems.push(("states.reasons".to_owned(), format!("there are {}", self.reasons.len()), "50 at most"));
+        }
+        problems
+    }
 }
 
 /// PEM files.
@@ -124,6 +212,7 @@ impl Settings {
         if self.limits.handshakes_per_s == 0 {
             problems.push(("limits.handshakes_per_s".to_owned(), "0".to_owned(), "1 or more"));
         }
+        problems.extend(self.states.problems());
         let tokens = self.tokens.problems();
         problems.extend(tokens.into_iter().map(|(key, found, wanted)| (format!("tokens.{key}"), found, wanted)));
         problems

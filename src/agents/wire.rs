@@ -13,10 +13,10 @@ use crate::{
 };
 
 use super::protocol::{
-    AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CallDigits, CallOf, CallPickup, CallTo, CallVerb,
-    CallbackAsk, CallbackIt, CallbackList, CandidateChoose, CandidateForget, Card, CardAnswer, CardBlock,
-    CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, Dial, Envelope, Failed, NotesSet, Remembered,
-    Resume, SeatClaim, WrapupSubmit,
+    AgentNext, AgentSet, AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CallDigits, CallOf, CallPickup,
+    CallTo, CallVerb, CallbackAsk, CallbackIt, CallbackList, CandidateChoose, CandidateForget, Card, CardAnswer,
+    CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, Dial, Envelope, Failed, NotesSet,
+    QueueOf, Remembered, Resume, SeatClaim, WrapupExtend, WrapupSubmit,
 };
 
 /// Any frame of a client.
@@ -54,6 +54,10 @@ pub enum Wanted {
     Digits(CallDigits),
     Pickup(CallPickup),
     Of(Deed, CallOf),
+    AgentState(AgentSet),
+    AgentNext(AgentNext),
+    Queue { log_on: bool, of: QueueOf },
+    WrapupExtend(WrapupExtend),
     SeatClaim(SeatClaim),
     SeatLeave,
     ScreenActivate,
@@ -105,6 +109,11 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
                 "callback.release" => Wanted::CallbackRelease(body(text, id)?),
                 "callback.close" => Wanted::CallbackClose(body(text, id)?),
                 "callback.ask" => Wanted::CallbackAsk(body(text, id)?),
+                "agent.state" => Wanted::AgentState(body(text, id)?),
+                "agent.next" => Wanted::AgentNext(body(text, id)?),
+                "queue.login" => Wanted::Queue { log_on: true, of: body(text, id)? },
+                "queue.logout" => Wanted::Queue { log_on: false, of: body(text, id)? },
+                "wrapup.extend" => Wanted::WrapupExtend(body(text, id)?),
                 "seat.claim" => Wanted::SeatClaim(body(text, id)?),
                 "seat.leave" => Wanted::SeatLeave,
                 "screen.activate" => Wanted::ScreenActivate,
@@ -183,6 +192,18 @@ fn judge(what: &Wanted) -> Result<(), &'static str> {
             let name = |text: &str| !text.is_empty() && !long(text, 128);
             if !name(&claim.device) || !claim.switch.as_deref().is_none_or(name) {
                 return Err("a device and a switch have 1 to 128 characters");
+            }
+        }
+        Wanted::AgentState(AgentSet { reason, agent, .. }) | Wanted::AgentNext(AgentNext { reason, agent, .. }) => {
+            let long = |text: &Option<String>, most| text.as_deref().is_some_and(|text| long(text, most));
+            if long(reason, 40) || long(agent, 128) {
+                return Err("a reason has at most 40 characters and an agent's id at most 128");
+            }
+        }
+        Wanted::Queue { of: QueueOf { queue, switch }, .. } => {
+            let name = |text: &str| !text.is_empty() && !long(text, 128);
+            if !name(queue) || !switch.as_deref().is_none_or(name) {
+                return Err("a queue and a switch have 1 to 128 characters");
             }
         }
         Wanted::To(_, CallTo { to, .. }) if long(to.expose(), 64) => return Err("a target has at most 64 characters"),

@@ -268,7 +268,7 @@ impl Board {
                 }
                 None
             }
-            Said::Snapshot(_) | Said::LoggedOn(_) | Said::LoggedOff(_) | Said::Members(_) => None,
+            Said::Snapshot(_) | Said::LoggedOn(_) | Said::LoggedOff(_) | Said::Stands(_) | Said::Members(_) => None,
         };
         if let Some(call) = named.and_then(|id| self.legs.get(&id)).and_then(|(key, _)| self.calls.get_mut(key)) {
             call.facts.told |= bit;

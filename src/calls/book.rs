@@ -4,7 +4,7 @@
 //! still: it reads no clock. What it keeps is bounded: see the caps below.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -19,10 +19,12 @@ use super::{
     call::Checkpoint,
     change::Change,
     command::Dial,
+    directory::Device,
     edges::{Alone, Pair},
     event::{Event, Feed, Said},
     face::{Face, OpenLeg},
     facts::Moment,
+    members::{Members, Post},
     record::Record,
     seats::{Refusal, Seats, Sitting, Turn, Wish},
 };
@@ -80,6 +82,9 @@ pub(super) struct Desk {
     pub changes: VecDeque<Change>,
     pub seats: Seats,
     pub turns: VecDeque<Turn>,
+    pub members: Members,
+    /// Devices whose places in queues are otherwise since they were asked for.
+    pub placed: BTreeSet<(SwitchId, String)>,
     pub ids: HashMap<CallId, (SwitchId, u32)>,
     pub expected: HashMap<String, (Dial, Mono)>,
     /// Legs that were asked for to come into a call, by the request's id: a leg of that call.
@@ -99,6 +104,8 @@ impl Book {
             changes: VecDeque::new(),
             seats: Seats::default(),
             turns: VecDeque::new(),
+            members: Members::default(),
+            placed: BTreeSet::new(),
             ids: HashMap::new(),
             expected: HashMap::new(),
             joining: HashMap::new(),
@@ -113,6 +120,8 @@ impl Book {
     /// New directory, trunks and rules; calls that run keep what was concluded of them.
     pub fn reload(&mut self, settings: Settings) {
         self.desk.settings = settings;
+        // Whose devices they are may be otherwise.
+        self.desk.placed.extend(self.desk.members.devices());
     }
 
     /// One event of one switch. An event of a switch that is not in the settings is dropped.
@@ -127,7 +136,7 @@ impl Book {
         self.desk.order += 1;
         let arrival = self.desk.settings.arrival_times.then_some(now.wall);
         let at = Moment { wall: event.at.or(arrival), order: self.desk.order };
-        if let Said::LoggedOn(_) | Said::LoggedOff(_) | Said::Members(_) = event.said {
+        if let Said::LoggedOn(_) | Said::LoggedOff(_) | Said::Stands(_) | Said::Members(_) = event.said {
             return self.desk.login(at.wall.unwrap_or(now.wall), switch, &event.said);
         }
         if !self.boards.contains_key(switch) {
@@ -158,6 +167,45 @@ impl Book {
     /// The next seat that was taken or left, oldest first; drain until `None`.
     pub fn next_turn(&mut self) -> Option<Turn> {
         self.desk.turns.pop_front()
+    }
+
+    /// The next device whose places in queues are otherwise than before; drain until `None`.
+    pub fn next_placed(&mut self) -> Option<(SwitchId, String)> {
+        self.desk.placed.pop_first()
+    }
+
+    /// Whose member of a queue this device is now.
+    #[must_use]
+    pub fn whose(&self, switch: &SwitchId, device: &str) -> Option<(TenantId, AgentId)> {
+        let id = self.desk.member_at(switch, device)?;
+        self.desk.settings.directory.agent(&id).map(|agent| (agent.tenant.clone(), id))
+    }
+
+    /// An agent's places in queues, at all of the agent's devices.
+    #[must_use]
+    pub fn posts(&self, tenant: &TenantId, agent: &AgentId) -> Vec<Post> {
+        let desk = &self.desk;
+        let known = desk.settings.directory.agent(agent).filter(|known| known.tenant == *tenant);
+        let mut devices: Vec<(&SwitchId, &str)> = Vec::new();
+        for device in known.iter().flat_map(|known| &known.devices) {
+            let Device::At { switch, name } = device else { continue };
+            match switch {
+                Some(switch) => devices.push((switch, name)),
+                None => devices.extend(desk.settings.switches.keys().map(|switch| (switch, name.as_str()))),
+            }
+        }
+        devices.extend(desk.seats.of(tenant, agent).map(|sitting| (&sitting.switch, sitting.device.as_str())));
+        let mut posts: Vec<Post> = Vec::new();
+        for (switch, device) in devices {
+            for post in desk.members.at(switch, device) {
+                let theirs = desk.member_at(switch, &post.member.device).as_ref() == Some(agent);
+                if theirs && !posts.contains(post) {
+                    posts.push(post.clone());
+                }
+            }
+        }
+        posts.sort_by(|a, b| (&a.switch, &a.member.queue).cmp(&(&b.switch, &b.member.queue)));
+        posts
     }
 
     /// A person takes a seat; see [`Seats::take`]. Legs that appear from now on there are that person's.
@@ -376,6 +424,12 @@ impl Desk {
         fixed.or_else(|| self.seats.at(switch, device).map(|sitting| &sitting.agent)).cloned()
     }
 
+    /// The same of a queue's member, which may be told by its extension alone.
+    pub fn member_at(&self, switch: &SwitchId, device: &str) -> Option<AgentId> {
+        let named = || self.settings.directory.at_extension(switch, device).map(|agent| agent.id.clone());
+        self.agent_at(switch, device).or_else(named)
+    }
+
     /// What the switch says of its own logins.
     fn login(&mut self, at: Wall, switch: &SwitchId, said: &Said) {
         let directory = &self.settings.directory;
@@ -386,6 +440,8 @@ impl Desk {
             _ => Vec::new(),
         };
         self.turns.extend(turns);
+        let devices = self.members.take(at, switch, said);
+        self.placed.extend(devices.into_iter().map(|device| (switch.clone(), device)));
     }
 }
 

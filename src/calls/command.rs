@@ -21,6 +21,7 @@ impl RequestId {
 pub enum Command {
     Dial(Dial),
     Act(Act),
+    Attend(Attendance),
 }
 
 impl Command {
@@ -30,7 +31,55 @@ impl Command {
         match self {
             Self::Dial(dial) => &dial.request,
             Self::Act(act) => &act.request,
+            Self::Attend(attendance) => &attendance.request,
         }
+    }
+}
+
+/// Something done to an agent's place in one queue (ECMA-269: Set Agent State, for an ACD group).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attendance {
+    pub request: RequestId,
+    pub tenant: TenantId,
+    pub switch: SwitchId,
+    pub agent: AgentId,
+    pub queue: String,
+    /// The member as the switch names it; to log on: the device.
+    pub interface: String,
+    pub attend: Attend,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Attend {
+    /// The device becomes a member of the queue, under this name.
+    LogOn {
+        name: String,
+    },
+    LogOff,
+    Pause(Because),
+    Resume,
+}
+
+/// Why an agent is paused, as the switch keeps it and its reports show it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Because(String);
+
+impl Because {
+    /// Linecard's own, for the time after a call: what it set, and nothing else, it takes away by itself.
+    pub const AFTER_CALL: &str = "linecard-after-call";
+    /// Of a member that cannot leave its queue.
+    pub const LOGGED_OFF: &str = "linecard-logged-off";
+
+    /// 1 to 40 characters, none of them a control character.
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        let fits = (1..=40).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -154,10 +203,13 @@ pub enum Deed {
     Whisper,
     Barge,
     Take,
+    AgentState,
+    QueueLogin,
+    QueueLogout,
 }
 
 impl Deed {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 26] = [
         Self::Dial,
         Self::Answer,
         Self::HangUp,
@@ -181,6 +233,9 @@ impl Deed {
         Self::Whisper,
         Self::Barge,
         Self::Take,
+        Self::AgentState,
+        Self::QueueLogin,
+        Self::QueueLogout,
     ];
 
     /// The type of the request, also its word in a pop's `actions` and in the audit.
@@ -210,6 +265,9 @@ impl Deed {
             Self::Whisper => "call.whisper",
             Self::Barge => "call.barge",
             Self::Take => "call.take",
+            Self::AgentState => "agent.state",
+            Self::QueueLogin => "queue.login",
+            Self::QueueLogout => "queue.logout",
         }
     }
 
@@ -366,6 +424,17 @@ mod tests {
         assert_eq!(Digits::new("12*#AD").unwrap().expose(), "12*#AD");
         for junk in ["", "12 3", "e", "1\r\n", "1\0", "w1", &"1".repeat(25)] {
             assert_eq!(Digits::new(junk), None, "{junk:?}");
+        }
+    }
+
+    #[test]
+    fn a_reason_is_one_line() {
+        assert_eq!(Because::new("午餐 lunch").unwrap().as_str(), "午餐 lunch");
+        for junk in ["", "lunch\r\nAction: Command", "a\0", "a\u{85}b", &"x".repeat(41)] {
+            assert_eq!(Because::new(junk), None, "{junk:?}");
+        }
+        for own in [Because::AFTER_CALL, Because::LOGGED_OFF] {
+            assert!(Because::new(own).is_some());
         }
     }
 

@@ -59,6 +59,9 @@ pub struct Agent {
     /// Devices that are this person's and nobody else's.
     #[serde(default)]
     pub devices: Vec<Device>,
+    /// Queues that this person may log in to and out of from the page, as the switches name them.
+    #[serde(default)]
+    pub queues: Vec<String>,
     /// Ids of this person in other systems, for example `redmine: "7"`; under a switch's id, the name by which that switch knows an agent.
     #[serde(default)]
     pub ids: HashMap<String, String>,
@@ -99,6 +102,7 @@ impl Agent {
             roles: Vec::new(),
             seat: SeatKind::Fixed,
             devices: Vec::new(),
+            queues: Vec::new(),
             ids: HashMap::new(),
         }
     }
@@ -168,6 +172,8 @@ pub struct Directory {
     agents: HashMap<AgentId, Arc<Agent>>,
     /// By name; few names are at more than one switch.
     devices: HashMap<String, Vec<Owned>>,
+    /// The same by what stands behind the technology: `1001` of `PJSIP/1001`.
+    extensions: HashMap<String, Vec<Owned>>,
     /// By number, `+` and digits.
     outside: HashMap<String, Arc<Agent>>,
     seats: Vec<(Option<SwitchId>, String)>,
@@ -190,6 +196,10 @@ impl Directory {
                     Device::At { switch, name } => {
                         let here = directory.devices.entry(name.clone()).or_default();
                         if here.iter().all(|(other, _)| other != switch) {
+                            here.push((switch.clone(), agent.clone()));
+                        }
+                        if let Some((_, extension)) = name.rsplit_once('/') {
+                            let here = directory.extensions.entry(extension.to_owned()).or_default();
                             here.push((switch.clone(), agent.clone()));
                         }
                     }
@@ -238,6 +248,16 @@ impl Directory {
             here.or_else(|| all.iter().find(|(at, _)| at.is_none())).map(|(_, agent)| agent)
         };
         at(device).or_else(|| at(device.rsplit_once('/')?.1))
+    }
+
+    /// Whose the extension is, where a switch names a phone without its technology (a queue's member behind a `Local` channel or a hint): by the file's
+    /// devices that end in it, if they are one person's.
+    #[must_use]
+    pub fn at_extension(&self, switch: &SwitchId, extension: &str) -> Option<&Arc<Agent>> {
+        let all = self.extensions.get(extension)?;
+        let mut here = all.iter().filter(|(at, _)| at.as_ref().is_none_or(|at| at == switch)).map(|(_, agent)| agent);
+        let first = here.next()?;
+        here.all(|other| other.id == first.id).then_some(first)
     }
 
     /// Whose phone outside this E.164 number is.
@@ -469,6 +489,11 @@ mod tests {
         assert_eq!(at("PJSIP/1002").as_deref(), Some("wang"));
         assert_eq!(at("PJSIP/1003"), None);
         assert_eq!(at("1001"), None);
+        let extension = |name: &str| directory.at_extension(&"pbx1".into(), name).map(|a| a.id.to_string());
+        assert_eq!((extension("1001").as_deref(), extension("1003")), (Some("1001"), None));
+        let two = "agents:\n  - {id: a, devices: [PJSIP/1001]}\n  - {id: b, devices: [SIP/1001]}\n";
+        let directory = Directory::of(read(two).value);
+        assert_eq!(directory.at_extension(&"pbx1".into(), "1001"), None, "two people's");
     }
 
     #[test]

@@ -280,11 +280,13 @@ pub enum Said {
     Gone {
         leg: Leg,
     },
-    /// The switch's own agent login.
+    /// A queue has a member more: the switch's own agent login, where the membership is dynamic.
     LoggedOn(Member),
-    /// And its logout. An empty name: whoever is there.
+    /// And one less. An empty name: whoever is there.
     LoggedOff(Member),
-    /// All who are logged in now.
+    /// A member is paused or is not; without a queue: in all of its queues.
+    Stands(Member),
+    /// All members of queues there are now.
     Members(Vec<Member>),
     /// Nothing more comes over this feed.
     LinkLost {
@@ -338,6 +340,7 @@ impl Said {
             Self::Snapshot(_)
             | Self::LoggedOn(_)
             | Self::LoggedOff(_)
+            | Self::Stands(_)
             | Self::Members(_)
             | Self::LinkLost { .. }
             | Self::Gap { .. } => None,
@@ -345,15 +348,49 @@ impl Said {
     }
 }
 
-/// Somebody logged in at a device, by the switch's own means.
+/// A member of a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member {
     /// As the switch calls the agent; an id or a person's name.
     pub name: String,
     /// `PJSIP/1001`, or an extension.
     pub device: String,
-    /// The queue that the login is for.
+    /// What the switch wants to be told to mean this member: `PJSIP/1001`, `Local/1001@agents/n`, `2001@default`.
+    pub interface: String,
     pub queue: String,
+    /// Came by a login and can go again. Others stand in the switch's settings; nobody logged them in.
+    pub dynamic: bool,
+    /// The switch keeps a reason with a pause, by which it is known whose pause it is.
+    pub reasons: bool,
+    pub standing: Standing,
+}
+
+/// Whether calls of a queue come to a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Ready,
+    Paused(Pause),
+    /// In the queue's list, and not there (FreeSWITCH, `Logged Out`).
+    LoggedOff,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// As the switch has it; empty: none was given.
+    pub reason: String,
+    /// As the switch says, where it says it.
+    pub since: Option<Wall>,
+}
+
+impl Pause {
+    /// Characters of a reason that are kept. It is text that anybody at the switch may write.
+    pub const LONGEST: usize = 64;
+
+    #[must_use]
+    pub fn new(reason: &str, since: Option<Wall>) -> Self {
+        let reason = reason.chars().filter(|c| !c.is_control()).take(Self::LONGEST).collect();
+        Self { reason, since }
+    }
 }
 
 /// The answer to "what is there now", merged from the lists of one feed (AMI `CoreShowChannels`, `Status`, `BridgeList`, `QueueStatus`;

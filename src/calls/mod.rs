@@ -19,6 +19,7 @@ pub mod guard;
 pub mod hand;
 pub mod hours;
 mod judge;
+pub mod members;
 mod merge;
 pub mod missed;
 pub mod record;

@@ -183,8 +183,12 @@ impl Seats {
         place.and_then(|(switch, device)| self.free(at, &switch, &device, Left::Left)).into_iter().collect()
     }
 
-    /// The switch says that somebody logged in at a device. A name or device that is none of ours is nobody's.
+    /// The switch says that somebody logged in at a device. A name or device that is none of ours is nobody's, and a member that stands in the switch's
+    /// settings was logged in by nobody.
     pub fn logged_on(&mut self, at: Wall, directory: &Directory, switch: &SwitchId, member: &Member) -> Vec<Turn> {
+        if !member.dynamic {
+            return Vec::new();
+        }
         let Some(agent) = directory.called(switch, &member.name) else { return Vec::new() };
         let wish = Wish {
             tenant: agent.tenant.clone(),
@@ -226,7 +230,7 @@ impl Seats {
         for sitting in self.taken.get_mut(switch).into_iter().flat_map(HashMap::values_mut) {
             sitting.queues.clear();
         }
-        for member in all {
+        for member in all.iter().filter(|member| member.dynamic) {
             let Some(agent) = directory.called(switch, &member.name) else { continue };
             let Some(device) = directory.seat(switch, &member.device) else { continue };
             // A list is no new word: who has gone elsewhere since, on the page, stays there.
@@ -289,7 +293,10 @@ impl Seats {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{calls::directory::Agent, calls::directory::AgentsFile};
+    use crate::calls::{
+        directory::{Agent, AgentsFile},
+        event::Standing,
+    };
 
     fn directory() -> Directory {
         let login = |id: &str| Agent { seat: SeatKind::Login, ..Agent::new(id) };
@@ -308,7 +315,16 @@ mod tests {
     }
 
     fn member(name: &str, device: &str, queue: &str) -> Member {
-        Member { name: name.to_owned(), device: device.to_owned(), queue: queue.to_owned() }
+        let (name, device, queue) = (name.to_owned(), device.to_owned(), queue.to_owned());
+        Member {
+            name,
+            interface: device.clone(),
+            device,
+            queue,
+            dynamic: true,
+            reasons: true,
+            standing: Standing::Ready,
+        }
     }
 
     fn told(turns: &[Turn]) -> Vec<String> {

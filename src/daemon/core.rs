@@ -28,7 +28,7 @@ use crate::{
     numbers::{Class, NoMatch, Number, TrunkRow, dial_out::Refused},
     private::Private,
     records::{self, Desk, callbacks, live::Answer as Kept},
-    store::{AuditRow, Batch, CheckpointRow, PositionRow, SeatRow, TraceRow},
+    store::{AuditRow, Batch, CheckpointRow, PositionRow, SeatRow, StateRow, TraceRow},
     switches::{Devices, Heard as FromSwitch, LinkState as SwitchLink, Said},
     watch::{self, Metrics, Trace, Traces},
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
@@ -211,6 +211,7 @@ impl Core {
                     // Screens see each conclusion while the book still knows the calls it is about: the next event may make two of them one.
                     self.conclude(now, Some(said.at));
                 }
+                self.posts(now);
                 if snapshot {
                     // What a checkpoint told us of and the book could not take over is over: written as lost, not forgotten.
                     self.settle(now, Some(said.at));
@@ -234,10 +235,23 @@ impl Core {
                     self.guard.forget(&request);
                     self.roster.dialled(now, &request, Err(failure));
                 }
+                self.roster.attended(now, &request, &result);
                 self.roster.acted(now, &request, result, &self.directory);
             }
         }
         self.settle(now, Some(said.at));
+    }
+
+    /// Tells the roster whose places in queues are otherwise.
+    fn posts(&mut self, now: Now) {
+        let mut agents = BTreeSet::new();
+        while let Some((switch, device)) = self.book.next_placed() {
+            agents.extend(self.book.whose(&switch, &device));
+        }
+        for (tenant, agent) in agents {
+            let posts = self.book.posts(&tenant, &agent);
+            self.roster.posts(now, &(tenant, agent), posts);
+        }
     }
 
     /// Tells the roster whose devices are not seen or have no phone: after news of a switch, of seats and of the directory.
@@ -402,6 +416,7 @@ impl Core {
         self.book.reload(settings);
         self.book.check_seats(now);
         self.turns(now, None);
+        self.posts(now);
         self.phones(now);
         // The rows changed: what still has none is told again.
         self.metrics.unmapped_lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -870,6 +885,9 @@ impl Core {
         let mut batch = Batch::default();
         while let Some(turn) = self.book.next_turn() {
             self.roster.seated(now, &turn);
+            let Sitting { tenant, agent, .. } = &turn.sitting;
+            let posts = self.book.posts(tenant, agent);
+            self.roster.posts(now, &(tenant.clone(), agent.clone()), posts);
             self.outs.places.send_modify(|places| places.turn(&turn));
             let (row, audit) = seat_rows(&turn);
             // Who it is stands in the audit.
@@ -956,13 +974,35 @@ impl Core {
                     self.roster.acted(now, &request, Err(failure), &self.directory);
                 }
             }
+            Ask::Attend(attendance) => {
+                let request = attendance.request.clone();
+                let link = self.outs.commands.get(&attendance.switch);
+                if !link.is_some_and(|link| link.try_send(Command::Attend(attendance)).is_ok()) {
+                    self.roster.attended(now, &request, &Err(Failure::SwitchUnavailable));
+                }
+            }
+            Ask::Keep { key: (tenant, agent), kept, token } => {
+                let state = word_of(kept.is.state);
+                let row = StateRow { tenant, agent, state, reason: kept.is.reason, since: kept.since };
+                let batch = Box::new(Batch { states: vec![row], ..Batch::default() });
+                let tokens = token.iter().map(|token| token.0).collect();
+                self.unsent.push_back(records::Output::Submit { batch, tokens });
+            }
+            Ask::Overran { key: (_, agent) } => {
+                self.metrics.overruns.inc();
+                tracing::debug!(%agent, "not ready for longer than the reason allows");
+            }
             Ask::Audit(deeds) => {
                 let row = AuditRow {
                     tenant: deeds.asker.0,
                     at: now.wall,
                     who: deeds.asker.1.to_string(),
                     what: deeds.deed.word().to_owned(),
-                    about: deeds.call.map(|call| call.to_string()).unwrap_or_default(),
+                    about: match deeds.about {
+                        Some(agents::About::Call(call)) => call.to_string(),
+                        Some(agents::About::Agent(agent)) => agent.to_string(),
+                        None => String::new(),
+                    },
                     reason: Some(deeds.result),
                 };
                 let batch = Box::new(Batch { audit: vec![row], ..Batch::default() });
@@ -1020,14 +1060,23 @@ fn asked_for(number: &Number, face: &Face) -> String {
     key
 }
 
+/// The word by which a value goes over the wire and into the store.
+fn word_of(value: impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// An agent's state as it was when the last run ended.
+pub fn kept_state(row: StateRow) -> Option<((TenantId, AgentId), agents::Kept)> {
+    let state = serde_json::from_value(row.state.into()).ok()?;
+    let is = agents::Available { state, reason: row.reason };
+    Some(((row.tenant, row.agent), agents::Kept { is, since: row.since }))
+}
+
 /// A seat's row, and what the audit says of it.
 fn seat_rows(turn: &Turn) -> (SeatRow, AuditRow) {
-    let word = |value: serde_json::Result<serde_json::Value>| {
-        value.ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
-    };
     let sitting = &turn.sitting;
-    let how = word(serde_json::to_value(sitting.how));
-    let why = turn.left.map(|(_, why)| word(serde_json::to_value(why)));
+    let how = word_of(sitting.how);
+    let why = turn.left.map(|(_, why)| word_of(why));
     let row = SeatRow {
         tenant: sitting.tenant.clone(),
         agent: sitting.agent.clone(),

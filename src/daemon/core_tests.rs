@@ -465,7 +465,15 @@ async fn hot_desks_from_claim_to_restart() {
         hot.hears(calls::event::Said::State { leg: leg.clone(), state: calls::event::LegState::Up });
         hot.hears(calls::event::Said::BridgeEnter { leg, bridge: "b".into(), kind: calls::event::BridgeKind::Mixing });
     }
-    let member = calls::event::Member { name: "Agent li".into(), device: "PJSIP/2001".into(), queue: "support".into() };
+    let member = calls::event::Member {
+        name: "Agent li".into(),
+        device: "PJSIP/2001".into(),
+        interface: "PJSIP/2001".into(),
+        queue: "support".into(),
+        dynamic: true,
+        reasons: true,
+        standing: calls::event::Standing::Ready,
+    };
     hot.hears(calls::event::Said::LoggedOn(member.clone()));
     assert_eq!((hot.sits("li").as_deref(), hot.sits("wang")), (Some("PJSIP/2001"), None));
     // Links that watch each device are told where somebody sits.

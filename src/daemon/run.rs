@@ -136,6 +136,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     let open = store.open_calls().await.map_err(|e| e.to_string())?;
     let seats = store.seats().await.map_err(|e| e.to_string())?;
     let callbacks = store.callbacks().await.map_err(|e| e.to_string())?;
+    let states = store.states().await.map_err(|e| e.to_string())?;
     let stats: Vec<Stats> = switch_settings.iter().map(|s| Stats::new(s)).collect();
     let beats = Arc::new(AtomicU64::new(0));
 
@@ -147,6 +148,11 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         settings.agents.full_numbers.clone(),
         switches.clone(),
     );
+    roster.states(settings.agents.states.clone());
+    let now = crate::live::now();
+    for (key, kept) in states.into_iter().filter_map(super::core::kept_state) {
+        roster.recall_state(now, key, kept);
+    }
     roster.can(switch_settings.iter().map(|s| (s.id().clone(), s.abilities())).collect());
     let core_seed = CoreSeed {
         guarded: reloadable.guarded.clone(),

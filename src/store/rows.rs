@@ -25,6 +25,7 @@ pub struct Batch {
     /// Up to where switches' own records were read.
     pub positions: Vec<PositionRow>,
     pub callbacks: Vec<CallbackRow>,
+    pub states: Vec<StateRow>,
 }
 
 impl Batch {
@@ -42,6 +43,7 @@ impl Batch {
             && self.traces.is_empty()
             && self.positions.is_empty()
             && self.callbacks.is_empty()
+            && self.states.is_empty()
     }
 
     /// Adds `next` behind this one; the order within each kind is kept.
@@ -61,6 +63,7 @@ impl Batch {
         self.traces.append(&mut next.traces);
         self.positions.append(&mut next.positions);
         self.callbacks.append(&mut next.callbacks);
+        self.states.append(&mut next.states);
     }
 
     /// About how many bytes it holds, for the bound of the writer's queue.
@@ -149,6 +152,17 @@ pub struct SeatRow {
     pub how: String,
     /// Why it ended: `left`, `moved`, `taken-over`, `logged-out`, `settings`.
     pub why: Option<String>,
+}
+
+/// An agent's state apart from calls; the last one counts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateRow {
+    pub tenant: TenantId,
+    pub agent: AgentId,
+    /// `logged-off`, `not-ready` or `ready`.
+    pub state: String,
+    pub reason: Option<String>,
+    pub since: Wall,
 }
 
 /// Which customer an agent chose for a number; an older choice never replaces a newer one.

@@ -44,7 +44,10 @@ pub const fn ability(way: Way, deed: Deed) -> Ability {
         Way::Ami => ami(deed),
         Way::Ari => ari(deed),
         Way::Esl => esl(deed),
-        Way::Sip => Cannot(WATCHES),
+        Way::Sip => match deed {
+            Deed::AgentState => Needs(KEPT),
+            _ => Cannot(WATCHES),
+        },
     }
 }
 
@@ -57,6 +60,13 @@ const CHANSPY: &str = "app_chanspy; the supervisor's own phone rings first";
 const WATCHES: &str = "Linecard only watches there";
 /// 22.10.1: 409, "Channel not in Stasis application".
 const STASIS: &str = "ARI does this only to channels that the dialplan put into Stasis; use AMI";
+
+/// 22.10.1 has no resource for queue members; what the dialplan's ARI applications queue themselves is theirs.
+const QUEUES: &str = "ARI knows no members of queues; Linecard keeps the agent's state itself";
+const KEPT: &str = "the switch keeps no state; Linecard does";
+/// Recorded (agent-status).
+const CALLCENTER: &str = "mod_callcenter: the state is one for all queues of the agent, and has no reason";
+const TIERS: &str = "mod_callcenter tells nobody of a change of tiers; who logs off leaves all queues (agent.state)";
 
 const fn ami(deed: Deed) -> Ability {
     match deed {
@@ -76,6 +86,8 @@ const fn ami(deed: Deed) -> Ability {
 const fn ari(deed: Deed) -> Ability {
     match deed {
         Deed::Dial | Deed::HangUp => Ability::Works,
+        Deed::AgentState => Needs(QUEUES),
+        Deed::QueueLogin | Deed::QueueLogout => Cannot(QUEUES),
         _ => Cannot(STASIS),
     }
 }
@@ -97,6 +109,8 @@ const fn esl(deed: Deed) -> Ability {
         | Deed::Listen
         | Deed::Take => Needs(UNTRIED),
         Deed::RecordStart | Deed::RecordStop | Deed::RecordPause | Deed::RecordResume => Needs(UNTRIED),
+        Deed::AgentState => Needs(CALLCENTER),
+        Deed::QueueLogin | Deed::QueueLogout => Cannot(TIERS),
         Deed::Answer => Cannot("only the phone itself answers"),
         Deed::Consult | Deed::Complete | Deed::Cancel | Deed::Conference | Deed::Park => Cannot(AT_THE_PHONE),
         Deed::Whisper | Deed::Barge => {

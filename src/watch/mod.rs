@@ -105,6 +105,8 @@ pub struct Metrics {
     pub unmapped_lines: Arc<Mutex<Unmapped>>,
     /// Records made of the switch's own, because nobody watched the call.
     pub missed: Counter,
+    /// Agents who were not ready for longer than their reason allows.
+    pub overruns: Counter,
     /// Lines of switches' own records that could not be read.
     pub bad_lines: Counter,
     /// Seconds in which a switch was not watched over any feed.
@@ -146,6 +148,7 @@ impl Metrics {
             unmapped: Counter::default(),
             unmapped_lines: Arc::default(),
             missed: Counter::default(),
+            overruns: Counter::default(),
             bad_lines: Counter::default(),
             unwatched_seconds: Counter::default(),
             refused: Family::default(),
@@ -189,6 +192,7 @@ impl Metrics {
         registry.register("calls_open", "Calls going on", m.calls_open.clone());
         registry.register("records", "Call records written", m.records.clone());
         registry.register("unmapped_calls", "Calls to a number without a trunk row", m.unmapped.clone());
+        registry.register("agent_overruns", "Agents not ready for longer than their reason allows", m.overruns.clone());
         registry.register("missed_calls", "Records made of the switch's own (quality gap)", m.missed.clone());
         registry.register("cdr_bad_lines", "Lines of switches' own records that are none", m.bad_lines.clone());
         registry.register("unwatched_seconds", "Time without any link to a switch", m.unwatched_seconds.clone());

@@ -74,6 +74,7 @@ impl Desk {
         change(&mut settings);
         assert_eq!(settings.problems(), []);
         let (limits, full_numbers) = (settings.limits.clone(), settings.full_numbers.clone());
+        let states = settings.states.clone();
         let screens = Arc::new(Screens::new(&limits));
         let (heard, mut hears) = mpsc::channel(64);
         let (jobs, mut to_do) = mpsc::channel::<(Job, oneshot::Sender<()>)>(1);
@@ -93,6 +94,7 @@ impl Desk {
         let deliverer = screens.clone();
         tokio::spawn(async move {
             let mut roster = Roster::new(3, limits, full_numbers, vec!["pbx1".into()]);
+            roster.states(states);
             let able = |deed| match deed {
                 Deed::Hold => Ability::Cannot("the phone's own key does"),
                 _ => Ability::Works,

@@ -19,6 +19,7 @@ mod redmine;
 mod screen;
 mod site;
 mod softphone;
+mod states;
 mod stories;
 mod switch;
 mod verbs;

@@ -122,12 +122,14 @@ impl Site {
         ] {
             values.push_str(&format!("    {ours}: \"{}\"\n", redmine.fact(theirs)));
         }
+        // One of the daemons gives time after calls of one queue.
+        let states = if feed == Feed::Both { "  states: {after_call: {queues: {callback: 3}}}\n" } else { "" };
         put(
             "linecard.yaml",
             &format!(
                 "log: {{level: debug}}\nnumbers: {{country: CN, area: \"21\"}}\nagents:\n  listen: 127.0.0.1:{port}\n  \
              origins: [\"http://127.0.0.1:{port}\"]\n  allow_no_origin: true\n  tokens:\n    issuer: linecard-check\n    \
-             keys: {{hs256: {{file: {folder}/tokens.key}}}}\nadmin:\n  listen: 127.0.0.1:{admin}\n  route_hint:\n    budget_ms: 1500\n    \
+             keys: {{hs256: {{file: {folder}/tokens.key}}}}\n{states}admin:\n  listen: 127.0.0.1:{admin}\n  route_hint:\n    budget_ms: 1500\n    \
              sources: [{{name: asterisk, token: {{file: {folder}/hint.secret}}, from: [127.0.0.1]}}]\nstore: {{path: {folder}/linecard.db}}\ndial: {{cool_down_s: 0}}\n{values}"
             ),
         )?;
@@ -170,6 +172,7 @@ impl Site {
         )?;
         // One agent has two phones.
         let agents = shipped("agents.yaml")?.replacen("[PJSIP/1001]", "[PJSIP/1001, PJSIP/1004]", 1);
+        let agents = agents.replacen("    name: Agent Li\n", "    name: Agent Li\n    queues: [callback]\n", 1);
         let supervisor = "teams: [sales, support]\n    roles: [supervisor]";
         put("agents.yaml", &agents.replacen("teams: [sales]", supervisor, 1))?;
         // The connector as it is shipped; this Redmine's address, field ids and key are the site's own. Three daemons ask one Redmine

@@ -11,7 +11,7 @@ use crate::{
     hands::{self, Watch},
     screen::Screen,
     site::{Feed, Site},
-    switch, verbs,
+    states, switch, verbs,
     wait::until,
 };
 
@@ -156,6 +156,8 @@ pub const ALL: &[Story] = &[
     },
     Story { fixture: None, crowd: true, ..story("verb-supervise", verbs::supervise, &[has("1001", "inbound")]) },
     Story { fixture: None, ..story("verb-mute-keys-and-recording", verbs::mute_keys_and_recording, &[]) },
+    Story { fixture: None, ..story("agent-states-both-ways", states::both_ways, &[]) },
+    Story { fixture: None, ..story("agent-after-call", states::after_a_call, &[has("1001", "inbound")]) },
     story("internal", hands::internal, &[colleague("1001"), colleague("1002")]),
     story("conference", hands::conference, &[colleague("1001"), colleague("1002"), colleague("1003")]),
     Story {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Asks for a verb at the screen of one daemon; `call`: filled in as this daemon names the agent's newest call.
-fn ask(stage: &mut Stage, feed: Feed, agent: &str, verb: &str, mut body: Value) -> Result<Value, String> {
+pub fn ask(stage: &mut Stage, feed: Feed, agent: &str, verb: &str, mut body: Value) -> Result<Value, String> {
     let site = stage.sites.iter_mut().find(|site| site.feed == feed).ok_or("no such daemon")?;
     let screen = site.screen(agent)?;
     if body.get("call").is_some_and(Value::is_null) {
@@ -23,7 +23,7 @@ fn ask(stage: &mut Stage, feed: Feed, agent: &str, verb: &str, mut body: Value) 
     screen.ask(verb, body)
 }
 
-fn done(stage: &mut Stage, agent: &str, verb: &str, body: Value) -> Result<Value, String> {
+pub fn done(stage: &mut Stage, agent: &str, verb: &str, body: Value) -> Result<Value, String> {
     let answer = ask(stage, Feed::Both, agent, verb, body)?;
     if answer["type"] == "done" { Ok(answer) } else { Err(format!("{verb} was answered by {answer}")) }
 }
@@ -53,7 +53,7 @@ fn any(channels: &[String], begin: &str) -> bool {
 }
 
 /// The last row of the audit about this verb.
-fn audited(stage: &Stage, who: &str, verb: &str, result: &str) -> Result<(), String> {
+pub fn audited(stage: &Stage, who: &str, verb: &str, result: &str) -> Result<(), String> {
     let site = stage.sites.iter().find(|site| site.feed == Feed::Both).ok_or("no such daemon")?;
     until(&format!("{verb} of {who} in the audit as {result}"), PATIENCE, || {
         let said = site.say(&["audit", "--who", who, "--what", verb, "--limit", "1", "--json"]).ok()?;

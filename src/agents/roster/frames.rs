@@ -1,10 +1,6 @@
 //! What a screen is shown, made from a call's face and its card; and who is told when something changed.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use crate::{
     access::Who,
@@ -30,15 +26,16 @@ use super::{
         CoalesceKey, Deliver, ScreenId,
         protocol::{
             AgentChanged, AgentState, AtSwitch, AttributeField, CallChanged, Dialable, FieldType, Handover, Link,
-            LinkChanged, LinkKind, Me, Note, OnPhone, Pop, PopUpdated, PopWithdrawn, Queue, Snapshot, SnapshotCall,
-            Welcome, WrapUpDue,
+            LinkChanged, LinkKind, Me, Note, OnPhone, Pop, PopUpdated, PopWithdrawn, Queue, ReasonChoice, Snapshot,
+            SnapshotCall, Welcome, WrapUpDue,
         },
+        settings::States,
         wire,
     },
-    Key, LinkNow, OnDesk, Phones, Roster, deliver,
+    Key, LinkNow, OnDesk, Roster, deliver,
     mask::{self, Shade},
-    seat::{self, SeatNow},
-    stream::{OnScreen, Stage, Stream},
+    seat,
+    stream::{OnScreen, Stage, Work},
     verbs,
 };
 
@@ -59,7 +56,13 @@ pub(super) fn roles<'a>(who: &'a Who, directory: &'a Directory) -> Vec<&'a str> 
     roles
 }
 
-pub(super) fn welcome<'a>(epoch: u64, who: &'a Who, directory: &'a Directory, ping_ms: u64) -> Welcome<'a> {
+pub(super) fn welcome<'a>(
+    epoch: u64,
+    who: &'a Who,
+    directory: &'a Directory,
+    states: &'a States,
+    ping_ms: u64,
+) -> Welcome<'a> {
     let known = directory.agent(&who.agent).filter(|agent| agent.tenant == who.tenant);
     Welcome {
         epoch,
@@ -70,30 +73,13 @@ pub(super) fn welcome<'a>(epoch: u64, who: &'a Who, directory: &'a Directory, pi
             name: known.and_then(|agent| agent.name.as_deref()),
             roles: roles(who, directory),
         },
+        reasons: states
+            .reasons
+            .iter()
+            .map(|row| ReasonChoice { id: &row.id, label: row.label.as_deref(), limit_s: row.limit_s })
+            .collect(),
+        queues: known.iter().flat_map(|agent| &agent.queues).map(String::as_str).collect(),
         ping_ms,
-    }
-}
-
-/// The agent's own state, as one screen of the agent is told it.
-pub(super) fn agent_state<'a>(
-    stream: &Stream,
-    key: &'a Key,
-    screen: ScreenId,
-    seats: &'a HashMap<Key, SeatNow>,
-    phones: &'a BTreeMap<Key, Phones>,
-) -> AgentState<'a> {
-    let phones = phones.get(key);
-    let shown = |devices: &'a Vec<(SwitchId, String)>| {
-        devices.iter().map(|(switch, device)| AtSwitch { switch: switch.as_str(), device }).collect()
-    };
-    AgentState {
-        agent: key.1.as_str(),
-        state: stream.condition(),
-        active: stream.active == Some(screen),
-        screens: stream.screens.len(),
-        seat: seat::shown(seats, key),
-        unseen: phones.map(|phones| shown(&phones.unseen)).unwrap_or_default(),
-        unregistered: phones.map(|phones| shown(&phones.unregistered)).unwrap_or_default(),
     }
 }
 
@@ -317,7 +303,15 @@ fn call_changed<'a>(
 ) -> CallChanged<'a> {
     let part = if pop.stage.is_live() { face.part_of(&pop.offer.agent) } else { None };
     let wrapup = match pop.stage {
-        Stage::WrapUp { since, until } => Some(WrapUpDue { since, until }),
+        Stage::WrapUp { since, until, work, extensions } => Some(WrapUpDue {
+            since,
+            until,
+            ready_at: match work {
+                Work::Until(at) => Some(at),
+                Work::Open | Work::Over => None,
+            },
+            may_extend: matches!(work, Work::Until(_)) && extensions > 0,
+        }),
         _ => None,
     };
     CallChanged {
@@ -414,25 +408,40 @@ impl Roster {
         stream.busy().pops = pops;
     }
 
-    /// The agent's state, if it is another than was told last.
-    pub(super) fn tell_condition(&mut self, now: Now, key: &Key) {
-        let Some(stream) = self.streams.get_mut(key) else { return };
-        let condition = stream.condition();
-        if stream.told != condition {
-            stream.told = condition;
-            self.tell_screens(now, key, None);
-        }
+    /// The agent's own state, as one screen of the agent is told it.
+    pub(super) fn agent_state<'a>(&'a self, key: &'a Key, screen: ScreenId) -> Option<AgentState<'a>> {
+        let stream = self.streams.get(key)?;
+        let phones = self.phones.get(key);
+        let devices = |devices: &'a Vec<(SwitchId, String)>| {
+            devices.iter().map(|(switch, device)| AtSwitch { switch: switch.as_str(), device }).collect()
+        };
+        let shown = self.shown_state(key);
+        Some(AgentState {
+            agent: key.1.as_str(),
+            state: shown.condition,
+            since: shown.since,
+            reason: shown.reason,
+            until: shown.until,
+            overrun: shown.overrun,
+            next: shown.next,
+            queues: shown.queues,
+            active: stream.active == Some(screen),
+            screens: stream.screens.len(),
+            seat: seat::shown(&self.seats, key),
+            unseen: phones.map(|phones| devices(&phones.unseen)).unwrap_or_default(),
+            unregistered: phones.map(|phones| devices(&phones.unregistered)).unwrap_or_default(),
+        })
     }
 
     /// The agent's state and which screen is the active one, to every screen but `except`.
     pub(super) fn tell_screens(&mut self, now: Now, key: &Key, except: Option<ScreenId>) {
-        let Some(stream) = self.streams.get(key) else { return };
-        for screen in &stream.screens {
-            if Some(*screen) == except || !self.screens.get(screen).is_some_and(|s| s.resumed) {
+        let screens = self.streams.get(key).map(|stream| stream.screens.clone()).unwrap_or_default();
+        for screen in screens {
+            if Some(screen) == except || !self.screens.get(&screen).is_some_and(|s| s.resumed) {
                 continue;
             }
-            let body = AgentChanged(agent_state(stream, key, *screen, &self.seats, &self.phones));
-            self.out.push_back(deliver(*screen, Some(CoalesceKey::Agent), wire::write(0, now.wall, &body)));
+            let frame = self.agent_state(key, screen).map(|state| wire::write(0, now.wall, &AgentChanged(state)));
+            self.out.extend(frame.map(|frame| deliver(screen, Some(CoalesceKey::Agent), frame)));
         }
     }
 
@@ -447,7 +456,7 @@ impl Roster {
 
     /// Everything as it is now, to one screen. Only the active one sees calls, and has seen their pops from then on.
     pub(super) fn snapshot(&mut self, now: Now, key: &Key, screen: ScreenId, directory: &Directory) {
-        let Some(stream) = self.streams.get_mut(key) else { return };
+        let Some(stream) = self.streams.get(key) else { return };
         let active = stream.active == Some(screen);
         for id in stream.pops().iter().map(|pop| pop.call) {
             if let Some(call) = self.calls.get_mut(&id) {
@@ -467,14 +476,11 @@ impl Roster {
                 notes: call.notes.iter().find(|(agent, _)| *agent == key.1).map(|(_, text)| text.expose().as_str()),
             });
         }
-        let body = Snapshot {
-            agent: agent_state(stream, key, screen, &self.seats, &self.phones),
-            links: links(&self.links),
-            calls,
-        };
+        let Some(agent) = self.agent_state(key, screen) else { return };
+        let body = Snapshot { agent, links: links(&self.links), calls };
         let frame = wire::write(stream.seq, now.wall, &body);
         self.out.push_back(deliver(screen, None, frame));
-        if active && !stream.pops().is_empty() {
+        if active && let Some(stream) = self.streams.get_mut(key).filter(|stream| !stream.pops().is_empty()) {
             stream.busy().pops.iter_mut().for_each(|pop| pop.shown = true);
         }
     }

@@ -11,6 +11,7 @@ mod frames;
 mod mask;
 mod requests;
 mod seat;
+mod state;
 mod stream;
 mod verbs;
 
@@ -35,14 +36,15 @@ use crate::{
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
-pub use verbs::{Deeds, Wish};
+pub use state::{Available, Kept};
+pub use verbs::{About, Deeds, Wish};
 
 use super::{
-    Deliver, Heard, Limits, ScreenId, Told,
-    protocol::{AgentCondition, LinkKind, Resume, Resumed, SeatClaim},
+    Deliver, Heard, Limits, ScreenId, States, Told,
+    protocol::{LinkKind, Resume, Resumed, SeatClaim},
     wire,
 };
-use stream::{OnScreen, Stage, Stream};
+use stream::{OnScreen, Stage, Stream, Work};
 
 /// Names one question of the roster to somebody else; the answer brings it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -66,6 +68,12 @@ pub enum Ask {
     Dial(calls::command::Dial),
     /// Then [`Roster::acted`].
     Act(Wish),
+    /// Then [`Roster::attended`].
+    Attend(calls::command::Attendance),
+    /// An agent's state, apart from calls, for the next start. With a token: then [`Roster::committed`].
+    Keep { key: (TenantId, AgentId), kept: Kept, token: Option<Token> },
+    /// An agent was not ready for longer than the reason allows.
+    Overran { key: (TenantId, AgentId) },
     /// A verb was answered: for the audit.
     Audit(Deeds),
     /// The card of this call shall be this customer's. No answer: a new card comes.
@@ -118,6 +126,9 @@ pub struct Roster {
     waiting: HashMap<Token, requests::Waiting>,
     dials: HashMap<RequestId, requests::Asked>,
     acts: HashMap<RequestId, verbs::Acting>,
+    states: States,
+    duties: HashMap<Key, state::Duty>,
+    attending: HashMap<RequestId, state::Attending>,
     /// What can be done at each switch.
     abilities: HashMap<SwitchId, Abilities>,
     due: BTreeMap<(Mono, u64), Due>,
@@ -167,6 +178,10 @@ enum Due {
     Idle(Key),
     Dial(RequestId),
     Act(RequestId),
+    /// A wrap-up keeps its agent no longer; when that was planned for.
+    WorkEnds(Key, Box<str>, Wall),
+    /// A reason for not being ready is overrun; since when it is the reason.
+    Limit(Key, Wall),
 }
 
 impl Roster {
@@ -188,6 +203,9 @@ impl Roster {
             waiting: HashMap::new(),
             dials: HashMap::new(),
             acts: HashMap::new(),
+            states: States::default(),
+            duties: HashMap::new(),
+            attending: HashMap::new(),
             abilities: HashMap::new(),
             due: BTreeMap::new(),
             count: 0,
@@ -232,6 +250,8 @@ impl Roster {
                 }
                 Due::Dial(request) => self.dialled(now, &request, Err(Failure::Timeout)),
                 Due::Act(request) => self.acted(now, &request, Err(Failure::Timeout), directory),
+                Due::WorkEnds(key, pop, at) => self.work_ends(now, &key, &pop, at),
+                Due::Limit(key, since) => self.limit(now, &key, since),
             }
         }
     }
@@ -271,7 +291,7 @@ impl Roster {
                 self.offered(now, face, offer);
                 self.set_stage(&face.tenant, id, offer, Stage::Talking);
                 self.tell_call(now, id, Some(&offer.agent), None, directory);
-                self.tell_condition(now, &(face.tenant.clone(), offer.agent.clone()));
+                self.settle_state(now, &(face.tenant.clone(), offer.agent.clone()));
             }
             What::Withdrawn { offer, reason } => {
                 let key = (face.tenant.clone(), offer.agent.clone());
@@ -357,7 +377,7 @@ impl Roster {
         {
             self.out.push_back(Output::Close(oldest));
         }
-        let welcome = frames::welcome(self.epoch, &who, directory, self.limits.ping_ms);
+        let welcome = frames::welcome(self.epoch, &who, directory, &self.states, self.limits.ping_ms);
         self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &welcome)));
         self.screens.insert(screen, Screen { who, resumed: false });
     }
@@ -378,12 +398,13 @@ impl Roster {
         };
         match missed {
             Some(missed) => {
-                let agent = frames::agent_state(stream, &key, screen, &self.seats, &self.phones);
-                let body = Resumed { agent, links: frames::links(&self.links) };
-                self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &body)));
+                let agent = self.agent_state(&key, screen);
+                let body = agent.map(|agent| Resumed { agent, links: frames::links(&self.links) });
+                let frame = body.map(|body| deliver(screen, None, wire::write(0, now.wall, &body)));
+                self.out.extend(frame);
                 self.out.extend(missed.into_iter().map(|frame| deliver(screen, None, frame)));
                 // What was missed holds the pops that nobody was there to see.
-                if !stream.pops().is_empty() {
+                if let Some(stream) = self.streams.get_mut(&key).filter(|stream| !stream.pops().is_empty()) {
                     stream.busy().pops.iter_mut().for_each(|pop| pop.shown = true);
                 }
             }
@@ -462,7 +483,7 @@ impl Roster {
             call.agents.push(key.clone());
         }
         call.face = Some(Box::new(face.clone()));
-        self.tell_condition(now, &key);
+        self.settle_state(now, &key);
     }
 
     fn set_stage(&mut self, tenant: &TenantId, call: CallId, offer: &Offer, stage: Stage) {
@@ -477,7 +498,7 @@ impl Roster {
         let Some(pop) = stream.busy().take(call, ordinal) else { return };
         stream.emit(now, None, &frames::withdrawn(&pop, reason), &mut self.out);
         self.leave(key, call);
-        self.tell_condition(now, key);
+        self.settle_state(now, key);
     }
 
     /// The agent's connection is cleared: wrap-up where a customer was in it, else the pop is over.
@@ -486,11 +507,12 @@ impl Roster {
         self.wrap_up(now, &key, face.call, offer.ordinal);
         self.tell_call(now, face.call, Some(&offer.agent), None, directory);
         self.drop_over(&key, face.call);
-        self.tell_condition(now, &key);
+        self.settle_state(now, &key);
     }
 
     fn wrap_up(&mut self, now: Now, key: &Key, call: CallId, ordinal: u32) {
         let until = now.mono.plus_ms(self.limits.wrapup_ms);
+        let (work_ms, extensions) = (self.work_ms(call), self.states.after_call.extensions);
         let Some(pop) = self.streams.get_mut(key).and_then(|s| s.busy().find(call, ordinal)) else { return };
         if !pop.stage.is_live() {
             return;
@@ -504,9 +526,14 @@ impl Roster {
         } else if pop.wrapped {
             Stage::Kept
         } else {
-            Stage::WrapUp { since: now.wall, until: frames::until(now.wall, self.limits.wrapup_ms) }
+            let work = work_ms.map_or(Work::Open, |ms| Work::Until(frames::until(now.wall, ms)));
+            Stage::WrapUp { since: now.wall, until: frames::until(now.wall, self.limits.wrapup_ms), work, extensions }
         };
-        let id = pop.id.clone();
+        let (id, stage) = (pop.id.clone(), pop.stage);
+        if let (Stage::WrapUp { work: Work::Until(at), .. }, Some(ms)) = (stage, work_ms) {
+            self.later(now.mono.plus_ms(ms), Due::WorkEnds(key.clone(), id.clone(), at));
+            self.work_begins(key);
+        }
         if with_customer {
             self.later(until, Due::PopEnds(key.clone(), id));
         }
@@ -531,7 +558,7 @@ impl Roster {
         self.tell_call(now, id, None, None, directory);
         for key in self.calls.get(&id).map(|call| call.agents.clone()).unwrap_or_default() {
             self.drop_over(&key, id);
-            self.tell_condition(now, &key);
+            self.settle_state(now, &key);
         }
         self.forget_if_done(id);
     }
@@ -570,7 +597,7 @@ impl Roster {
                     call.agents.push(key.clone());
                 }
             }
-            self.tell_condition(now, &key);
+            self.settle_state(now, &key);
         }
         self.roles_follow(now, into);
         self.tell_pop(now, into);
@@ -610,7 +637,7 @@ impl Roster {
             self.tell_one(now, key, call);
         }
         self.drop_over(key, call);
-        self.tell_condition(now, key);
+        self.settle_state(now, key);
         self.forget_if_done(call);
     }
 
@@ -706,15 +733,4 @@ impl OnDesk {
 
 fn deliver(screen: ScreenId, key: Option<super::CoalesceKey>, frame: bytes::Bytes) -> Output {
     Output::Deliver(Deliver { screen, key, frame })
-}
-
-/// CSTA's agent state from what is on the screen.
-fn condition(pops: &[OnScreen]) -> AgentCondition {
-    if pops.iter().any(|pop| pop.stage.is_live()) {
-        AgentCondition::Busy
-    } else if pops.iter().any(|pop| matches!(pop.stage, Stage::WrapUp { .. })) {
-        AgentCondition::WorkingAfterCall
-    } else {
-        AgentCondition::Ready
-    }
 }

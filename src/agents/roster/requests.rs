@@ -26,7 +26,7 @@ use super::{
         },
         wire::{self, Request, Wanted},
     },
-    Ask, Due, Key, Output, Roster, Token, callbacks, deliver,
+    About, Ask, Due, Key, Output, Roster, Token, callbacks, deliver,
     mask::Shade,
     stream::Stage,
     verbs::Wanting,
@@ -124,6 +124,10 @@ impl Roster {
                 self.ask_verb(now, &asked, Ok(Wanting::Fetch(of)), (Deed::Pickup, call), directory)
             }
             Wanted::Of(deed, of) => self.ask_verb(now, &asked, Ok(Wanting::of(deed, of)), (deed, None), directory),
+            Wanted::AgentState(set) => self.ask_state(now, &asked, &set, directory),
+            Wanted::AgentNext(next) => self.ask_next(now, &asked, &next, directory),
+            Wanted::Queue { log_on, of } => self.ask_queue(now, &asked, log_on, &of, directory),
+            Wanted::WrapupExtend(extend) => self.extend(now, &asked, &extend),
             Wanted::SeatClaim(claim) => {
                 self.seat(&asked, Some(claim));
                 Ok(())
@@ -202,7 +206,7 @@ impl Roster {
     /// A click-to-dial has its first leg, or will never have one. Later news of it is ignored.
     pub fn dialled(&mut self, now: Now, request: &RequestId, result: Result<CallId, Failure>) {
         let Some(asked) = self.dials.remove(request) else { return };
-        self.audit(&asked.0, Deed::Dial, result.ok(), result.map(drop).map_err(Code::from));
+        self.audit(&asked.0, Deed::Dial, result.ok().map(About::Call), result.map(drop).map_err(Code::from));
         let frame = match result {
             Ok(call) => done(now, &asked.1, Some(call)),
             Err(failure) => failed(now, &asked.1, failure.into(), why(failure)),
@@ -220,7 +224,7 @@ impl Roster {
         directory: &Directory,
     ) -> Refusable {
         let result = wanting.and_then(|wanting| self.verb(now, asked, wanting, directory));
-        result.inspect_err(|(code, _)| self.audit(&asked.0, deed, call, Err(*code)))
+        result.inspect_err(|(code, _)| self.audit(&asked.0, deed, call.map(About::Call), Err(*code)))
     }
 
     fn notes(&mut self, asked: &Asked, call: CallId, text: Private<String>) -> Refusable {
@@ -281,7 +285,7 @@ impl Roster {
             pop.stage = Stage::Kept;
             let call = pop.call;
             self.tell_one(now, key, call);
-            self.tell_condition(now, key);
+            self.settle_state(now, key);
         }
     }
 
@@ -526,7 +530,7 @@ pub(super) const UNKNOWN_TARGET: (Code, &str) = (Code::UnknownTarget, "nothing t
 /// Answers kept for an agent: more than a page can have under way, even after a reconnect.
 const MOST_ANSWERS: usize = 64;
 
-fn done(now: Now, id: &str, call: Option<CallId>) -> Bytes {
+pub(super) fn done(now: Now, id: &str, call: Option<CallId>) -> Bytes {
     wire::write(0, now.wall, &Done { id, call, candidates: None, callbacks: None, space: None, recording: None })
 }
 

@@ -11,11 +11,7 @@ use crate::{
 };
 
 use super::{
-    super::{
-        CoalesceKey, ScreenId,
-        protocol::{AgentCondition, Body},
-        wire,
-    },
+    super::{CoalesceKey, ScreenId, protocol::Body, wire},
     Output, deliver,
     requests::Answers,
 };
@@ -30,8 +26,6 @@ pub(super) struct Stream {
     pub masked: bool,
     /// The roles of whose screen came last: lines may show numbers by role.
     roles: Box<[String]>,
-    /// The last condition that was told.
-    pub told: AgentCondition,
     busy: Option<Box<Busy>>,
 }
 
@@ -84,10 +78,23 @@ pub(super) enum Stage {
     WrapUp {
         since: Wall,
         until: Wall,
+        work: Work,
+        /// How often its time may still be extended.
+        extensions: u8,
     },
     /// Wrapped up: off the screen, but notes may still be corrected until it is let go.
     Kept,
     /// To be taken off.
+    Over,
+}
+
+/// How long a wrap-up keeps its agent from the next call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Work {
+    /// As long as it is awaited.
+    Open,
+    Until(Wall),
+    /// No longer; what was not submitted stays on the screen.
     Over,
 }
 
@@ -129,15 +136,7 @@ impl OnScreen {
 
 impl Stream {
     pub fn new(seq: u64) -> Self {
-        Self {
-            screens: Vec::new(),
-            active: None,
-            seq,
-            masked: false,
-            roles: Box::default(),
-            told: AgentCondition::Ready,
-            busy: None,
-        }
+        Self { screens: Vec::new(), active: None, seq, masked: false, roles: Box::default(), busy: None }
     }
 
     pub fn busy(&mut self) -> &mut Busy {
@@ -147,10 +146,6 @@ impl Stream {
 
     pub fn pops(&self) -> &[OnScreen] {
         self.busy.as_ref().map_or(&[], |busy| &busy.pops)
-    }
-
-    pub fn condition(&self) -> AgentCondition {
-        super::condition(self.pops())
     }
 
     /// Frames already made show numbers as the last screen might see them: another view cannot have them.

@@ -38,9 +38,17 @@ pub struct Wish {
 pub struct Deeds {
     pub asker: Key,
     pub deed: Deed,
-    pub call: Option<CallId>,
+    pub about: Option<About>,
     /// `done`, or the code of the failure.
     pub result: String,
+}
+
+/// What something was done to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum About {
+    Call(CallId),
+    /// Whose state it was.
+    Agent(AgentId),
 }
 
 /// A verb that is not answered yet.
@@ -101,6 +109,7 @@ impl Wanting {
             // These come with more than a call, and are read as such.
             Deed::Dial | Deed::Digits | Deed::Transfer | Deed::Consult | Deed::Pickup => return Err(NOT_NOW),
             Deed::Listen | Deed::Whisper | Deed::Barge | Deed::Take => return Err(NOT_NOW),
+            Deed::AgentState | Deed::QueueLogin | Deed::QueueLogout => return Err(NOT_NOW),
         };
         Ok(Self::Mine(wanted.call, verb))
     }
@@ -207,7 +216,7 @@ impl Roster {
             Ok(_) => Ok(()),
             Err(failure) => Err(Code::from(*failure)),
         };
-        self.audit(&asked.0, deed, Some(call), result);
+        self.audit(&asked.0, deed, Some(About::Call(call)), result);
         let frame = match outcome {
             Ok(Made { space, recording, .. }) => {
                 self.done_to(&asked.0, call, deed);
@@ -233,14 +242,9 @@ impl Roster {
         }
     }
 
-    pub(super) fn audit(&mut self, asker: &Key, deed: Deed, call: Option<CallId>, result: Result<(), Code>) {
-        let result = match result {
-            Ok(()) => "done".to_owned(),
-            Err(code) => {
-                serde_json::to_value(code).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
-            }
-        };
-        self.ask(Ask::Audit(Deeds { asker: asker.clone(), deed, call, result }));
+    pub(super) fn audit(&mut self, asker: &Key, deed: Deed, about: Option<About>, result: Result<(), Code>) {
+        let result = result.map_or_else(Code::word, |()| "done".to_owned());
+        self.ask(Ask::Audit(Deeds { asker: asker.clone(), deed, about, result }));
     }
 
     /// What is now true of this agent's part.
@@ -263,7 +267,7 @@ impl Roster {
     }
 
     /// Whether the token's or the file's roles make a supervisor of a team in which the agent is.
-    fn supervises(&self, key: &Key, agent: &AgentId, directory: &Directory) -> bool {
+    pub(super) fn supervises(&self, key: &Key, agent: &AgentId, directory: &Directory) -> bool {
         let mut screens = self.streams.get(key).into_iter().flat_map(|stream| &stream.screens);
         let supervisor = screens.any(|id| {
             self.screens.get(id).is_some_and(|screen| frames::roles(&screen.who, directory).contains(&"supervisor"))
@@ -272,7 +276,12 @@ impl Roster {
     }
 
     /// The asker's phone at this switch.
-    fn phone(&mut self, key: &Key, switch: &SwitchId, directory: &Directory) -> Result<String, (Code, &'static str)> {
+    pub(super) fn phone(
+        &mut self,
+        key: &Key,
+        switch: &SwitchId,
+        directory: &Directory,
+    ) -> Result<String, (Code, &'static str)> {
         let agent = directory.agent(&key.1).filter(|agent| agent.tenant == key.0);
         let Some(agent) = agent else { return Err((Code::NoDevice, "this agent is not in the directory")) };
         let (seen, devices) = self.devices(key, agent);
@@ -294,7 +303,7 @@ fn colleagues(directory: &Directory, key: &Key, other: &AgentId) -> bool {
 }
 
 const NOT_NOW: (Code, &str) = (Code::NotOffered, "this cannot be done to the call as it is now");
-const NOT_YOUR_TEAM: (Code, &str) = (Code::NotPermitted, "this agent is none of yours");
+pub(super) const NOT_YOUR_TEAM: (Code, &str) = (Code::NotPermitted, "this agent is none of yours");
 
 fn why_code(failure: Failure) -> (Code, &'static str) {
     (failure.into(), why(failure))

@@ -20,7 +20,7 @@ use super::{
     OnDamage, Settings, StoreError,
     rows::{
         Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, SeatRow, Settled,
-        Stats,
+        StateRow, Stats,
     },
 };
 use crate::{
@@ -128,6 +128,14 @@ impl Store {
     /// The file cannot be read.
     pub async fn seats(&self) -> Result<Vec<SeatRow>, StoreError> {
         self.ask(0, Job::Seats).await
+    }
+
+    /// What each agent was last, apart from calls.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn states(&self) -> Result<Vec<StateRow>, StoreError> {
+        self.ask(0, Job::States).await
     }
 
     /// Customers who are to be called back still, oldest first.

@@ -6,7 +6,7 @@ use crate::{
     private::Private,
     store::rows::{
         AuditFilter, AuditRow, CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectFilter, EffectRow,
-        History, NoteRow, RecordFilter, RecordRow, SeatRow, State, Stats,
+        History, NoteRow, RecordFilter, RecordRow, SeatRow, State, StateRow, Stats,
     },
     words::{CallId, SwitchId, TenantId, Wall},
 };
@@ -139,6 +139,20 @@ pub(super) fn callbacks(conn: &Connection) -> Result<Vec<CallbackRow>> {
         })
     };
     conn.prepare_cached("SELECT * FROM callbacks WHERE open = 1 ORDER BY key")?.query_map([], made)?.collect()
+}
+
+/// What each agent was last, apart from calls.
+pub(super) fn states(conn: &Connection) -> Result<Vec<StateRow>> {
+    let made = |row: &Row<'_>| {
+        Ok(StateRow {
+            tenant: row.get::<_, String>("tenant")?.into(),
+            agent: row.get::<_, String>("key")?.into(),
+            state: row.get("state")?,
+            reason: row.get("reason")?,
+            since: Wall(row.get("since")?),
+        })
+    };
+    conn.prepare_cached("SELECT * FROM agent_states ORDER BY tenant, key")?.query_map([], made)?.collect()
 }
 
 /// Who sat where, newest first.

@@ -91,6 +91,12 @@ const MIGRATIONS: &[&str] = &["
         at INTEGER NOT NULL, open INTEGER NOT NULL, body TEXT NOT NULL,
         PRIMARY KEY (key, tenant));
     CREATE INDEX callbacks_open ON callbacks (key) WHERE open = 1;
+    ", "
+    CREATE TABLE agent_states (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
+        state TEXT NOT NULL, reason TEXT, since INTEGER NOT NULL,
+        PRIMARY KEY (tenant, key)) WITHOUT ROWID;
     "];
 
 /// Files up to this size are checked whole at each start (about 1 s on a slow disk); of larger ones the first pages are, for a start

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     store::rows::{
         AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectPut, EffectRow, EffectSet,
-        NoteRow, PositionRow, RecordRow, SeatRow, State, TraceRow, effect_key,
+        NoteRow, PositionRow, RecordRow, SeatRow, State, StateRow, TraceRow, effect_key,
     },
     words::Wall,
 };
@@ -61,6 +61,28 @@ pub(super) fn batch(conn: &Connection, who: &Who<'_>, batch: &Batch) -> Result<(
     for row in &batch.callbacks {
         callback(conn, who, row)?;
     }
+    for row in &batch.states {
+        state(conn, who, row)?;
+    }
+    Ok(())
+}
+
+fn state(conn: &Connection, who: &Who<'_>, row: &StateRow) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO agent_states (tenant, key, revision, schema, owner, fence, state, reason, since)
+         VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?7)
+         ON CONFLICT (tenant, key) DO UPDATE SET revision = revision + 1, owner = excluded.owner, fence = excluded.fence,
+             state = excluded.state, reason = excluded.reason, since = excluded.since",
+    )?
+    .execute(params![
+        row.tenant.as_str(),
+        row.agent.as_str(),
+        who.owner,
+        who.fence(),
+        row.state,
+        row.reason,
+        row.since.0
+    ])?;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use crate::{
         Settings, StoreError,
         rows::{
             Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, SeatRow,
-            Settled, Stats,
+            Settled, StateRow, Stats,
         },
     },
     words::{SwitchId, TenantId, Wall},
@@ -35,6 +35,7 @@ pub(super) enum Job {
     Settle(Vec<Settled>, Answer<usize>),
     OpenCalls(Answer<Vec<CheckpointRow>>),
     Seats(Answer<Vec<SeatRow>>),
+    States(Answer<Vec<StateRow>>),
     Callbacks(Answer<Vec<CallbackRow>>),
     History(CallKey, Answer<History>),
     Recall(TenantId, Option<Private<String>>, Vec<String>, Answer<(Option<ChoiceRow>, Vec<ContactRow>)>),
@@ -160,6 +161,7 @@ impl Writer {
             }),
             Job::OpenCalls(answer) => self.step(broken, answer, read::open_calls),
             Job::Seats(answer) => self.step(broken, answer, read::seats),
+            Job::States(answer) => self.step(broken, answer, read::states),
             Job::Callbacks(answer) => self.step(broken, answer, read::callbacks),
             Job::History(key, answer) => self.step(broken, answer, |conn| read::history(conn, &key)),
             Job::Position(tenant, switch, answer) => {

@@ -7,6 +7,7 @@
 pub mod act;
 pub mod ami;
 pub mod ari;
+mod attend;
 pub mod cdr;
 mod http;
 mod live;

@@ -12,7 +12,7 @@ use std::fmt::Write as _;
 use super::settings::{Settings, Via};
 
 /// The AMI events that the translator understands and we want (digits and names of events only where they are mapped), and two of our own. All are of the classes system, call and agent.
-pub const AMI_EVENTS: [&str; 25] = [
+pub const AMI_EVENTS: [&str; 26] = [
     "FullyBooted",
     "Shutdown",
     "Newchannel",
@@ -38,6 +38,7 @@ pub const AMI_EVENTS: [&str; 25] = [
     "AgentRingNoAnswer",
     "QueueMemberAdded",
     "QueueMemberRemoved",
+    "QueueMemberPause",
 ];
 
 /// The ARI events that the translator understands and we want, and one of our own.
@@ -146,10 +147,10 @@ pub fn manager_conf_lines(settings: &Settings) -> String {
     text.push_str("permit = (the address of linecard's machine)/255.255.255.255\n");
     let _ = writeln!(text, "read = {}", ami_classes(settings));
     // CoreStatus and CoreShowChannels want one of system and reporting, Status one of system, call and reporting.
-    // Phones are called by Originate, also those of who picks up or listens in; MuteAudio and MixMonitor want system.
+    // Phones are called by Originate, also those of who picks up or listens in; MuteAudio and MixMonitor want system, QueuePause and QueueAdd agent.
     let controls = settings.control.is_some() && !settings.by_ari();
     let more = match (dials, controls) {
-        (_, true) => ",originate,system",
+        (_, true) => ",originate,system,agent",
         (true, false) => ",originate",
         (false, false) => "",
     };
@@ -281,7 +282,7 @@ mod tests {
         assert!(lines.contains("read = system,call,agent,dialplan\nwrite = call,reporting,originate\n"), "{lines}");
         assert!(lines.contains("eventfilter = ^Event: VarSet.*Variable: _?_?(CTI_ACCOUNT)[^A-Za-z0-9_]\n"), "{lines}");
         let controls = manager_conf_lines(&settings(&format!("{SETTINGS}  control: {{context: agents}}\n")));
-        assert!(controls.contains("write = call,reporting,originate,system\n"), "{controls}");
+        assert!(controls.contains("write = call,reporting,originate,system,agent\n"), "{controls}");
         assert!(controls.contains("|ParkedCall|ChanSpyStart|ChanSpyStop)"), "{controls}");
         assert!(ari_conf_lines(&settings(SETTINGS)).contains("read_only = no\n"));
     }

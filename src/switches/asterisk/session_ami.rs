@@ -13,7 +13,7 @@ use std::collections::{HashMap, VecDeque};
 use crate::{
     calls::{
         Attributes, Command,
-        command::{Act, Dial, Failure, Made, Outcome, RequestId},
+        command::{Act, Attend, Attendance, Dial, Failure, Made, Outcome, RequestId},
         event::{Event, Leg, LegState, Said},
     },
     private::Secret,
@@ -24,7 +24,7 @@ use crate::{
 use super::{
     act::{ACT_MS, ACTION, Doing, Next},
     ami::{Framer, Message},
-    narrow, originate,
+    attend, narrow, originate,
     settings::{Ami, Settings},
     snapshot::{AMI_LISTS, AmiLists},
     translate_ami,
@@ -109,6 +109,8 @@ pub struct Session {
     dials: Vec<Pending>,
     /// Verbs that are being done, and until when.
     acts: Vec<(Doing, Mono)>,
+    /// What is being changed at agents' places in queues, and until when.
+    attending: Vec<(RequestId, Attend, Mono)>,
     call_ids: CallIds,
     events: Vec<Event>,
     out: VecDeque<Output>,
@@ -181,6 +183,7 @@ impl link::Session for Session {
         match command {
             Command::Dial(dial) => self.dial(now, dial),
             Command::Act(act) => self.act(now, act),
+            Command::Attend(asked) => self.attend(now, asked),
         }
     }
 
@@ -219,6 +222,7 @@ impl Session {
             again: false,
             dials: Vec::new(),
             acts: Vec::new(),
+            attending: Vec::new(),
             call_ids: CallIds::default(),
             events: Vec::new(),
             out: VecDeque::new(),
@@ -240,6 +244,28 @@ impl Session {
             }
             Err(failure) => self.answer(act.request.clone(), Err(failure)),
         }
+    }
+
+    /// Change an agent's place in a queue. Its answer is all there is to wait for; what then stands otherwise is told by an event.
+    fn attend(&mut self, now: Now, asked: &Attendance) {
+        if !matches!(self.state, State::Ready | State::Listing { .. }) {
+            return self.answer(asked.request.clone(), Err(Failure::SwitchUnavailable));
+        }
+        match attend::ami_action(asked) {
+            Ok(bytes) => {
+                let until = now.mono.plus_ms(ACT_MS);
+                self.attending.push((asked.request.clone(), asked.attend.clone(), until));
+                self.out.push_back(Output::Send(bytes));
+            }
+            Err(failure) => self.answer(asked.request.clone(), Err(failure)),
+        }
+    }
+
+    fn attended(&mut self, id: &str, done: bool, m: &Message<'_>) {
+        let Some(at) = self.attending.iter().position(|(request, ..)| request.0 == id) else { return };
+        let (request, attend, _) = self.attending.swap_remove(at);
+        let result = if done { Ok(()) } else { attend::refusal(&attend, &m.get("Message").unwrap_or_default()) };
+        self.answer(request, result.map(|()| Made::default()));
     }
 
     /// What an answer, a list's item or an event means for the verbs that are under way. `id`: for one of them alone.
@@ -294,7 +320,8 @@ impl Session {
         };
         let dial = self.dials.iter().map(|p| p.until).min();
         let act = self.acts.iter().map(|(_, until)| *until).min();
-        [Some(silent), state, dial, act].into_iter().flatten().min().unwrap_or(silent)
+        let attend = self.attending.iter().map(|(.., until)| *until).min();
+        [Some(silent), state, dial, act, attend].into_iter().flatten().min().unwrap_or(silent)
     }
 
     fn time(&mut self, now: Now) {
@@ -319,6 +346,10 @@ impl Session {
             let late = self.dials.swap_remove(at);
             self.answer(late.request, Err(Failure::Timeout));
         }
+        while let Some(at) = self.attending.iter().position(|(.., until)| *until <= now.mono) {
+            let (late, ..) = self.attending.swap_remove(at);
+            self.answer(late, Err(Failure::Timeout));
+        }
         while let Some(at) = self.acts.iter().position(|(_, until)| *until <= now.mono) {
             let (late, _) = self.acts.swap_remove(at);
             let request = late.act.request.clone();
@@ -340,6 +371,9 @@ impl Session {
             }
             (Some(answer), Some(id)) if id.starts_with(CALL_ID) => self.call_id(id, answer == "Success", m),
             (_, Some(id)) if id.starts_with("lc-list-") => self.listed(now, id.to_owned().as_str(), m),
+            (Some(answer), Some(id)) if id.starts_with(attend::ACTION) => {
+                self.attended(id.trim_start_matches(attend::ACTION), answer == "Success", m);
+            }
             // OriginateResponse is an event like others, and has its action's id.
             (answer, Some(id))
                 if id.starts_with(ACTION) && (answer.is_some() || m.event() != Some("OriginateResponse")) =>
@@ -553,6 +587,9 @@ impl Session {
         }
         for (doing, _) in std::mem::take(&mut self.acts) {
             self.answer(doing.act.request, Err(Failure::SwitchUnavailable));
+        }
+        for (request, ..) in std::mem::take(&mut self.attending) {
+            self.answer(request, Err(Failure::SwitchUnavailable));
         }
         self.out.push_back(Output::Failed(reason));
     }

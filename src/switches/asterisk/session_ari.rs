@@ -161,6 +161,13 @@ impl Session {
         match command {
             Command::Dial(dial) => self.dial(now, dial),
             Command::Act(act) => self.act(now, act),
+            // There is no resource for a queue's members.
+            Command::Attend(asked) => {
+                self.out.push_back(Output::Answered {
+                    request: asked.request.clone(),
+                    result: Err(Failure::UnavailableHere),
+                });
+            }
         }
     }
 

@@ -48,7 +48,7 @@ pub struct AmiLists {
     kinds: HashMap<String, BridgeKind>,
     waiting: Vec<SnapshotWaiting>,
     /// Logins; absent: not told.
-    logged_on: Option<Vec<Member>>,
+    queue_members: Option<Vec<Member>>,
     ended: HashSet<String>,
     left: HashSet<String>,
 }
@@ -67,7 +67,7 @@ impl AmiLists {
             members: BTreeMap::new(),
             kinds: HashMap::new(),
             waiting: Vec::new(),
-            logged_on: Some(Vec::new()),
+            queue_members: Some(Vec::new()),
             ended: HashSet::new(),
             left: HashSet::new(),
         }
@@ -77,7 +77,7 @@ impl AmiLists {
     #[must_use]
     pub fn only(mut self, lists: [bool; 4]) -> Self {
         self.open = lists;
-        self.logged_on = self.logged_on.filter(|_| lists[3]);
+        self.queue_members = self.queue_members.filter(|_| lists[3]);
         self
     }
 
@@ -96,7 +96,7 @@ impl AmiLists {
                 // An error, or an answer without the events that were to follow, ends the list here.
                 let refused = m.response() != Some("Success");
                 self.blind |= refused && list == 0;
-                self.logged_on = self.logged_on.take().filter(|_| !refused || list != 3);
+                self.queue_members = self.queue_members.take().filter(|_| !refused || list != 3);
                 refused
             }
             Some(_) if m.bytes_of("EventList") == Some(b"Complete") => true,
@@ -133,11 +133,11 @@ impl AmiLists {
                 false
             }
             Some("QueueMember") => {
-                if let Some(logged_on) = &mut self.logged_on {
-                    if logged_on.len() == LEG_CAP {
+                if let Some(queue_members) = &mut self.queue_members {
+                    if queue_members.len() == LEG_CAP {
                         return Err(Reason::TooMany(LEG_CAP));
                     }
-                    logged_on.extend(translate_ami::member(m, "Name", "Location"));
+                    queue_members.extend(translate_ami::member(m, "Name", "Location"));
                 }
                 false
             }
@@ -154,11 +154,13 @@ impl AmiLists {
         match m.event() {
             Some("Hangup") => self.ended.extend(owned(m, "Uniqueid")),
             Some("QueueCallerLeave") => self.left.extend(owned(m, "Uniqueid")),
-            Some(event @ ("QueueMemberAdded" | "QueueMemberRemoved")) => {
+            Some(event @ ("QueueMemberAdded" | "QueueMemberRemoved" | "QueueMemberPause")) => {
                 let member = translate_ami::member(m, "MemberName", "Interface");
-                if let (Some(logged_on), Some(member)) = (&mut self.logged_on, member) {
-                    logged_on.retain(|other| *other != member);
-                    logged_on.extend(Some(member).filter(|_| event == "QueueMemberAdded" && logged_on.len() < LEG_CAP));
+                if let (Some(queue_members), Some(member)) = (&mut self.queue_members, member) {
+                    queue_members
+                        .retain(|other| (&other.queue, &other.interface) != (&member.queue, &member.interface));
+                    let there = event != "QueueMemberRemoved" && queue_members.len() < LEG_CAP;
+                    queue_members.extend(Some(member).filter(|_| there));
                 }
             }
             _ => {}
@@ -168,7 +170,7 @@ impl AmiLists {
     /// What the lists say: who is logged in, if they tell it, and what is there.
     #[must_use]
     pub fn said(mut self) -> Vec<Said> {
-        let members = self.logged_on.take().map(Said::Members);
+        let members = self.queue_members.take().map(Said::Members);
         members.into_iter().chain([Said::Snapshot(self.finish())]).collect()
     }
 

@@ -7,7 +7,7 @@
 use crate::{
     calls::{
         attributes::Place,
-        event::{BridgeKind, Caller, DialStatus, Event, Leg, LegState, Member, Said},
+        event::{BridgeKind, Caller, DialStatus, Event, Leg, LegState, Member, Pause, Said, Standing},
     },
     private::Private,
     words::Wall,
@@ -71,6 +71,7 @@ pub fn translate(m: &Message<'_>) -> Option<Event> {
         "Hangup" => Said::Hangup { leg: leg(m)?, cause: number(m, "Cause"), text: owned(m, "Cause-txt") },
         "QueueMemberAdded" => Said::LoggedOn(member(m, "MemberName", "Interface")?),
         "QueueMemberRemoved" => Said::LoggedOff(member(m, "MemberName", "Interface")?),
+        "QueueMemberPause" => Said::Stands(member(m, "MemberName", "Interface")?),
         "VarSet" => Said::Variable { leg: leg(m)?, name: owned(m, "Variable")?, value: raw(m.bytes_of("Value")?)? },
         // The dialplan's own headers stand behind the event's name, and may be called like the switch's.
         "UserEvent" => Said::UserEvent {
@@ -139,16 +140,30 @@ fn named(m: &Message<'_>, id: &str, name: &str, linked: &str) -> Option<Leg> {
     })
 }
 
-/// A dynamic member of a queue: what `AddQueueMember` makes of a login. Members of queues.conf were not logged in by anybody. `QueueStatus` has
-/// other names for two of the headers.
+/// A member of a queue: a dynamic one is what `AddQueueMember` makes of a login, a static one stands in queues.conf. `QueueStatus` has other names for two of
+/// the headers.
 #[must_use]
 pub fn member(m: &Message<'_>, name: &str, interface: &str) -> Option<Member> {
-    if m.bytes_of("Membership") != Some(b"dynamic") {
-        return None;
-    }
+    let interface = owned(m, interface)?;
     // A member that is called through a Local channel names the phone as its state interface (22.10.1, scenario r).
-    let device = owned(m, "StateInterface").and_then(|state| phone(&state)).or_else(|| phone(&owned(m, interface)?))?;
-    Some(Member { name: owned(m, name).unwrap_or_default(), device, queue: owned(m, "Queue")? })
+    let device = owned(m, "StateInterface").and_then(|state| phone(&state)).or_else(|| phone(&interface))?;
+    let paused = m.bytes_of("Paused") == Some(b"1");
+    let since = m.get("LastPause").and_then(|at| at.parse::<u64>().ok()).filter(|at| *at > 0);
+    let pause = || {
+        Pause::new(
+            &m.get("PausedReason").unwrap_or_default(),
+            since.map(|s| Wall(i64::try_from(s).unwrap_or(0).saturating_mul(1_000))),
+        )
+    };
+    Some(Member {
+        name: owned(m, name).unwrap_or_default(),
+        device,
+        interface,
+        queue: owned(m, "Queue")?,
+        dynamic: m.bytes_of("Membership") == Some(b"dynamic"),
+        reasons: true,
+        standing: if paused { Standing::Paused(pause()) } else { Standing::Ready },
+    })
 }
 
 /// `PJSIP/1001` as it is; the extension of `hint:1001@agents` and `Local/1001@agents/n`. `Custom:` states are no phone's.
@@ -270,26 +285,51 @@ mod tests {
             one(&format!("Event: QueueMemberAdded\r\nQueue: callback\r\nMemberName: Agent Li\r\n{headers}\r\n\r\n"))
                 .map(|e| e.said)
         };
-        let on = |device: &str| {
-            Some(Said::LoggedOn(Member { name: "Agent Li".into(), device: device.into(), queue: "callback".into() }))
+        let on = |interface: &str, device: &str, dynamic| {
+            Some(Said::LoggedOn(Member {
+                name: "Agent Li".into(),
+                device: device.into(),
+                interface: interface.into(),
+                queue: "callback".into(),
+                dynamic,
+                reasons: true,
+                standing: Standing::Ready,
+            }))
         };
-        assert_eq!(
-            said("Interface: PJSIP/1001\r\nStateInterface: PJSIP/1001\r\nMembership: dynamic"),
-            on("PJSIP/1001")
-        );
-        assert_eq!(
-            said("Interface: Local/1001@agents/n\r\nStateInterface: hint:1001@agents\r\nMembership: dynamic"),
-            on("1001")
-        );
-        assert_eq!(said("Interface: Local/1001@agents/n\r\nMembership: dynamic"), on("1001"));
-        assert_eq!(
-            said("Interface: PJSIP/1001\r\nStateInterface: Custom:away\r\nMembership: dynamic"),
-            on("PJSIP/1001")
-        );
-        assert_eq!(said("Interface: PJSIP/1001\r\nStateInterface: PJSIP/1001\r\nMembership: static"), None);
-        assert_eq!(said("Interface: Agent-1\r\nMembership: dynamic"), None);
+        let (phone, local) = ("PJSIP/1001", "Local/1001@agents/n");
+        for (headers, wanted) in [
+            ("Interface: PJSIP/1001\r\nStateInterface: PJSIP/1001\r\nMembership: dynamic", on(phone, phone, true)),
+            ("Interface: PJSIP/1001\r\nStateInterface: PJSIP/1001\r\nMembership: static", on(phone, phone, false)),
+            (
+                "Interface: Local/1001@agents/n\r\nStateInterface: hint:1001@agents\r\nMembership: dynamic",
+                on(local, "1001", true),
+            ),
+            ("Interface: Local/1001@agents/n\r\nMembership: dynamic", on(local, "1001", true)),
+            ("Interface: PJSIP/1001\r\nStateInterface: Custom:away\r\nMembership: dynamic", on(phone, phone, true)),
+            ("Interface: Agent-1\r\nMembership: dynamic", None),
+        ] {
+            assert_eq!(said(headers), wanted, "{headers}");
+        }
         let off = "Event: QueueMemberRemoved\r\nQueue: callback\r\nMemberName: Agent Li\r\nInterface: PJSIP/1001\r\nMembership: dynamic\r\n\r\n";
         assert!(matches!(one(off).unwrap().said, Said::LoggedOff(m) if m.device == "PJSIP/1001"));
+    }
+
+    #[test]
+    fn a_member_is_paused_with_a_reason_and_since_when() {
+        let paused = |headers: &str| {
+            let text =
+                format!("Event: QueueMemberPause\r\nQueue: support\r\nInterface: PJSIP/1003\r\n{headers}\r\n\r\n");
+            let Some(Event { said: Said::Stands(member), .. }) = one(&text) else { panic!("{headers}") };
+            member.standing
+        };
+        // Scenario o: the pause from the command line.
+        assert_eq!(
+            paused("LastPause: 1795347891\r\nPaused: 1\r\nPausedReason: lunch"),
+            Standing::Paused(Pause { reason: "lunch".into(), since: Some(Wall(1_795_347_891_000)) })
+        );
+        let long = format!("Paused: 1\r\nLastPause: 0\r\nPausedReason: {}", "x".repeat(300));
+        assert_eq!(paused(&long), Standing::Paused(Pause { reason: "x".repeat(Pause::LONGEST), since: None }));
+        assert_eq!(paused("LastPause: 1795347891\r\nPaused: 0\r\nPausedReason: "), Standing::Ready);
     }
 
     #[test]

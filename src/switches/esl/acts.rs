@@ -3,7 +3,7 @@
 //! Legs, targets and keys are of types that hold nothing that could begin a second command; ids are looked at once more, because they came from the wire.
 
 use crate::{
-    calls::command::{Act, Channel, Failure, Made, Verb},
+    calls::command::{Act, Attend, Attendance, Channel, Failure, Made, Verb},
     private::Private,
     switches::dialled::{is_device, is_id},
 };
@@ -67,6 +67,30 @@ pub fn job(settings: &Settings, act: &Act, running: &Running) -> Result<Job, Fai
         | Verb::Whisper
         | Verb::Barge => Err(Failure::UnavailableHere),
     }
+}
+
+/// An agent's status, which is one for all queues of the agent.
+///
+/// # Errors
+/// A name that would not be one word, or what mod_callcenter has no status for.
+pub fn attend(asked: &Attendance) -> Result<Job, Failure> {
+    let name = asked.interface.as_str();
+    let word = |b: u8| b.is_ascii_alphanumeric() || b"-_.@+".contains(&b);
+    if !(1..=128).contains(&name.len()) || !name.bytes().all(word) {
+        return Err(Failure::UnknownTarget);
+    }
+    // Recorded, with these quotes (agent-status).
+    let status = match asked.attend {
+        Attend::Pause(_) => "'On Break'",
+        Attend::Resume => "Available",
+        Attend::LogOff => "'Logged Out'",
+        Attend::LogOn { .. } => return Err(Failure::UnavailableHere),
+    };
+    Ok(Job {
+        line: format!("callcenter_config agent set status {name} {status}"),
+        made: Made::default(),
+        within_ms: None,
+    })
 }
 
 /// The phone of who asks is called, and does this when it answers.
@@ -166,6 +190,33 @@ mod tests {
         }
         assert_eq!(line(Verb::RecordPause), Err(Failure::UnavailableHere), "nothing of ours is recorded");
         assert_eq!(line(Verb::Consult(target())), Err(Failure::UnavailableHere));
+    }
+
+    #[test]
+    fn an_agents_status_is_one_word_of_the_module() {
+        let asked = |interface: &str, attend| Attendance {
+            request: RequestId("lc-9".into()),
+            tenant: "default".into(),
+            switch: "fs1".into(),
+            agent: "2001".into(),
+            queue: "support".into(),
+            interface: interface.into(),
+            attend,
+        };
+        let line = |interface, attend| attend_line(&asked(interface, attend));
+        let pause = || Attend::Pause(crate::calls::command::Because::new("lunch").unwrap());
+        let set = "callcenter_config agent set status 2001@default";
+        assert_eq!(line("2001@default", pause()), Ok(format!("{set} 'On Break'")));
+        assert_eq!(line("2001@default", Attend::Resume), Ok(format!("{set} Available")));
+        assert_eq!(line("2001@default", Attend::LogOff), Ok(format!("{set} 'Logged Out'")));
+        assert_eq!(line("2001@default", Attend::LogOn { name: "a".into() }), Err(Failure::UnavailableHere));
+        for bad in ["", "a b", "a'b", "a\n\napi fsctl shutdown", "a;b"] {
+            assert_eq!(line(bad, pause()), Err(Failure::UnknownTarget), "{bad:?}");
+        }
+    }
+
+    fn attend_line(asked: &Attendance) -> Result<String, Failure> {
+        attend(asked).map(|job| job.line)
     }
 
     #[test]

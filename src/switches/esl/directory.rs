@@ -38,7 +38,7 @@ mod tests {
             entry.contains("directory/cc.example/linecard.xml") && entry.contains("<user id=\"linecard\">"),
             "{entry}"
         );
-        assert!(entry.contains("esl-allowed-api\" value=\"show version uptime uuid_dump uuid_kill uuid_hold uuid_audio uuid_send_dtmf uuid_record originate uuid_transfer\""), "{entry}");
+        assert!(entry.contains("esl-allowed-api\" value=\"show version uptime uuid_dump json callcenter_config uuid_kill uuid_hold uuid_audio uuid_send_dtmf uuid_record originate uuid_transfer\""), "{entry}");
         assert!(
             entry.contains("CHANNEL_CREATE") && entry.contains(" BACKGROUND_JOB CUSTOM callcenter::info"),
             "{entry}"

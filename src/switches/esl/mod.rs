@@ -1,8 +1,9 @@
 //! FreeSWITCH over its event socket (mod_event_socket, 1.10): `frame.rs` takes frames off the wire, `event.rs` reads an event's body, `translate.rs` makes
 //! the book's events of them, `snapshot.rs` the switch's own lists; `session.rs` is one connection, `orders.rs` what agents ask, `originate.rs` how a
-//! call is placed, `directory.rs` what the switch has to allow; `live.rs` touches the world.
+//! call is placed, `callcenter.rs` who serves which queue, `directory.rs` what the switch has to allow; `live.rs` touches the world.
 
 mod acts;
+mod callcenter;
 mod directory;
 pub mod event;
 pub mod frame;

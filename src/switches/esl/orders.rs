@@ -68,6 +68,7 @@ impl Orders {
                 };
                 (job, recording)
             }
+            Command::Attend(asked) => (acts::attend(asked)?, None),
         };
         let (first, second) = (command(&["bgapi ", &job.line]), command(&["Job-UUID: ", &request.0]));
         let (Some(first), Some(second)) = (first, second) else { return Err(Failure::UnknownTarget) };

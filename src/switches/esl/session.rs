@@ -14,7 +14,7 @@ use crate::{
     calls::{
         Attributes, Command,
         command::{Failure, RequestId},
-        event::Event as Told,
+        event::{Event as Told, Said},
     },
     private::Secret,
     switches::link::{self, Output, Reason},
@@ -22,6 +22,7 @@ use crate::{
 };
 
 use super::{
+    callcenter::{self, Tiers},
     event,
     frame::{Frame, Framer, Kind},
     heard,
@@ -39,6 +40,8 @@ enum Asked {
     Version,
     Channels,
     Calls,
+    Tiers,
+    Agents,
     /// All that is known of a channel that was there before we were.
     Dump(String),
     Life,
@@ -78,6 +81,8 @@ pub struct Session {
     version: String,
     /// Events were lost on our side while a list was under way: one more.
     again: bool,
+    /// Who serves which queue, until it is known how each stands.
+    tiers: Option<Tiers>,
     events: Vec<Told>,
     out: VecDeque<Output>,
 }
@@ -108,7 +113,13 @@ pub fn allowed(attributes: &Attributes, dials: bool) -> (String, String) {
     let events =
         subscription(attributes).trim_start_matches("event plain ").replace(" CUSTOM ", " BACKGROUND_JOB CUSTOM ");
     let acts = "uuid_kill uuid_hold uuid_audio uuid_send_dtmf uuid_record";
-    (events, format!("show version uptime uuid_dump {acts}{}", if dials { " originate uuid_transfer" } else { "" }))
+    (
+        events,
+        format!(
+            "show version uptime uuid_dump json callcenter_config {acts}{}",
+            if dials { " originate uuid_transfer" } else { "" }
+        ),
+    )
 }
 
 /// Channels that are asked about one by one, at most: after a start there is one for each.
@@ -216,6 +227,7 @@ impl Session {
             pinged: false,
             version: String::new(),
             again: false,
+            tiers: None,
             events: Vec::new(),
             out: VecDeque::new(),
         }
@@ -348,6 +360,11 @@ impl Session {
                 self.listed(asked, b"{}");
             }
             Asked::Channels | Asked::Calls => self.listed(asked, frame.body),
+            Asked::Tiers => self.tiers = callcenter::tiers(frame.body),
+            Asked::Agents => {
+                let members = self.tiers.take().and_then(|tiers| callcenter::members(&tiers, frame.body));
+                self.events.extend(members.map(|all| Told { at: None, said: Said::Members(all) }));
+            }
             Asked::Dump(id) => {
                 if let State::Listing { lists, .. } = &mut self.state {
                     lists.dumped(id, if refused { b"" } else { frame.body });
@@ -403,6 +420,9 @@ impl Session {
         if let Part::Hears { translator, .. } = &mut self.part {
             self.events.extend(translator.listed(lists, asked).into_iter().map(|said| Told { at: None, said }));
         }
+        // Behind the lists of calls, which are awaited: without mod_callcenter there is nothing to wait for.
+        self.ask(Asked::Tiers, callcenter::TIERS);
+        self.ask(Asked::Agents, callcenter::AGENTS);
         if self.again {
             self.list(asked, false);
         }

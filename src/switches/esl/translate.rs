@@ -32,6 +32,7 @@ use crate::{
 };
 
 use super::{
+    callcenter,
     event::{Event, micros},
     snapshot::Row,
 };
@@ -668,6 +669,16 @@ impl Translator {
 
     /// mod_callcenter. A member's stay in a queue; the legs to agents are told by their own channels.
     fn queue(&mut self, e: &Event<'_>) {
+        // Repeated where nothing changed (agent-status).
+        if e.get("CC-Action").as_deref() == Some("agent-status-change") {
+            let (agent, status) = (e.get("CC-Agent"), e.get("CC-Agent-Status"));
+            if let (Some(agent), Some(standing)) =
+                (agent, status.and_then(|status| callcenter::standing(&status, e.at())))
+            {
+                self.say(e.at(), Said::Stands(callcenter::member(&agent, None, standing)));
+            }
+            return;
+        }
         let (Some(action), Some(queue)) = (e.get("CC-Action"), e.get("CC-Queue")) else { return };
         let Some(id) = e.get("CC-Member-Session-UUID").map(Cow::into_owned) else { return };
         if !self.legs.contains_key(&id) {
