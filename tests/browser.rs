@@ -295,7 +295,8 @@ impl Daemon {
 
     async fn welcome(&mut self) -> Value {
         assert_eq!(self.hear("authenticate").await["token"], "a.b.c");
-        self.say("welcome", json!({"epoch": 7, "features": [], "agent": {"id": "1001", "tenant": "default", "name": "Agent Li", "roles": []}, "ping_ms": 15000}));
+        self.say("welcome", json!({"epoch": 7, "features": [], "agent": {"id": "1001", "tenant": "default", "name": "Agent Li", "roles": []}, "ping_ms": 15000,
+            "reasons": [{"id": "break"}, {"id": "lunch", "limit_s": 1800}, {"id": "audit", "label": "Quality check"}], "queues": ["callback"]}));
         self.hear("resume").await
     }
 }
@@ -410,6 +411,44 @@ async fn page_against_recorded_frames() {
     let list = daemon.hear("callback.list").await;
     daemon.say("done", json!({"id": list["id"], "callbacks": {"open": 0, "list": []}}));
     browser.until("!facts.textContent.includes('To call back')").await;
+
+    // The state and its menu: by keys, done when the switch did it, kept in step with what is set elsewhere.
+    assert_eq!(browser.eval("state.textContent").await, "Ready");
+    browser.click("state").await;
+    browser.until("document.activeElement.dataset.key==='ready ' && document.activeElement.getAttribute('aria-checked')==='true'").await;
+    browser
+        .eval("document.activeElement.dispatchEvent(new KeyboardEvent('keydown',{key:'ArrowDown',bubbles:true}))")
+        .await;
+    browser.until("document.activeElement.textContent==='Break'").await;
+    browser.shots("1a-state").await;
+    browser.eval("states.querySelector('[data-key=\"not-ready audit\"]').click()").await;
+    let set = daemon.hear("agent.state").await;
+    assert_eq!((&set["state"], &set["reason"]), (&json!("not-ready"), &json!("audit")));
+    daemon.say("failed", json!({"id": set["id"], "code": "not-permitted", "message": "the switch does not permit it"}));
+    browser.until("document.getElementById('states-says').textContent==='This is not allowed.' && document.getElementById('states-box').open").await;
+    browser.eval("states.querySelector('[data-key=\"not-ready lunch\"]').click()").await;
+    let set = daemon.hear("agent.state").await;
+    assert_eq!(set["reason"], "lunch");
+    daemon.done(&set);
+    browser.until("!document.getElementById('states-box').open && document.activeElement.id==='state'").await;
+    let queue = |state: &str| json!([{"switch": "pbx1", "queue": "callback", "state": state, "since": in_seconds(-2000), "may_leave": true}]);
+    let mut away = agent("not-ready");
+    away.as_object_mut().unwrap().extend(
+        json!({"reason": "lunch", "since": in_seconds(-1801), "until": in_seconds(-1), "overrun": true, "queues": queue("not-ready")}).as_object().unwrap().clone(),
+    );
+    daemon.say("agent.changed", away);
+    browser.until("state.textContent.startsWith('Not ready, Lunch · 30:0') && state.textContent.endsWith('over time') && state.className==='red'").await;
+    browser.click("state").await;
+    browser.until("states.querySelector('[data-key=\"queue callback\"]').getAttribute('aria-checked')==='true'").await;
+    browser.shots("1a-overrun").await;
+    browser.eval("states.querySelector('[data-key=\"queue callback\"]').click()").await;
+    let left = daemon.hear("queue.logout").await;
+    assert_eq!(left["queue"], "callback");
+    daemon.done(&left);
+    browser.until("!document.getElementById('states-box').open").await;
+    daemon.say("agent.changed", agent("ready"));
+    browser.until("state.textContent==='Ready'").await;
+    browser.eval("document.activeElement.blur()").await;
     browser.eval("shifts.length=0").await;
 
     // It rings: the number and the line at once, the rest when it comes, and nothing takes the focus.
@@ -667,7 +706,7 @@ async fn page_against_recorded_frames() {
     daemon.say("pop.updated", pop(filled()));
     daemon.say(
         "call.changed",
-        changed(None, "ended", json!({"wrapup": {"since": in_seconds(0), "until": in_seconds(40)}})),
+        changed(None, "ended", json!({"wrapup": {"since": in_seconds(0), "until": in_seconds(1800), "ready_at": in_seconds(40), "may_extend": true}})),
     );
     browser.until("desk.dataset.is==='wrapup' && word.textContent==='整理' && !done.hidden").await;
     browser.shots("8-wrapup-zh").await;

@@ -3,6 +3,7 @@ import { Callbacks } from "./callbacks.js";
 import { Desk, nameOf, phase } from "./desk.js";
 import { erase, keep, kept } from "./keep.js";
 import { Link } from "./link.js";
+import { choices, stateWords, told } from "./state.js";
 import { age, because, clock, day, groups, label, language, otherLanguage, reason, t, timeOfDay, value } from "./say.js";
 
 const $ = (id) => document.getElementById(id);
@@ -63,7 +64,7 @@ const say = (where, text) => put($(where), text);
 const number = (n) => (n?.class === "anonymous" ? [t("withheld")] : groups(n).map((g) => el("span", "", g)));
 
 // What an agent hears.
-function hear({ fresh, updated, before, withdrawn, link: changed, phone }) {
+function hear({ fresh, updated, before, withdrawn, link: changed, phone, state }) {
   if (fresh) {
     const who = nameOf(fresh) ?? fresh.number?.display ?? t("withheld");
     say("alert", t("say.pop", { who, line: fresh.title ?? fresh.queue?.label ?? "" }));
@@ -75,6 +76,7 @@ function hear({ fresh, updated, before, withdrawn, link: changed, phone }) {
     const s = pop.card.blocks.filter((b) => b.state === "unavailable").map((b) => b.title ?? b.system).join(", ");
     say("status", t(s ? "say.settled-but" : "say.settled", { s }));
   }
+  if (state) say("status", desk.agent.overrun ? `${stateWords(desk)}, ${t("state.overrun")}` : stateWords(desk));
   if (phone) say("status", t(phone.why, { s: phone.phone }));
   if (withdrawn) say("status", t("say.gone", { why: t(`gone.${withdrawn}`) }));
   if (changed?.kind === "switch") changed.up ? say("status", t("back")) : say("alert", t("away.switch", { t: timeOfDay(Date.parse(changed.since)) }));
@@ -169,7 +171,8 @@ function draw() {
   $("desk").dataset.is = is;
   $("desk").dataset.away = away ? "yes" : "no";
   document.title = is === "ringing" ? `${t("ringing")} – ${call.pop.title ?? ""}` : "Linecard";
-  put($("me"), `${desk.me.name ?? desk.me.id} · ${t(`state.${desk.agent.state}`)}`);
+  put($("me"), desk.me.name ?? desk.me.id);
+  drawState();
   drawSeat();
   drawLinks(away);
   drawStrip(is, call);
@@ -178,6 +181,49 @@ function draw() {
   drawFacts(is, call);
   drawDo();
   tick();
+}
+// The state is a button, and its menu: states, reasons below "not ready", queues.
+function drawState() {
+  $("state").className = desk.agent.overrun ? "red" : { ready: "green", "working-after-call": "violet", busy: "blue" }[desk.agent.state] ?? "amber";
+  put($("state"), told(desk, link.now()));
+  const all = choices(desk);
+  fill($("states"), all, () => {
+    const rows = [];
+    for (const c of all) {
+      const b = button(c.text, () => void choice(c.ask), c.key);
+      b.setAttribute("role", c.kind === "item" ? "menuitem" : `menuitem${c.kind}`);
+      if (c.kind !== "item") b.setAttribute("aria-checked", String(c.on));
+      b.tabIndex = -1;
+      let box = rows.at(-1);
+      if (c.group && box?.ariaLabel !== c.group) {
+        box = el("div", "", el("span", "hint", c.group));
+        box.setAttribute("role", "group");
+        box.ariaLabel = c.group;
+        rows.push(box);
+      }
+      if (c.group) box.append(b); else rows.push(b);
+    }
+    return rows;
+  });
+  put($("states-head"), t(desk.agent.state === "busy" ? "state.after" : "state.now"));
+}
+async function choice([type, body]) {
+  put($("states-says"), t("sending"));
+  try { await link.ask(type, body); put($("states-says"), ""); shutStates(true); } catch (failed) { put($("states-says"), because(failed)); say("alert", because(failed)); }
+}
+const stateItems = () => [...$("states").querySelectorAll("button")];
+function openStates() {
+  if ($("states-box").open) { shutStates(true); return; }
+  put($("states-says"), "");
+  open("states-box");
+  $("state").setAttribute("aria-expanded", "true");
+  (stateItems().find((b) => b.getAttribute("aria-checked") === "true") ?? stateItems()[0])?.focus();
+}
+function shutStates(back) {
+  if (!$("states-box").open) return;
+  $("states-box").close();
+  $("state").setAttribute("aria-expanded", "false");
+  if (back) $("state").focus();
 }
 // Who sits fixed has no seat to take, and sees no control for it.
 function drawSeat() {
@@ -223,6 +269,9 @@ function drawStrip(is, call) {
   fill($("word"), is, () => (icons[is] ? [icon(icons[is]), t(is)] : []));
   $("here").hidden = is !== "elsewhere";
   $("done").hidden = is !== "wrapup";
+  const due = call?.state.wrapup;
+  $("extend").hidden = is !== "wrapup" || !due?.may_extend;
+  $("keep-on").hidden = is !== "wrapup" || !due?.ready_at;
   $("done").disabled = !!call && sent.has(call.pop.call);
 }
 function lane(call) {
@@ -430,12 +479,14 @@ function tick() {
   const now = frozen ?? (desk.switchAway ? Date.parse(desk.switchAway.since) : link.now());
   let text = "", part = 0;
   if (call && is === "wrapup") {
-    const { since, until } = call.state.wrapup, left = Date.parse(until) - link.now();
+    // Until the next call may come; where that is not limited, until it is no longer awaited.
+    const { since, until, ready_at } = call.state.wrapup, end = Date.parse(ready_at ?? until), left = end - link.now();
     text = t("left", { n: clock(left) });
-    part = Math.max(0, Math.min(1, left / (Date.parse(until) - Date.parse(since))));
+    part = Math.max(0, Math.min(1, left / (end - Date.parse(since))));
     if (left < 20_000 && left > 0 && !warned.has(call.pop.pop)) { warned.add(call.pop.pop); say("status", t("say.wrap")); }
   } else if (call) text = (away ? "≈ " : "") + clock(now - Date.parse(call.state.since ?? call.pop.at ?? link.now()));
   put($("clock"), text);
+  if (desk.me && !frozen) put($("state"), told(desk, link.now()));
   $("left").firstElementChild.style.setProperty("width", `${(part * 100).toFixed(1)}%`);
   if (desk.gone && link.now() > desk.gone.until) draw();
 }
@@ -458,6 +509,7 @@ async function seat(type, body) {
 
 // One box at a time: two would lie over each other and take each other's clicks.
 function open(id) {
+  if (id !== "states-box") shutStates(false);
   for (const other of ["panel", "maker", "desks", "to"]) if (other !== id && $(other).open) $(other).close();
   if (!$(id).open) $(id).show();
 }
@@ -526,6 +578,7 @@ addEventListener("keydown", (e) => {
   else if (e.key === "F8" && e.shiftKey) { if (phase(desk.call ?? { state: {} }) !== "ringing") act("call.hangup"); }
   else if (e.key === "F8" && (e.ctrlKey || e.metaKey)) act(desk.call?.verbs.includes("call.retrieve") ? "call.retrieve" : "call.hold");
   else if (e.key === "F8") act("call.answer");
+  else if (e.key === "Escape" && $("states-box").open) shutStates(true);
   else if (e.key === "Escape" && $("to").open) { $("to").close(); $("find").focus(); }
   else if (e.key === "Escape" && $("desks").open) { $("desks").close(); $("seat").focus(); }
   else if (e.key === "Escape" && $("maker").open) { $("maker").close(); $("find").focus(); }
@@ -547,6 +600,17 @@ $("done").onclick = () => void done();
 $("wants-back").onclick = async () => {
   const call = desk.call?.pop.call;
   if (call && await ask("callback.ask", { call })) { wanted.add(call); say("status", t("callback.asked-done")); draw(); }
+};
+$("extend").onclick = () => void ask("wrapup.extend", { call: desk.call?.pop.call });
+$("keep-on").onclick = () => void ask("agent.state", { state: "not-ready" });
+$("state").onclick = openStates;
+$("states").onkeydown = (e) => {
+  const all = stateItems(), at = all.indexOf(document.activeElement);
+  const to = { ArrowDown: (at + 1) % all.length, ArrowUp: (at - 1 + all.length) % all.length, Home: 0, End: all.length - 1 }[e.key];
+  if (e.key === "Tab") { shutStates(false); return; }
+  if (to === undefined) return;
+  all[to]?.focus();
+  e.preventDefault();
 };
 $("seat").onclick = () => { put($("seat-says"), ""); open("desks"); $("device").focus(); };
 $("sit").onsubmit = (e) => { e.preventDefault(); const device = $("device").value.trim(); if (device) void seat("seat.claim", { device }); };

@@ -1,11 +1,11 @@
 // What is on the desk: calls, links, the agent. Frames in, a picture out; no document is touched here.
 export class Desk {
-  me; agent = { state: "ready", active: true }; calls = new Map(); links = new Map(); current; gone;
+  me; reasons = []; queues = []; agent = { state: "ready", active: true }; calls = new Map(); links = new Map(); current; gone;
 
   /** Takes one frame of the daemon; answers what an agent should hear of it. */
   take(frame, now) {
     switch (frame.type) {
-      case "welcome": this.me = frame.agent; return {};
+      case "welcome": this.me = frame.agent; this.reasons = frame.reasons ?? []; this.queues = frame.queues ?? []; return {};
       case "resumed": this.agent = frame.agent; this.#links(frame.links); return {};
       case "snapshot": {
         this.agent = frame.agent;
@@ -45,10 +45,12 @@ export class Desk {
         return {};
       }
       case "agent.changed": {
-        const before = this.phones;
+        const before = this.phones, state = this.agent.state, overrun = this.agent.overrun;
         this.agent = frame;
         if (!frame.active) { this.calls.clear(); this.current = undefined; }
-        return { phone: this.phones.find((p) => !before.some((b) => b.why === p.why && b.phone === p.phone)) };
+        // What calls do to the state is seen on the strip; what else changed it is said.
+        const said = frame.state !== state && !["busy", "working-after-call"].includes(frame.state);
+        return { phone: this.phones.find((p) => !before.some((b) => b.why === p.why && b.phone === p.phone)), state: said || (frame.overrun && !overrun) };
       }
       case "link.changed": {
         const before = this.links.get(`${frame.kind} ${frame.id}`);

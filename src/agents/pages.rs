@@ -24,7 +24,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let files: [(&str, &str, &[u8]); 10] = [
+    let files: [(&str, &str, &[u8]); 11] = [
         ("/", HTML, include_bytes!("../../web/index.html")),
         ("/web/desk.css", CSS, include_bytes!("../../web/desk.css")),
         ("/web/app.js", SCRIPT, include_bytes!("../../web/app.js")),
@@ -32,6 +32,7 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         ("/web/link.js", SCRIPT, include_bytes!("../../web/link.js")),
         ("/web/callbacks.js", SCRIPT, include_bytes!("../../web/callbacks.js")),
         ("/web/keep.js", SCRIPT, include_bytes!("../../web/keep.js")),
+        ("/web/state.js", SCRIPT, include_bytes!("../../web/state.js")),
         ("/web/say.js", SCRIPT, include_bytes!("../../web/say.js")),
         ("/web/lang/en.js", SCRIPT, include_bytes!("../../web/lang/en.js")),
         ("/web/lang/zh-CN.js", SCRIPT, include_bytes!("../../web/lang/zh-CN.js")),
