@@ -1,5 +1,5 @@
-//! What is held against every dial before a switch hears of it: numbers that are not called, hours in which nobody is, a number that was dialled a moment
-//! ago, and how many calls a switch may be given in a second.
+//! What is held against every call to somebody outside before a switch hears of it: numbers that are not called, hours in which nobody is, how many calls a
+//! switch and a trunk may be given in a second, and for a dial a number that was dialled a moment ago.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    numbers::{Number, Plan},
+    numbers::{Class, Number, Plan, dial_out::Trunk},
     words::{Mono, Now, SwitchId, Wall},
 };
 
@@ -23,7 +23,7 @@ use super::{
 pub struct Settings {
     /// A number is not dialled again so soon after it was; 0: at once.
     pub cool_down_s: u32,
-    /// Calls that may begin at one switch in a second; 0: any number.
+    /// Calls that may begin at one switch in a second, over all its trunks; 0: any number.
     pub per_second: u32,
     /// A file with one number a line, behind `#` what is said of it; they are never dialled.
     pub do_not_call: Option<std::path::PathBuf>,
@@ -81,11 +81,23 @@ pub struct Guard {
     rules: std::sync::Arc<Guarded>,
     /// Numbers that were dialled, oldest first.
     dialled: VecDeque<(Mono, String, RequestId)>,
-    begun: HashMap<SwitchId, VecDeque<Mono>>,
+    /// The calls that began in the last second: of a switch, and of each of its trunks that its rules name.
+    begun: HashMap<(SwitchId, Option<String>), VecDeque<Mono>>,
 }
 
 /// Numbers remembered for the cool-down: more than a thousand agents dial in its longest.
 const REMEMBERED: usize = 10_000;
+
+/// Who is to be called from where.
+#[derive(Clone, Copy, Debug)]
+pub struct Outside<'a> {
+    pub switch: &'a SwitchId,
+    /// IANA name; UTC where it is none.
+    pub zone: Option<&'a str>,
+    pub number: &'a Number,
+    /// The trunk that the switch's rules name for it.
+    pub trunk: Option<&'a Trunk>,
+}
 
 impl Guard {
     /// New rules; what was dialled stays known.
@@ -97,41 +109,61 @@ impl Guard {
     ///
     /// # Errors
     /// Why not.
-    pub fn dial(
-        &mut self,
-        now: Now,
-        request: &RequestId,
-        (switch, zone): (&SwitchId, Option<&str>),
-        number: &Number,
-    ) -> Result<(), Failure> {
-        let settings = &self.rules.settings;
-        let key = number.key().unwrap_or_default();
-        if self.rules.blocked.contains(key) {
-            return Err(Failure::BlockedNumber);
-        }
-        if settings.hours.as_ref().is_some_and(|hours| !open(hours, zone, now.wall)) {
-            return Err(Failure::ForbiddenHours);
-        }
-        let cool_ms = u64::from(settings.cool_down_s) * 1000;
+    pub fn dial(&mut self, now: Now, request: &RequestId, to: Outside<'_>) -> Result<(), Failure> {
+        let key = to.number.key().unwrap_or_default();
+        self.allowed(now.wall, to)?;
+        let cool_ms = u64::from(self.rules.settings.cool_down_s) * 1000;
         while self.dialled.front().is_some_and(|(at, ..)| now.mono >= at.plus_ms(cool_ms)) {
             self.dialled.pop_front();
         }
-        if self.dialled.iter().any(|(_, known, _)| known == key) {
+        let urgent = to.number.class == Class::Emergency;
+        if !urgent && self.dialled.iter().any(|(_, known, _)| known == key) {
             return Err(Failure::CoolDown);
         }
-        let begun = self.begun.entry(switch.clone()).or_default();
-        while begun.front().is_some_and(|at| now.mono >= at.plus_ms(1000)) {
-            begun.pop_front();
-        }
-        let most = usize::try_from(settings.per_second).unwrap_or(usize::MAX);
-        if most > 0 && begun.len() >= most {
-            return Err(Failure::TooManyCalls);
-        }
-        if most > 0 {
-            begun.push_back(now.mono);
-        }
+        self.begin(now.mono, to)?;
         if cool_ms > 0 && self.dialled.len() < REMEMBERED {
             self.dialled.push_back((now.mono, key.to_owned(), request.clone()));
+        }
+        Ok(())
+    }
+
+    /// Whether a call that is up may be sent to this number, or its agent ask there; then one more call begins. Whom an agent asked a moment ago may be asked
+    /// again: nothing cools down.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn send(&mut self, now: Now, to: Outside<'_>) -> Result<(), Failure> {
+        self.allowed(now.wall, to)?;
+        self.begin(now.mono, to)
+    }
+
+    /// By the list and the hours. Help may be called at any hour.
+    fn allowed(&self, now: Wall, to: Outside<'_>) -> Result<(), Failure> {
+        if self.rules.blocked.contains(to.number.key().unwrap_or_default()) {
+            return Err(Failure::BlockedNumber);
+        }
+        let shut = |hours: &Hours| to.number.class != Class::Emergency && !open(hours, to.zone, now);
+        if self.rules.settings.hours.as_ref().is_some_and(shut) { Err(Failure::ForbiddenHours) } else { Ok(()) }
+    }
+
+    /// One more call at the switch, and on its trunk: only where both have room for it, so that what is refused counts nowhere. A call for help is never too
+    /// many, but counts.
+    fn begin(&mut self, now: Mono, to: Outside<'_>) -> Result<(), Failure> {
+        let all = ((to.switch.clone(), None), self.rules.settings.per_second);
+        let trunk = to.trunk.map(|trunk| ((to.switch.clone(), Some(trunk.name.clone())), trunk.per_second));
+        let caps: Vec<_> = [Some(all), trunk].into_iter().flatten().filter(|(_, most)| *most > 0).collect();
+        for (key, most) in &caps {
+            let begun = self.begun.entry(key.clone()).or_default();
+            while begun.front().is_some_and(|at| now >= at.plus_ms(1000)) {
+                begun.pop_front();
+            }
+            let full = begun.len() >= usize::try_from(*most).unwrap_or(usize::MAX);
+            if full && to.number.class != Class::Emergency {
+                return Err(Failure::TooManyCalls);
+            }
+        }
+        for (key, _) in caps {
+            self.begun.entry(key).or_default().push_back(now);
         }
         Ok(())
     }
@@ -163,12 +195,33 @@ mod tests {
         guard
     }
 
-    fn ask(guard: &mut Guard, ms: u64, number: &str) -> Result<(), Failure> {
-        // Thursday 2026-11-26, 06:00 in UTC and 14:00 in Shanghai.
+    /// Thursday 2026-11-26, 06:00 in UTC and 14:00 in Shanghai, and so much later.
+    fn later(ms: u64) -> Now {
         let wall = Wall(1_795_672_800_000).plus_ms(i64::try_from(ms).unwrap());
-        let now = Now { mono: Mono(0).plus_ms(ms), wall };
+        Now { mono: Mono(0).plus_ms(ms), wall }
+    }
+
+    fn number(text: &str) -> Number {
+        Plan::new("CN", Some("21")).read(text)
+    }
+
+    fn ask(guard: &mut Guard, ms: u64, to: &str) -> Result<(), Failure> {
+        ask_by(guard, ms, to, "pbx1", None)
+    }
+
+    fn ask_by(guard: &mut Guard, ms: u64, to: &str, at: &str, trunk: Option<&Trunk>) -> Result<(), Failure> {
         let request = RequestId(format!("lc-{ms}"));
-        guard.dial(now, &request, (&"pbx1".into(), Some("Asia/Shanghai")), &Plan::new("CN", Some("21")).read(number))
+        let (switch, number) = (at.into(), number(to));
+        guard.dial(
+            later(ms),
+            &request,
+            Outside { switch: &switch, zone: Some("Asia/Shanghai"), number: &number, trunk },
+        )
+    }
+
+    fn send(guard: &mut Guard, ms: u64, to: &str) -> Result<(), Failure> {
+        let (switch, number) = ("pbx1".into(), number(to));
+        guard.send(later(ms), Outside { switch: &switch, zone: Some("Asia/Shanghai"), number: &number, trunk: None })
     }
 
     #[test]
@@ -210,6 +263,48 @@ mod tests {
         assert_eq!(ask(&mut guard, 6_500, "13800138002"), Err(Failure::CoolDown));
         guard.forget(&RequestId("lc-6000".to_owned()));
         assert_eq!(ask(&mut guard, 6_500, "13800138002"), Ok(()), "the agent's phone was busy: nobody was called");
+    }
+
+    #[test]
+    fn a_trunk_is_given_so_many_a_second_and_the_switch_no_more_for_it() {
+        let mut guard = guard(Settings { cool_down_s: 0, per_second: 3, ..Settings::default() }, "");
+        let trunk = |name: &str, per_second| Some(Trunk { name: name.to_owned(), per_second });
+        let (slow, wide) = (trunk("PJSIP/slow", 1), trunk("PJSIP/wide", 0));
+        assert_eq!(ask_by(&mut guard, 0, "13800138000", "pbx1", slow.as_ref()), Ok(()));
+        let again = ask_by(&mut guard, 999, "13800138001", "pbx1", slow.as_ref());
+        assert_eq!(again, Err(Failure::TooManyCalls), "one a second on this trunk");
+        assert_eq!(ask_by(&mut guard, 999, "13800138001", "pbx2", slow.as_ref()), Ok(()), "another switch's trunk");
+        // What the trunk refused did not count at the switch.
+        assert_eq!(ask_by(&mut guard, 999, "13800138001", "pbx1", wide.as_ref()), Ok(()));
+        assert_eq!(ask_by(&mut guard, 999, "13800138002", "pbx1", None), Ok(()), "no trunk is known: the switch alone");
+        assert_eq!(ask_by(&mut guard, 999, "13800138003", "pbx1", wide.as_ref()), Err(Failure::TooManyCalls));
+        assert_eq!(ask_by(&mut guard, 1_000, "13800138004", "pbx1", slow.as_ref()), Ok(()));
+        // Nor does what the switch refused count on the trunk.
+        assert_eq!(ask_by(&mut guard, 1_998, "13800138004", "pbx1", slow.as_ref()), Err(Failure::TooManyCalls));
+        assert_eq!(ask_by(&mut guard, 2_000, "13800138004", "pbx1", slow.as_ref()), Ok(()));
+    }
+
+    #[test]
+    fn a_call_is_sent_on_as_one_is_dialled_but_again_at_once() {
+        let hours = Some(Hours { days: None, from: "09:00".to_owned(), to: "14:01".to_owned() });
+        let mut guard = guard(Settings { hours, per_second: 2, ..Settings::default() }, "13800138000\n");
+        assert_eq!(send(&mut guard, 0, "013800138000"), Err(Failure::BlockedNumber));
+        assert_eq!(send(&mut guard, 0, "13800138001"), Ok(()));
+        assert_eq!(send(&mut guard, 0, "13800138001"), Ok(()), "who was asked is asked again");
+        assert_eq!(send(&mut guard, 0, "13800138001"), Err(Failure::TooManyCalls));
+        assert_eq!(ask(&mut guard, 1_000, "13800138001"), Ok(()), "and it was not dialled");
+        assert_eq!(send(&mut guard, 60_000, "13800138001"), Err(Failure::ForbiddenHours));
+    }
+
+    #[test]
+    fn help_is_called_at_any_hour_and_any_number_of_times() {
+        let hours = Some(Hours { days: None, from: "09:00".to_owned(), to: "10:00".to_owned() });
+        let mut guard = guard(Settings { hours, per_second: 1, ..Settings::default() }, "");
+        assert_eq!(ask(&mut guard, 0, "13800138000"), Err(Failure::ForbiddenHours));
+        for _ in 0..3 {
+            assert_eq!(ask(&mut guard, 0, "120"), Ok(()));
+            assert_eq!(send(&mut guard, 0, "110"), Ok(()));
+        }
     }
 
     #[test]

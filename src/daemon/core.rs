@@ -15,11 +15,12 @@ use crate::{
     },
     calls::{
         self, Book, Change, Command, Directory, Face, What,
+        book::Rules,
         call::Checkpoint,
         command::{Act, Failure, Target, Verb},
         directory::Device,
         event::Feed,
-        guard::{Guard, Guarded},
+        guard::{Guard, Guarded, Outside},
         hand::Hand,
         missed::Row,
         seats::{How, Places, Refusal, Sitting, Turn, Wish},
@@ -762,11 +763,7 @@ impl Core {
     /// The digits that the rules of the switch make of what was asked for.
     fn written(&self, dial: &calls::command::Dial) -> Result<String, Failure> {
         let rules = self.book.rules(&dial.switch).ok_or(Failure::SwitchUnavailable)?;
-        rules.out.write(&rules.plan, &rules.plan.read(dial.number.expose())).map_err(|refused| match refused {
-            Refused::ByRule => Failure::NotPermitted,
-            Refused::NoNumber => Failure::UnknownTarget,
-            Refused::Withheld | Refused::MessagePort | Refused::Invalid => Failure::NotDialable,
-        })
+        digits(rules, &rules.plan.read(dial.number.expose()))
     }
 
     /// What would be asked of this caller if they called now.
@@ -804,7 +801,7 @@ impl Core {
         if self.book.is_internal(&dial.switch, &number) {
             return Ok(());
         }
-        self.guard.dial(now, &dial.request, (&dial.switch, rules.zone.as_deref()), &number)
+        self.guard.dial(now, &dial.request, outside(rules, &dial.switch, &number))
     }
 
     /// A verb on a call, with the legs it is about, to the switch that has them.
@@ -813,7 +810,7 @@ impl Core {
         let parked = (verb == Verb::Pickup).then(|| self.book.parked(call)).flatten();
         let hand = parked.or_else(|| self.book.hand(call, &of)).ok_or(Failure::CallOver)?;
         if let Verb::Transfer(to) | Verb::Consult(to) = &mut verb {
-            *to = self.target(&hand.switch, to)?;
+            *to = self.target(now, &hand.switch, to)?;
         }
         // Who fetches a call has it from the first ring of their phone.
         let into = match verb {
@@ -830,20 +827,22 @@ impl Core {
         link.try_send(Command::Act(act)).map_err(|_| Failure::SwitchUnavailable)
     }
 
-    /// Where a call is sent, as this switch dials it: extensions and codes as they are, numbers outside by its rules.
-    fn target(&self, switch: &SwitchId, to: &Target) -> Result<Target, Failure> {
+    /// Where a call is sent, as this switch dials it: extensions and codes as they are, numbers outside by its rules, and only where they may be called now.
+    fn target(&mut self, now: Now, switch: &SwitchId, to: &Target) -> Result<Target, Failure> {
         let rules = self.book.rules(switch).ok_or(Failure::SwitchUnavailable)?;
         let number = rules.plan.read(to.expose());
-        let short = to.expose().len() <= SHORT && !to.expose().starts_with('+');
-        if short || self.book.is_internal(switch, &number) {
+        if self.book.is_internal(switch, &number) {
             return Ok(to.clone());
         }
-        let written = rules.out.write(&rules.plan, &number).map_err(|refused| match refused {
-            Refused::ByRule => Failure::NotPermitted,
-            Refused::NoNumber => Failure::UnknownTarget,
-            Refused::Withheld | Refused::MessagePort | Refused::Invalid => Failure::NotDialable,
-        })?;
-        Target::new(&written).ok_or(Failure::UnknownTarget)
+        let short = to.expose().len() <= SHORT && !to.expose().starts_with('+');
+        let public = matches!(number.class, Class::Service | Class::Emergency);
+        if short && !public {
+            return Ok(to.clone());
+        }
+        let written =
+            if short { None } else { Some(Target::new(&digits(rules, &number)?).ok_or(Failure::UnknownTarget)?) };
+        self.guard.send(now, outside(rules, switch, &number))?;
+        Ok(written.unwrap_or_else(|| to.clone()))
     }
 
     /// Goes out before the frame is made: what the cache holds is in the first frame.
@@ -1018,6 +1017,19 @@ impl Core {
             }
         }
     }
+}
+
+/// A number as the rules of the switch write it.
+fn digits(rules: &Rules, number: &Number) -> Result<String, Failure> {
+    rules.out.write(&rules.plan, number).map_err(|refused| match refused {
+        Refused::ByRule => Failure::NotPermitted,
+        Refused::NoNumber => Failure::UnknownTarget,
+        Refused::Withheld | Refused::MessagePort | Refused::Invalid => Failure::NotDialable,
+    })
+}
+
+fn outside<'a>(rules: &'a Rules, switch: &'a SwitchId, number: &'a Number) -> Outside<'a> {
+    Outside { switch, zone: rules.zone.as_deref(), number, trunk: rules.out.trunk(&rules.plan, number) }
 }
 
 /// What is asked of the business systems for a call as it stands; nothing before there is a number (or the word that it is withheld).

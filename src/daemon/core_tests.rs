@@ -211,6 +211,68 @@ async fn a_verb_names_the_legs_of_the_call_and_is_audited() {
     assert!(audit.iter().all(|row| row.about == call.to_string()));
 }
 
+/// A customer is sent outside as somebody outside is dialled, and to colleagues and codes of the switch at any hour.
+#[tokio::test]
+async fn a_target_outside_is_held_to_what_a_dial_is() {
+    let bytes = include_bytes!("../../proto-fixtures/asterisk/queue-answered/ami.txt").to_vec();
+    let capture = Capture { feed: Feed::Ami, name: "queue-answered".into(), bytes };
+    let plan = Plan::new("CN", Some("21"));
+    let mut settings = ReplaySettings::plain(&["1001".to_owned(), "1002".to_owned()], "CN", Some("21")).book;
+    let switch: SwitchId = SWITCH.into();
+    let rules = settings.switches.get_mut(&switch).unwrap();
+    let trunk = Some("PJSIP/trunk".to_owned());
+    let out = OutRule { access: "9".to_owned(), trunk, per_second: Some(2), ..OutRule::default() };
+    rules.out = Arc::new(DialOut::new(&[out], &plan).unwrap());
+    let (mut core, mut ends) = core(settings);
+    let mut now = crate::live::now();
+    let mut talking = None;
+    for event in ami_events(&capture, usize::MAX).unwrap() {
+        now = Now { wall: event.at.unwrap_or(now.wall), mono: now.mono.plus_ms(1) };
+        let what = FromSwitch::Events(vec![event]);
+        core.said(now, Said { switch: switch.clone(), feed: Feed::Ami, at: now, what });
+        let talks = |face: &&Face| face.agents.iter().any(|on| on.state == calls::face::AgentLeg::Talking);
+        talking = core.book.open_calls().find(talks).map(|face| (face.call, face.agents[0].offer.agent.clone()));
+        if talking.is_some() {
+            break;
+        }
+    }
+    let (call, agent) = talking.expect("somebody talked");
+    // Hours of no day.
+    let never = calls::hours::Hours { days: Some(Vec::new()), from: "00:00".to_owned(), to: "00:01".to_owned() };
+    let rules = |hours| {
+        let settings = calls::guard::Settings { hours, per_second: 0, ..calls::guard::Settings::default() };
+        Arc::new(Guarded::new(settings, "13800138000\n95588\n", &Plan::new("CN", Some("21"))).unwrap())
+    };
+    let mut sent = |core: &mut Core, consult: bool, to: &str| {
+        let to = Target::new(to).unwrap();
+        let wish = agents::Wish {
+            request: calls::command::RequestId("lc-9".to_owned()),
+            asker: ("default".into(), agent.clone()),
+            call,
+            of: agent.clone(),
+            device: String::new(),
+            verb: if consult { Verb::Consult(to) } else { Verb::Transfer(to) },
+        };
+        core.act(now, wish)?;
+        match ends.commands.get_mut(&switch).unwrap().try_recv() {
+            Ok(Command::Act(Act { verb: Verb::Transfer(to) | Verb::Consult(to), .. })) => Ok(to.expose().to_owned()),
+            other => panic!("{other:?}"),
+        }
+    };
+    core.guard.reload(rules(None));
+    for consult in [false, true] {
+        assert_eq!(sent(&mut core, consult, "013800138000"), Err(Failure::BlockedNumber));
+        assert_eq!(sent(&mut core, consult, "95588"), Err(Failure::BlockedNumber), "short, and outside all the same");
+        assert_eq!(sent(&mut core, consult, "+8613800138001").as_deref(), Ok("913800138001"));
+    }
+    assert_eq!(sent(&mut core, true, "13800138001"), Err(Failure::TooManyCalls), "two a second on this trunk");
+    core.guard.reload(rules(Some(never)));
+    assert_eq!(sent(&mut core, false, "13800138001"), Err(Failure::ForbiddenHours));
+    for inside in ["1002", "8000", "*72", "110"] {
+        assert_eq!(sent(&mut core, true, inside).as_deref(), Ok(inside));
+    }
+}
+
 /// Each call to a number without a row is counted; the number is kept once.
 #[tokio::test]
 async fn a_number_without_a_row_is_counted_and_kept_once() {

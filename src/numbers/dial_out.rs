@@ -34,6 +34,11 @@ pub struct OutRule {
     pub access: String,
     /// The mark between number and extension (`*`); absent: the extension is left to the agent's keypad.
     pub ext: Option<String>,
+    /// By which trunk the switch sends these, as it names the endpoint: what `per_second` is about. The switch's own routing decides; this only says how.
+    /// Absent: not known.
+    pub trunk: Option<String>,
+    /// Calls that agents may begin on that trunk in a second, over all the rules that name it; it is enough that one says it. Absent or 0: as many as the switch.
+    pub per_second: Option<u32>,
 }
 
 impl Default for OutRule {
@@ -47,6 +52,8 @@ impl Default for OutRule {
             home_mobiles: Vec::new(),
             access: String::new(),
             ext: None,
+            trunk: None,
+            per_second: None,
         }
     }
 }
@@ -91,10 +98,27 @@ pub enum Refused {
     ByRule,
 }
 
+/// A trunk by which calls go out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trunk {
+    /// As the switch names the endpoint.
+    pub name: String,
+    /// Calls that may begin on it in a second; 0: as many as the switch may be given.
+    pub per_second: u32,
+}
+
 /// The rules of one switch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DialOut {
-    rules: Vec<(Option<Vec<To>>, OutRule)>,
+    rules: Vec<Rule>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rule {
+    /// `None`: all numbers.
+    to: Option<Vec<To>>,
+    how: OutRule,
+    trunk: Option<Trunk>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -162,9 +186,11 @@ impl DialOut {
                     "put it first",
                 ));
             }
-            let mut rule = rule.clone();
-            rule.home_mobiles.sort_unstable();
-            read.push((to, rule));
+            let trunk = rule.trunk.as_ref().map(|name| Trunk { name: name.clone(), per_second: cap(rules, name) });
+            problems.extend(trunk_problems(i, rule, trunk.as_ref()));
+            let mut how = rule.clone();
+            how.home_mobiles.sort_unstable();
+            read.push(Rule { to, how, trunk });
         }
         if problems.is_empty() { Ok(Self { rules: read }) } else { Err(problems) }
     }
@@ -181,7 +207,7 @@ impl DialOut {
             _ => {}
         }
         let home = plan.home_digits(number);
-        let Some((_, rule)) = self.rules.iter().find(|(to, _)| takes(to.as_deref(), number, home.is_some())) else {
+        let Some(Rule { how: rule, .. }) = self.rule(number, home.is_some()) else {
             // Without a rule of its own a number is dialled as it came, as long as it is one.
             return typed(number, "00").ok_or(Refused::NoNumber);
         };
@@ -214,17 +240,52 @@ impl DialOut {
         Ok(out)
     }
 
+    /// By which trunk it goes, where a rule says so.
+    #[must_use]
+    pub fn trunk(&self, plan: &Plan, number: &Number) -> Option<&Trunk> {
+        self.rule(number, plan.home_digits(number).is_some())?.trunk.as_ref()
+    }
+
+    fn rule(&self, number: &Number, home: bool) -> Option<&Rule> {
+        self.rules.iter().find(|rule| takes(rule.to.as_deref(), number, home))
+    }
+
     /// What was dialled on the way out, without the access digits of the rules: the record says whom, not how.
     #[must_use]
     pub fn without_access<'a>(&self, plan: &Plan, dialled: &'a str) -> &'a str {
         let says = |text: &str| {
             !matches!(plan.read(text).class, Class::Invalid | Class::Unknown | Class::Extension | Class::SipUser)
         };
-        let mut accesses = self.rules.iter().map(|(_, r)| r.access.as_str()).filter(|a| !a.is_empty());
+        let mut accesses = self.rules.iter().map(|rule| rule.how.access.as_str()).filter(|a| !a.is_empty());
         accesses
             .find_map(|access| dialled.strip_prefix(access).filter(|rest| !says(dialled) && says(rest)))
             .unwrap_or(dialled)
     }
+}
+
+/// What the rules say of a trunk, wherever they say it.
+fn cap(rules: &[OutRule], trunk: &str) -> u32 {
+    rules
+        .iter()
+        .filter(|rule| rule.trunk.as_deref() == Some(trunk))
+        .find_map(|rule| rule.per_second)
+        .unwrap_or_default()
+}
+
+/// What cannot be meant in what one rule says of its trunk.
+fn trunk_problems(i: usize, rule: &OutRule, trunk: Option<&Trunk>) -> Option<(String, String, &'static str)> {
+    let (key, found, wanted) = match (trunk, rule.per_second) {
+        (Some(trunk), _) if trunk.name.is_empty() || trunk.name.chars().any(char::is_control) => {
+            ("trunk", "this is no name of an endpoint".to_owned(), "an endpoint as the switch names it: PJSIP/carrier1")
+        }
+        (None, Some(_)) => ("per_second", "on which trunk is not said".to_owned(), "name it: trunk: PJSIP/carrier1"),
+        (Some(trunk), Some(most)) if most != trunk.per_second => {
+            let found = format!("found {most}, and {} in a rule before it", trunk.per_second);
+            ("per_second", found, "one cap a trunk: write it once")
+        }
+        _ => return None,
+    };
+    Some((format!("[{i}].{key}"), found, wanted))
 }
 
 impl OutRule {
@@ -438,6 +499,19 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_says_by_which_trunk_and_how_many_it_bears() {
+        let out = out(
+            "out:\n  - {to: [emergency]}\n  - {to: [foreign], trunk: PJSIP/far, per_second: 1}\n  - {to: [mobile], trunk: PJSIP/near}\n  - {trunk: PJSIP/near, per_second: 5, access: '9'}\n",
+        );
+        let trunk = |number: &str| out.trunk(&plan(), &plan().read(number)).map(|t| (t.name.as_str(), t.per_second));
+        assert_eq!(trunk("110"), None);
+        assert_eq!(trunk("0085221234567"), Some(("PJSIP/far", 1)));
+        assert_eq!(trunk("13800138000"), Some(("PJSIP/near", 5)), "said in another rule of the same trunk");
+        assert_eq!(trunk("61234567"), Some(("PJSIP/near", 5)));
+        assert_eq!(DialOut::default().trunk(&plan(), &plan().read("13800138000")), None);
+    }
+
+    #[test]
     fn other_countries_dial_by_their_own_rules() {
         for (country, input, digits) in [
             ("GB", "+442079460123", "02079460123"),
@@ -493,6 +567,18 @@ mod tests {
                 "[2]"
             ]
         );
+    }
+
+    #[test]
+    fn a_cap_without_a_trunk_and_two_of_one_trunk_are_told() {
+        let file = files::read::<File>(
+            "x.yaml",
+            "out:\n  - {to: [mobile], per_second: 3}\n  - {to: [foreign], trunk: ''}\n  - {to: [m2m], trunk: a, per_second: 2}\n  - {trunk: a, per_second: 3}\n",
+        )
+        .unwrap();
+        let told = DialOut::new(&file.value.out, &plan()).unwrap_err();
+        let keys: Vec<&str> = told.iter().map(|(key, ..)| key.as_str()).collect();
+        assert_eq!(keys, ["[0].per_second", "[1].trunk", "[3].per_second"]);
     }
 
     proptest::proptest! {

@@ -23,10 +23,12 @@ use serde::Deserialize;
 use crate::{
     calls::{
         attributes::Mapping,
+        book::fits,
         command::{Outcome, RequestId},
         event::{Event, Feed},
     },
     files::{Problem, Read},
+    numbers::OutRule,
     words::{Now, SwitchId, TenantId},
 };
 
@@ -109,6 +111,23 @@ fn zone() -> String {
 }
 fn country() -> String {
     "CN".to_owned()
+}
+
+/// Rules of `dial.out` that name a trunk which is none of the switch: key below `out`, what was found, what would be right.
+fn unknown_trunks<'a>(
+    out: &'a [OutRule],
+    trunks: &'a [String],
+) -> impl Iterator<Item = (String, String, &'static str)> + 'a {
+    let known = |name: &str| {
+        let short = name.split_once('/').map_or(name, |(_, short)| short);
+        trunks.iter().any(|pattern| fits(pattern, name, false) || fits(pattern, short, false))
+    };
+    let unknown = move |(i, rule): (usize, &OutRule)| {
+        let name = rule.trunk.as_ref().filter(|name| !name.is_empty() && !known(name))?;
+        let found = format!("{name:?} is none of the switch's \"trunks\"");
+        Some((format!("[{i}].trunk"), found, "an endpoint that one of \"trunks\" takes"))
+    };
+    out.iter().enumerate().filter_map(unknown)
 }
 
 impl Settings {

@@ -23,6 +23,7 @@ use crate::switches::{
     hep,
     inside::Inside,
     pairs::Pairing,
+    unknown_trunks,
 };
 
 /// One Asterisk. `ami`, `ari` or both must be there.
@@ -295,6 +296,9 @@ impl Settings {
             }
             let plan = Plan::new(&self.country, self.area.as_deref());
             for (key, found, wanted) in DialOut::new(&dial.out, &plan).err().into_iter().flatten() {
+                wrong(&format!("asterisk.dial.out{key}"), found, wanted);
+            }
+            for (key, found, wanted) in unknown_trunks(&dial.out, &self.trunks) {
                 wrong(&format!("asterisk.dial.out{key}"), found, wanted);
             }
             let there = match self.dial_via() {

@@ -11,7 +11,7 @@ use crate::{
     },
     files::{Problem, Read, SecretRef},
     numbers::{DialOut, OutRule, Plan},
-    switches::{Settings as AnySettings, Tls, attributes, pairs::Pairing},
+    switches::{Settings as AnySettings, Tls, attributes, pairs::Pairing, unknown_trunks},
     words::{SwitchId, TenantId},
 };
 
@@ -188,6 +188,9 @@ impl Settings {
             for (key, found, wanted) in DialOut::new(&dial.out, &self.plan()).err().into_iter().flatten() {
                 wrong(&format!("freeswitch.dial.out{key}"), found, wanted);
             }
+            for (key, found, wanted) in unknown_trunks(&dial.out, &self.trunks) {
+                wrong(&format!("freeswitch.dial.out{key}"), found, wanted);
+            }
         }
         out
     }
@@ -225,7 +228,7 @@ mod tests {
 
     #[test]
     fn every_mistake_is_told_with_its_place() {
-        let text = "freeswitch:\n  id: 'fs 1'\n  trunks: [carrier]\n  attributes: [{name: a, from: {variable: 'a b'}}]\n  recordings: {uri: 'ftp://x'}\n  event_socket: {host: 'a b', user: linecard, secret: {env: A}}\n  dial: {context: 'a b', phone: 'user/2001', caller_id: 'x', timeout_ms: 5}\n";
+        let text = "freeswitch:\n  id: 'fs 1'\n  trunks: [carrier]\n  attributes: [{name: a, from: {variable: 'a b'}}]\n  recordings: {uri: 'ftp://x'}\n  event_socket: {host: 'a b', user: linecard, secret: {env: A}}\n  dial: {context: 'a b', phone: 'user/2001', caller_id: 'x', timeout_ms: 5, out: [{trunk: gateway/other}]}\n";
         let read = files::read::<AnySettings>("x.yaml", text).unwrap();
         let keys: Vec<(u32, String)> = read.value.problems(&read).into_iter().map(|p| (p.line, p.key)).collect();
         let expected = [
@@ -239,6 +242,7 @@ mod tests {
             (7, "dial.phone"),
             (7, "dial.caller_id"),
             (7, "dial.timeout_ms"),
+            (7, "dial.out[0].trunk"),
         ];
         assert_eq!(keys, expected.map(|(line, key)| (line, format!("freeswitch.{key}"))));
         for phone in
