@@ -3,6 +3,7 @@
 
 pub mod desk;
 mod states;
+mod team;
 mod verbs;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};

@@ -294,8 +294,12 @@ impl Daemon {
     }
 
     async fn welcome(&mut self) -> Value {
+        self.welcome_as(json!([])).await
+    }
+
+    async fn welcome_as(&mut self, roles: Value) -> Value {
         assert_eq!(self.hear("authenticate").await["token"], "a.b.c");
-        self.say("welcome", json!({"epoch": 7, "features": [], "agent": {"id": "1001", "tenant": "default", "name": "Agent Li", "roles": []}, "ping_ms": 15000,
+        self.say("welcome", json!({"epoch": 7, "features": [], "agent": {"id": "1001", "tenant": "default", "name": "Agent Li", "roles": roles}, "ping_ms": 15000,
             "reasons": [{"id": "break"}, {"id": "lunch", "limit_s": 1800}, {"id": "audit", "label": "Quality check"}], "queues": ["callback"]}));
         self.hear("resume").await
     }
@@ -783,6 +787,142 @@ async fn page_against_recorded_frames() {
     daemon.done(&leave);
 
     assert_eq!(browser.eval("desk.scrollWidth<=innerWidth").await, json!(true));
+    browser.size(320, 640).await;
+    assert_eq!(browser.eval("desk.scrollWidth<=innerWidth").await, json!(true), "320 px scrolls sideways");
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+/// One agent of a team, as the daemon tells of them.
+fn member(agent: &str, name: &str, more: Value) -> Value {
+    let mut member = json!({"agent": agent, "name": name, "state": "ready", "here": true, "actions": []});
+    member.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    member
+}
+
+/// A supervisor sees the team, and does to a call what works there: the list stands still while it changes, and the menu says who notices.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_supervisor_and_the_team() {
+    let mut daemon = Daemon::start().await;
+    let mut browser = Browser::start().await;
+    browser.size(1440, 820).await;
+    browser.go(&daemon.address.clone()).await;
+    browser.eval("document.getElementById('token').focus()").await;
+    browser.type_text("a.b.c").await;
+    browser.click("enter").await;
+    daemon.welcome_as(json!(["supervisor"])).await;
+    daemon.say("snapshot", json!({"agent": agent("ready"), "links": links(true), "calls": []}));
+    browser.until("desk.dataset.is==='idle' && crew.checkVisibility()").await;
+    browser.click("crew").await;
+    let talks = |leg: &str, since: i64, actions: Value| {
+        let number = json!({"display": "13800138000", "e164": "+8613800138000", "class": "mobile", "masked": false});
+        let call = json!({"call": CALL, "leg": leg, "role": "inbound", "title": "After-sales", "number": number, "name": "Wang Fang"});
+        json!({"state": "busy", "since": in_seconds(since), "call": call, "actions": actions})
+    };
+    let all = json!(["call.listen", "call.whisper", "call.barge", "call.take", "agent.state"]);
+    let list = daemon.hear("team.list").await;
+    let team = json!([
+        member("1002", "Chen Jing", talks("talking", -75, all.clone())),
+        member("1003", "Zhao Min <i>", json!({})),
+        member("1004", "Li Qiang", json!({"here": false})),
+        member("1005", "Sun Li", talks("ringing", -4, json!([]))),
+        member("1006", "Zhou Jie", json!({"state": "working-after-call", "since": in_seconds(-31)})),
+        member("1007", "Wu Gang", json!({"unseen": true})),
+        member(
+            "1008",
+            "He Ping",
+            json!({"state": "not-ready", "reason": "lunch", "overrun": true, "since": in_seconds(-2400), "actions": ["agent.state"]})
+        ),
+    ]);
+    daemon.say("done", json!({"id": list["id"], "team": {"agents": 7, "list": team}}));
+    browser.until("document.getElementById('team').open && document.querySelectorAll('.member').length===7").await;
+    let rows = browser.eval("[...document.querySelectorAll('.member')].map(r=>r.innerText.replace(/\\s+/g,' ').trim().replace(/ \\d+:\\d\\d$/,''))").await;
+    assert_eq!(
+        rows,
+        json!([
+            "Talking Chen Jing After-sales · Wang Fang 13800138000",
+            "Ready Zhao Min <i>",
+            "No page open Li Qiang",
+            "Ringing Sun Li After-sales · Wang Fang 13800138000",
+            "Wrap-up Zhou Jie",
+            "Phone not seen Wu Gang",
+            "Not ready, Lunch He Ping"
+        ])
+    );
+    browser.until("/^1:(1[5-9]|2\\d)$/.test(document.querySelector('.member .since').textContent)").await;
+    assert_eq!(browser.eval("[...document.querySelectorAll('.member .more')].map(b=>b.checkVisibility({visibilityProperty:true})).join()").await, "true,false,false,false,false,false,true");
+    browser.shots("11-team").await;
+    browser.eval("shifts.length=0").await;
+
+    // What can be done, and who notices; arrows go round, Escape leaves the list open and gives the focus back.
+    browser.eval("document.querySelector('[data-key=\"1002\"]').click()").await;
+    browser.until("document.getElementById('menu').matches(':popover-open') && document.activeElement.textContent.startsWith('Listen')").await;
+    assert_eq!(
+        browser
+            .eval("[...document.getElementById('menu').children].map(b=>b.innerText.replace(/\\s+/g,' ')).join('; ')")
+            .await,
+        "Listen Nobody notices; Whisper Only the agent hears you; Join in Both hear you; Take over The customer comes to your phone, the agent is free; Set to: Ready After this call; Set to: Not ready After this call; Set to: Logged off After this call"
+    );
+    browser.shots("11b-team-menu").await;
+    let key = |key: &str| {
+        format!(
+            "document.activeElement.dispatchEvent(new KeyboardEvent('keydown',{{key:'{key}',bubbles:true,cancelable:true}}))"
+        )
+    };
+    browser.eval(&key("ArrowUp")).await;
+    browser.until("document.activeElement.textContent.startsWith('Set to: Logged off')").await;
+    browser.eval(&key("Escape")).await;
+    browser.until("!document.getElementById('menu').matches(':popover-open') && document.getElementById('team').open && document.activeElement.dataset.key==='1002'").await;
+
+    // News come under the hand: the row changes in its place, and what no longer works is not offered any more.
+    browser.eval("document.querySelector('[data-key=\"1002\"]').click()").await;
+    browser.until("document.getElementById('menu').matches(':popover-open')").await;
+    browser
+        .eval("[...document.getElementById('menu').children].find(b=>b.textContent.startsWith('Join')).click()")
+        .await;
+    let barge = daemon.hear("call.barge").await;
+    assert_eq!(barge["agent"], "1002");
+    browser.until("document.getElementById('team-says').textContent==='Your phone rings first'").await;
+    daemon.done(&barge);
+    browser.until("document.getElementById('team-says').textContent.startsWith('All hear each other')").await;
+    browser.eval("document.querySelector('[data-key=\"1002\"]').click()").await;
+    browser.until("document.getElementById('menu').matches(':popover-open')").await;
+    daemon.say(
+        "team.changed",
+        member("1002", "Chen Jing", json!({"state": "working-after-call", "since": in_seconds(0)})),
+    );
+    browser.until("!document.getElementById('menu').matches(':popover-open') && document.querySelector('.member').innerText.includes('Wrap-up')").await;
+    daemon.say("team.changed", member("1009", "Stranger", json!({})));
+    daemon.say("team.changed", member("1003", "Zhao Min <i>", talks("talking", -2, all)));
+    browser.until("document.querySelectorAll('.member')[1].innerText.includes('Talking') && document.querySelectorAll('.member').length===7").await;
+    assert_eq!(browser.eval("shifts").await, json!([]), "the list moved by itself");
+    browser.eval("document.querySelector('[data-key=\"1003\"]').click()").await;
+    browser.until("document.getElementById('menu').matches(':popover-open')").await;
+    browser.eval("document.getElementById('menu').children[0].click()").await;
+    let listen = daemon.hear("call.listen").await;
+    daemon.say("failed", json!({"id": listen["id"], "code": "unavailable-here", "message": "the switch cannot"}));
+    browser.until("document.getElementById('team-says').textContent==='The phone system cannot do this.'").await;
+
+    // A state is forced; the one that is there is not offered.
+    browser.eval("document.querySelector('[data-key=\"1008\"]').click()").await;
+    browser.until("[...document.getElementById('menu').children].map(b=>b.textContent).join()==='Set to: Ready,Set to: Logged off'").await;
+    browser.eval("document.getElementById('menu').children[0].click()").await;
+    let forced = daemon.hear("agent.state").await;
+    assert_eq!((&forced["agent"], &forced["state"]), (&json!("1008"), &json!("ready")));
+    daemon.done(&forced);
+    browser.until("document.getElementById('team-says').textContent==='He Ping is told.'").await;
+
+    // Our connection breaks: the list is asked for anew. Then in Chinese, and nobody looks any more.
+    daemon.say.try_send(Value::Null).unwrap();
+    daemon.welcome_as(json!(["supervisor"])).await;
+    daemon.say("resumed", json!({"agent": agent("ready"), "links": links(true)}));
+    let list = daemon.hear("team.list").await;
+    daemon.say("done", json!({"id": list["id"], "team": {"agents": 300, "list": [member("1002", "陈静", talks("holding", -75, json!(["call.take"])))]}}));
+    browser.until("document.querySelectorAll('.member').length===1 && document.getElementById('team-more').textContent.includes('first 1')").await;
+    browser.click("lang").await;
+    browser.until("document.querySelector('.member').innerText.includes('保持') && document.getElementById('team-title').textContent==='班组：300人'").await;
+    browser.shots("11c-team-zh").await;
+    browser.click("team-shut").await;
+    assert_eq!(daemon.hear("team.list").await["watch"], false);
     browser.size(320, 640).await;
     assert_eq!(browser.eval("desk.scrollWidth<=innerWidth").await, json!(true), "320 px scrolls sideways");
     assert_eq!(browser.complaints, Vec::<String>::new());

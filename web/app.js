@@ -5,6 +5,7 @@ import { erase, keep, kept } from "./keep.js";
 import { Link } from "./link.js";
 import { choices, stateWords, told } from "./state.js";
 import { age, because, clock, day, groups, label, language, otherLanguage, reason, t, timeOfDay, value } from "./say.js";
+import { Team, doing } from "./team.js";
 
 const $ = (id) => document.getElementById(id);
 const desk = new Desk();
@@ -20,12 +21,13 @@ let tab = "facts";
 let timer;
 
 const link = new Link({
-  frame: (frame) => { hear(desk.take(frame, link.now())); if (frame.type === "welcome") void reclaim(); draw(); },
+  frame: (frame) => { hear(desk.take(frame, link.now())); crew.take(frame); if (frame.type === "welcome") { void reclaim(); crew.again(); } draw(); },
   up: () => { if (frozen) say("status", t("back")); frozen = undefined; $("door").hidden = true; $("desk").hidden = false; },
   down: () => { if (!frozen && desk.me) { frozen = link.now(); say("alert", t("away.us", { t: timeOfDay(frozen) })); } draw(); },
   refused: () => { sessionStorage.removeItem("token"); door(t("door.refused")); },
 });
 const backs = new Callbacks(link, () => draw());
+const crew = new Team(link, () => draw());
 const wanted = new Set(); // calls whose customer asked to be called back
 
 // Small hands for the document.
@@ -174,6 +176,8 @@ function draw() {
   put($("me"), desk.me.name ?? desk.me.id);
   drawState();
   drawSeat();
+  $("crew").hidden = !desk.me.roles.includes("supervisor");
+  if ($("team").open) drawTeam();
   drawLinks(away);
   drawStrip(is, call);
   fill($("lane"), [desk.others().map((c) => [c.pop.call, phase(c), nameOf(c.pop), c.pop.number]), is, call?.pop.role, call?.state.agents, call?.pop.attributes], () => lane(call));
@@ -472,8 +476,76 @@ function drawDo() {
   put($("do-says"), call?.problem ? because(call.problem) : sent.has(id) ? t("sending") : "");
 }
 
+// The team, for supervisors: who talks with whom and since when, and what can be done about it at that switch.
+const marks = { ringing: "ring", dialling: "talk", talking: "talk", holding: "hold", wrapup: "pen", busy: "talk", ready: "ok", "not-ready": "dash" };
+function drawTeam() {
+  const { list, agents } = crew;
+  put($("team-title"), t("team.title", { n: agents }));
+  put($("team-more"), agents > list.length ? t("team.first", { n: list.length }) : !agents ? t("team.nobody") : "");
+  fill($("team-list"), list, () => list.map(member));
+  const of = $("menu").dataset.agent;
+  if (of && !crew.of(of)?.actions.length) $("menu").hidePopover();
+  tickTeam();
+}
+function member(m) {
+  const is = doing(m), { call } = m;
+  const state = el("span", `mark ${is}`, icon(marks[is] ?? "dash"), ["ready", "busy", "not-ready", "logged-off"].includes(is) ? stateWords(desk, m) : is === "blind" ? t(m.unregistered ? "team.unregistered" : "team.unseen") : is === "away" ? t("team.away") : t(is));
+  const since = el("span", m.overrun ? "since red" : "since");
+  if (m.since) since.dataset.since = m.since;
+  const whom = el("span", "hint");
+  if (call) whom.append([call.title ?? call.queue, call.name].filter(Boolean).join(" · "), " ", ...number(call.number));
+  const more = el("button", "more", icon("more"));
+  more.type = "button";
+  more.dataset.key = m.agent;
+  more.hidden = !m.actions.length;
+  more.setAttribute("aria-haspopup", "menu");
+  more.setAttribute("aria-label", t("team.do", { who: m.name ?? m.agent }));
+  more.onclick = () => menu(m.agent, more);
+  return el("li", "row member", state, el("b", "", m.name ?? m.agent), whom, since, more);
+}
+/** What can be done about an agent, each with what the agent or the customer notices of it. */
+function menu(agent, at) {
+  const box = $("menu"), who = crew.of(agent);
+  if (!who) return;
+  box.dataset.agent = agent;
+  const item = (title, hint, act) => {
+    const b = el("button", "", el("b", "", title), hint ? el("span", "hint", hint) : "");
+    b.type = "button";
+    b.setAttribute("role", "menuitem");
+    b.onclick = () => { box.hidePopover(); void act(); };
+    return b;
+  };
+  const verbs = who.actions.filter((deed) => deed.startsWith("call.")).map((deed) => item(t(deed), t(`${deed}.hint`), () => supervise(deed, agent, { agent })));
+  // A state during a call comes after it, as when agents choose their own.
+  const later = who.state === "busy", states = !who.actions.includes("agent.state") ? [] : ["ready", "not-ready", "logged-off"].filter((state) => state !== who.state)
+    .map((state) => item(t("team.set", { s: t(`state.${state}`) }), later ? t("state.after") : "", () => supervise(later ? "agent.next" : "agent.state", agent, { agent, state })));
+  if (verbs.length && states.length) states[0].classList.add("first");
+  box.replaceChildren(...verbs, ...states);
+  box.showPopover();
+  place(box, at);
+  box.firstElementChild?.focus();
+}
+/** Under what it belongs to, and never out of the window. */
+function place(box, at) {
+  box.style.setProperty("left", "8px"); // its own width, not what is left of the window's
+  const row = at.getBoundingClientRect(), own = box.getBoundingClientRect();
+  box.style.setProperty("left", `${Math.max(8, Math.min(row.right - own.width, innerWidth - own.width - 8))}px`);
+  box.style.setProperty("top", `${Math.max(8, Math.min(row.bottom + 4, innerHeight - own.height - 8))}px`);
+}
+const rowOf = (agent) => [...$("team-list").querySelectorAll("[data-key]")].find((b) => b.dataset.key === agent);
+addEventListener("resize", () => { const row = rowOf($("menu").dataset.agent); if (row) place($("menu"), row); });
+async function supervise(deed, agent, body) {
+  put($("team-says"), t(deed.startsWith("call.") ? "dialled" : "sending"));
+  try { await link.ask(deed, body); put($("team-says"), t(`${deed}.done`, { who: crew.of(agent)?.name ?? agent })); } catch (failed) { put($("team-says"), because(failed)); }
+}
+function tickTeam() {
+  if (!$("team").open) return;
+  for (const e of $("team-list").querySelectorAll("[data-since]")) put(e, clock((frozen ?? link.now()) - Date.parse(e.dataset.since)));
+}
+
 // One clock for the page.
 function tick() {
+  tickTeam();
   if (desk.me && ["idle", "gone"].includes($("desk").dataset.is) && !frozen && !document.hidden) void backs.look(link.now());
   const call = desk.call, is = $("desk").dataset.is, away = frozen || desk.switchAway;
   const now = frozen ?? (desk.switchAway ? Date.parse(desk.switchAway.since) : link.now());
@@ -510,7 +582,7 @@ async function seat(type, body) {
 // One box at a time: two would lie over each other and take each other's clicks.
 function open(id) {
   if (id !== "states-box") shutStates(false);
-  for (const other of ["panel", "maker", "desks", "to"]) if (other !== id && $(other).open) $(other).close();
+  for (const other of ["panel", "maker", "desks", "to", "team"]) if (other !== id && $(other).open) $(other).close();
   if (!$(id).open) $(id).show();
 }
 // Dial and find: a panel beside the call, never over the strip.
@@ -578,6 +650,8 @@ addEventListener("keydown", (e) => {
   else if (e.key === "F8" && e.shiftKey) { if (phase(desk.call ?? { state: {} }) !== "ringing") act("call.hangup"); }
   else if (e.key === "F8" && (e.ctrlKey || e.metaKey)) act(desk.call?.verbs.includes("call.retrieve") ? "call.retrieve" : "call.hold");
   else if (e.key === "F8") act("call.answer");
+  else if (e.key === "Escape" && $("menu").matches(":popover-open")) { $("menu").hidePopover(); }
+  else if (e.key === "Escape" && $("team").open) $("team").close();
   else if (e.key === "Escape" && $("states-box").open) shutStates(true);
   else if (e.key === "Escape" && $("to").open) { $("to").close(); $("find").focus(); }
   else if (e.key === "Escape" && $("desks").open) { $("desks").close(); $("seat").focus(); }
@@ -616,6 +690,22 @@ $("seat").onclick = () => { put($("seat-says"), ""); open("desks"); $("device").
 $("sit").onsubmit = (e) => { e.preventDefault(); const device = $("device").value.trim(); if (device) void seat("seat.claim", { device }); };
 $("rise").onclick = () => void seat("seat.leave");
 $("stay").onclick = () => { $("desks").close(); $("seat").focus(); };
+$("crew").onclick = () => { open("team"); drawTeam(); put($("team-says"), ""); crew.look().catch((failed) => put($("team-says"), because(failed))); $("team-shut").focus(); };
+$("team-shut").onclick = () => $("team").close();
+$("team").onclose = () => { void crew.leave(); $("crew").focus(); };
+$("menu").ontoggle = (e) => {
+  if (e.newState === "open") return;
+  const { agent } = $("menu").dataset;
+  delete $("menu").dataset.agent;
+  rowOf(agent)?.focus();
+};
+$("menu").onkeydown = (e) => {
+  const all = [...$("menu").children], step = { ArrowDown: 1, ArrowUp: -1 }[e.key];
+  const next = step && all[(all.indexOf(document.activeElement) + step + all.length) % all.length];
+  if (!next) return;
+  next.focus();
+  e.preventDefault();
+};
 $("send").onsubmit = (e) => { e.preventDefault(); void send(); };
 $("to-shut").onclick = () => { $("to").close(); $("find").focus(); };
 $("verbs").onkeydown = (e) => {

@@ -20,7 +20,10 @@ pub use roster::{About, Ask, Available, Deeds, Kept, LinkState, Output, Phones, 
 pub use screen::{Figures, Screens};
 pub use settings::{Limits, Settings, States, Tls};
 
-use crate::{access::Who, words::CallId};
+use crate::{
+    access::Who,
+    words::{AgentId, CallId},
+};
 
 /// One socket of one agent: shard in the upper 16 bits, the shard's count below. Never used again in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -47,6 +50,8 @@ pub enum CoalesceKey {
     Agent,
     /// `link.changed` of a link.
     Link(Arc<str>),
+    /// `team.changed` of an agent.
+    Member(AgentId),
 }
 
 /// To the core: what a screen did. Whose it is was settled by the token when it attached.

@@ -602,12 +602,23 @@ pub struct Done<'a> {
     /// For `callback.list`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callbacks: Option<Callbacks<'a>>,
+    /// For `team.list`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub team: Option<Team<'a>>,
     /// For `call.park`: what to dial to fetch the call, where the switch says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub space: Option<&'a str>,
     /// For `call.record.start`: what the switch calls the recording.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recording: Option<&'a str>,
+}
+
+impl<'a> Done<'a> {
+    /// With nothing to say but that it is done.
+    #[must_use]
+    pub const fn of(id: &'a str) -> Self {
+        Self { id, call: None, candidates: None, callbacks: None, team: None, space: None, recording: None }
+    }
 }
 
 /// Customers who are to be called back.
@@ -660,6 +671,73 @@ pub struct CallbackEntry<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
+
+/// The agents of a supervisor's teams.
+#[derive(Serialize, JsonSchema)]
+pub struct Team<'a> {
+    /// How many there are.
+    pub agents: usize,
+    /// The first of them, by id.
+    pub list: Vec<Member<'a>>,
+}
+
+/// One agent as their supervisor sees them.
+#[derive(Serialize, JsonSchema)]
+pub struct Member<'a> {
+    pub agent: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    pub state: AgentCondition,
+    /// Since when: the state, or with a call the agent's part in it. Absent where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub since: Option<Wall>,
+    /// For `not-ready`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// The reason's time is over.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub overrun: bool,
+    /// The agent has a page open.
+    pub here: bool,
+    /// The switch tells nothing of a phone of theirs: not seen is not idle.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unseen: bool,
+    /// A phone of theirs is not registered.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unregistered: bool,
+    /// The call that they talk in, else the one that rings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<MemberCall<'a>>,
+    /// What this supervisor can do about it now: `call.listen` and the like at that switch, and `agent.state`.
+    pub actions: Vec<&'static str>,
+}
+
+/// What a supervisor sees of the call of an agent.
+#[derive(Serialize, JsonSchema)]
+pub struct MemberCall<'a> {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    pub leg: AgentLeg,
+    pub role: Role,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    /// The line's title, and the queue's label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<&'a str>,
+    /// The customer, as this supervisor may see the number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<Dialable<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Cow<'a, str>>,
+}
+
+/// `team.changed`: the agent again, whole.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct TeamChanged<'a>(pub Member<'a>);
 
 /// A request was refused, or came to nothing.
 #[derive(Serialize, JsonSchema)]
@@ -805,6 +883,7 @@ bodies! {
     CallChanged => "call.changed",
     AgentChanged => "agent.changed",
     LinkChanged => "link.changed",
+    TeamChanged => "team.changed",
     Done => "done",
     Failed => "failed",
 }
@@ -1063,6 +1142,15 @@ pub struct WrapupExtend {
     pub call: CallId,
 }
 
+/// For the role `supervisor`: the agents of their teams. From then on `team.changed` comes to this screen when one of them has another state or call, at
+/// most four times a second for each; after a reconnect the list is asked for again.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct TeamList {
+    /// False: no more news.
+    #[serde(default = "yes")]
+    pub watch: bool,
+}
+
 /// Takes a seat: calls to that device are this agent's from now on. Another seat of the agent is left.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct SeatClaim {
@@ -1137,6 +1225,7 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("queue.login", true, QueueOf::json_schema(generator)),
         ("queue.logout", true, QueueOf::json_schema(generator)),
         ("wrapup.extend", true, WrapupExtend::json_schema(generator)),
+        ("team.list", true, TeamList::json_schema(generator)),
         ("seat.claim", true, SeatClaim::json_schema(generator)),
         ("seat.leave", true, SeatLeave::json_schema(generator)),
         ("screen.activate", true, ScreenActivate::json_schema(generator)),

@@ -16,7 +16,7 @@ use super::protocol::{
     AgentNext, AgentSet, AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CallDigits, CallOf, CallPickup,
     CallTo, CallVerb, CallbackAsk, CallbackIt, CallbackList, CandidateChoose, CandidateForget, Card, CardAnswer,
     CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, Dial, Envelope, Failed, NotesSet,
-    QueueOf, Remembered, Resume, SeatClaim, WrapupExtend, WrapupSubmit,
+    QueueOf, Remembered, Resume, SeatClaim, TeamList, WrapupExtend, WrapupSubmit,
 };
 
 /// Any frame of a client.
@@ -58,6 +58,7 @@ pub enum Wanted {
     AgentNext(AgentNext),
     Queue { log_on: bool, of: QueueOf },
     WrapupExtend(WrapupExtend),
+    TeamList(TeamList),
     SeatClaim(SeatClaim),
     SeatLeave,
     ScreenActivate,
@@ -114,6 +115,7 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
                 "queue.login" => Wanted::Queue { log_on: true, of: body(text, id)? },
                 "queue.logout" => Wanted::Queue { log_on: false, of: body(text, id)? },
                 "wrapup.extend" => Wanted::WrapupExtend(body(text, id)?),
+                "team.list" => Wanted::TeamList(body(text, id)?),
                 "seat.claim" => Wanted::SeatClaim(body(text, id)?),
                 "seat.leave" => Wanted::SeatLeave,
                 "screen.activate" => Wanted::ScreenActivate,

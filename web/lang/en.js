@@ -47,5 +47,9 @@ export default {
   "callback.title": "To call back: {n}", "callback.missed": "Missed", "callback.abandoned": "Gave up", "callback.asked": "Asked for it", "callback.times": "{n} times", "callback.tried": "calls in vain: {n}",
   "callback.due": "from {on}", "callback.theirs": "{who} has it", "callback.claim": "Take", "callback.release": "Give back", "callback.close": "Done with", "callback.ask": "Customer wants a call back",
   "callback.asked-done": "Will be called back", "code.unknown-callback": "This one is over.", "code.callback-claimed": "A colleague has it.",
+  "team": "Team", "team.title": "Team: {n}", "team.first": "The first {n} are shown.", "team.nobody": "Nobody is in a team of yours.", "team.do": "What to do about {who}", "team.away": "No page open",
+  "team.unseen": "Phone not seen", "team.unregistered": "Phone is off", "call.listen": "Listen", "call.whisper": "Whisper", "call.barge": "Join in", "call.take": "Take over",
+  "call.listen.hint": "Nobody notices", "call.whisper.hint": "Only the agent hears you", "call.barge.hint": "Both hear you", "call.take.hint": "The customer comes to your phone, the agent is free",
+  "call.listen.done": "You hear {who}. Hang up to leave.", "call.whisper.done": "{who} hears you. Hang up to leave.", "call.barge.done": "All hear each other. Hang up to leave.", "call.take.done": "The customer of {who} comes to your phone.", "team.set": "Set to: {s}", "agent.state.done": "{who} is told.", "agent.next.done": "{who} is told, after this call.",
   "code.unknown-attribute": "This cannot be written on this call.", "code.invalid-value": "This value does not fit.", "f.language": "Language",
 };

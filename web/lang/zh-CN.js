@@ -47,5 +47,9 @@ export default {
   "callback.title": "待回拨：{n}", "callback.missed": "未接", "callback.abandoned": "主动挂断", "callback.asked": "要求回拨", "callback.times": "{n} 次", "callback.tried": "已拨 {n} 次",
   "callback.due": "{on} 起", "callback.theirs": "{who} 已认领", "callback.claim": "认领", "callback.release": "放回", "callback.close": "不用回了", "callback.ask": "客户要求回拨",
   "callback.asked-done": "已记入待回拨", "code.unknown-callback": "这一条已经结束。", "code.callback-claimed": "同事已经认领。",
+  "team": "班组", "team.title": "班组：{n}人", "team.first": "只显示前{n}人。", "team.nobody": "没有人在您的班组里。", "team.do": "对{who}的操作", "team.away": "没开页面",
+  "team.unseen": "看不到话机", "team.unregistered": "话机没连上", "call.listen": "监听", "call.whisper": "耳语", "call.barge": "强插", "call.take": "接管",
+  "call.listen.hint": "双方都不知道", "call.whisper.hint": "只有座席听得到您", "call.barge.hint": "双方都听得到您", "call.take.hint": "客户转到您的话机，座席空出来",
+  "call.listen.done": "正在听{who}的通话，挂断即退出。", "call.whisper.done": "{who}听得到您，挂断即退出。", "call.barge.done": "三方互相听得到，挂断即退出。", "call.take.done": "{who}的客户转到您的话机。", "team.set": "改为：{s}", "agent.state.done": "已改{who}的状态。", "agent.next.done": "这通电话后改{who}的状态。",
   "code.unknown-attribute": "这通电话不能写这一项。", "code.invalid-value": "填的内容不合要求。", "f.language": "语言",
 };

@@ -49,11 +49,7 @@ impl Roster {
         });
         let list = list.collect();
         let callbacks = Some(Callbacks { open, list });
-        let frame = wire::write(
-            0,
-            now.wall,
-            &Done { id, call: None, candidates: None, callbacks, space: None, recording: None },
-        );
+        let frame = wire::write(0, now.wall, &Done { callbacks, ..Done::of(id) });
         self.out.push_back(deliver(screen, None, frame));
     }
 

@@ -274,7 +274,7 @@ fn opens(target: &str, call: &OnDesk, face: &Face, viewer: &AgentId, masked: boo
 }
 
 /// A number as a viewer may see it. `call`: whose customer it is, if it can be dialled by handle.
-fn dialable(number: &Number, masked: bool, call: Option<CallId>) -> Dialable<'_> {
+pub(super) fn dialable(number: &Number, masked: bool, call: Option<CallId>) -> Dialable<'_> {
     let raw = number.raw.as_ref().map(|raw| raw.expose().as_str());
     let e164 = number.e164.as_ref().map(|e164| e164.expose().as_str());
     let whole = raw.or(e164).unwrap_or_default();
@@ -349,6 +349,7 @@ fn call_changed<'a>(
 impl Roster {
     /// The pop again, whole, to everyone who has it up.
     pub(super) fn tell_pop(&mut self, now: Now, id: CallId) {
+        self.call_seen(now, id);
         let Some(call) = self.calls.get_mut(&id) else { return };
         let line = call.face.as_ref().and_then(|face| face.line.as_deref());
         let masked = call.agents.iter().any(|key| self.streams.get(key).is_some_and(|stream| stream.masks(line)));
@@ -376,6 +377,7 @@ impl Roster {
         passed: Option<Passed>,
         directory: &Directory,
     ) {
+        self.call_seen(now, id);
         let Some(call) = self.calls.get(&id) else { return };
         let Some(face) = &call.face else { return };
         for key in &call.agents {
@@ -435,6 +437,7 @@ impl Roster {
 
     /// The agent's state and which screen is the active one, to every screen but `except`.
     pub(super) fn tell_screens(&mut self, now: Now, key: &Key, except: Option<ScreenId>) {
+        self.seen(now, key);
         let screens = self.streams.get(key).map(|stream| stream.screens.clone()).unwrap_or_default();
         for screen in screens {
             if Some(screen) == except || !self.screens.get(&screen).is_some_and(|s| s.resumed) {

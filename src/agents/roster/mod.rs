@@ -13,6 +13,7 @@ mod requests;
 mod seat;
 mod state;
 mod stream;
+mod team;
 mod verbs;
 
 use std::{
@@ -131,6 +132,8 @@ pub struct Roster {
     attending: HashMap<RequestId, state::Attending>,
     /// What can be done at each switch.
     abilities: HashMap<SwitchId, Abilities>,
+    /// Who looks at their team.
+    watch: team::Watch,
     due: BTreeMap<(Mono, u64), Due>,
     /// Counts tokens and deadlines.
     count: u64,
@@ -182,6 +185,8 @@ enum Due {
     WorkEnds(Key, Box<str>, Wall),
     /// A reason for not being ready is overrun; since when it is the reason.
     Limit(Key, Wall),
+    /// Supervisors are told what changed since the last time.
+    Team,
 }
 
 impl Roster {
@@ -207,6 +212,7 @@ impl Roster {
             duties: HashMap::new(),
             attending: HashMap::new(),
             abilities: HashMap::new(),
+            watch: team::Watch::default(),
             due: BTreeMap::new(),
             count: 0,
             lowest: 0,
@@ -252,6 +258,7 @@ impl Roster {
                 Due::Act(request) => self.acted(now, &request, Err(Failure::Timeout), directory),
                 Due::WorkEnds(key, pop, at) => self.work_ends(now, &key, &pop, at),
                 Due::Limit(key, since) => self.limit(now, &key, since),
+                Due::Team => self.tell_team(now, directory),
             }
         }
     }
@@ -338,6 +345,7 @@ impl Roster {
         let gone = before.keys().filter(|key| !self.phones.contains_key(*key));
         for key in news.chain(gone).cloned().collect::<Vec<_>>() {
             self.tell_screens(now, &key, None);
+            self.seen(now, &key);
         }
     }
 
@@ -366,6 +374,7 @@ impl Roster {
     fn attached(&mut self, now: Now, screen: ScreenId, who: Arc<Who>, directory: &Directory) {
         let key = (who.tenant.clone(), who.agent.clone());
         self.comes(&key, directory);
+        self.seen(now, &key);
         let lowest = self.lowest;
         let stream = self.streams.entry(key).or_insert_with(|| Stream::new(lowest));
         let roles = frames::roles(&who, directory);
@@ -416,6 +425,8 @@ impl Roster {
     fn detached(&mut self, now: Now, screen: ScreenId, directory: &Directory) {
         let Some(key) = self.key_of(screen) else { return };
         self.screens.remove(&screen);
+        self.watch.leave(screen);
+        self.seen(now, &key);
         let Some(stream) = self.streams.get_mut(&key) else { return };
         stream.screens.retain(|other| *other != screen);
         if stream.active == Some(screen) {

@@ -68,7 +68,7 @@ impl Roster {
     pub(super) fn request(&mut self, now: Now, screen: ScreenId, request: Request, directory: &Directory) {
         let Some(key) = self.key_of(screen) else { return };
         let Request { id, what } = request;
-        // These two do no harm twice, and a ping a minute must not push real answers out.
+        // These do no harm twice, and a ping a minute must not push real answers out.
         match what {
             Wanted::Ping => return self.out.push_back(deliver(screen, None, done(now, &id, None))),
             Wanted::ScreenActivate => {
@@ -76,6 +76,7 @@ impl Roster {
                 return self.out.push_back(deliver(screen, None, done(now, &id, None)));
             }
             Wanted::CallbackList(list) => return self.list_callbacks(&key, screen, id, &list),
+            Wanted::TeamList(list) => return self.list_team(now, (&key, screen, &id), &list, directory),
             _ => {}
         }
         let Some(stream) = self.streams.get_mut(&key) else { return };
@@ -140,7 +141,7 @@ impl Roster {
             Wanted::CallbackRelease(it) => self.callback(&asked, it.callback, Wish::Release),
             Wanted::CallbackClose(it) => self.callback(&asked, it.callback, Wish::Close),
             Wanted::CallbackAsk(ask) => self.ask_callback(&asked, ask),
-            Wanted::Ping | Wanted::ScreenActivate | Wanted::CallbackList(_) => Ok(()),
+            Wanted::Ping | Wanted::ScreenActivate | Wanted::CallbackList(_) | Wanted::TeamList(_) => Ok(()),
         };
         if let Err((code, message)) = result {
             if dials {
@@ -180,18 +181,8 @@ impl Roster {
                 if masked {
                     candidates = self.shade(&asked.0, call).raw(&candidates);
                 }
-                let frame = wire::write(
-                    0,
-                    now.wall,
-                    &Done {
-                        id: &asked.1,
-                        call: None,
-                        candidates: Some(&candidates),
-                        callbacks: None,
-                        space: None,
-                        recording: None,
-                    },
-                );
+                let body = Done { candidates: Some(&candidates), ..Done::of(&asked.1) };
+                let frame = wire::write(0, now.wall, &body);
                 if let Some(call) = call.filter(|call| self.has(&asked.0, *call))
                     && let Some(on_desk) = self.calls.get_mut(&call)
                 {
@@ -445,8 +436,8 @@ impl Roster {
     }
 
     /// Where an agent's phone was seen last, and the phones there are: the seat's first.
-    pub(super) fn devices(&mut self, key: &Key, agent: &Agent) -> (Option<(SwitchId, String)>, Vec<Device>) {
-        let seen = self.streams.get_mut(key).and_then(|stream| stream.busy().seen_at.clone());
+    pub(super) fn devices(&self, key: &Key, agent: &Agent) -> (Option<(SwitchId, String)>, Vec<Device>) {
+        let seen = self.streams.get(key).and_then(|stream| stream.seen_at().cloned());
         let seat = self.seats.get(key).and_then(|seat| seat.sitting.as_ref());
         let seat = seat.map(|s| Device::At { switch: Some(s.switch.clone()), name: s.device.clone() });
         (seen, seat.into_iter().chain(agent.devices.iter().cloned()).collect())
@@ -531,7 +522,7 @@ pub(super) const UNKNOWN_TARGET: (Code, &str) = (Code::UnknownTarget, "nothing t
 const MOST_ANSWERS: usize = 64;
 
 pub(super) fn done(now: Now, id: &str, call: Option<CallId>) -> Bytes {
-    wire::write(0, now.wall, &Done { id, call, candidates: None, callbacks: None, space: None, recording: None })
+    wire::write(0, now.wall, &Done { call, ..Done::of(id) })
 }
 
 pub(super) fn failed(now: Now, id: &str, code: Code, message: &str) -> Bytes {

@@ -282,6 +282,7 @@ impl Roster {
 
     /// After anything that happened to an agent's calls or places: what was put off is done, and the screens are told if the condition is another one.
     pub(super) fn settle_state(&mut self, now: Now, key: &Key) {
+        self.seen(now, key);
         let condition = self.condition(key);
         if condition != AgentCondition::Busy
             && let Some(next) = self.duties.get_mut(key).and_then(|duty| duty.next.take())

@@ -148,6 +148,11 @@ impl Stream {
         self.busy.as_ref().map_or(&[], |busy| &busy.pops)
     }
 
+    /// Where the agent's phone was seen last.
+    pub fn seen_at(&self) -> Option<&(SwitchId, String)> {
+        self.busy.as_ref()?.seen_at.as_ref()
+    }
+
     /// Frames already made show numbers as the last screen might see them: another view cannot have them.
     pub fn view(&mut self, masked: bool, roles: &[&str]) {
         let same = self.roles.iter().map(String::as_str).eq(roles.iter().copied());

@@ -12,6 +12,7 @@ use crate::{
 
 use super::{
     super::{
+        ScreenId,
         protocol::{CallDigits, CallOf, CallPickup, CallTo, CallVerb, Code, Done},
         wire,
     },
@@ -221,14 +222,7 @@ impl Roster {
             Ok(Made { space, recording, .. }) => {
                 self.done_to(&asked.0, call, deed);
                 let recording = recording.as_ref().map(|recording| recording.expose().as_str());
-                let body = Done {
-                    id: &asked.1,
-                    call: Some(call),
-                    candidates: None,
-                    callbacks: None,
-                    space: space.as_deref(),
-                    recording,
-                };
+                let body = Done { call: Some(call), space: space.as_deref(), recording, ..Done::of(&asked.1) };
                 wire::write(0, now.wall, &body)
             }
             Err(failure) => failed(now, &asked.1, failure.into(), why(failure)),
@@ -269,15 +263,17 @@ impl Roster {
     /// Whether the token's or the file's roles make a supervisor of a team in which the agent is.
     pub(super) fn supervises(&self, key: &Key, agent: &AgentId, directory: &Directory) -> bool {
         let mut screens = self.streams.get(key).into_iter().flat_map(|stream| &stream.screens);
-        let supervisor = screens.any(|id| {
-            self.screens.get(id).is_some_and(|screen| frames::roles(&screen.who, directory).contains(&"supervisor"))
-        });
-        supervisor && *agent != key.1 && teams(directory, key, agent) == Some(true)
+        screens.any(|screen| self.is_supervisor(*screen, directory)) && is_of(directory, key, agent)
+    }
+
+    /// By the token of this screen, or by the file.
+    pub(super) fn is_supervisor(&self, screen: ScreenId, directory: &Directory) -> bool {
+        self.screens.get(&screen).is_some_and(|screen| frames::roles(&screen.who, directory).contains(&"supervisor"))
     }
 
     /// The asker's phone at this switch.
     pub(super) fn phone(
-        &mut self,
+        &self,
         key: &Key,
         switch: &SwitchId,
         directory: &Directory,
@@ -294,6 +290,11 @@ fn teams(directory: &Directory, key: &Key, other: &AgentId) -> Option<bool> {
     let here = |id: &AgentId| directory.agent(id).filter(|agent| agent.tenant == key.0);
     let (one, two) = (here(&key.1)?, here(other)?);
     (!(one.teams.is_empty() && two.teams.is_empty())).then(|| one.teams.iter().any(|team| two.teams.contains(team)))
+}
+
+/// Whether the agent is of a team of who would supervise them.
+pub(super) fn is_of(directory: &Directory, key: &Key, agent: &AgentId) -> bool {
+    *agent != key.1 && teams(directory, key, agent) == Some(true)
 }
 
 /// Colleagues are of one team; where neither is in a team, of one tenant.

@@ -271,11 +271,7 @@ async fn renew(around: &Around, mailbox: &Mailbox, who: &Who, again: Authenticat
         (Some(message), id) => {
             wire::write(0, now, &Failed { id, code: Code::Unauthenticated, message: &message, agent: None, name: None })
         }
-        (None, Some(id)) => wire::write(
-            0,
-            now,
-            &Done { id, call: None, candidates: None, callbacks: None, space: None, recording: None },
-        ),
+        (None, Some(id)) => wire::write(0, now, &Done::of(id)),
         (None, None) => return,
     };
     around.screens.put(mailbox, None, frame);
