@@ -153,6 +153,49 @@ async fn a_wrong_password_is_said_and_not_tried_again_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_agent_s_status_is_kept_in_step_with_the_page() {
+    let (mut desk, socket) = site(PASSWORD).await;
+    socket.agent("1001@default", "On Break");
+    desk.start(None).await;
+    desk.until("the link is up", |d| d.metrics().contains(UP)).await;
+    let mut screen = Screen::of(&desk, "1001").await;
+    async fn until(screen: &mut Screen, state: &str) -> Value {
+        loop {
+            let frame = screen.hear_any(&["agent.changed", "snapshot"]).await;
+            let agent = if frame["type"] == "snapshot" { frame["agent"].clone() } else { frame };
+            if agent["state"] == state {
+                return agent;
+            }
+        }
+    }
+    // What was so before we came: shown once more, or told when the list is there.
+    screen.say(json!({"type": "resume"})).await;
+    let agent = until(&mut screen, "not-ready").await;
+    assert_eq!(agent["queues"][0]["queue"], "support", "{agent:#}");
+    screen.say(json!({"type": "agent.state", "id": "1", "state": "ready"})).await;
+    until(&mut screen, "ready").await;
+    assert_eq!(socket.status("1001@default"), "Available");
+    // The reason is kept here, because the switch keeps none.
+    screen.say(json!({"type": "agent.state", "id": "2", "state": "not-ready", "reason": "lunch"})).await;
+    loop {
+        if until(&mut screen, "not-ready").await["reason"] == "lunch" {
+            break;
+        }
+    }
+    assert_eq!(socket.status("1001@default"), "On Break");
+    assert_eq!(socket.ledger().pop().unwrap(), "callcenter_config agent set status 1001@default 'On Break'");
+    // At the switch, by somebody else; and off.
+    socket.agent("1001@default", "Available");
+    until(&mut screen, "ready").await;
+    screen.say(json!({"type": "agent.state", "id": "3", "state": "logged-off"})).await;
+    until(&mut screen, "logged-off").await;
+    assert_eq!(socket.status("1001@default"), "Logged Out");
+    screen.say(json!({"type": "queue.login", "id": "4", "queue": "support"})).await;
+    let failed = screen.hear("failed").await;
+    assert_eq!(failed["id"], "4", "{failed:#}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_agent_asks_of_a_call_is_done_at_the_switch() {
     let (mut desk, socket) = site(PASSWORD).await;
     socket.phone("1003", Phone::Answers);

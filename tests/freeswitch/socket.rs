@@ -63,6 +63,8 @@ struct Switch {
     /// Every command but logins, keepalives and lists, as it came.
     ledger: Vec<String>,
     logins: u32,
+    /// Agents of mod_callcenter with their status; all serve the queue `support`.
+    agents: BTreeMap<String, String>,
     sequence: u64,
     count: u64,
 }
@@ -104,6 +106,16 @@ impl EventSocket {
             }
         });
         Self { address, switch, changed, task }
+    }
+
+    /// An agent of mod_callcenter, and a status that somebody sets.
+    pub fn agent(&self, name: &str, status: &str) {
+        self.lock().status(name, status);
+    }
+
+    /// The status that an agent has.
+    pub fn status(&self, name: &str) -> String {
+        self.lock().agents.get(name).cloned().unwrap_or_default()
     }
 
     fn lock(&self) -> MutexGuard<'_, Switch> {
@@ -423,9 +435,63 @@ impl Switch {
                 let (id, to) = (words.next(), words.next().unwrap_or_default().to_owned());
                 self.on(id, |switch, id| switch.transfer(id, &to))
             }
+            "callcenter_config" => self.callcenter(line.trim_start_matches("callcenter_config ")),
+            "json" if line.ends_with(r#""data":{"arguments":"agent list"}}"#) => {
+                let row = |(name, status): (&String, &String)| {
+                    let user = name.split('@').next().unwrap_or_default();
+                    serde_json::json!({"name": name, "contact": format!("user/{user}@cc.example"), "status": status, "last_status_change": "1795347322"})
+                };
+                let rows: Vec<_> = self.agents.iter().map(row).collect();
+                serde_json::json!({"command": "callcenter_config", "status": "success", "response": rows}).to_string()
+            }
             "uuid_audio" | "uuid_send_dtmf" | "uuid_record" => self.on(words.next(), |_, _| ()),
             _ => format!("-ERR {line} Command not found!\n"),
         }
+    }
+
+    /// As a real one answered (agent-status, resync).
+    fn callcenter(&mut self, words: &str) -> String {
+        if words == "tier list" {
+            let rows: String = self.agents.keys().map(|name| format!("support@default|{name}|Ready|1|1\n")).collect();
+            return format!("queue|agent|state|level|position\n{rows}+OK\n");
+        }
+        let Some((name, status)) = words.strip_prefix("agent set status ").and_then(|rest| rest.split_once(' ')) else {
+            return "-ERR Invalid!\n".to_owned();
+        };
+        let status = status.trim_matches('\'').to_owned();
+        match () {
+            () if !self.agents.contains_key(name) => "-ERR Agent not found!\n".to_owned(),
+            () if !["Available", "On Break", "Logged Out"].contains(&status.as_str()) => {
+                "-ERR Invalid Agent Status!\n".to_owned()
+            }
+            () => {
+                let name = name.to_owned();
+                self.status(&name, &status);
+                "+OK\n".to_owned()
+            }
+        }
+    }
+
+    /// Told each time, also where nothing changes.
+    fn status(&mut self, name: &str, status: &str) {
+        self.agents.insert(name.to_owned(), status.to_owned());
+        self.sequence += 1;
+        let sequence = self.sequence;
+        let recorded = include_str!("../../proto-fixtures/freeswitch/agent-status/esl-plain.txt");
+        let at = recorded.find("CC-Action: agent-status-change").unwrap();
+        let from = recorded[..at].rfind("Event-Subclass: ").unwrap();
+        let body: String = recorded[from..]
+            .lines()
+            .take_while(|line| !line.is_empty())
+            .map(|line| match line.split_once(": ").unwrap().0 {
+                "CC-Agent" => format!("CC-Agent: {}\n", escaped(name)),
+                "CC-Agent-Status" => format!("CC-Agent-Status: {}\n", escaped(status)),
+                "Event-Date-Timestamp" => format!("Event-Date-Timestamp: {}\n", stamp()),
+                "Event-Sequence" => format!("Event-Sequence: {sequence}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        self.tell("callcenter::info", &format!("{body}\n"));
     }
 
     /// Does it to a channel that is there.
