@@ -645,6 +645,16 @@ impl<'a> Case<'a> {
             let party = Party { id, role, agent: leg.agent.clone(), device, number };
             list.push((party, vec![index]));
         }
+        // Who only listens has no leg in the call.
+        for (listener, _) in self.facts.legs.iter().flat_map(|leg| &leg.listeners) {
+            let device = Some(listener.device.as_str());
+            if list.iter().any(|(p, _)| p.role == PartyRole::Supervisor && p.device.as_deref() == device) {
+                continue;
+            }
+            let (id, device) = (format!("p{}", list.len() + 1), Some(listener.device.clone()));
+            let party = Party { id, role: PartyRole::Supervisor, agent: listener.agent.clone(), device, number: None };
+            list.push((party, Vec::new()));
+        }
         list
     }
 

@@ -308,6 +308,10 @@ fn offers(facts: &mut Facts, at: Moment, said: &mut Vec<What>) {
         };
         let withdrawn = (state == OfferState::Over && !offer.established).then(|| reason(facts, index));
         let Some(offer) = facts.offers.get_mut(index) else { continue };
+        // Who was asked has the customer too now; where nobody handed over (all three talk), nothing else says so.
+        if offer.established && offer.offer.role == Role::Consult && role == Role::Transfer {
+            said.push(What::Informed);
+        }
         offer.offer.role = role;
         // An answered leg that is not bridged yet, or for a moment between two bridges.
         let state = match (offer.established, state) {

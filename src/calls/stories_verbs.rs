@@ -99,6 +99,8 @@ fn who_listens_has_no_call() {
     let record = serde_json::to_value(desk.book.record(call).unwrap()).unwrap();
     assert!(record["segments"].as_array().unwrap().iter().any(|s| s["kind"] == "monitor" && s["agent"] == "1002"));
     assert_eq!(record["agents"], serde_json::json!(["1001"]));
+    let listener = serde_json::json!({"id": "p3", "role": "supervisor", "agent": "1002", "device": "PJSIP/1002"});
+    assert_eq!(record["parties"].as_array().unwrap().last().unwrap(), &listener);
 }
 
 #[test]

@@ -119,6 +119,8 @@ impl Phones {
         let file = self.folder.join(format!("{:03}-{name}.xml", self.made));
         let errors = file.with_extension("err");
         fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
+        // A second of quiet in A-law (G.711), for those whose line is to carry sound.
+        fs::write(self.folder.join("voice.alaw"), [0xd5; 8000]).map_err(|e| e.to_string())?;
         let out = fs::File::create(file.with_extension("out")).map_err(|e| e.to_string())?;
         let child = Command::new("setpriv")
             .args(["--pdeathsig", "KILL", "sipp", self.switch.at, "-sf"])

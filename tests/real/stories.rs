@@ -142,6 +142,11 @@ pub const ALL: &[Story] = &[
         crowd: true,
         ..story("verb-consult-and-back", verbs::consult_and_back, &[has("1001", "inbound")])
     },
+    Story {
+        fixture: None,
+        crowd: true,
+        ..story("verb-consult-twice", verbs::consult_twice, &[has("1001", "inbound"), has("1002", "transfer")])
+    },
     Story { fixture: None, crowd: true, ..story("verb-conference", verbs::conference, &[has("1001", "inbound")]) },
     Story {
         fixture: None,
@@ -155,6 +160,8 @@ pub const ALL: &[Story] = &[
         ..story("verb-pick-up", verbs::pick_up_what_rings, &[lost("1001", "answered-elsewhere")])
     },
     Story { fixture: None, crowd: true, ..story("verb-supervise", verbs::supervise, &[has("1001", "inbound")]) },
+    Story { fixture: None, crowd: true, ..story("verb-listen", verbs::listen, &[has("1001", "inbound")]) },
+    Story { fixture: None, crowd: true, ..story("verb-barge", verbs::barge, &[has("1001", "inbound")]) },
     Story { fixture: None, ..story("verb-mute-keys-and-recording", verbs::mute_keys_and_recording, &[]) },
     Story { fixture: None, ..story("agent-states-both-ways", states::both_ways, &[]) },
     Story { fixture: None, ..story("agent-after-call", states::after_a_call, &[has("1001", "inbound")]) },

@@ -155,6 +155,22 @@ pub fn consult_and_back(stage: &mut Stage) -> Result<(), String> {
     second.done()
 }
 
+/// 1001 asks 1002, goes back to the customer, asks 1002 again, and the two go together.
+pub fn consult_twice(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1001", "1002"])?;
+    let second = stage.phones.phone("1002", "uas_answer", 2, &[("RING_MS", "800")])?;
+    let (first, caller) = talking(stage, "20000", 1)?;
+    asks(stage)?;
+    done(stage, "1001", "call.cancel", this())?;
+    let mut asked = asks(stage)?;
+    done(stage, "1001", "call.complete", this())?;
+    at_the_switch(stage, "1001 to be free", |all| any(all, "PJSIP/1002") && !any(all, "PJSIP/1001"))?;
+    asked.sees(stage, "the customer as theirs", |f| crate::stories::is_pop(f) && f["role"] == "transfer")?;
+    caller.done()?;
+    first.done()?;
+    second.done()
+}
+
 /// 1001 asks 1002 about the customer, who waits: what both pages show of it.
 fn asks(stage: &mut Stage) -> Result<Watch, String> {
     let mut asked = Watch::of(stage, "1002")?;
@@ -197,6 +213,7 @@ pub fn conference(stage: &mut Stage) -> Result<(), String> {
     at_the_switch(stage, "all three to be there", |all| {
         ["PJSIP/1001", "PJSIP/1002", "PJSIP/trunk"].iter().all(|name| any(all, name))
     })?;
+    asked.sees(stage, "the customer as theirs too", |f| crate::stories::is_pop(f) && f["role"] == "transfer")?;
     caller.done()?;
     // The two go on without the customer, until one of them has enough.
     done(stage, "1001", "call.hangup", this())?;
@@ -279,6 +296,107 @@ pub fn supervise(stage: &mut Stage) -> Result<(), String> {
     first.done()?;
     ears.done()?;
     audited(stage, "1003", "call.take", "done")
+}
+
+/// 1003 hears the call of 1001, and nobody hears 1003.
+pub fn listen(stage: &mut Stage) -> Result<(), String> {
+    overheard(stage, "call.listen", "qES")
+}
+
+/// 1003 is heard by both.
+pub fn barge(stage: &mut Stage) -> Result<(), String> {
+    overheard(stage, "call.barge", "qESB")
+}
+
+/// What the switch is told to let be heard is what it lets be heard: ChanSpy without `w` and `B` gives nothing of the supervisor to anybody. The call goes on
+/// as it was, before and after, and both it and the record know that there was somebody.
+fn overheard(stage: &mut Stage, verb: &str, options: &str) -> Result<(), String> {
+    stage.phones.register(&["1001", "1003"])?;
+    // Who listens leaves by hanging up, after a while.
+    let ears = stage.phones.phone("1003", "uas_answer_bye", 1, &[("RING_MS", "500"), ("TALK_MS", "2500")])?;
+    // With sound on the line: ChanSpy hears none, and does not let go of a line that carries none (22.10.1).
+    let first = stage.phones.phone("1001", "uas_answer", 1, &[("RING_MS", "800")])?;
+    let mut screen = Watch::of(stage, "1001")?;
+    let caller = stage.phones.customer("13800138000", "02161234567", "trunk_speaks", &[("TALK_MS", "7000")])?;
+    screen.is(stage, "talking")?;
+    let together = |stage: &Stage| {
+        let all = channels(stage);
+        let one = bridge(&all, "PJSIP/1001").filter(|one| !one.is_empty())?;
+        (bridge(&all, "PJSIP/trunk") == Some(one)).then(|| one.to_owned())
+    };
+    let before =
+        together(stage).ok_or_else(|| format!("1001 and the customer are in no bridge: {:?}", channels(stage)))?;
+    let screen = both(stage)?.look("1001")?;
+    let (mark, pops) = (screen.mark(), both(stage)?.look("1003")?.mark());
+    done(stage, "1003", verb, json!({"agent": "1001"}))?;
+    at_the_switch(stage, "1003 to be in", |all| {
+        all.iter().any(|line| line.starts_with("PJSIP/1003") && field(line, APPLICATION) == "ChanSpy")
+    })?;
+    let all = channels(stage);
+    let ear = all.iter().find(|line| line.starts_with("PJSIP/1003")).ok_or("1003 has left")?;
+    let own = channel(stage, "PJSIP/1001")?;
+    if field(ear, DATA) != format!("{own},{options}") || !field(ear, BRIDGE).is_empty() {
+        return Err(format!("1003 is not in by {options} alone: {ear}"));
+    }
+    if together(stage).as_ref() != Some(&before) {
+        return Err(format!("1001 and the customer are not in {before} any more: {:?}", channels(stage)));
+    }
+    until("1003 to be sent what is said", PATIENCE, || {
+        let stats = stage.asterisk.say("pjsip show channelstats").ok()?;
+        sent(&stats, "1003-").filter(|packets| *packets > 0)
+    })?;
+    at_the_switch(stage, "1003 to have left", |all| !any(all, "PJSIP/1003"))?;
+    if together(stage).as_ref() != Some(&before) {
+        return Err("the call did not go on without 1003".to_owned());
+    }
+    // The agent's page was told of nothing, and the supervisor's of no call.
+    let told = both(stage)?.look("1001")?.since(mark);
+    let pop = both(stage)?.look("1003")?.since(pops).into_iter().find(|f| f["type"] == "pop");
+    if let Some(frame) =
+        told.iter().find(|f| f["type"] == "call.changed" || f["type"] == "pop.updated").or(pop.as_ref())
+    {
+        return Err(format!("that 1003 was in shows: {frame}"));
+    }
+    caller.done()?;
+    first.done()?;
+    ears.done()?;
+    // Who is in is told by AMI alone.
+    for site in stage.sites.iter_mut().filter(|site| site.feed != Feed::Ari) {
+        let records = crate::stories::settle(site, 1)?;
+        let [record] = records.as_slice() else { return Err(format!("{} records", records.len())) };
+        let has = |list: &str, kind: (&str, &str)| {
+            let list = record[list].as_array();
+            list.is_some_and(|list| list.iter().any(|one| one[kind.0] == kind.1 && one["agent"] == "1003"))
+        };
+        let heard = has("parties", ("role", "supervisor")) && has("segments", ("kind", "monitor"));
+        if !heard || record["agents"] != json!(["1001"]) || record["outcome"] != "answered" {
+            return Err(format!("[{}] the record does not say who was in: {record}", site.feed.name()));
+        }
+    }
+    audited(stage, "1003", verb, "done")
+}
+
+// The fields of `core show channels concise`.
+const APPLICATION: usize = 5;
+const DATA: usize = 6;
+const BRIDGE: usize = 12;
+
+/// How many packets of sound a channel was sent, by `pjsip show channelstats`: behind its id stand the time, the codec, and four figures of what came from it.
+fn sent(stats: &str, begin: &str) -> Option<u64> {
+    let words = stats.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let of = |words: Vec<&str>| {
+        let at = words.iter().position(|word| word.starts_with(begin))?;
+        words.get(at + 7)?.parse().ok()
+    };
+    words.filter_map(of).next()
+}
+
+fn field(line: &str, at: usize) -> &str {
+    line.split('!').nth(at).unwrap_or_default()
+}
+
+fn bridge<'a>(channels: &'a [String], begin: &str) -> Option<&'a str> {
+    channels.iter().find(|line| line.starts_with(begin)).map(|line| field(line, BRIDGE))
 }
 
 /// Mute and unmute, keys that the customer hears, a recording that is begun, paused, resumed and stopped.

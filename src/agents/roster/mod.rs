@@ -312,11 +312,13 @@ impl Roster {
             }
             What::Appeared | What::Queued { .. } => {}
             What::Informed => {
-                // The number may be new.
+                // The number may be new, or an agent's part in it.
                 if let Some(call) = self.calls.get_mut(&id) {
                     call.hidden = None;
                 }
-                self.tell_pop(now, id);
+                if !self.roles_follow(now, id) {
+                    self.tell_pop(now, id);
+                }
             }
             What::Launched { request } => self.dialled(now, request, Ok(id)),
             What::Ended => self.ended(now, id, directory),
@@ -617,9 +619,9 @@ impl Roster {
     }
 
     /// The role an agent has may change with the call (a consultation becomes a transfer): the pop says it.
-    fn roles_follow(&mut self, now: Now, id: CallId) {
-        let Some(call) = self.calls.get(&id) else { return };
-        let Some(face) = &call.face else { return };
+    fn roles_follow(&mut self, now: Now, id: CallId) -> bool {
+        let Some(call) = self.calls.get(&id) else { return false };
+        let Some(face) = &call.face else { return false };
         let mut changed = false;
         for on in &face.agents {
             let key = (face.tenant.clone(), on.offer.agent.clone());
@@ -633,6 +635,7 @@ impl Roster {
         if changed {
             self.tell_pop(now, id);
         }
+        changed
     }
 
     fn pop_ends(&mut self, now: Now, key: &Key, pop: &str) {

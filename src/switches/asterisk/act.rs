@@ -30,6 +30,8 @@ enum Stage {
     Asked,
     /// Whether the target is in the dialplan.
     Looked,
+    /// The sound of a transfer that failed is taken off.
+    Hushed,
     /// So many keys are pressed.
     Pressed(usize),
     /// It was taken; an event is to prove it.
@@ -81,7 +83,12 @@ impl Doing {
             }
             // The switch completes its attended transfer when who asked hangs up.
             Verb::Complete => (Stage::Taken, say(act, "Hangup", &[("Channel", own), ("Cause", "16")])),
-            Verb::Cancel => (Stage::Taken, say(act, "CancelAtxfer", &[("Channel", own)])),
+            // Back with the customer the agent would hear the sound of a failed transfer, and until its end the switch hears no key of theirs: a second
+            // consultation would come to nothing, and nothing would say so (22.10.1). It is no failure, so it makes no sound.
+            Verb::Cancel => (
+                Stage::Hushed,
+                say(act, "Setvar", &[("Channel", own), ("Variable", "FEATURE(xferfailsound)"), ("Value", "")]),
+            ),
             Verb::Conference => (Stage::Pressed(0), press(act, own, &control.threeway, 0, true)),
             Verb::Park => {
                 let with = with.ok_or(Failure::CallOver)?;
@@ -113,7 +120,8 @@ impl Doing {
 
     /// The direct answer to the action that was sent last.
     pub fn answered(&mut self, settings: &Settings, m: &Message<'_>) -> Next {
-        if m.response() != Some("Success") {
+        // A sound that stays is no reason to let the customer wait.
+        if m.response() != Some("Success") && self.stage != Stage::Hushed {
             return Next::Done(Err(refusal(&self.act.verb, &m.get("Message").unwrap_or_default())));
         }
         let Some(control) = settings.control.as_ref() else { return Next::Done(Err(Failure::UnavailableHere)) };
@@ -140,6 +148,10 @@ impl Doing {
                 say(&self.act, "Atxfer", &fields)
             }
             (Stage::Looked, _) => return Next::Done(Err(Failure::UnknownTarget)),
+            (Stage::Hushed, _) => {
+                self.stage = Stage::Taken;
+                say(&self.act, "CancelAtxfer", &[("Channel", &own)])
+            }
             (Stage::Pressed(so_far), verb) => {
                 let so_far = so_far + 1;
                 let (leg, keys, receive) = match verb {
@@ -456,7 +468,13 @@ mod tests {
         assert_eq!(play(Verb::Complete, &[OK, bye]).1, Some(Ok(Made::default())));
         assert_eq!(play(Verb::Complete, &[OK]).1, None, "an answer alone is no transfer");
         let back = "Event: BridgeEnter|Uniqueid: 1.1|BridgeUniqueid: b";
-        assert_eq!(play(Verb::Cancel, &[OK, back]).1, Some(Ok(Made::default())));
+        for hushed in [OK, "Response: Error|ActionID: lc-act-lc-1|Message: Function failed to set"] {
+            let (sent, outcome) = play(Verb::Cancel, &[hushed, OK, back]);
+            assert!(sent[0].contains("Variable: FEATURE(xferfailsound)\r\nValue: \r\n"), "{sent:?}");
+            assert!(sent[1].starts_with("Action: CancelAtxfer\r\n"), "{sent:?}");
+            assert_eq!(outcome, Some(Ok(Made::default())));
+        }
+        assert_eq!(play(Verb::Cancel, &[OK, GONE]).1, Some(Err(Failure::CallOver)));
         let three = moved.replace("Bridge", "Threeway");
         let (sent, outcome) = play(Verb::Conference, &[OK, OK, &three]);
         assert_eq!(outcome, Some(Ok(Made::default())));
