@@ -976,7 +976,7 @@ impl Core {
             Ask::Attend(attendance) => {
                 let request = attendance.request.clone();
                 let link = self.outs.commands.get(&attendance.switch);
-                if !link.is_some_and(|link| link.try_send(Command::Attend(attendance)).is_ok()) {
+                if link.is_none_or(|link| link.try_send(Command::Attend(attendance)).is_err()) {
                     self.roster.attended(now, &request, &Err(Failure::SwitchUnavailable));
                 }
             }

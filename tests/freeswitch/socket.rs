@@ -478,10 +478,11 @@ impl Switch {
         self.sequence += 1;
         let sequence = self.sequence;
         let recorded = include_str!("../../proto-fixtures/freeswitch/agent-status/esl-plain.txt");
-        let at = recorded.find("CC-Action: agent-status-change").unwrap();
-        let from = recorded[..at].rfind("Event-Subclass: ").unwrap();
-        let body: String = recorded[from..]
+        let mut frames = recorded.split("Content-Type: ");
+        let told = frames.find(|frame| frame.contains("CC-Action: agent-status-change")).unwrap();
+        let body: String = told
             .lines()
+            .skip_while(|line| !line.starts_with("Event-Subclass"))
             .take_while(|line| !line.is_empty())
             .map(|line| match line.split_once(": ").unwrap().0 {
                 "CC-Agent" => format!("CC-Agent: {}\n", escaped(name)),

@@ -97,13 +97,13 @@ mod tests {
         let path =
             std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("proto-fixtures/freeswitch/resync/esl-resync.txt");
         let text = std::fs::read_to_string(path).unwrap();
-        let from = text.find("queue|agent|state|level|position\n").unwrap();
-        let until = from + text[from..].find("+OK\n").unwrap() + 4;
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(r#"{"command":"callcenter_config","data":{"arguments":"agent list"}"#));
+        let head = "queue|agent|state|level|position\n";
+        let (_, rest) = text.split_once(head).unwrap();
+        let (rows, _) = rest.split_once("+OK\n").unwrap();
+        let begins = r#"{"command":"callcenter_config","data":{"arguments":"agent list"}"#;
+        let line = text.lines().find(|line| line.starts_with(begins));
         let agents = line.unwrap().split("Content-Type").next().unwrap();
-        (text[from..until].as_bytes().to_vec(), agents.as_bytes().to_vec())
+        (format!("{head}{rows}+OK\n").into_bytes(), agents.as_bytes().to_vec())
     }
 
     #[test]
