@@ -13,6 +13,7 @@ pub mod files;
 pub mod live;
 pub mod numbers;
 pub mod private;
+pub mod recordings;
 pub mod records;
 pub mod store;
 pub mod switches;

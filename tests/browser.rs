@@ -219,44 +219,55 @@ impl Daemon {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}/", listener.local_addr().unwrap());
         let (hear, heard) = mpsc::channel(1024);
-        let (say, mut said) = mpsc::channel::<Value>(1024);
+        let (say, said) = mpsc::channel::<Value>(1024);
+        // One screen at a time has it; pages and recordings are served beside.
+        let said = std::sync::Arc::new(tokio::sync::Mutex::new(said));
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
-                let mut start = [0; 4096];
-                let n = stream.peek(&mut start).await.unwrap_or(0);
-                let text = String::from_utf8_lossy(&start[..n]).into_owned();
-                let path = text.split(' ').nth(1).unwrap_or("/").to_owned();
-                if path != "/v1/agent" {
-                    let _ = stream.read(&mut start).await;
-                    let answer = pages::find(&path).map_or(
-                        b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec(),
-                        |p| p.answer(None, false),
-                    );
-                    let _ = stream.write_all(&answer).await;
-                    let _ = stream.shutdown().await;
-                    continue;
-                }
-                #[allow(clippy::result_large_err, reason = "the shape is tungstenite's")]
-                let choose = |_: &_, mut answer: tokio_tungstenite::tungstenite::handshake::server::Response| {
-                    answer.headers_mut().insert("sec-websocket-protocol", protocol::SUBPROTOCOL.parse().unwrap());
-                    Ok(answer)
-                };
-                let mut socket = tokio_tungstenite::accept_hdr_async(stream, choose).await.unwrap();
-                loop {
-                    tokio::select! {
-                        frame = said.recv() => match frame {
-                            // A null hangs up.
-                            Some(Value::Null) | None => break,
-                            Some(frame) => socket.send(Message::text(frame.to_string())).await.unwrap(),
-                        },
-                        frame = socket.next() => match frame {
-                            Some(Ok(Message::Text(text))) => { let _ = hear.try_send(serde_json::from_str(&text).unwrap()); }
-                            Some(Ok(_)) => {}
-                            _ => break,
-                        },
+                let (hear, said) = (hear.clone(), said.clone());
+                tokio::spawn(async move {
+                    let mut start = [0; 4096];
+                    let n = stream.peek(&mut start).await.unwrap_or(0);
+                    let text = String::from_utf8_lossy(&start[..n]).into_owned();
+                    let path = text.split(' ').nth(1).unwrap_or("/").to_owned();
+                    if path != "/v1/agent" {
+                        let _ = stream.read(&mut start).await;
+                        if path.starts_with("/v1/recordings/") {
+                            let _ = stream.write_all(&recording(&path)).await;
+                            let _ = stream.shutdown().await;
+                            return;
+                        }
+                        let answer = pages::find(&path).map_or(
+                            b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec(),
+                            |p| p.answer(None, false),
+                        );
+                        let _ = stream.write_all(&answer).await;
+                        let _ = stream.shutdown().await;
+                        return;
                     }
-                }
+                    #[allow(clippy::result_large_err, reason = "the shape is tungstenite's")]
+                    let choose = |_: &_, mut answer: tokio_tungstenite::tungstenite::handshake::server::Response| {
+                        answer.headers_mut().insert("sec-websocket-protocol", protocol::SUBPROTOCOL.parse().unwrap());
+                        Ok(answer)
+                    };
+                    let mut socket = tokio_tungstenite::accept_hdr_async(stream, choose).await.unwrap();
+                    let mut said = said.lock().await;
+                    loop {
+                        tokio::select! {
+                            frame = said.recv() => match frame {
+                                // A null hangs up.
+                                Some(Value::Null) | None => break,
+                                Some(frame) => socket.send(Message::text(frame.to_string())).await.unwrap(),
+                            },
+                            frame = socket.next() => match frame {
+                                Some(Ok(Message::Text(text))) => { let _ = hear.try_send(serde_json::from_str(&text).unwrap()); }
+                                Some(Ok(_)) => {}
+                                _ => break,
+                            },
+                        }
+                    }
+                });
             }
         });
         Self { address, heard, say, seq: 0 }
@@ -303,6 +314,24 @@ impl Daemon {
             "reasons": [{"id": "break"}, {"id": "lunch", "limit_s": 1800}, {"id": "audit", "label": "Quality check"}], "queues": ["callback"]}));
         self.hear("resume").await
     }
+}
+
+/// Two seconds of a tone, of 8000 samples a second; nothing behind a token that ran out.
+fn recording(path: &str) -> Vec<u8> {
+    if !path.ends_with("?t=good") {
+        return b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
+    }
+    let samples = (0..16_000_i32).flat_map(|n| i16::try_from((n % 16) * 500 - 4000).unwrap().to_le_bytes());
+    let mut wav =
+        b"RIFF\x24\x7d\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x40\x1f\0\0\x80\x3e\0\0\x02\0\x10\0data\0\x7d\0\0".to_vec();
+    wav.extend(samples);
+    let mut out = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: audio/wav\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        wav.len()
+    )
+    .into_bytes();
+    out.extend(wav);
+    out
 }
 
 fn accepted(frame: &Value) {
@@ -714,6 +743,26 @@ async fn page_against_recorded_frames() {
     );
     browser.until("desk.dataset.is==='wrapup' && word.textContent==='整理' && !done.hidden").await;
     browser.shots("8-wrapup-zh").await;
+
+    // The call was recorded: its link is asked for by a click, anew when its time ran out, and nothing is left of it when the call is done.
+    let recorded = json!({"wrapup": {"since": in_seconds(0), "until": in_seconds(1800), "ready_at": in_seconds(40), "may_extend": true}, "actions": ["recording.link"]});
+    daemon.say("call.changed", changed(None, "ended", recorded));
+    browser.until("verbs.textContent==='听录音' && document.getElementById('heard').hidden").await;
+    browser.eval("verbs.querySelector('[data-key=\"recording.link\"]').click()").await;
+    let first = daemon.hear("recording.link").await;
+    assert_eq!((&first["call"], &first["recording"]), (&json!(CALL), &json!(0)));
+    let link = |token: &str, n: u32, s: i64| json!({"url": format!("/v1/recordings/{CALL}-{n}?t={token}"), "expires_at": in_seconds(s), "recording": n, "of": 2});
+    daemon.say("done", json!({"id": first["id"], "link": link("late", 0, -1)}));
+    let again = daemon.hear("recording.link").await;
+    daemon.say("done", json!({"id": again["id"], "link": link("good", 0, 600)}));
+    browser.until("Math.round(audio.duration)===2 && document.getElementById('heard').checkVisibility()").await;
+    browser.shots("8a-listen-zh").await;
+    browser.eval("document.querySelector('[data-key=\"heard 1\"]').click()").await;
+    let second = daemon.hear("recording.link").await;
+    assert_eq!(second["recording"], 1);
+    daemon.say("done", json!({"id": second["id"], "link": link("good", 1, 600)}));
+    browser.until("audio.src.includes('-1?t=good') && audio.duration>1").await;
+    browser.complaints.retain(|said| !said.contains("/v1/recordings/") || !said.contains("404"));
     browser.eval("outcome.focus()").await;
     browser.type_text("billing › refund").await;
     browser.click("ticket").await;
@@ -725,6 +774,7 @@ async fn page_against_recorded_frames() {
     );
     daemon.done(&wrapup);
     browser.until("desk.dataset.is==='idle' && document.getElementById('name').textContent==='等待来电'").await;
+    browser.until("document.getElementById('heard').hidden && !audio.hasAttribute('src')").await;
 
     // Dialling, and a second screen that took over.
     browser.click("find").await;

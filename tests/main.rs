@@ -26,6 +26,7 @@ mod privacy;
 mod real_odoo;
 #[cfg(feature = "real-servers")]
 mod real_redmine;
+mod recordings;
 mod route_hint;
 mod strangers;
 #[cfg(feature = "real-servers")]

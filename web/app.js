@@ -68,6 +68,7 @@ const number = (n) => (n?.class === "anonymous" ? [t("withheld")] : groups(n).ma
 // What an agent hears.
 function hear({ fresh, updated, before, withdrawn, link: changed, phone, state }) {
   if (fresh) {
+    $("audio").pause(); // the phone rings
     const who = nameOf(fresh) ?? fresh.number?.display ?? t("withheld");
     say("alert", t("say.pop", { who, line: fresh.title ?? fresh.queue?.label ?? "" }));
   }
@@ -303,6 +304,7 @@ const asks = { "call.transfer": "to", "call.consult": "to", "call.digits": "digi
 function act(verb) {
   const call = desk.call?.pop.call;
   if (!call || !desk.call.verbs.includes(verb)) return;
+  if (verb === "recording.link") { void listen(call); return; }
   if (!asks[verb]) { void ask(verb, { call }); return; }
   $("to").dataset.verb = verb;
   $("to").dataset.call = call;
@@ -319,6 +321,41 @@ async function send() {
   put($("to-says"), t("sending"));
   try { await link.ask(verb, { call, [asks[verb]]: text }); $("to").close(); $("send").reset(); } catch (failed) { put($("to-says"), because(failed)); }
 }
+// What was recorded of the call that is over. The link is asked for when somebody wants to hear it, and again when its time ran out.
+const heard = {};
+async function listen(call, recording = 0, from = 0) {
+  try {
+    const { link: found } = await link.ask("recording.link", { call, recording });
+    if (desk.call?.pop.call !== call) return;
+    Object.assign(heard, { call, recording, from, of: found.of, until: Date.parse(found.expires_at) });
+    put($("heard-says"), "");
+    $("heard").hidden = false;
+    fill($("heard-which"), [call, recording, found.of], () => (found.of < 2 ? [] : [...Array(found.of).keys()].map((n) => {
+      const b = button(String(n + 1), () => void listen(call, n), `heard ${n}`);
+      b.setAttribute("aria-pressed", String(n === recording));
+      return b;
+    })));
+    $("audio").src = found.url;
+    show("do");
+    $("audio").focus();
+    $("heard").scrollIntoView({ block: "nearest" });
+    // It was asked for by a click; where a browser wants another one, the player's own button is there.
+    $("audio").play().catch(() => {});
+  } catch (failed) { say("alert", because(failed)); put($("do-says"), because(failed)); }
+}
+function hush() {
+  heard.call = undefined;
+  $("audio").pause();
+  $("audio").removeAttribute("src");
+  $("audio").load();
+  $("heard").hidden = true;
+}
+$("audio").onloadedmetadata = () => { if (heard.from) $("audio").currentTime = heard.from; heard.from = 0; };
+$("audio").onerror = () => {
+  if (!heard.call || !$("audio").hasAttribute("src")) return;
+  if (link.now() >= heard.until) void listen(heard.call, heard.recording, $("audio").currentTime);
+  else put($("heard-says"), t("recording.trouble"));
+};
 function drawFacts(is, call) {
   const keptHere = call ? [] : [...drafts];
   fill($("facts"), [is === "idle" || is === "gone" || is === "elsewhere", call?.pop.pop, call?.pop.card, call?.pop.chosen, call?.pop.actions, made.get(call?.pop.call), keptHere, !call && [backs.open, backs.list, minute()]], () => {
@@ -437,6 +474,7 @@ const fields = (facts) => Object.entries(facts).filter(([k]) => !inner.includes(
 
 function drawDo() {
   const call = desk.call, id = call?.pop.call ?? "";
+  if (heard.call && heard.call !== id) hush();
   const notes = $("notes");
   if (drawn !== id) { // another call, other words; the same call never has its words changed under the hand
     drawn = id;

@@ -4,9 +4,9 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
-/// What a browser may do with the page: scripts, styles and the WebSocket of this origin and nothing else. Trusted Types without a
+/// What a browser may do with the page: scripts, styles, recordings and the WebSocket of this origin and nothing else. Trusted Types without a
 /// policy: the browser itself refuses markup made from data.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
+pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src 'self'; img-src data:; \
 base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// One file of the page.

@@ -422,7 +422,7 @@ pub struct CallChanged<'a> {
     /// The agent's part is over and the wrap-up is awaited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wrapup: Option<WrapUpDue>,
-    /// The requests that do something to the call on this switch as it is now: `call.hangup` and the like. Replaces those of the pop and of the change before.
+    /// The requests that do something to the call on this switch as it is now: `call.hangup` and the like; `recording.link` when it is over and was recorded. Replaces those of the pop and of the change before.
     pub actions: Vec<&'static str>,
 }
 
@@ -611,14 +611,29 @@ pub struct Done<'a> {
     /// For `call.record.start`: what the switch calls the recording.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recording: Option<&'a str>,
+    /// For `recording.link`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub link: Option<RecordingLink<'a>>,
 }
 
 impl<'a> Done<'a> {
     /// With nothing to say but that it is done.
     #[must_use]
     pub const fn of(id: &'a str) -> Self {
-        Self { id, call: None, candidates: None, callbacks: None, team: None, space: None, recording: None }
+        Self { id, call: None, candidates: None, callbacks: None, team: None, space: None, recording: None, link: None }
     }
+}
+
+/// Where a recording can be heard for a while: a path below the address of this socket, for a player of this one recording. Ranges may be asked for.
+#[derive(Serialize, JsonSchema)]
+pub struct RecordingLink<'a> {
+    /// It opens the recording to whoever has it: keep it out of logs.
+    pub url: &'a str,
+    #[schemars(with = "String")]
+    pub expires_at: Wall,
+    /// Which of the call's recordings it is, from 0, and how many there are.
+    pub recording: usize,
+    pub of: usize,
 }
 
 /// Customers who are to be called back.
@@ -785,6 +800,12 @@ pub enum Code {
     UnknownCallback,
     /// A colleague claimed this callback.
     CallbackClaimed,
+    /// There is no such call, or it has no such recording.
+    UnknownRecording,
+    /// The recording is older than recordings are kept, or was removed.
+    RecordingGone,
+    /// Not before the call has ended.
+    CallUp,
     /// Somebody else sits there.
     SeatTaken,
     /// There is no such seat at this switch, or none was named where there are several switches.
@@ -1046,6 +1067,17 @@ pub struct CallbackAsk {
     pub note: Option<Private<String>>,
 }
 
+/// To hear a call that is over: one in which this agent talked, one of their team's for a supervisor, or what the settings allow their role.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct RecordingWanted {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    /// Which of its recordings, in the order in which they began. Default: 0, the first.
+    #[serde(default)]
+    #[schemars(range(max = 999))]
+    pub recording: u16,
+}
+
 /// Does something to a call that is on this agent's screen: `call.answer`, `call.hangup` (while it rings: declines), `call.hold`, `call.retrieve`, `call.mute`,
 /// `call.unmute`, `call.complete` (the customer and who was consulted go together), `call.cancel` (back to the customer), `call.conference` (all three),
 /// `call.park`, `call.record.start`, `call.record.stop`, `call.record.pause`, `call.record.resume`.
@@ -1226,6 +1258,7 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("queue.logout", true, QueueOf::json_schema(generator)),
         ("wrapup.extend", true, WrapupExtend::json_schema(generator)),
         ("team.list", true, TeamList::json_schema(generator)),
+        ("recording.link", true, RecordingWanted::json_schema(generator)),
         ("seat.claim", true, SeatClaim::json_schema(generator)),
         ("seat.leave", true, SeatLeave::json_schema(generator)),
         ("screen.activate", true, ScreenActivate::json_schema(generator)),

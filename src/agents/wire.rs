@@ -16,7 +16,7 @@ use super::protocol::{
     AgentNext, AgentSet, AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CallDigits, CallOf, CallPickup,
     CallTo, CallVerb, CallbackAsk, CallbackIt, CallbackList, CandidateChoose, CandidateForget, Card, CardAnswer,
     CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, Dial, Envelope, Failed, NotesSet,
-    QueueOf, Remembered, Resume, SeatClaim, TeamList, WrapupExtend, WrapupSubmit,
+    QueueOf, RecordingWanted, Remembered, Resume, SeatClaim, TeamList, WrapupExtend, WrapupSubmit,
 };
 
 /// Any frame of a client.
@@ -59,6 +59,7 @@ pub enum Wanted {
     Queue { log_on: bool, of: QueueOf },
     WrapupExtend(WrapupExtend),
     TeamList(TeamList),
+    RecordingLink(RecordingWanted),
     SeatClaim(SeatClaim),
     SeatLeave,
     ScreenActivate,
@@ -116,6 +117,7 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
                 "queue.logout" => Wanted::Queue { log_on: false, of: body(text, id)? },
                 "wrapup.extend" => Wanted::WrapupExtend(body(text, id)?),
                 "team.list" => Wanted::TeamList(body(text, id)?),
+                "recording.link" => Wanted::RecordingLink(body(text, id)?),
                 "seat.claim" => Wanted::SeatClaim(body(text, id)?),
                 "seat.leave" => Wanted::SeatLeave,
                 "screen.activate" => Wanted::ScreenActivate,
@@ -208,6 +210,7 @@ fn judge(what: &Wanted) -> Result<(), &'static str> {
                 return Err("a queue and a switch have 1 to 128 characters");
             }
         }
+        Wanted::RecordingLink(wanted) if wanted.recording > 999 => return Err("a call has at most 1000 recordings"),
         Wanted::To(_, CallTo { to, .. }) if long(to.expose(), 64) => return Err("a target has at most 64 characters"),
         Wanted::Digits(CallDigits { digits, .. }) if long(digits.expose(), 24) => {
             return Err("at most 24 keys are pressed at once");

@@ -59,6 +59,8 @@ pub struct Face {
     pub edges: Vec<(SwitchId, String)>,
     /// It may be another call that is the customer's: nothing is done for this one.
     pub aside: bool,
+    /// The switch told of a recording.
+    pub recorded: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]

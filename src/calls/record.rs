@@ -316,6 +316,10 @@ pub enum RecordingState {
     Recorded,
     /// Nobody saw its end.
     Lost,
+    /// Older than its tenant keeps recordings: not served any more.
+    Expired,
+    /// The same, and its file was removed.
+    Removed,
 }
 
 /// What the switch calls this call.

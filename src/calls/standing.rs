@@ -56,6 +56,7 @@ pub(super) fn first_face(desk: &Desk, switch: &SwitchId, facts: &mut Facts, id: 
         places: 0,
         edges: Vec::new(),
         aside: false,
+        recorded: false,
     };
     identify(desk, rules, facts, &mut face);
     // The trunk's row decides whose call it is, else the agent who makes it, else the switch's file. It never changes after: it is in the id.
@@ -112,6 +113,8 @@ fn identify(desk: &Desk, rules: &Rules, facts: &Facts, face: &mut Face) -> bool 
         None => {}
     }
     changed |= attributes(facts, face);
+    // Nobody is told of it before the call is over.
+    face.recorded |= facts.legs.iter().any(|leg| !leg.recordings.is_empty());
     if !facts.edges.iter().map(|edge| (&edge.switch, &edge.by)).eq(face.edges.iter().map(|(switch, by)| (switch, by))) {
         face.edges = facts.edges.iter().map(|edge| (edge.switch.clone(), edge.by.clone())).collect();
     }

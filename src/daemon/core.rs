@@ -28,8 +28,9 @@ use crate::{
     customers::{Answer, Answered, Candidate, Card, Customers, NotAsked, Question},
     numbers::{Class, NoMatch, Number, TrunkRow, dial_out::Refused},
     private::Private,
+    recordings,
     records::{self, Desk, callbacks, live::Answer as Kept},
-    store::{AuditRow, Batch, CheckpointRow, PositionRow, SeatRow, StateRow, TraceRow},
+    store::{AuditRow, Batch, CheckpointRow, PositionRow, RecordRow, SeatRow, StateRow, TraceRow},
     switches::{Devices, Heard as FromSwitch, LinkState as SwitchLink, Said},
     watch::{self, Metrics, Trace, Traces},
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
@@ -87,6 +88,7 @@ pub struct Outs {
     pub commands: HashMap<SwitchId, mpsc::Sender<Command>>,
     pub outputs: mpsc::Sender<records::Output>,
     pub searches: mpsc::Sender<Search>,
+    pub recordings: mpsc::Sender<recordings::Ask>,
     pub places: watching::Sender<Places>,
 }
 
@@ -399,6 +401,20 @@ impl Core {
     pub fn found(&mut self, now: Now, token: Token, list: Vec<Arc<Candidate>>) {
         self.roster.found(now, token, Ok(list));
         self.settle(now, None);
+    }
+
+    /// A link to a recording, or why there is none.
+    pub fn linked(&mut self, now: Now, answer: recordings::Answer) {
+        self.roster.linked(now, Token(answer.token), answer.result);
+        self.settle(now, None);
+    }
+
+    /// What became of a call's recordings, as its record's next revision. False: the call is in hand.
+    pub fn amended(&mut self, now: Now, row: RecordRow) -> bool {
+        self.catch_up(now);
+        let taken = self.desk.amended(row);
+        self.settle(now, None);
+        taken
     }
 
     /// Swaps what a reload may swap; calls that run keep what was concluded of them.
@@ -990,6 +1006,16 @@ impl Core {
             Ask::Overran { key: (_, agent) } => {
                 self.metrics.overruns.inc();
                 tracing::debug!(%agent, "not ready for longer than the reason allows");
+            }
+            Ask::Recording { asker, call, recording, token } => {
+                // What was said of its end is at the desk first: the record is asked for in the moment in which the call is over.
+                self.catch_up(now);
+                let known = self.desk.ended(&asker.tenant, call).cloned().map(Box::new);
+                let directory = self.directory.clone();
+                let ask = recordings::Ask { token: token.0, asker, call, recording, known, directory };
+                if self.outs.recordings.try_send(ask).is_err() {
+                    self.roster.linked(now, token, Err(recordings::Refused::Unavailable));
+                }
             }
             Ask::Audit(deeds) => {
                 let row = AuditRow {

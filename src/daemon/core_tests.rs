@@ -33,6 +33,7 @@ fn core(settings: calls::book::Settings) -> (Core, super::super::wiring::OtherEn
         commands: core_ends.commands,
         outputs: core_ends.outputs,
         searches: core_ends.searches,
+        recordings: core_ends.recordings,
         places: core_ends.places,
     };
     let rooms = (Book::new(settings), roster, desk);
@@ -389,6 +390,7 @@ impl Hot {
             commands: core_ends.commands,
             outputs: core_ends.outputs,
             searches: core_ends.searches,
+            recordings: core_ends.recordings,
             places: core_ends.places,
         };
         let rooms = (Book::new(settings), roster, desk);

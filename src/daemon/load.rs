@@ -178,6 +178,14 @@ fn files_of(
     problems.append(&mut told);
     let switches: Vec<Arc<switches::Settings>> = switches.into_iter().map(|(_, read)| Arc::new(read.value)).collect();
 
+    if let Some(settings) = &settings {
+        let ids: Vec<SwitchId> = switches.iter().map(|s| s.id().clone()).collect();
+        let told = settings.recordings.problems(&ids).into_iter();
+        problems.extend(told.map(|(key, found, wanted)| {
+            let key = format!("recordings.{key}");
+            Problem { key, ..problem(Path::new("linecard.yaml"), &found, wanted) }
+        }));
+    }
     let mut connector_files = Vec::new();
     for (name, text) in texts(folder, "connectors", &mut problems) {
         let id = name.trim_start_matches("connectors/").trim_end_matches(".yaml");

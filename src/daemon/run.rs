@@ -43,8 +43,9 @@ use crate::{
     customers::{self, Customers},
     live::{instant, now},
     numbers::trunks::unmapped,
+    recordings::{self, live::Keeper},
     records::{self, Desk},
-    store::{AuditRow, CheckpointRow, Reader, SeatRow, State, Store},
+    store::{AuditRow, CheckpointRow, Reader, RecordRow, SeatRow, State, Store},
     switches::{self, live::Stats},
     watch::{self, Metrics, Trace},
     words::{CallId, SwitchId, SystemId, TenantId},
@@ -52,6 +53,9 @@ use crate::{
 
 /// How often the core is asked whether it lives; systemd's watchdog is fed only by its answers.
 const BEAT: Duration = Duration::from_secs(2);
+
+/// Between two looks at recordings that are too old.
+const SWEEP: Duration = Duration::from_secs(86_400);
 
 /// `linecard run`.
 pub fn run(folder: &Path) -> Exit {
@@ -122,12 +126,15 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     let keys = back.spawn(access::live::keep(verifier.clone(), settings.agents.tokens.keys.clone()));
     let screens = Arc::new(Screens::new(&settings.agents.limits));
     let doors_stop = CancellationToken::new();
+    let keeper = Arc::new(Keeper::new(settings.recordings.clone(), store.clone())?);
+    let stall = Duration::from_millis(settings.recordings.stall_ms);
     let shards = shards::open(shards::Door {
         settings: Arc::new(settings.agents.clone()),
         verifier,
         screens: screens.clone(),
         heard: ends.heard.clone(),
         back: back.clone(),
+        recordings: Some(shards::Recordings { fetches: ends.fetches.0, pieces: wiring::pieces, stall }),
         stop: doors_stop.clone(),
     })
     .map_err(|e| e.to_string())?;
@@ -153,6 +160,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     for (key, kept) in states.into_iter().filter_map(super::core::kept_state) {
         roster.recall_state(now, key, kept);
     }
+    roster.hears(settings.recordings.offered());
     roster.can(switch_settings.iter().map(|s| (s.id().clone(), s.abilities())).collect());
     let core_seed = CoreSeed {
         guarded: reloadable.guarded.clone(),
@@ -192,6 +200,8 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         outbox_stop.clone(),
     ));
     tasks.spawn(searches(customers.clone(), ends.searches, ends.found.clone()));
+    tasks.spawn(recordings::live::keep(keeper.clone(), ends.recordings, ends.linked, ends.fetches.1));
+    tasks.spawn(sweeps(keeper.clone(), ends.control.clone()));
 
     let waiting = Arc::new(Mutex::new(switches.iter().map(|s| format!("switch {s}")).collect::<Vec<_>>()));
     let figures = Arc::new(Page {
@@ -223,7 +233,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     tasks.spawn(connectors::index::live::keep(connectors.clone(), settings.index_folder()));
     tasks.spawn(indexes(connectors.clone(), metrics.clone()));
     tasks.spawn(heartbeat(ends.control.clone(), waiting.clone(), beats.clone()));
-    tasks.spawn(count(store.clone(), customers.clone(), screens.clone(), stats, metrics.clone()));
+    tasks.spawn(count(store.clone(), customers.clone(), screens.clone(), keeper, stats, metrics.clone()));
 
     notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("running")]);
     tracing::info!(switches = switches.len(), agents = %settings.agents.listen, admin = %settings.admin.listen, "linecard is up");
@@ -308,13 +318,15 @@ impl CoreSeed {
             mut cards,
             mut kept,
             mut found,
+            mut linked,
             mut control,
             outputs,
             searches,
+            recordings,
             commands,
             places,
         } = self.ends;
-        let outs = Outs { screens: self.screens, commands, outputs, searches, places };
+        let outs = Outs { screens: self.screens, commands, outputs, searches, recordings, places };
         let rooms = (self.book, self.roster, self.desk);
         let mut core = Core::new(rooms, self.customers, self.directory, self.switches, self.metrics, outs);
         core.traces = self.traces;
@@ -344,6 +356,7 @@ impl CoreSeed {
                 Some(answered) = cards.recv() => core.answered(now(), answered),
                 Some(answer) = kept.recv() => core.kept(now(), answer),
                 Some((token, list)) = found.recv() => core.found(now(), token, list),
+                Some(answer) = linked.recv() => core.linked(now(), answer),
                 order = control.recv() => match order {
                     Some(Control::Reload { book, rules, offers, guarded }) => core.reload(now(), *book, rules, offers, guarded),
                     Some(Control::System { id, up, reason }) => core.system(now(), id, up, reason),
@@ -360,6 +373,9 @@ impl CoreSeed {
                         let _ = answer.send(core.unknown(&switch, calls));
                     }
                     Some(Control::Missed { switch, calls, position }) => core.missed(now(), &switch, &calls, position),
+                    Some(Control::Amend(row, answer)) => {
+                        let _ = answer.send(core.amended(now(), *row));
+                    }
                     Some(Control::Beat(answer)) => {
                         let _ = answer.send(core.beat());
                     }
@@ -471,6 +487,25 @@ impl records::live::Systems for Delivered {
     }
 }
 
+/// Once at the start and then every day: what is too old to be kept.
+async fn sweeps(keeper: Arc<Keeper>, control: mpsc::Sender<Control>) {
+    let mut clock = tokio::time::interval(SWEEP);
+    loop {
+        clock.tick().await;
+        keeper.sweep(&Amender(control.clone())).await;
+    }
+}
+
+/// The desk's way to a record: what is in hand there is written there.
+struct Amender(mpsc::Sender<Control>);
+
+impl recordings::live::Amend for Amender {
+    async fn amend(&self, row: RecordRow) -> bool {
+        let (answer, taken) = oneshot::channel();
+        self.0.send(Control::Amend(Box::new(row), answer)).await.is_ok() && taken.await.unwrap_or(false)
+    }
+}
+
 async fn searches(
     customers: Customers,
     mut asked: mpsc::Receiver<super::core::Search>,
@@ -557,7 +592,14 @@ async fn indexes(connectors: Connectors, metrics: Metrics) {
 }
 
 /// Rooms' own counters into the figures, once a second.
-async fn count(store: Store, customers: Customers, screens: Arc<Screens>, stats: Vec<Stats>, metrics: Metrics) {
+async fn count(
+    store: Store,
+    customers: Customers,
+    screens: Arc<Screens>,
+    keeper: Arc<Keeper>,
+    stats: Vec<Stats>,
+    metrics: Metrics,
+) {
     let mut clock = tokio::time::interval(Duration::from_secs(1));
     let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
     loop {
@@ -575,6 +617,9 @@ async fn count(store: Store, customers: Customers, screens: Arc<Screens>, stats:
         for (system, outcome, n) in customers.counts() {
             let label = watch::Lookup { system: system.to_string(), outcome: outcome.to_owned() };
             metrics.lookups.get_or_create(&label).set(whole(n));
+        }
+        for (kind, n) in keeper.figures.each() {
+            metrics.recordings.get_or_create(&watch::Kind { kind: kind.to_owned() }).set(whole(n));
         }
         metrics.screens.set(whole(screens.figures.screens.load(Ordering::Relaxed) as u64));
         if let Ok(figures) = store.stats().await {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::logs;
-use crate::{admin, agents, calls, customers, files::Problem, numbers::Plan, records, store, watch};
+use crate::{admin, agents, calls, customers, files::Problem, numbers::Plan, recordings, records, store, watch};
 
 /// Every key with its default and a sentence: the manual and the behaviour are the same text.
 pub const DEFAULTS: &str = include_str!("../../config/linecard.yaml");
@@ -31,6 +31,8 @@ pub struct Settings {
     pub outbox: records::Delivery,
     #[serde(default)]
     pub callbacks: records::callbacks::Settings,
+    #[serde(default)]
+    pub recordings: recordings::Settings,
     #[serde(default)]
     pub traces: watch::Settings,
     /// Values of this site for the variables of connector files, by connector: `redmine: {mobile_field: "3"}`.

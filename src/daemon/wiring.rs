@@ -10,8 +10,9 @@ use crate::{
     agents::{Heard, Token},
     calls::{self, Command, missed::Row, seats::Places},
     customers::{Answered, Candidate},
+    recordings,
     records::{self, live::Answer as Kept},
-    store::PositionRow,
+    store::{PositionRow, RecordRow},
     switches::Said,
     words::SwitchId,
 };
@@ -48,6 +49,8 @@ pub enum Control {
         calls: Vec<Vec<Row>>,
         position: PositionRow,
     },
+    /// Write down what became of a call's recordings, unless the call is in hand.
+    Amend(Box<RecordRow>, tokio::sync::oneshot::Sender<bool>),
     /// Say whether you are there: the answer feeds the watchdog.
     Beat(tokio::sync::oneshot::Sender<Vec<String>>),
     /// Take nothing more from switches and agents, hand over what is in hand, and end.
@@ -70,6 +73,15 @@ pub const KEPT: usize = 4_096;
 pub const COMMANDS: usize = 64;
 /// Customer searches and their answers, between the core and a task on the back runtime. Full: an empty answer.
 pub const SEARCHES: usize = 256;
+/// Agents who want to hear a call. Filled by the core, drained by the keeper of recordings. Full: the agent is told to try again.
+pub const RECORDINGS: usize = 256;
+/// Their links. Filled by the keeper, drained by the core. Full: the keeper's task waits.
+pub const LINKED: usize = 256;
+/// Players at the agents' listener. Filled by the shards, drained by the keeper. Full: the player is told to come back.
+pub const FETCHES: usize = 256;
+/// Pieces of 64 KiB of one recording for one player. Filled by the keeper's task, drained by the player's socket. Full: the file is not read on. 64
+/// players hold 8 MiB.
+pub const PIECES: usize = 2;
 /// Reload, stop, beats. Filled by the supervisor, drained by the core. Full: the supervisor waits.
 pub const CONTROL: usize = 16;
 
@@ -80,9 +92,11 @@ pub struct CoreEnds {
     pub cards: mpsc::Receiver<Answered>,
     pub kept: mpsc::Receiver<Kept>,
     pub found: mpsc::Receiver<(Token, Vec<Arc<Candidate>>)>,
+    pub linked: mpsc::Receiver<recordings::Answer>,
     pub control: mpsc::Receiver<Control>,
     pub outputs: mpsc::Sender<records::Output>,
     pub searches: mpsc::Sender<Search>,
+    pub recordings: mpsc::Sender<recordings::Ask>,
     pub commands: HashMap<SwitchId, mpsc::Sender<Command>>,
     /// Who sits where, for the links that watch each device. The newest only: written by the core at a reload and as seats are taken and left, read by the
     /// links. Never full.
@@ -96,11 +110,20 @@ pub struct OtherEnds {
     pub cards: mpsc::Sender<Answered>,
     pub kept: mpsc::Sender<Kept>,
     pub found: mpsc::Sender<(Token, Vec<Arc<Candidate>>)>,
+    pub linked: mpsc::Sender<recordings::Answer>,
     pub control: mpsc::Sender<Control>,
     pub outputs: mpsc::Receiver<records::Output>,
     pub searches: mpsc::Receiver<Search>,
+    pub recordings: mpsc::Receiver<recordings::Ask>,
+    pub fetches: (mpsc::Sender<recordings::live::Fetch>, mpsc::Receiver<recordings::live::Fetch>),
     pub commands: HashMap<SwitchId, mpsc::Receiver<Command>>,
     pub places: watch::Receiver<Places>,
+}
+
+/// The way of one recording to one player; there is one for each, made by the shard that has the socket.
+#[must_use]
+pub fn pieces() -> (mpsc::Sender<bytes::Bytes>, mpsc::Receiver<bytes::Bytes>) {
+    mpsc::channel(PIECES)
 }
 
 /// Makes all of them.
@@ -114,6 +137,8 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
     let (control_in, control) = mpsc::channel(CONTROL);
     let (outputs, outputs_out) = mpsc::channel(OUTPUTS);
     let (searches, searches_out) = mpsc::channel(SEARCHES);
+    let (recordings, recordings_out) = mpsc::channel(RECORDINGS);
+    let (linked_in, linked) = mpsc::channel(LINKED);
     let (commands, commands_out): (HashMap<_, _>, HashMap<_, _>) = switches
         .iter()
         .map(|id| {
@@ -123,16 +148,19 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
         .unzip();
     let (places, places_out) = watch::channel(Places::default());
     (
-        CoreEnds { said, heard, cards, kept, found, control, outputs, searches, commands, places },
+        CoreEnds { said, heard, cards, kept, found, linked, control, outputs, searches, recordings, commands, places },
         OtherEnds {
             said: said_in,
             heard: heard_in,
             cards: cards_in,
             kept: kept_in,
             found: found_in,
+            linked: linked_in,
             control: control_in,
             outputs: outputs_out,
             searches: searches_out,
+            recordings: recordings_out,
+            fetches: mpsc::channel(FETCHES),
             commands: commands_out,
             places: places_out,
         },

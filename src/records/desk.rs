@@ -346,6 +346,23 @@ impl Desk {
         taken
     }
 
+    /// The record of a call that is over, where it is in memory.
+    #[must_use]
+    pub fn ended(&self, tenant: &TenantId, call: CallId) -> Option<&Record> {
+        let entry = self.calls.get(&self.whole(call)).filter(|entry| entry.ended && entry.key.tenant == *tenant)?;
+        entry.record.as_ref()
+    }
+
+    /// A new revision of a record that somebody else made: what became of its recordings. False: the call is in hand here, and what is written next
+    /// would be older than that; whoever made it comes again.
+    pub fn amended(&mut self, row: RecordRow) -> bool {
+        if self.knows(row.call) || self.out.len() >= CROWDED {
+            return false;
+        }
+        self.submit(Batch { records: vec![row], ..Batch::default() }, Vec::new());
+        true
+    }
+
     /// Whether this call is in memory.
     #[must_use]
     pub fn knows(&self, call: CallId) -> bool {

@@ -127,13 +127,23 @@ pub fn mask(value: &mut Value) {
             for (name, value) in map.iter_mut() {
                 match name.as_str() {
                     "raw" | "e164" | "number" | "ext" | "to" | "value" => mask_text(value),
-                    "name" | "notes" | "attributes" | "recordings" => mask_all(value),
+                    "name" | "notes" | "attributes" => mask_all(value),
+                    // When there was one, and whether it is there still, is nobody's secret.
+                    "recordings" => mask_names(value),
                     _ => mask(value),
                 }
             }
         }
         Value::Array(list) => list.iter_mut().for_each(mask),
         _ => {}
+    }
+}
+
+fn mask_names(value: &mut Value) {
+    for recording in value.as_array_mut().into_iter().flatten() {
+        for name in ["id", "uri"] {
+            recording.get_mut(name).into_iter().for_each(mask_all);
+        }
     }
 }
 
@@ -179,11 +189,13 @@ mod tests {
     fn a_masked_record_shows_no_number_name_or_note() {
         let mut value = json!({"customer": {"raw": "13800138000", "name": "王小明"}, "wrapups": [{"notes": "pays friday"}],
             "transfers": [{"to": "1003", "at": "2026-11-22T11:44:06.007Z"}], "segments": [{"to": "2026-11-22T11:44:06.007Z"}],
-            "attributes": {"ivr.account": "88001234"}, "ids": [{"value": "1795347846.12"}], "talk_ms": 5});
+            "attributes": {"ivr.account": "88001234"}, "ids": [{"value": "1795347846.12"}], "talk_ms": 5,
+            "recordings": [{"id": "13800138000.wav", "uri": "file:///r/13800138000.wav", "from": "2026-11-22T11:44:06.007Z", "state": "removed"}]});
         mask(&mut value);
         let wanted = json!({"customer": {"raw": "138****8000", "name": "(3 characters)"}, "wrapups": [{"notes": "(11 characters)"}],
             "transfers": [{"to": "1003", "at": "2026-11-22T11:44:06.007Z"}], "segments": [{"to": "2026-11-22T11:44:06.007Z"}],
-            "attributes": {"ivr.account": "(8 characters)"}, "ids": [{"value": "1795347846.12"}], "talk_ms": 5});
+            "attributes": {"ivr.account": "(8 characters)"}, "ids": [{"value": "1795347846.12"}], "talk_ms": 5,
+            "recordings": [{"id": "(15 characters)", "uri": "(25 characters)", "from": "2026-11-22T11:44:06.007Z", "state": "removed"}]});
         assert_eq!(value, wanted);
     }
 }

@@ -114,6 +114,8 @@ pub struct Metrics {
     /// Frames of agents that were refused, by the code they were told.
     pub refused: Family<Kind, Counter>,
     pub reloads: Family<Kind, Counter>,
+    /// Links to recordings, what players asked and got, and what was too old.
+    pub recordings: Family<Kind, Gauge>,
 }
 
 impl Metrics {
@@ -153,6 +155,7 @@ impl Metrics {
             unwatched_seconds: Counter::default(),
             refused: Family::default(),
             reloads: Family::default(),
+            recordings: Family::default(),
         };
         let mut registry = Registry::with_prefix("linecard");
         let m = &metrics;
@@ -198,6 +201,7 @@ impl Metrics {
         registry.register("unwatched_seconds", "Time without any link to a switch", m.unwatched_seconds.clone());
         registry.register("refused_frames", "Agent frames refused, by code", m.refused.clone());
         registry.register("reloads", "Reloads of the settings, by outcome", m.reloads.clone());
+        registry.register("recordings", "Links to recordings, players and what was too old", m.recordings.clone());
         (metrics, registry)
     }
 }

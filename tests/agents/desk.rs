@@ -87,6 +87,7 @@ impl Desk {
             screens: screens.clone(),
             heard,
             back: tokio::runtime::Handle::current(),
+            recordings: None,
             stop: stop.clone(),
         })
         .unwrap();
@@ -311,6 +312,7 @@ pub fn face(call: CallId, on: &[(&Offer, AgentLeg)]) -> Face {
         places: 0,
         edges: Vec::new(),
         aside: false,
+        recorded: false,
         call,
         tenant: "default".into(),
         switch: "pbx1".into(),

@@ -29,6 +29,7 @@ export default {
   "call.answer": "接听", "call.hangup": "挂断", "call.hold": "保持", "call.retrieve": "取回", "call.mute": "静音", "call.unmute": "取消静音", "call.digits": "按键", "call.transfer": "转接",
   "call.consult": "咨询", "call.complete": "完成转接", "call.cancel": "回到客户", "call.conference": "三方", "call.park": "驻留", "call.pickup": "取回驻留",
   "call.record.start": "录音", "call.record.stop": "停止录音", "call.record.pause": "暂停录音", "call.record.resume": "继续录音",
+  "recording.link": "听录音", "recording": "录音", "recording.trouble": "这里放不了。", "code.unknown-recording": "没有这段录音。", "code.recording-gone": "这段录音已过保存期。", "code.call-up": "通话结束后才能听。",
   "code.verb-pending": "正在办理。", "code.not-recording": "这通电话没有录音。",
   "code.blocked-number": "这个号码在禁拨名单里。", "code.forbidden-hours": "这个时段不外呼。", "code.cool-down": "刚拨过这个号码。", "code.too-many-calls": "此刻呼出太多，稍后再试。", "code.unavailable-here": "电话系统做不了这个。", "code.call-over": "通话已结束。",
   "code.timeout": "没有及时应答，再试一次。", "code.unavailable": "现在办不了，写下的已留着，稍后再试。", "code.unknown-call": "这通电话已关闭。", "code.unknown-candidate": "这位客户已不在列。", "code.other": "没有办成。",

@@ -34,7 +34,7 @@ use super::{
     },
     Key, LinkNow, OnDesk, Roster, deliver,
     mask::{self, Shade},
-    seat,
+    recordings, seat,
     stream::{OnScreen, Stage, Work},
     verbs,
 };
@@ -299,7 +299,7 @@ fn call_changed<'a>(
     pop: &'a OnScreen,
     passed: Option<&'a Passed>,
     directory: &'a Directory,
-    abilities: Option<&Abilities>,
+    (abilities, hear): (Option<&Abilities>, bool),
 ) -> CallChanged<'a> {
     let part = if pop.stage.is_live() { face.part_of(&pop.offer.agent) } else { None };
     let wrapup = match pop.stage {
@@ -340,7 +340,7 @@ fn call_changed<'a>(
             to: to.as_ref().map(AgentId::as_str),
         }),
         wrapup,
-        actions: call_actions(abilities, pop, face),
+        actions: call_actions(abilities, pop, face).into_iter().chain(hear.then_some(recordings::LINK)).collect(),
     }
 }
 
@@ -387,7 +387,8 @@ impl Roster {
                 if (pop.stage == Stage::Ringing && subject != Some(&key.1)) || pop.stage == Stage::Kept {
                     continue;
                 }
-                let can = self.abilities.get(&face.switch);
+                let hear = recordings::offered(&self.heard, call.ended, face, stream.roles());
+                let can = (self.abilities.get(&face.switch), hear);
                 let body = call_changed(call, face, pop, passed.as_ref(), directory, can);
                 stream.emit(now, Some(CoalesceKey::Call(id)), &body, &mut self.out);
             }
@@ -403,7 +404,8 @@ impl Roster {
         let nobody = Directory::default();
         let pops = std::mem::take(&mut stream.busy().pops);
         for pop in pops.iter().filter(|pop| pop.call == id) {
-            let can = self.abilities.get(&face.switch);
+            let hear = recordings::offered(&self.heard, call.ended, face, stream.roles());
+            let can = (self.abilities.get(&face.switch), hear);
             let body = call_changed(call, face, pop, None, &nobody, can);
             stream.emit(now, Some(CoalesceKey::Call(id)), &body, &mut self.out);
         }
@@ -472,9 +474,10 @@ impl Roster {
             let Some(call) = self.calls.get(&on_screen.call) else { continue };
             let Some(face) = &call.face else { continue };
             let can = self.abilities.get(&face.switch);
+            let hear = recordings::offered(&self.heard, call.ended, face, stream.roles());
             calls.push(SnapshotCall {
                 pop: pop(now.wall, call, face, on_screen, &key.1, stream.masks(face.line.as_deref()), can),
-                state: call_changed(call, face, on_screen, None, directory, can),
+                state: call_changed(call, face, on_screen, None, directory, (can, hear)),
                 shown: on_screen.shown,
                 notes: call.notes.iter().find(|(agent, _)| *agent == key.1).map(|(_, text)| text.expose().as_str()),
             });

@@ -9,6 +9,7 @@
 mod callbacks;
 mod frames;
 mod mask;
+mod recordings;
 mod requests;
 mod seat;
 mod state;
@@ -33,6 +34,7 @@ use crate::{
     },
     customers::{Candidate, Card, Choice},
     private::Private,
+    recordings::{Asker, Offered},
     records,
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
@@ -83,6 +85,8 @@ pub enum Ask {
     Seat { tenant: TenantId, agent: AgentId, claim: Option<SeatClaim>, token: Token },
     /// Then [`Roster::found`].
     Search { tenant: TenantId, call: Option<CallId>, query: Private<String>, token: Token },
+    /// Then [`Roster::linked`].
+    Recording { asker: Asker, call: CallId, recording: usize, token: Token },
     /// Then [`Roster::callbacks`].
     Callbacks { key: (TenantId, AgentId), screen: ScreenId, id: String, most: usize },
     /// Then [`Roster::committed`], or [`Roster::no_callback`].
@@ -134,6 +138,8 @@ pub struct Roster {
     abilities: HashMap<SwitchId, Abilities>,
     /// Who looks at their team.
     watch: team::Watch,
+    /// What of it can be heard afterwards.
+    heard: Offered,
     due: BTreeMap<(Mono, u64), Due>,
     /// Counts tokens and deadlines.
     count: u64,
@@ -213,6 +219,7 @@ impl Roster {
             attending: HashMap::new(),
             abilities: HashMap::new(),
             watch: team::Watch::default(),
+            heard: Offered::default(),
             due: BTreeMap::new(),
             count: 0,
             lowest: 0,

@@ -41,6 +41,7 @@ pub(super) enum Waiting {
     /// Durable, and then the pop leaves the screen.
     WrapUp(Asked, Box<str>),
     Search(Asked, Option<CallId>),
+    Recording(Asked),
     /// Part of a request that is answered by another part.
     Nobody,
 }
@@ -129,6 +130,10 @@ impl Roster {
             Wanted::AgentNext(next) => self.ask_next(now, &asked, &next, directory),
             Wanted::Queue { log_on, of } => self.ask_queue(now, &asked, log_on, &of, directory),
             Wanted::WrapupExtend(extend) => self.extend(now, &asked, &extend),
+            Wanted::RecordingLink(wanted) => {
+                self.want_recording(screen, &asked, &wanted, directory);
+                Ok(())
+            }
             Wanted::SeatClaim(claim) => {
                 self.seat(&asked, Some(claim));
                 Ok(())
@@ -157,7 +162,7 @@ impl Roster {
         let (asked, pop) = match waiting {
             Waiting::Durable(asked) => (asked, None),
             Waiting::WrapUp(asked, pop) => (asked, Some(pop)),
-            Waiting::Search(asked, _) => (asked, None),
+            Waiting::Search(asked, _) | Waiting::Recording(asked) => (asked, None),
             Waiting::Nobody => return,
         };
         if !durable {

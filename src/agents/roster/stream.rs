@@ -163,6 +163,10 @@ impl Stream {
         }
     }
 
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().map(String::as_str)
+    }
+
     /// Whether this agent sees the customer's number of a call on this line with its middle hidden.
     pub fn masks(&self, line: Option<&TrunkRow>) -> bool {
         self.masks_by(line.and_then(|line| line.mask.as_ref()))

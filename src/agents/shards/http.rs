@@ -19,7 +19,21 @@ pub enum Asked {
     Upgrade { answer: Vec<u8>, token: Option<Private<String>>, head: usize },
     /// As `Answer`, for a page that is not welcome: counted apart.
     ForeignOrigin(Vec<u8>),
+    /// A player wants a recording.
+    Recording(Wanted),
 }
+
+/// What a player asks for; nothing of it was held against anything yet.
+pub struct Wanted {
+    pub id: String,
+    pub token: Private<String>,
+    pub head: bool,
+    pub range: Option<String>,
+    pub if_range: Option<String>,
+}
+
+/// Where recordings are, as the links have it.
+const RECORDINGS: &str = "/v1/recordings/";
 
 /// Bytes of a head; a token in it takes one or two thousand.
 pub const LARGEST_HEAD: usize = 12 * 1024;
@@ -36,6 +50,9 @@ pub fn judge(bytes: &[u8], settings: &Settings) -> Asked {
         Err(_) => return Asked::Answer(plain("400 Bad Request", "")),
     };
     let path = request.path.unwrap_or_default();
+    if let Some(what) = path.strip_prefix(RECORDINGS) {
+        return recording(&request, what);
+    }
     if request.method != Some("GET") {
         return Asked::Answer(plain("405 Method Not Allowed", "Allow: GET\r\n"));
     }
@@ -95,6 +112,36 @@ pub fn judge(bytes: &[u8], settings: &Settings) -> Asked {
         derive_accept_key(key.as_bytes())
     );
     Asked::Upgrade { answer: answer.into_bytes(), token, head }
+}
+
+/// `<id>?t=<token>`, by GET or HEAD. Which recordings there are and whose token it is, others know; here it is only read.
+fn recording(request: &httparse::Request<'_, '_>, what: &str) -> Asked {
+    let head = match request.method {
+        Some("GET") => false,
+        Some("HEAD") => true,
+        _ => return Asked::Answer(plain("405 Method Not Allowed", "Allow: GET, HEAD\r\n")),
+    };
+    let plain_text = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    let found = what.split_once("?t=").filter(|(id, token)| id.len() <= 64 && token.len() <= 64);
+    let Some((id, token)) = found.filter(|(id, token)| plain_text(id) && plain_text(token)) else {
+        return Asked::Answer(plain("404 Not Found", "Cache-Control: private, no-store\r\n"));
+    };
+    // Several ranges in two headers are as good as none.
+    let one = |name: &str| {
+        let mut all = request.headers.iter().filter(|header| header.name.eq_ignore_ascii_case(name));
+        let first = all.next().filter(|header| header.value.len() <= 256)?;
+        all.next().is_none().then(|| std::str::from_utf8(first.value).ok().map(str::to_owned)).flatten()
+    };
+    let has = |name: &str| request.headers.iter().any(|header| header.name.eq_ignore_ascii_case(name));
+    // What cannot be read matches nothing, and then the whole is sent.
+    let if_range = has("if-range").then(|| one("if-range").unwrap_or_default());
+    Asked::Recording(Wanted {
+        id: id.to_owned(),
+        token: Private::new(token.to_owned()),
+        head,
+        range: one("range"),
+        if_range,
+    })
 }
 
 /// Come back later.

@@ -42,7 +42,12 @@ use crate::{
         },
         wire::{self, Incoming},
     },
+    recordings::{
+        live::Fetch,
+        wire::{Refusal, refusal as wire_of},
+    },
 };
+use bytes::Bytes;
 
 /// Everything the shards are given.
 pub struct Door {
@@ -53,8 +58,21 @@ pub struct Door {
     pub heard: mpsc::Sender<Heard>,
     /// The back runtime, for public-key arithmetic.
     pub back: Handle,
+    /// To whoever has the recordings; absent where there are none.
+    pub recordings: Option<Recordings>,
     /// Stop taking, say farewell (1001), leave.
     pub stop: CancellationToken,
+}
+
+/// The way to recordings: the bytes come from the back runtime, for shards read no files.
+#[derive(Clone)]
+pub struct Recordings {
+    /// Made in `daemon/wiring.rs`. When it is full, the player is told to come back.
+    pub fetches: mpsc::Sender<Fetch>,
+    /// Makes the channel for the pieces of one answer; in `daemon/wiring.rs` too.
+    pub pieces: fn() -> (mpsc::Sender<Bytes>, mpsc::Receiver<Bytes>),
+    /// How long a player may take for one piece.
+    pub stall: Duration,
 }
 
 /// The running shards.
@@ -108,6 +126,7 @@ pub fn open(door: Door) -> Result<Shards, Shut> {
         around: Arc::new(Around { screens: door.screens, verifier: door.verifier, heard: door.heard, back: door.back }),
         settings: door.settings,
         tls,
+        recordings: door.recordings,
         stop: door.stop,
     });
     let mut threads = Vec::new();
@@ -127,6 +146,7 @@ struct Inside {
     around: Arc<Around>,
     settings: Arc<Settings>,
     tls: Option<TlsAcceptor>,
+    recordings: Option<Recordings>,
     stop: CancellationToken,
 }
 
@@ -207,15 +227,45 @@ async fn attend<S>(shard: &Shard, socket: S, plain: Option<Arc<TcpStream>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    if let Some((ws, screen, who, mailbox)) = Box::pin(greet(shard, socket, plain)).await {
-        shard.tasks.spawn(steady(ws, shard.door.around.clone(), screen, who, mailbox));
+    match Box::pin(greet(shard, socket, plain)).await {
+        Some(Greeted::Screen((ws, screen, who, mailbox))) => {
+            shard.tasks.spawn(steady(ws, shard.door.around.clone(), screen, who, mailbox));
+        }
+        Some(Greeted::Player(socket, pieces, stall)) => {
+            let stop = shard.door.stop.clone();
+            shard.tasks.spawn(async move {
+                let play = pass(socket, pieces, stall);
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    _ = tokio::time::timeout(LONGEST_PLAY, play) => {}
+                }
+            });
+        }
+        None => {}
     }
+}
+
+/// Writes what comes as fast as the player takes it, and no faster. One that stalls is let go: it may ask again from where it was.
+async fn pass<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, mut pieces: mpsc::Receiver<Bytes>, stall: Duration) {
+    while let Some(piece) = pieces.recv().await {
+        if !matches!(tokio::time::timeout(stall, socket.write_all(&piece)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+    let _ = tokio::time::timeout(Duration::from_secs(5), socket.shutdown()).await;
+}
+
+/// Who came in.
+#[allow(clippy::large_enum_variant, reason = "it is taken apart at once: a box would only move the bytes")]
+enum Greeted<S> {
+    Screen(Accepted<S>),
+    Player(S, mpsc::Receiver<Bytes>, Duration),
 }
 
 type Accepted<S> = (WebSocketStream<S>, ScreenId, Arc<Who>, Arc<Mailbox>);
 
 /// Head, upgrade, token: all within one deadline.
-async fn greet<S>(shard: &Shard, mut socket: S, plain: Option<Arc<TcpStream>>) -> Option<Accepted<S>>
+async fn greet<S>(shard: &Shard, mut socket: S, plain: Option<Arc<TcpStream>>) -> Option<Greeted<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -241,6 +291,18 @@ where
                     figures.refused_request.fetch_add(1, Ordering::Relaxed);
                 }
                 return refuse(socket, &answer).await;
+            }
+            Asked::Recording(wanted) => {
+                let Some(recordings) = &door.recordings else {
+                    return refuse(socket, &wire_of(Refusal::Unknown)).await;
+                };
+                let (to, pieces) = (recordings.pieces)();
+                let http::Wanted { id, token, head, range, if_range } = wanted;
+                let fetch = Fetch { id, token, head, range, if_range, pieces: to };
+                if recordings.fetches.try_send(fetch).is_err() {
+                    return refuse(socket, &wire_of(Refusal::Full)).await;
+                }
+                return Some(Greeted::Player(socket, pieces, recordings.stall));
             }
             Asked::ForeignOrigin(answer) => {
                 figures.refused_origin.fetch_add(1, Ordering::Relaxed);
@@ -294,7 +356,7 @@ where
             {
                 figures.accepted.fetch_add(1, Ordering::Relaxed);
                 shard.wheel.add(&mailbox);
-                return Some((ws, screen, who, mailbox));
+                return Some(Greeted::Screen((ws, screen, who, mailbox)));
             }
             door.around.screens.close(screen);
             figures.refused_full.fetch_add(1, Ordering::Relaxed);
@@ -423,5 +485,7 @@ const EXPIRY_EVERY: Duration = Duration::from_secs(5);
 const BACKLOG: i32 = 4096;
 /// Bytes of a frame or message; agents type, they do not upload.
 const LARGEST: usize = 64 * 1024;
+/// One answer to a player; whoever plays longer asks again from where it is.
+const LONGEST_PLAY: Duration = Duration::from_secs(3_600);
 /// For farewells at the end.
 const GRACE: Duration = Duration::from_secs(4);

@@ -19,13 +19,13 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use super::{
     OnDamage, Settings, StoreError,
     rows::{
-        Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, SeatRow, Settled,
-        StateRow, Stats,
+        Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, RecordRow,
+        SeatRow, Settled, StateRow, Stats,
     },
 };
 use crate::{
     private::Private,
-    words::{SwitchId, TenantId, Wall},
+    words::{CallId, SwitchId, TenantId, Wall},
 };
 
 use queue::Queue;
@@ -168,6 +168,20 @@ impl Store {
     /// The file cannot be read.
     pub async fn ended(&self, from: Wall, to: Wall) -> Result<Vec<Private<String>>, StoreError> {
         self.ask(0, |answer| Job::Ended(from, to, answer)).await
+    }
+
+    /// Records of a tenant's calls that ended before `until`, in the order of their ends, behind the call that was seen last.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn ended_after(
+        &self,
+        tenant: TenantId,
+        after: (Wall, Option<CallId>),
+        until: Wall,
+        most: usize,
+    ) -> Result<Vec<RecordRow>, StoreError> {
+        self.ask(0, |answer| Job::EndedAfter { tenant, after, until, most, answer }).await
     }
 
     /// What an agent chose for a number, if that still stands, and the last calls with these customers (`<system>:<type>:<id>`).

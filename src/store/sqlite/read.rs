@@ -178,6 +178,24 @@ pub(super) fn ended(conn: &Connection, from: Wall, to: Wall) -> Result<Vec<Priva
         .collect()
 }
 
+/// A tenant's records in the order in which their calls ended, behind one of them.
+pub(super) fn ended_after(
+    conn: &Connection,
+    tenant: &TenantId,
+    (after, call): (Wall, Option<CallId>),
+    until: Wall,
+    most: usize,
+) -> Result<Vec<RecordRow>> {
+    // Calls that ended in one millisecond go by their ids. Without an id the first of that moment is the next.
+    let call = call.map(|call| call.to_string()).unwrap_or_default();
+    conn.prepare_cached(
+        "SELECT * FROM records WHERE tenant = ?1 AND ended_at >= ?2 AND ended_at < ?4 AND (ended_at > ?2 OR key > ?3)
+         ORDER BY ended_at, key LIMIT ?5",
+    )?
+    .query_map(params![tenant.as_str(), after.0, call, until.0, limit(most)], record)?
+    .collect()
+}
+
 pub(super) fn history(conn: &Connection, key: &CallKey) -> Result<History> {
     let (tenant, id) = (key.tenant.as_str(), key.call.to_string());
     let at = params![tenant, id];

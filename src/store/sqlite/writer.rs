@@ -18,11 +18,11 @@ use crate::{
     store::{
         Settings, StoreError,
         rows::{
-            Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, SeatRow,
-            Settled, StateRow, Stats,
+            Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, RecordRow,
+            SeatRow, Settled, StateRow, Stats,
         },
     },
-    words::{SwitchId, TenantId, Wall},
+    words::{CallId, SwitchId, TenantId, Wall},
 };
 
 use super::{outbox, queue::Queue, read, schema, write};
@@ -42,6 +42,13 @@ pub(super) enum Job {
     Stats(Answer<Stats>),
     Position(TenantId, SwitchId, Answer<Option<String>>),
     Ended(Wall, Wall, Answer<Vec<Private<String>>>),
+    EndedAfter {
+        tenant: TenantId,
+        after: (Wall, Option<CallId>),
+        until: Wall,
+        most: usize,
+        answer: Answer<Vec<RecordRow>>,
+    },
     #[cfg(test)]
     LimitPages(Option<u32>, Answer<()>),
 }
@@ -168,6 +175,9 @@ impl Writer {
                 self.step(broken, answer, |conn| read::position(conn, &tenant, &switch))
             }
             Job::Ended(from, to, answer) => self.step(broken, answer, |conn| read::ended(conn, from, to)),
+            Job::EndedAfter { tenant, after, until, most, answer } => {
+                self.step(broken, answer, |conn| read::ended_after(conn, &tenant, after, until, most))
+            }
             Job::Recall(tenant, number, customers, answer) => self.step(broken, answer, |conn| {
                 let choice = number.as_ref().map(|number| read::choice(conn, &tenant, number.expose()));
                 let contacts = customers.iter().filter_map(|id| read::contact(conn, &tenant, id).transpose());
