@@ -133,7 +133,19 @@ impl Site {
              sources: [{{name: asterisk, token: {{file: {folder}/hint.secret}}, from: [127.0.0.1]}}]\nstore: {{path: {folder}/linecard.db}}\ndial: {{cool_down_s: 0}}\n{values}"
             ),
         )?;
-        // The third daemon comes as the user that `check --manager-conf` asks the administrator for.
+        // The third daemon hears of recordings, and reads them where the switch writes them.
+        let monitor = home.join("root/var/spool/asterisk/monitor");
+        let (place, recordings) = match feed {
+            Feed::Both => (
+                format!("recordings: {{places: [{{switch: {id}, folder: {}}}]}}\n", monitor.display()),
+                "  recordings: {folder: /var/spool/asterisk/monitor}\n",
+            ),
+            _ => (String::new(), ""),
+        };
+        let path = site.folder.join("linecard.yaml");
+        let text = fs::read_to_string(&path).map_err(|e| e.to_string())?;
+        put("linecard.yaml", &format!("{text}{place}"))?;
+        // It comes as the user that `check --manager-conf` asks the administrator for.
         let user = if feed == Feed::Both { id } else { "linecard" };
         let ami = format!(
             "  ami: {{host: 127.0.0.1, port: {}, user: {user}, secret: {{file: {folder}/ami.secret}}}}\n",
@@ -158,7 +170,7 @@ impl Site {
              attributes:\n    \
              - {{name: ivr.account, from: {{variable: CTI_ACCOUNT}}, type: digits}}\n    \
              - {{name: ivr.told, from: {{user-event: {{event: CustomerData, header: Account}}}}, type: digits}}\n    \
-             - {{name: ivr.keyed, from: {{digits: {{max: 4}}}}, type: digits}}\n{records}{}{}  \
+             - {{name: ivr.keyed, from: {{digits: {{max: 4}}}}, type: digits}}\n{recordings}{records}{}{}  \
              dial: {{context: click2dial, timeout_ms: 4000, via: {}}}\n  control: {{context: agents, record: wav}}\n",
                 if feed == Feed::Ari { "" } else { &ami },
                 if feed == Feed::Ami { "" } else { &ari },
@@ -440,6 +452,11 @@ impl Site {
     /// Effects that are not done.
     pub fn waiting(&self) -> Result<Vec<Value>, String> {
         lines(&self.say(&["outbox", "list", "--json"])?)
+    }
+
+    /// What the agents' listener gives a player: status, head, bytes.
+    pub fn play(&self, path: &str, header: &str) -> Result<(u16, String, Vec<u8>), String> {
+        http::bytes(&format!("127.0.0.1:{}", self.port), path, header)
     }
 
     /// One of the admin's pages.

@@ -165,6 +165,11 @@ pub const ALL: &[Story] = &[
     Story { fixture: None, ..story("verb-mute-keys-and-recording", verbs::mute_keys_and_recording, &[]) },
     Story { fixture: None, ..story("agent-states-both-ways", states::both_ways, &[]) },
     Story { fixture: None, ..story("agent-after-call", states::after_a_call, &[has("1001", "inbound")]) },
+    Story {
+        fixture: None,
+        also: r#"{"outcome": "answered", "agents": ["1001"]}"#,
+        ..story("recording-is-heard", verbs::hear, &[has("1001", "inbound")])
+    },
     story("internal", hands::internal, &[colleague("1001"), colleague("1002")]),
     story("conference", hands::conference, &[colleague("1001"), colleague("1002"), colleague("1003")]),
     Story {

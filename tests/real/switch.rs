@@ -62,6 +62,11 @@ impl Asterisk {
         (lines.iter().filter(|b| **b == b'\n').count(), rows.ok().and_then(|n| usize::try_from(n).ok()).unwrap_or(0))
     }
 
+    /// A folder of its own, as it is seen from here.
+    pub fn folder(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
     /// One line of its command line, and what it prints.
     pub fn say(&self, words: &str) -> Result<String, String> {
         let out = Command::new("chroot").arg(&self.root).args(["/usr/sbin/asterisk", "-rx", words]).output();

@@ -436,3 +436,84 @@ pub fn mute_keys_and_recording(stage: &mut Stage) -> Result<(), String> {
     agent.done()?;
     audited(stage, "1001", "call.record.stop", "done")
 }
+
+/// The dialplan records a call, and the agent records it too. Afterwards both are heard, whole and by ranges, by 1001 and by 1003, who supervises 1001;
+/// 1002, who had no part in it, and whoever has only half a link, hear nothing.
+pub fn hear(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1001"])?;
+    // sipp's phones say nothing: what is heard is the music while the customer is held.
+    let facts = [("RING_MS", "800"), ("TALK_MS", "2500"), ("HOLD_MS", "3000")];
+    let agent = stage.phones.phone("1001", "uas_hold", 1, &facts)?;
+    let mut screen = Watch::of(stage, "1001")?;
+    let mark = both(stage)?.look("1001")?.mark();
+    let caller = stage.phones.customer("13800138000", "4008001234", "trunk_call", &[("TALK_MS", "8000")])?;
+    screen.is(stage, "talking")?;
+    let up = ask(stage, Feed::Both, "1001", "recording.link", this())?;
+    if up["code"] != "call-up" {
+        return Err(format!("a call that is up was answered by {up}"));
+    }
+    done(stage, "1001", "call.record.start", this())?;
+    caller.done()?;
+    agent.done()?;
+    let over = both(stage)?.look("1001")?.await_frame(mark, "that it can be heard", |f| offers(f, "recording.link"))?;
+    let of = |n: usize| json!({"call": over["call"], "recording": n});
+    for (who, code) in [("1002", "not-permitted"), ("1003", "")] {
+        let answer = ask(stage, Feed::Both, who, "recording.link", of(0))?;
+        if answer["code"].as_str().unwrap_or_default() != code {
+            return Err(format!("{who} was answered by {answer}"));
+        }
+    }
+    let site = both(stage)?;
+    let monitor = stage.asterisk.folder("var/spool/asterisk/monitor");
+    let record = site.say(&["records", "show", over["call"].as_str().unwrap_or_default(), "--json", "--full"])?;
+    let record: Value = serde_json::from_str(&record).map_err(|e| e.to_string())?;
+    let names: Vec<String> = record["recordings"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|r| Some(r["id"].as_str()?.to_owned()))
+        .collect();
+    if names.len() != 2 {
+        return Err(format!("two recordings, but the record has {}", record["recordings"]));
+    }
+    for (n, name) in names.iter().enumerate() {
+        let answer = done(stage, "1001", "recording.link", of(n))?;
+        let url = answer["link"]["url"].as_str().ok_or(format!("no link: {answer}"))?.to_owned();
+        let site = both(stage)?;
+        // The switch writes the last of it when the call is over already.
+        let (file, head) = until(&format!("recording {n} to be what the switch wrote"), PATIENCE, || {
+            let (status, head, body) = site.play(&url, "").ok()?;
+            let file = std::fs::read(monitor.join(name)).ok()?;
+            (status == 200 && body == file && file.len() > 8_000).then_some((file, head))
+        })?;
+        let size = file.len();
+        if !head.contains("content-type: audio/wav") || !head.contains("accept-ranges: bytes") {
+            return Err(format!("the head is {head}"));
+        }
+        for (range, first, last) in [
+            ("0-43".to_owned(), 0, 43),
+            ("4000-7999".to_owned(), 4_000, 7_999),
+            ("-1000".to_owned(), size - 1_000, size - 1),
+            (format!("{}-", size - 1), size - 1, size - 1),
+        ] {
+            let (status, head, body) = site.play(&url, &format!("Range: bytes={range}\r\n"))?;
+            let told = format!("content-range: bytes {first}-{last}/{size}");
+            if status != 206 || !head.contains(&told) || file.get(first..=last) != Some(&body[..]) {
+                return Err(format!("range {range} of {size}: {status}, {} bytes, {head}", body.len()));
+            }
+        }
+        let (status, ..) = site.play(&url, &format!("Range: bytes={size}-\r\n"))?;
+        let (half, ..) = site.play(url.split("?t=").next().unwrap_or_default(), "")?;
+        let (other, ..) = site.play(&url.replace("?t=", "?t=A"), "")?;
+        if (status, half, other) != (416, 404, 404) {
+            return Err(format!("beyond the end {status}, without a token {half}, with another one {other}"));
+        }
+        if site.log().contains(url.split("?t=").nth(1).unwrap_or("?")) {
+            return Err("a token stands in the log".to_owned());
+        }
+    }
+    audited(stage, "1002", "recording.link", "not-permitted")?;
+    audited(stage, "1003", "recording.link", "done, 1 of 2")?;
+    audited(stage, "1001", "recording.link", "done, 2 of 2")?;
+    audited(stage, "1001", "recording.heard", "done")
+}
