@@ -2,6 +2,7 @@
 //! schema check of every frame that a client here receives.
 
 pub mod desk;
+mod recordings;
 mod states;
 mod team;
 mod verbs;

@@ -218,9 +218,11 @@ fn each_recording_is_told_once_with_what_each_feed_can_know() {
     let file = |leg_id: &str, name: &str| variable(leg_id, "MIXMONITOR_FILENAME", name);
     let mut desk = Desk::new();
     let id = desk.talking().only();
+    assert!(!desk.book.face(id).unwrap().recorded);
     desk.take(5, file("100.1", "/rec/a b.wav")).heard(5, Feed::Ari, file("100.1", "/rec/a b.wav"));
     desk.take(6, file("100.2", "/rec/agent.wav"));
     let open = desk.book.record(id).unwrap().recordings;
+    assert!(desk.book.face(id).unwrap().recorded);
     assert_eq!(open.len(), 2);
     assert_eq!(open[0].state, crate::calls::record::RecordingState::Recording);
     desk.take(7, Said::RecordingStop { leg: leg("100.1", "") });

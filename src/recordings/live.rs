@@ -117,6 +117,12 @@ impl Keeper {
         let mut sources = HashMap::new();
         for place in &settings.places {
             let source = source(place).map_err(|why| format!("recordings of {}: {why}", place.switch))?;
+            if let Source::Folder(folder) = &source
+                && let Err(error) = std::fs::read_dir(folder)
+            {
+                // It may come later, as a mount does.
+                tracing::warn!(switch = %place.switch, folder = %folder.display(), %error, "the folder of recordings cannot be read");
+            }
             sources.insert(place.switch.clone(), (source, place.prefix.clone()));
         }
         let readers = Semaphore::new(settings.readers);

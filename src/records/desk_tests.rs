@@ -385,3 +385,21 @@ fn nothing_is_done_for_a_call_that_may_be_another_s() {
     let edge = json!([{"call": call().to_string(), "relation": "edge", "certain": false}]);
     assert_eq!((puts(json!([])), puts(edge)), ((1, 1), (1, 0)));
 }
+
+/// What became of a recording is written by whoever removed it, unless the call is in hand here: then the next look comes to it.
+#[test]
+fn another_hand_writes_a_record_only_while_the_desk_has_it_not() {
+    let mut desk = desk();
+    desk.change(at(0), &change(What::Appeared), None, Some(record(json!({"outcome": null, "ended_at": null}))), None);
+    desk.change(at(3), &change(What::Ended), None, Some(record(json!({}))), None);
+    let row = submits(&mut desk).pop().unwrap().0.records.remove(0);
+    let amended = RecordRow { revision: row.revision + 1, ..row };
+    assert!(desk.ended(&"default".into(), call()).is_some() && desk.ended(&"other".into(), call()).is_none());
+    assert!(!desk.amended(amended.clone()) && submits(&mut desk).is_empty());
+    // Long after its end it is put away.
+    let later = at(3 + i64::try_from(KEEP_MS).unwrap() + 1);
+    desk.forget(later);
+    assert!(desk.ended(&"default".into(), call()).is_none());
+    assert!(desk.amended(amended.clone()));
+    assert_eq!(submits(&mut desk)[0].0.records, [amended]);
+}
