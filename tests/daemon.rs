@@ -1,10 +1,12 @@
 //! The daemon as its admin lives with it: ready and watchdog told to systemd, reload whole or not at all, figures, a stop that drains.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -23,6 +25,18 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
 const PATIENCE: Duration = Duration::from_secs(30);
 
 static PORTS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// A port that no other desk of this process was given: between the look and the daemon's own hand on it, two could be told the same, and then one asks the
+/// other's daemon whether it is ready.
+fn own(any: SocketAddr) -> SocketAddr {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let at = free(any).unwrap();
+        if GIVEN.lock().unwrap().insert(at.port()) {
+            return at;
+        }
+    }
+}
 
 /// A daemon with its fakes, in a folder of its own.
 pub struct Desk {
@@ -56,8 +70,8 @@ impl Desk {
             Hosts::start(Places::preferred()).await.unwrap()
         };
         let places = Places {
-            agents: free(any).unwrap(),
-            admin: free(any).unwrap(),
+            agents: own(any),
+            admin: own(any),
             ami: pbx.address(),
             erp: hosts.erp.address(),
             loyalty: hosts.loyalty.address(),
