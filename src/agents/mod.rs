@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use roster::{About, Ask, Available, Deeds, Kept, LinkState, Output, Phones, Roster, Token, Wish};
+pub use roster::{About, Ask, Available, Deeds, Errand, Kept, LinkState, Output, Phones, Roster, Token};
 pub use screen::{Figures, Screens};
 pub use settings::{Limits, Settings, States, Tls};
 

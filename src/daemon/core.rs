@@ -821,8 +821,8 @@ impl Core {
     }
 
     /// A verb on a call, with the legs it is about, to the switch that has them.
-    fn act(&mut self, now: Now, wish: agents::Wish) -> Result<(), Failure> {
-        let agents::Wish { request, asker: (tenant, agent), call, of, device, mut verb } = wish;
+    fn act(&mut self, now: Now, errand: agents::Errand) -> Result<(), Failure> {
+        let agents::Errand { request, asker: (tenant, agent), call, of, device, mut verb } = errand;
         let parked = (verb == Verb::Pickup).then(|| self.book.parked(call)).flatten();
         let hand = parked.or_else(|| self.book.hand(call, &of)).ok_or(Failure::CallOver)?;
         if let Verb::Transfer(to) | Verb::Consult(to) = &mut verb {
@@ -982,9 +982,9 @@ impl Core {
                     self.roster.no_callback(now, token, refused);
                 }
             }
-            Ask::Act(wish) => {
-                let request = wish.request.clone();
-                if let Err(failure) = self.act(now, wish) {
+            Ask::Act(errand) => {
+                let request = errand.request.clone();
+                if let Err(failure) = self.act(now, errand) {
                     self.book.forget_expected(&request);
                     self.roster.acted(now, &request, Err(failure), &self.directory);
                 }

@@ -189,7 +189,7 @@ async fn a_verb_names_the_legs_of_the_call_and_is_audited() {
     ask(&mut core, now, "3", calls::command::Deed::HangUp, call);
     assert!(commands.try_recv().is_err(), "twice at once, and a call that is over: nothing is sent");
     // The book has forgotten it, and a switch that is not there is asked for nothing.
-    let wish = |request: &str, call| agents::Wish {
+    let errand = |request: &str, call| agents::Errand {
         request: calls::command::RequestId(request.to_owned()),
         asker: ("default".into(), "1001".into()),
         call,
@@ -197,7 +197,7 @@ async fn a_verb_names_the_legs_of_the_call_and_is_audited() {
         device: String::new(),
         verb: Verb::HangUp,
     };
-    assert_eq!(core.act(now, wish("lc-9", call)), Err(Failure::CallOver));
+    assert_eq!(core.act(now, errand("lc-9", call)), Err(Failure::CallOver));
     while core.has_work() {
         core.work(now);
     }
@@ -246,7 +246,7 @@ async fn a_target_outside_is_held_to_what_a_dial_is() {
     };
     let mut sent = |core: &mut Core, consult: bool, to: &str| {
         let to = Target::new(to).unwrap();
-        let wish = agents::Wish {
+        let errand = agents::Errand {
             request: calls::command::RequestId("lc-9".to_owned()),
             asker: ("default".into(), agent.clone()),
             call,
@@ -254,7 +254,7 @@ async fn a_target_outside_is_held_to_what_a_dial_is() {
             device: String::new(),
             verb: if consult { Verb::Consult(to) } else { Verb::Transfer(to) },
         };
-        core.act(now, wish)?;
+        core.act(now, errand)?;
         match ends.commands.get_mut(&switch).unwrap().try_recv() {
             Ok(Command::Act(Act { verb: Verb::Transfer(to) | Verb::Consult(to), .. })) => Ok(to.expose().to_owned()),
             other => panic!("{other:?}"),

@@ -59,28 +59,28 @@ async fn what_works_is_offered_and_done_once() {
     );
 
     screen.say(verb("m", "call.mute", json!({}))).await;
-    let Ask::Act(wish) = desk.asked().await else { panic!("nothing is done") };
-    assert_eq!((wish.call, wish.of.as_str(), &wish.verb), (CALL, "1001", &Verb::Mute));
+    let Ask::Act(errand) = desk.asked().await else { panic!("nothing is done") };
+    assert_eq!((errand.call, errand.of.as_str(), &errand.verb), (CALL, "1001", &Verb::Mute));
     // Twice at once: the second is refused, and the same id is the same request.
     screen.say(verb("m2", "call.mute", json!({}))).await;
     assert_eq!(screen.next_of("failed").await["code"], "verb-pending");
     screen.say(verb("m", "call.mute", json!({}))).await;
     screen.say(json!({"type": "ping", "id": "heard"})).await;
     assert_eq!(screen.next_of("done").await["id"], "heard");
-    answered(&desk, wish.request, Ok(Made::default())).await;
+    answered(&desk, errand.request, Ok(Made::default())).await;
     let done = screen.next_of("done").await;
     assert_eq!((&done["id"], &done["call"]), (&"m".into(), &CALL.to_string().into()));
     let changed = screen.next_of("call.changed").await;
     assert!(words(&changed).contains(&"call.unmute".to_owned()) && !words(&changed).contains(&"call.mute".to_owned()));
 
     screen.say(verb("p", "call.park", json!({}))).await;
-    let Ask::Act(wish) = desk.asked().await else { panic!("nothing is done") };
-    answered(&desk, wish.request, Ok(Made { space: Some("701".to_owned()), ..Made::default() })).await;
+    let Ask::Act(errand) = desk.asked().await else { panic!("nothing is done") };
+    answered(&desk, errand.request, Ok(Made { space: Some("701".to_owned()), ..Made::default() })).await;
     assert_eq!(screen.next_of("done").await["space"], "701");
     screen.say(verb("t", "call.transfer", json!({"to": " 138-0013 8000 "}))).await;
-    let Ask::Act(wish) = desk.asked().await else { panic!("nothing is done") };
-    assert!(matches!(&wish.verb, Verb::Transfer(to) if to.expose() == "13800138000"));
-    answered(&desk, wish.request, Err(Failure::SwitchUnavailable)).await;
+    let Ask::Act(errand) = desk.asked().await else { panic!("nothing is done") };
+    assert!(matches!(&errand.verb, Verb::Transfer(to) if to.expose() == "13800138000"));
+    answered(&desk, errand.request, Err(Failure::SwitchUnavailable)).await;
     assert_eq!(screen.next_of("failed").await["code"], "switch-unavailable");
     let audit: Vec<String> = desk.audited().into_iter().map(|(who, what, how)| format!("{who} {what} {how}")).collect();
     let expected = [
@@ -181,9 +181,9 @@ async fn teams_decide_whose_calls_are_heard_and_fetched() {
     let mut supervisor = desk.screen("1002").await;
     supervisor.begin().await;
     supervisor.say(json!({"type": "call.listen", "id": "1", "agent": "1001"})).await;
-    let Ask::Act(wish) = desk.asked().await else { panic!("nothing is done") };
-    assert_eq!((wish.of.as_str(), wish.device.as_str(), wish.verb), ("1001", "PJSIP/1002", Verb::Listen));
-    assert!(wish.request.0.starts_with(RequestId::EAR), "whose leg only listens is nobody's call");
+    let Ask::Act(errand) = desk.asked().await else { panic!("nothing is done") };
+    assert_eq!((errand.of.as_str(), errand.device.as_str(), errand.verb), ("1001", "PJSIP/1002", Verb::Listen));
+    assert!(errand.request.0.starts_with(RequestId::EAR), "whose leg only listens is nobody's call");
     supervisor.say(json!({"type": "call.listen", "id": "2", "agent": "1004"})).await;
     assert_eq!(supervisor.next_of("failed").await["code"], "call-over", "1004 talks with nobody");
 
@@ -195,8 +195,8 @@ async fn teams_decide_whose_calls_are_heard_and_fetched() {
     stranger.say(json!({"type": "call.pickup", "id": "p", "agent": "1001"})).await;
     assert_eq!(stranger.next_of("failed").await["code"], "not-permitted");
     supervisor.say(json!({"type": "call.pickup", "id": "p", "agent": "1001"})).await;
-    let Ask::Act(wish) = desk.asked().await else { panic!("nothing is done") };
-    assert_eq!((wish.call, wish.of.as_str(), wish.verb), (ringing, "1001", Verb::Pickup));
+    let Ask::Act(errand) = desk.asked().await else { panic!("nothing is done") };
+    assert_eq!((errand.call, errand.of.as_str(), errand.verb), (ringing, "1001", Verb::Pickup));
     let audit = desk.audited();
     assert!(audit.contains(&("1003".to_owned(), "call.take", "not-permitted".to_owned())), "{audit:?}");
 }

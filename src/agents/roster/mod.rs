@@ -40,7 +40,7 @@ use crate::{
 };
 
 pub use state::{Available, Kept};
-pub use verbs::{About, Deeds, Wish};
+pub use verbs::{About, Deeds, Errand};
 
 use super::{
     Deliver, Heard, Limits, ScreenId, States, Told,
@@ -70,7 +70,7 @@ pub enum Ask {
     /// Then [`Roster::dialled`], or the book's `Launched`.
     Dial(calls::command::Dial),
     /// Then [`Roster::acted`].
-    Act(Wish),
+    Act(Errand),
     /// Then [`Roster::attended`].
     Attend(calls::command::Attendance),
     /// An agent's state, apart from calls, for the next start. With a token: then [`Roster::committed`].

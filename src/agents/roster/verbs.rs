@@ -23,7 +23,7 @@ use super::{
 
 /// What a request wants to be done to a call, for whoever knows its legs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wish {
+pub struct Errand {
     pub request: RequestId,
     pub asker: Key,
     pub call: CallId,
@@ -206,7 +206,7 @@ impl Roster {
         let request = RequestId(format!("{}{ulid}", if listens { RequestId::EAR } else { "lc-" }));
         self.acts.insert(request.clone(), Acting { asked: asked.clone(), call, deed });
         self.later(now.mono.plus_ms(self.limits.dial_ms), Due::Act(request.clone()));
-        self.ask(Ask::Act(Wish { request, asker: key.clone(), call, of, device, verb }));
+        self.ask(Ask::Act(Errand { request, asker: key.clone(), call, of, device, verb }));
         Ok(())
     }
 
