@@ -1039,7 +1039,7 @@ pub struct Dial {
     pub reference: Option<Reference>,
 }
 
-/// The customers to be called back, in the agent's tenant.
+/// The customers to be called back, as far as they are the agent's teams' or everybody's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct CallbackList {
     /// 0: only how many there are. Default: 50.

@@ -506,7 +506,14 @@ impl Core {
 
     /// A sign of life: counts what is cheap to count now and then, and says which switches have no link.
     #[must_use]
-    pub fn beat(&self) -> Vec<String> {
+    pub fn beat(&self, now: Now) -> Vec<String> {
+        for (tenant, (open, oldest)) in self.desk.callbacks().figures() {
+            let label = watch::Tenant { tenant: tenant.to_string() };
+            let age_s = oldest.map_or(0, |oldest| now.wall.since(oldest) / 1000);
+            let whole = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+            self.metrics.callbacks_open.get_or_create(&label).set(whole(open as u64));
+            self.metrics.callbacks_oldest_seconds.get_or_create(&label).set(whole(age_s));
+        }
         self.metrics.calls_open.set(i64::try_from(self.book.open_calls().count()).unwrap_or(i64::MAX));
         let (agents, _) = self.roster.figures();
         self.metrics.agents.set(i64::try_from(agents).unwrap_or(i64::MAX));
@@ -936,7 +943,7 @@ impl Core {
         let claimed = self.desk.callback(now, (&dial.tenant, id), &dial.agent, &callbacks::Wish::Claim, None);
         claimed.map_err(|refused| match refused {
             callbacks::Refused::Unknown => Failure::UnknownTarget,
-            callbacks::Refused::Claimed => Failure::NotPermitted,
+            callbacks::Refused::Claimed | callbacks::Refused::NotYours => Failure::NotPermitted,
         })?;
         Ok(Some(self.desk.callbacks().number(&dial.tenant, id).ok_or(Failure::UnknownTarget)?.clone()))
     }
@@ -974,7 +981,9 @@ impl Core {
                 }
             }
             Ask::Callbacks { key, screen, id, most } => {
-                let (open, list) = self.desk.callbacks().list(&key.0, most);
+                let agent = self.directory.agent(&key.1).filter(|agent| agent.tenant == key.0);
+                let teams = agent.map_or(&[][..], |agent| &agent.teams);
+                let (open, list) = self.desk.callbacks().list(&key.0, teams, most);
                 self.roster.callbacks(now, (&key, screen, &id), (open, &list), &self.directory);
             }
             Ask::Callback { key: (tenant, agent), id, wish, token } => {

@@ -105,7 +105,7 @@ async fn a_caller_who_gave_up_is_called_back_by_one_agent() {
         core.work(now);
     }
     let tenant: TenantId = "default".into();
-    let (open, list) = core.desk.callbacks().list(&tenant, 10);
+    let (open, list) = core.desk.callbacks().list(&tenant, &[], 10);
     let (id, number) = (list[0].id, list[0].number.clone());
     assert_eq!((open, list[0].count, list[0].why), (1, 1, callbacks::Why::Abandoned));
     let dial = |agent: &str, reference| calls::command::Dial {
@@ -127,7 +127,7 @@ async fn a_caller_who_gave_up_is_called_back_by_one_agent() {
     let plan = Plan::new("CN", Some("21"));
     assert!(plan.read(sent.number.expose()).same_line(&plan.read(number.expose())));
     assert!(commands.try_recv().is_err(), "it is 1001's, and the other one is over");
-    let owner = core.desk.callbacks().list(&tenant, 1).1[0].owner(now.wall).unwrap().0.clone();
+    let owner = core.desk.callbacks().list(&tenant, &[], 1).1[0].owner(now.wall).unwrap().0.clone();
     assert_eq!(owner.as_str(), "1001");
     // The store is told of each step in the order in which it was taken.
     core.settle(now, None);
@@ -143,7 +143,7 @@ async fn a_caller_who_gave_up_is_called_back_by_one_agent() {
     let rules = Arc::new(records::Rules::read("rules.yaml", "rules: []\n").unwrap());
     let again = Desk::new(rules, Arc::default(), Arc::default())
         .calling_back(callbacks::Settings::default(), vec![rows.pop().unwrap()]);
-    let list = again.callbacks().list(&tenant, 10).1;
+    let list = again.callbacks().list(&tenant, &[], 10).1;
     assert_eq!((list[0].id, list[0].owner(now.wall).map(|o| o.0.as_str())), (id, Some("1001")), "and after a restart");
 }
 

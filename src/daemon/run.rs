@@ -377,7 +377,7 @@ impl CoreSeed {
                         let _ = answer.send(core.amended(now(), *row));
                     }
                     Some(Control::Beat(answer)) => {
-                        let _ = answer.send(core.beat());
+                        let _ = answer.send(core.beat(now()));
                     }
                     Some(Control::Stop) | None => break,
                 },

@@ -56,6 +56,20 @@ pub struct Settings {
     pub keep_days: u32,
     /// Open at most; the oldest gives way.
     pub most: usize,
+    /// Which teams call back whom; the first that takes one counts. Whom none takes is everybody's.
+    pub teams: Vec<Serving>,
+}
+
+/// Who calls back the customers of a queue or a line; without both: all that are left.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Serving {
+    /// As the switch names it.
+    pub queue: Option<String>,
+    /// The title of the line that was called last (trunks.yaml).
+    pub line: Option<String>,
+    /// Of agents.yaml.
+    pub teams: Vec<String>,
 }
 
 impl Default for Settings {
@@ -77,6 +91,7 @@ impl Default for Settings {
             claim_min: 30,
             keep_days: 7,
             most: 10_000,
+            teams: Vec::new(),
         }
     }
 }
@@ -107,7 +122,28 @@ impl Settings {
         if !(1..=100_000).contains(&self.most) {
             out.push(("most".to_owned(), self.most.to_string(), "1 to 100000"));
         }
+        for (n, serving) in self.teams.iter().enumerate() {
+            if serving.teams.is_empty() {
+                out.push((format!("teams[{n}].teams"), "no team".to_owned(), "at least one team of agents.yaml"));
+            }
+            if self.teams.iter().take(n).any(|one| one.queue.is_none() && one.line.is_none()) {
+                out.push((format!("teams[{n}]"), "one before it takes all that are left".to_owned(), "put it first"));
+            }
+        }
         out
+    }
+
+    /// Which of `teams` takes it, counted from 1; 0: none does.
+    fn group(&self, callback: &Callback) -> usize {
+        let same = |wanted: &Option<String>, is: &Option<String>| wanted.is_none() || wanted == is;
+        let takes = |one: &Serving| same(&one.queue, &callback.queue) && same(&one.line, &callback.line);
+        self.teams.iter().position(takes).map_or(0, |at| at + 1)
+    }
+
+    /// Whether agents of these teams call back those of a group.
+    fn serves(&self, group: usize, teams: &[String]) -> bool {
+        let serving = group.checked_sub(1).and_then(|at| self.teams.get(at));
+        serving.is_none_or(|serving| serving.teams.iter().any(|team| teams.contains(team)))
     }
 
     /// The first moment from `at` on in which customers may be called.
@@ -256,6 +292,8 @@ pub enum Refused {
     Unknown,
     /// Another agent has it.
     Claimed,
+    /// Another team calls its customer back.
+    NotYours,
 }
 
 /// The open ones. Never printed: its keys are numbers.
@@ -266,7 +304,10 @@ pub struct Callbacks {
     numbers: HashMap<(TenantId, String), CallId>,
     customers: HashMap<(TenantId, String), CallId>,
     calls: HashMap<CallId, CallId>,
-    due: BTreeSet<(TenantId, Wall, CallId)>,
+    /// By tenant, and by who calls back (see [`Settings::group`]): what is due longest comes first.
+    due: BTreeSet<(TenantId, usize, Wall, CallId)>,
+    /// Tenants that had one.
+    tenants: BTreeSet<TenantId>,
     /// When each number was last talked with, and in which order they came.
     talked: HashMap<(TenantId, String), Wall>,
     talked_order: VecDeque<(TenantId, String)>,
@@ -282,6 +323,7 @@ impl Callbacks {
             customers: HashMap::new(),
             calls: HashMap::new(),
             due: BTreeSet::new(),
+            tenants: BTreeSet::new(),
             talked: HashMap::new(),
             talked_order: VecDeque::new(),
         }
@@ -295,12 +337,30 @@ impl Callbacks {
         }
     }
 
-    /// How many are open, and the most urgent of them.
+    /// How many are open for agents of these teams, and the most urgent of them.
     #[must_use]
-    pub fn list(&self, tenant: &TenantId, most: usize) -> (usize, Vec<&Callback>) {
-        let first = (tenant.clone(), Wall(i64::MIN), CallId(ulid::Ulid::nil()));
-        let all = || self.due.range(first.clone()..).take_while(|(t, ..)| t == tenant);
-        (all().count(), all().take(most).filter_map(|(.., id)| self.open.get(id)).collect())
+    pub fn list(&self, tenant: &TenantId, teams: &[String], most: usize) -> (usize, Vec<&Callback>) {
+        let (mut open, mut first) = (0, Vec::new());
+        for group in (0..=self.settings.teams.len()).filter(|group| self.settings.serves(*group, teams)) {
+            let from = (tenant.clone(), group, Wall(i64::MIN), CallId(ulid::Ulid::nil()));
+            let all = || self.due.range(from.clone()..).take_while(|(t, g, ..)| t == tenant && *g == group);
+            open += all().count();
+            first.extend(all().take(most).map(|(.., due, id)| (*due, *id)));
+        }
+        first.sort_unstable();
+        (open, first.into_iter().take(most).filter_map(|(_, id)| self.open.get(&id)).collect())
+    }
+
+    /// How many are open, and since when the oldest is, for each tenant that ever had one: for metrics.
+    #[must_use]
+    pub fn figures(&self) -> BTreeMap<&TenantId, (usize, Option<Wall>)> {
+        let mut figures: BTreeMap<_, _> = self.tenants.iter().map(|tenant| (tenant, (0, None))).collect();
+        for callback in self.open.values() {
+            let (open, oldest) = figures.entry(&callback.tenant).or_default();
+            *open += 1;
+            *oldest = Some(oldest.map_or(callback.since, |oldest: Wall| oldest.min(callback.since)));
+        }
+        figures
     }
 
     /// A record, as it is written.
@@ -383,13 +443,17 @@ impl Callbacks {
         &mut self,
         now: Wall,
         (tenant, id): (&TenantId, CallId),
-        agent: &AgentId,
+        (agent, teams): (&AgentId, &[String]),
         wish: &Wish,
         batch: &mut Batch,
     ) -> Result<(), Refused> {
         self.expire(now, batch);
         let claim_ms = i64::from(self.settings.claim_min) * 60_000;
+        let settings = &self.settings;
         let callback = self.open.get_mut(&id).filter(|c| c.tenant == *tenant).ok_or(Refused::Unknown)?;
+        if !settings.serves(settings.group(callback), teams) {
+            return Err(Refused::NotYours);
+        }
         if callback.owner(now).is_some_and(|(owner, _)| owner != agent) {
             return Err(Refused::Claimed);
         }
@@ -590,7 +654,10 @@ impl Callbacks {
         self.numbers.extend(callback.numbers.iter().map(|n| ((tenant.clone(), n.expose().clone()), id)));
         self.customers.extend(callback.customers.iter().map(|c| ((tenant.clone(), c.clone()), id)));
         self.calls.extend(callback.calls.iter().map(|call| (*call, id)));
-        self.due.insert((tenant.clone(), callback.due, id));
+        self.due.insert((tenant.clone(), self.settings.group(&callback), callback.due, id));
+        if !self.tenants.contains(tenant) {
+            self.tenants.insert(tenant.clone());
+        }
         self.open.insert(id, callback);
     }
 
@@ -606,7 +673,7 @@ impl Callbacks {
         for call in &callback.calls {
             self.calls.remove(call);
         }
-        self.due.remove(&(tenant.clone(), callback.due, id));
+        self.due.remove(&(tenant.clone(), self.settings.group(&callback), callback.due, id));
         Some(callback)
     }
 }
@@ -684,7 +751,7 @@ mod tests {
         }
 
         fn open(&self) -> Vec<&Callback> {
-            let (count, list) = self.callbacks.list(&"default".into(), 100);
+            let (count, list) = self.callbacks.list(&"default".into(), &[], 100);
             assert_eq!(count, list.len());
             list
         }
@@ -697,7 +764,7 @@ mod tests {
 
         fn wish(&mut self, now: Wall, n: u64, agent: &str, wish: &Wish) -> Result<(), Refused> {
             let mut batch = Batch::default();
-            let result = self.callbacks.wish(now, (&"default".into(), id(n)), &agent.into(), wish, &mut batch);
+            let result = self.callbacks.wish(now, (&"default".into(), id(n)), (&agent.into(), &[]), wish, &mut batch);
             self.rows.append(&mut batch.callbacks);
             result
         }
@@ -817,7 +884,8 @@ mod tests {
         assert_eq!(book.wish(at(10, 35), 1, "1001", &Wish::Claim), Err(Refused::Unknown));
         let mut batch = Batch::default();
         book.hear(&call(2, "inbound", "abandoned", "13800138000", at(11, 0)));
-        let other = book.callbacks.wish(at(11, 1), (&"other".into(), id(2)), &"1001".into(), &Wish::Claim, &mut batch);
+        let other =
+            book.callbacks.wish(at(11, 1), (&"other".into(), id(2)), (&"1001".into(), &[]), &Wish::Claim, &mut batch);
         assert_eq!((other, batch.is_empty()), (Err(Refused::Unknown), true), "another tenant's");
     }
 
@@ -898,6 +966,58 @@ mod tests {
         assert_eq!(again.open().len(), 2);
         again.hear(&call(7, "inbound", "abandoned", "13800138009", at(24 + 10, 1)));
         assert_eq!(again.open().iter().map(|c| c.id).collect::<Vec<_>>(), [id(7)]);
+    }
+
+    #[test]
+    fn a_queue_or_a_line_is_called_back_by_its_teams_and_the_rest_by_all() {
+        let serving = |queue: Option<&str>, line: Option<&str>, team: &str| Serving {
+            queue: queue.map(str::to_owned),
+            line: line.map(str::to_owned),
+            teams: vec![team.to_owned()],
+        };
+        let teams = vec![serving(Some("support"), None, "support"), serving(None, Some("Hotline"), "sales")];
+        let mut book = Book::new(Settings { teams: teams.clone(), ..Settings::default() });
+        book.hear(&call(1, "inbound", "abandoned", "13800138001", at(10, 0)));
+        let mut second = call(2, "inbound", "abandoned", "13800138002", at(10, 1));
+        second.queue = Some("other".to_owned());
+        book.hear(&second);
+        let seen = |book: &Book, teams: &[&str]| {
+            let teams: Vec<String> = teams.iter().map(|team| (*team).to_owned()).collect();
+            let (open, list) = book.callbacks.list(&"default".into(), &teams, 10);
+            assert_eq!(open, list.len());
+            list.iter().map(|callback| callback.id).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(&book, &["support"]), [id(1)]);
+        assert_eq!(seen(&book, &["sales"]), [id(2)], "another queue, by its line");
+        assert_eq!(seen(&book, &["sales", "support"]), [id(1), id(2)], "what is due longest comes first");
+        assert_eq!(seen(&book, &[]), Vec::<CallId>::new());
+        let mut claim = |n: u64, team: &str| {
+            let (who, team) = ("1001".into(), [team.to_owned()]);
+            let mut batch = Batch::default();
+            book.callbacks.wish(at(10, 5), (&"default".into(), id(n)), (&who, &team), &Wish::Claim, &mut batch)
+        };
+        assert_eq!(claim(1, "sales"), Err(Refused::NotYours));
+        assert_eq!(claim(1, "support"), Ok(()));
+        // The same customer by another queue: their last call says whose they are.
+        let mut third = call(3, "inbound", "abandoned", "13800138001", at(10, 10));
+        third.queue = Some("other".to_owned());
+        book.hear(&third);
+        assert_eq!((seen(&book, &["support"]), seen(&book, &["sales"]).len()), (Vec::new(), 2));
+        let (tenant, since) = ("default".into(), at(10, 0));
+        assert_eq!(book.callbacks.figures(), BTreeMap::from([(&tenant, (2, Some(since)))]));
+        for n in 1..=2 {
+            let record = call(n + 10, "outbound", "answered", &format!("1380013800{n}"), at(11, 0));
+            book.hear(&record);
+        }
+        assert_eq!(book.callbacks.figures(), BTreeMap::from([(&tenant, (0, None))]), "a figure that was there stays");
+
+        let shapes = |teams: Vec<Serving>| {
+            let settings = Settings { teams, ..Settings::default() };
+            settings.problems().into_iter().map(|(key, ..)| key).collect::<Vec<_>>()
+        };
+        assert_eq!(shapes(teams), Vec::<String>::new());
+        let all = Serving { teams: vec!["all".to_owned()], ..Serving::default() };
+        assert_eq!(shapes(vec![all, Serving::default()]), ["teams[1].teams", "teams[1]"]);
     }
 
     #[test]

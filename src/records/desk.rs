@@ -193,7 +193,9 @@ impl Desk {
         token: Option<Token>,
     ) -> Result<(), callbacks::Refused> {
         let mut batch = Batch::default();
-        let result = self.callbacks.wish(now.wall, (tenant, id), agent, wish, &mut batch);
+        let known = self.directory.agent(agent).filter(|known| known.tenant == *tenant);
+        let teams = known.map_or(&[][..], |known| &known.teams);
+        let result = self.callbacks.wish(now.wall, (tenant, id), (agent, teams), wish, &mut batch);
         if result.is_ok() {
             batch.audit.push(AuditRow {
                 tenant: tenant.clone(),

@@ -61,6 +61,11 @@ pub struct System {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Tenant {
+    pub tenant: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct State {
     pub state: String,
 }
@@ -98,6 +103,9 @@ pub struct Metrics {
     pub agents: Gauge,
     pub screens: Gauge,
     pub calls_open: Gauge,
+    /// Customers to be called back, and for how long the oldest waits.
+    pub callbacks_open: Family<Tenant, Gauge>,
+    pub callbacks_oldest_seconds: Family<Tenant, Gauge>,
     pub records: Counter,
     /// Calls to a dialled number that no row of trunks.yaml takes.
     pub unmapped: Counter,
@@ -146,6 +154,8 @@ impl Metrics {
             agents: Gauge::default(),
             screens: Gauge::default(),
             calls_open: Gauge::default(),
+            callbacks_open: Family::default(),
+            callbacks_oldest_seconds: Family::default(),
             records: Counter::default(),
             unmapped: Counter::default(),
             unmapped_lines: Arc::default(),
@@ -193,6 +203,12 @@ impl Metrics {
         registry.register("agents", "Agents with a screen", m.agents.clone());
         registry.register("screens", "Agent connections", m.screens.clone());
         registry.register("calls_open", "Calls going on", m.calls_open.clone());
+        registry.register("callbacks_open", "Customers to be called back", m.callbacks_open.clone());
+        registry.register(
+            "callbacks_oldest_seconds",
+            "For how long the oldest of them waits",
+            m.callbacks_oldest_seconds.clone(),
+        );
         registry.register("records", "Call records written", m.records.clone());
         registry.register("unmapped_calls", "Calls to a number without a trunk row", m.unmapped.clone());
         registry.register("agent_overruns", "Agents not ready for longer than their reason allows", m.overruns.clone());

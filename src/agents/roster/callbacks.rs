@@ -32,7 +32,7 @@ impl Roster {
         self.out.push_back(Output::Ask(Ask::Callbacks { key: key.clone(), screen, id, most }));
     }
 
-    /// How many are open in the agent's tenant, and the first of them.
+    /// How many are open for the agent, and the first of them.
     pub fn callbacks(
         &mut self,
         now: Now,
@@ -79,6 +79,7 @@ impl Roster {
         let (code, message) = match refused {
             Refused::Unknown => (Code::UnknownCallback, "this callback is over"),
             Refused::Claimed => (Code::CallbackClaimed, "a colleague has it"),
+            Refused::NotYours => (Code::NotPermitted, "another team calls this customer back"),
         };
         self.answer(&asked, failed(now, &asked.1, code, message));
     }
