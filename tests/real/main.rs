@@ -8,6 +8,7 @@
 //! `--drivers` plays the calls with nobody watching: phones, carrier and switch alone.
 
 mod cable;
+mod callbacks;
 mod edge;
 mod expected;
 mod ferry;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    Stage,
+    Stage, callbacks,
     expected::Expected,
     hands::{self, Watch},
     screen::Screen,
@@ -124,6 +124,7 @@ pub const ALL: &[Story] = &[
             "dialled.e164": "+862161234572", "agents": ["1002"], "transfers": []}"#,
         ..story("the-dialplan-asks-who-calls", asked_first, &[has("1002", "inbound")])
     },
+    Story { fixture: None, crowd: true, ..story("called-back", callbacks::called_back, &[]) },
     Story { fixture: None, ..story("verb-hang-up", verbs::hang_up, &[]) },
     Story {
         fixture: None,
