@@ -623,4 +623,18 @@ async fn wrong_places_are_told_before_anything_opens() {
     ] {
         assert!(told.contains(key), "{key} is not in: {told}");
     }
+    let house = House::new().await;
+    house.folder("");
+    let probe = || house.desk.stage.verb(Path::new(PROGRAM), &["check", "--probe"]);
+    let said = probe().unwrap_or_else(|told| told.to_string());
+    assert!(said.contains(&format!("recordings of pbx1: {} is there", house.rec.display())), "{said}");
+    std::fs::remove_dir_all(&house.rec).unwrap();
+    // It fails and says why; what it says is its output.
+    let output = std::process::Command::new(PROGRAM)
+        .args(["check", "--probe", "--config"])
+        .arg(house.desk.stage.settings())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("monitor cannot be read by this account"), "{output:?}");
 }

@@ -224,9 +224,6 @@ impl Keeper {
         if !permit::may_hear(&self.settings, &ask.asker, record, &ask.directory) {
             return Err(Refused::NotPermitted);
         }
-        if record.ended_at.is_none() {
-            return Err(Refused::CallUp);
-        }
         let recording = record.recordings.get(ask.recording).ok_or(Refused::Unknown)?;
         let over = matches!(recording.state, RecordingState::Expired | RecordingState::Removed);
         if over || retention::is_too_old(&self.settings, record, now().wall) {

@@ -7,7 +7,7 @@ use crate::{
         cli::Check,
         load::{self, Loaded},
     },
-    switches,
+    recordings, switches,
     words::TenantId,
 };
 
@@ -78,6 +78,20 @@ fn probe(loaded: Loaded) -> Exit {
                         exit = Exit::Failed;
                     }
                 }
+            }
+        }
+        let removes = loaded.settings.recordings.keep.iter().any(|keep| keep.remove);
+        for place in &loaded.settings.recordings.places {
+            let switch = &place.switch;
+            match (&place.folder, &place.url) {
+                (Some(folder), _) => match recordings::folder::live::look(folder, removes) {
+                    Ok(()) => println!("recordings of {switch}: {} is there", folder.display()),
+                    Err(why) => {
+                        println!("recordings of {switch}: {why}");
+                        exit = Exit::Failed;
+                    }
+                },
+                (None, _) => println!("recordings of {switch}: asked for when somebody listens, so nothing was asked"),
             }
         }
         let connectors = Connectors::new(loaded.live.connectors);

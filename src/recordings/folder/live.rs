@@ -4,7 +4,7 @@
 use std::{fs::File, io, os::fd::OwnedFd, path::Path};
 
 use rustix::{
-    fs::{AtFlags, CWD, FileType, Mode, OFlags, fstat, openat, statat, unlinkat},
+    fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, access, fstat, openat, statat, unlinkat},
     io::Errno,
 };
 
@@ -80,6 +80,20 @@ pub fn remove(folder: &Path, steps: &[String], before: Wall) -> io::Result<Remov
     }
 }
 
+/// Whether this account can do in the folder what is asked of it.
+///
+/// # Errors
+/// What it cannot, and what to do.
+pub fn look(folder: &Path, remove: bool) -> Result<(), String> {
+    let shown = folder.display();
+    std::fs::read_dir(folder).map_err(|error| format!("{shown} cannot be read by this account: {error}"))?;
+    let hand = if remove { Access::WRITE_OK | Access::EXEC_OK } else { Access::EXEC_OK };
+    access(folder, hand).map_err(|error| {
+        let what = if remove { "removed from" } else { "opened in" };
+        format!("files cannot be {what} {shown} by this account: {error}")
+    })
+}
+
 /// It is not there. Of a folder that is not there or empty nothing is known: it may be where a disk belongs that is away.
 fn nowhere(folder: &Path) -> io::Result<Removal> {
     match std::fs::read_dir(folder)?.next() {
@@ -141,6 +155,15 @@ mod tests {
 
     fn of(name: &str) -> Vec<String> {
         name.split('/').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_folder_that_is_none_is_told() {
+        let ground = ground("look");
+        assert_eq!(look(&ground.0.join("rec"), true), Ok(()));
+        let told = look(&ground.0.join("none"), false).unwrap_err();
+        assert!(told.contains("/none cannot be read by this account: No such file"), "{told}");
+        assert!(look(&ground.0.join("secret.wav"), true).is_err());
     }
 
     #[test]
