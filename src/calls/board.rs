@@ -217,6 +217,13 @@ impl Board {
                 f.wanted = f.wanted.take().or(number);
                 new
             }),
+            Said::Requested { leg, request } => {
+                let place = self.legs.get(&leg.id).copied();
+                if let Some(place) = place {
+                    self.expected(desk, now, at, place, &request);
+                }
+                place.map(|(key, _)| key)
+            }
             Said::CallId { leg } => self.with(desk, now, &leg, |_| false),
             Said::Same { leg, also } => self.same(desk, now, &leg, &also),
             Said::Unseen { leg, answer } => {

@@ -250,6 +250,11 @@ pub enum Said {
         number: Option<Private<String>>,
         success: bool,
     },
+    /// This leg is what was asked for under this request, where its own id does not say so: by dialog events it has the phone's.
+    Requested {
+        leg: Leg,
+        request: String,
+    },
     /// The switch ends this leg because it stops itself (`core restart now` tells it on ARI alone; 22.10.1, scenario p).
     Stopped {
         leg: Leg,
@@ -330,6 +335,7 @@ impl Said {
             | Self::Listen { leg, .. }
             | Self::Unlisten { leg, .. }
             | Self::Originated { leg, .. }
+            | Self::Requested { leg, .. }
             | Self::Stopped { leg }
             | Self::Found(SnapshotLeg { leg, .. })
             | Self::Doubt { leg }

@@ -65,7 +65,9 @@ fn rules(settings: &switches::Settings) -> book::Rules {
         switches::Settings::FreeSwitch(s) => {
             (&s.zone, &s.internal, s.plan(), s.dial.as_ref().map(|dial| &dial.out), s.declared())
         }
-        switches::Settings::Sip(s) => (&s.zone, &s.internal, s.plan(), None, s.declared()),
+        switches::Settings::Sip(s) => {
+            (&s.zone, &s.internal, s.plan(), s.dial.as_ref().map(|dial| &dial.out), s.declared())
+        }
     };
     // What cannot be meant was told when the file was read, and wrong settings are never used.
     let out = out.and_then(|out| DialOut::new(out, &plan).ok()).unwrap_or_default();

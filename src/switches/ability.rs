@@ -45,6 +45,7 @@ pub const fn ability(way: Way, deed: Deed) -> Ability {
         Way::Ari => ari(deed),
         Way::Esl => esl(deed),
         Way::Sip => match deed {
+            Deed::Dial => Needs(REFER),
             Deed::AgentState => Needs(KEPT),
             _ => Cannot(WATCHES),
         },
@@ -63,6 +64,8 @@ const STASIS: &str = "ARI does this only to channels that the dialplan put into 
 
 /// 22.10.1 has no resource for queue members; what the dialplan's ARI applications queue themselves is theirs.
 const QUEUES: &str = "ARI knows no members of queues; Linecard keeps the agent's state itself";
+const REFER: &str =
+    "the phone must take a REFER outside of a call (RFC 3515), the switch must pass it on, and its file have \"dial\"";
 const KEPT: &str = "the switch keeps no state; Linecard does";
 /// Recorded (agent-status).
 const CALLCENTER: &str = "mod_callcenter: the state is one for all queues of the agent, and has no reason";
@@ -129,7 +132,7 @@ impl Settings {
                 s.lacks(deed).map_or_else(|| ability(way, deed), Cannot)
             }
             Self::FreeSwitch(s) => s.lacks(deed).map_or_else(|| ability(Way::Esl, deed), Cannot),
-            Self::Sip(_) => ability(Way::Sip, deed),
+            Self::Sip(s) => s.lacks(deed).map_or_else(|| ability(Way::Sip, deed), Cannot),
         })
     }
 }

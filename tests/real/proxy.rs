@@ -56,6 +56,7 @@ pub const ALL: &[(&str, Play)] = &[
     ("sip-blind-transfer-over-each-transport", blind),
     ("sip-attended-transfer-over-each-transport", attended),
     ("sip-phone-registers-and-leaves", registers),
+    ("sip-click-to-dial-by-refer", referred),
     ("sip-notify-comes-late", late),
     ("sip-notify-is-lost", lost),
     ("sip-proxy-crashed-mid-call", crashed),
@@ -215,6 +216,43 @@ fn judge(proxy: &mut Proxy, but: &[&str], expected: &dyn Fn(&str) -> Result<Expe
 /// As the scenario was recorded.
 fn recorded(scenario: &str) -> impl Fn(&str) -> Result<Expected, String> {
     move |watcher| Expected::read("kamailio", scenario, if watcher == "hep" { "hep+sip" } else { "sip" })
+}
+
+/// The agent's phone is told to call, and does; the one of six watchers that was asked knows it for the click, the others for a call of the agent.
+fn referred(proxy: &mut Proxy) -> Result<(), String> {
+    let marks = Marks::of(proxy);
+    let agent = proxy.agent("1001", 300)?;
+    let customer = proxy.phones.carrier("uas_answer", &[("RING_MS", "500")])?;
+    let ask = |proxy: &mut Proxy, number: &str| {
+        let asked = serde_json::json!({"type": "dial", "number": number});
+        proxy.site.screen("1001")?.begin("dial", asked)
+    };
+    let id = ask(proxy, "13800138000")?;
+    let call = agent.follow_stranger("sip:1001@pbx.lab")?;
+    marks.pops(proxy, "1001")?;
+    let answer = proxy.site.look("1001")?.answer(&id)?;
+    if answer["type"] != "done" {
+        return Err(format!("the dial was answered by {answer}"));
+    }
+    pass(1500);
+    agent.hang_up(call)?;
+    customer.done()?;
+    let records = settle(&mut proxy.site, WATCHERS.len())?;
+    let clicked: Vec<&Value> = records.iter().filter(|r| r["origin"] == "click-to-dial").collect();
+    if clicked.len() != 1 || clicked[0]["call"] != answer["call"] {
+        return Err(format!("{} records are of a click, not that of {}", clicked.len(), answer["call"]));
+    }
+    if records.iter().any(|r| r["direction"] != "outbound" || r["outcome"] != "answered") {
+        return Err(format!("not an answered call of the agent: {records:?}"));
+    }
+    // Without a phone there is nobody to tell.
+    agent.unregister()?;
+    let id = ask(proxy, "13800138000")?;
+    let answer = proxy.site.look("1001")?.answer(&id)?;
+    if answer["code"] != "not-registered" {
+        return Err(format!("a dial without a phone was answered by {answer}"));
+    }
+    Ok(())
 }
 
 fn withdrawn(frame: &Value) -> bool {

@@ -149,15 +149,24 @@ impl Screen {
     }
 
     /// Asks for something and waits for `done` or `failed`.
-    pub fn ask(&mut self, kind: &str, mut body: Value) -> Result<Value, String> {
+    pub fn ask(&mut self, kind: &str, body: Value) -> Result<Value, String> {
+        let id = self.begin(kind, body)?;
+        self.answer(&id)
+    }
+
+    /// The same without waiting: the request's id, for [`Screen::answer`].
+    pub fn begin(&mut self, kind: &str, mut body: Value) -> Result<String, String> {
         self.requests += 1;
         let id = format!("r{}", self.requests);
         body["type"] = kind.into();
         body["id"] = id.clone().into();
-        let mark = self.mark();
         self.send(&body)?;
-        self.await_frame(mark, &format!("an answer to {kind}"), |f| {
-            f["id"] == id.as_str() && (f["type"] == "done" || f["type"] == "failed")
+        Ok(id)
+    }
+
+    pub fn answer(&self, id: &str) -> Result<Value, String> {
+        self.await_frame(0, &format!("an answer to {id}"), |f| {
+            f["id"] == id && (f["type"] == "done" || f["type"] == "failed")
         })
     }
 

@@ -226,10 +226,11 @@ impl Site {
             &format!(
                 "log: {{level: debug}}\nnumbers: {{country: CN, area: \"10\"}}\nagents:\n  listen: 127.0.0.1:{port}\n  \
              origins: [\"http://127.0.0.1:{port}\"]\n  allow_no_origin: true\n  tokens:\n    issuer: linecard-check\n    \
-             keys: {{hs256: {{file: {folder}/tokens.key}}}}\nadmin: {{listen: 127.0.0.1:{admin}}}\nstore: {{path: {folder}/linecard.db}}\n"
+             keys: {{hs256: {{file: {folder}/tokens.key}}}}\nadmin: {{listen: 127.0.0.1:{admin}}}\nstore: {{path: {folder}/linecard.db}}\ndial: {{cool_down_s: 0}}\n"
             ),
         )?;
-        let agents: Vec<String> = AGENTS.iter().map(|a| format!("  - {{id: \"{a}\", devices: [\"{a}\"]}}\n")).collect();
+        let agents: Vec<String> =
+            AGENTS.iter().map(|a| format!("  - {{id: \"{a}\", devices: [\"SIP/{a}\"]}}\n")).collect();
         put("agents.yaml", &format!("agents:\n{}", agents.concat()))?;
         put("trunks.yaml", "rows:\n  - {dialled: \"+861085551001\", title: Hotline}\n")?;
         for watcher in WATCHERS {
@@ -256,7 +257,7 @@ impl Site {
                 &format!(
                     "sip:\n  id: k-{watcher}\n  country: CN\n  area: \"10\"\n  internal: [\"100X\"]\n  domain: {}\n  \
                      server: {{host: {host}, port: {port}, transport: {transport}{tls}}}\n  user: {}\n  \
-                     secret: {{file: {folder}/sip.secret}}\n  registrations: true\n  expires_s: {expires_s}\n{mirror}",
+                     secret: {{file: {folder}/sip.secret}}\n  registrations: true\n  dial: {{}}\n  expires_s: {expires_s}\n{mirror}",
                     fact("DOMAIN"),
                     fact("WATCHER"),
                 ),

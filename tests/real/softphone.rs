@@ -175,6 +175,21 @@ impl Softphone {
         self.line.ask(dialog, "REFER", &more, false).map(drop)
     }
 
+    /// Does what somebody told it without a call: calls there, tells how it went, and has the call.
+    pub fn follow_stranger(&self, from: &str) -> Result<Dialog, String> {
+        let line = &self.line;
+        let refer = line.wait("to be referred", |known| known.referred.first().cloned())?;
+        let mut dialog = Dialog {
+            id: refer.header("Call-ID").to_owned(),
+            local: format!("{};tag={}", refer.header("To"), line.tag(&refer)),
+            remote: refer.header("From").to_owned(),
+            target: uri(refer.header("Contact")).to_owned(),
+            routes: refer.all("Record-Route").map(str::to_owned).collect(),
+            cseq: 1,
+        };
+        self.follow(&mut dialog, &format!("<{from}>"))
+    }
+
     /// Does what it was referred to: calls there, tells how it went, and has the new call.
     pub fn follow(&self, dialog: &mut Dialog, from: &str) -> Result<Dialog, String> {
         let line = &self.line;

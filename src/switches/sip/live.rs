@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     calls::{
         Command,
-        command::Failure,
+        command::{Failure, RequestId},
         event::{Event, Feed, Said as Happened},
         face::OpenLeg,
         seats::Places,
@@ -55,7 +55,10 @@ use crate::{
 };
 
 use super::{
-    client::{Alarm, Client, Flow, Input, Output, Package, Server, Target, Transport, Watch, WatchId, Why},
+    client::{
+        Alarm, Client, Flow, Input, Output, Package, Server, Target, Transport, Watch, WatchId, Why,
+        refer::{Lost, Referred},
+    },
     dialogs::Knowledge,
     frame::{self, Piece},
     locate::{Ask, Found, Naptr, Search, Srv},
@@ -168,10 +171,7 @@ async fn watch_all(
                 link.watcher.translator.reload(link.settings.ours(known.directory.clone()));
                 link.watch(&known);
             }
-            Some(command) = next(&mut commands) => {
-                let request = command.request().clone();
-                outlet.must(Heard::Answered { request, result: Err(Failure::UnavailableHere) });
-            }
+            Some(command) = next(&mut commands) => link.command(&command, &mut outlet),
             resync = outlet.room(), if outlet.owes() => if resync { link.tell(&mut outlet) },
             () = stop.cancelled() => break,
         }
@@ -190,6 +190,25 @@ async fn watch_all(
     })
     .await;
     outlet.ended(&Reason::Stopped, link.since, &mut 0);
+}
+
+/// What a phone's refusal, or its switch's, is to an agent (RFC 3261, 21.4; RFC 3515, 2.4).
+const fn why_not(how: &Referred) -> Failure {
+    match how {
+        Referred::Accepted | Referred::Failed(Lost::NoAnswer) => Failure::NoAnswer,
+        Referred::Failed(Lost::Connection) => Failure::SwitchUnavailable,
+        Referred::Failed(Lost::Credentials) => Failure::NotPermitted,
+        Referred::Refused(status) => match status {
+            401 | 403 | 407 | 603 => Failure::NotPermitted,
+            404 | 410 | 480 => Failure::NotRegistered,
+            // A phone that is told nothing by a stranger, or does not know the method.
+            405 | 420 | 501 => Failure::UnavailableHere,
+            408 | 487 => Failure::NoAnswer,
+            486 | 600 => Failure::Busy,
+            484 | 604 => Failure::UnknownTarget,
+            _ => Failure::SwitchUnavailable,
+        },
+    }
 }
 
 fn key() -> [u8; 32] {
@@ -302,6 +321,25 @@ impl Link {
         self.changed();
     }
 
+    /// A phone is told to call. Other verbs are not for a watcher.
+    fn command(&mut self, command: &Command, outlet: &mut Outlet) {
+        let wish = match command {
+            Command::Dial(dial) => self.settings.wish(dial).map(|(wish, user)| (wish, user, dial)),
+            Command::Act(_) | Command::Attend(_) => Err(Failure::UnavailableHere),
+        };
+        match wish {
+            Ok((wish, user, dial)) => {
+                let number = dial.number.expose();
+                self.watcher.translator.expect(clock().wall, &user, number, &wish.request);
+                self.client.take(clock(), Input::Refer(wish));
+            }
+            Err(failure) => {
+                let request = command.request().clone();
+                outlet.must(Heard::Answered { request, result: Err(failure) });
+            }
+        }
+    }
+
     fn deadline(&self) -> Option<Mono> {
         [self.client.deadline(), self.settle.or(self.look)].into_iter().flatten().min()
     }
@@ -375,6 +413,11 @@ impl Link {
                         }
                     }
                     self.settled(watch, outlet);
+                }
+                Output::Referred { how: Referred::Accepted, .. } => {}
+                Output::Referred { request, how } => {
+                    self.watcher.translator.forget(&request);
+                    outlet.must(Heard::Answered { request: RequestId(request), result: Err(why_not(&how)) });
                 }
                 Output::Alarm(alarm) => self.alarmed(outlet, &alarm),
                 Output::Link(Ok(target)) => {

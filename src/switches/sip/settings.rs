@@ -11,23 +11,26 @@ use crate::{
     calls::{
         Attributes, Directory,
         attributes::{Mapping, Source},
+        command::{Deed, Dial, Failure},
         directory::Device,
         edges::Join,
         seats::Places,
     },
     files::{Problem, Read, SecretRef},
-    numbers::Plan,
+    numbers::{DialOut, OutRule, Plan},
     switches::{
         Settings as AnySettings, Tls, attributes,
+        dialled::{is_number, is_request},
         hep::{self, TRUNK},
         inside::Inside,
         pairs::Pairing,
+        unknown_trunks,
     },
     words::{SwitchId, TenantId},
 };
 
 use super::{
-    client::{self, Credentials, Server, Transport},
+    client::{self, Credentials, Server, Transport, refer::Wish},
     translate::Ours,
     wire,
 };
@@ -92,6 +95,9 @@ pub struct Settings {
     /// Where the switch offers the reg package (RFC 3680): each device is watched for whether a phone is registered there, in a subscription of its own.
     #[serde(default)]
     pub registrations: bool,
+    /// Click-to-dial; absent: nobody is called here.
+    #[serde(default)]
+    pub dial: Option<DialSettings>,
     /// How long a subscription is asked for, in seconds.
     #[serde(default = "expires")]
     pub expires_s: u32,
@@ -100,6 +106,14 @@ pub struct Settings {
     pub starts_a_second: u32,
     #[serde(default = "pace")]
     pub in_flight: u32,
+}
+
+/// How an agent's call is placed: the agent's phone is told to call (REFER outside of a dialog, RFC 3515; RFC 5359 section 2.19).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DialSettings {
+    /// How numbers are written for the phone to dial; the first rule that takes a number counts. Empty: as they were typed, with 00 for a plus.
+    pub out: Vec<OutRule>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -264,6 +278,35 @@ impl Settings {
         Some(self.uri(user))
     }
 
+    /// What the phone of a device is told to do, and whose it is.
+    ///
+    /// # Errors
+    /// Why it cannot be asked.
+    pub fn wish(&self, dial: &Dial) -> Result<(Wish, String), Failure> {
+        if self.dial.is_none() || self.server.is_none() {
+            return Err(Failure::UnavailableHere);
+        }
+        let uri = self.device(&dial.device).ok_or(Failure::UnknownTarget)?;
+        let number = dial.number.expose();
+        let user = wire::uri(&uri).and_then(|uri| uri.user).ok_or(Failure::UnknownTarget)?;
+        if !is_number(number) || !is_request(&dial.request) {
+            return Err(Failure::UnknownTarget);
+        }
+        // `#` is no character of a user part (RFC 3261 section 25.1).
+        let to = format!("sip:{}@{}", number.replace('#', "%23"), self.domain);
+        Ok((Wish { request: dial.request.0.clone(), uri, to }, user))
+    }
+
+    /// What this file does not set up.
+    #[must_use]
+    pub const fn lacks(&self, deed: Deed) -> Option<&'static str> {
+        match deed {
+            Deed::Dial if self.server.is_none() => Some("who only mirrors tells no phone to call"),
+            Deed::Dial if self.dial.is_none() => Some("the switch's file has no \"dial\""),
+            _ => None,
+        }
+    }
+
     fn uri(&self, name: &str) -> String {
         match name.starts_with("sip:") || name.starts_with("sips:") {
             true => name.to_owned(),
@@ -309,6 +352,19 @@ impl Settings {
                         "a number, a user's name, or sip:NAME@DOMAIN",
                     );
                 }
+            }
+        }
+        if let Some(dial) = &self.dial {
+            let rules = DialOut::new(&dial.out, &self.plan()).err().into_iter().flatten();
+            for (key, found, wanted) in rules.chain(unknown_trunks(&dial.out, &self.trunks())) {
+                wrong(&format!("sip.dial.out{key}"), &found, wanted);
+            }
+            if self.server.is_none() || matches!(self.role, Role::Edge) {
+                wrong(
+                    "sip.dial",
+                    "no phone can be told from here",
+                    "only with a \"server\", and not at an edge: its PBX dials",
+                );
             }
         }
         if self.server.is_none() && self.hep.is_none() {
@@ -387,6 +443,7 @@ mod tests {
         // What has no default of ours is an example there.
         (example.area, example.internal, example.secret, example.realm) = (None, Vec::new(), None, None);
         (example.watch, example.lists, example.hep, example.attributes) = (Vec::new(), Vec::new(), None, Vec::new());
+        example.dial = None;
         example.server.as_mut().unwrap().port = None;
         assert_eq!(example, bare);
     }
@@ -439,6 +496,7 @@ mod tests {
             ("sip-header: X-Account", "sip-header: \"X Account\"", "sip.attributes[0].from.sip-header"),
             ("    path: /", "    tls: {}\n    path: /", "sip.server.tls"),
             ("    path: /", "    dns: nowhere\n    path: /", "sip.server.dns"),
+            ("dial: {out: []}", "dial: {out: [{trunk: SIP/other}]}", "sip.dial.out[0].trunk"),
         ] {
             assert!(EXAMPLE.contains(good), "{good}");
             let read = files::read::<AnySettings>("sip.yaml", &EXAMPLE.replacen(good, bad, 1)).unwrap();

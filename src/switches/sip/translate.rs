@@ -32,6 +32,9 @@ pub use super::told::Ours;
 const KEEP_MS: u64 = 120_000;
 /// People and numbers remembered as ours or not.
 const KNOWN: usize = 20_000;
+/// How long a phone that was referred may take until its call is seen, and how many such there are at once.
+const ASKED_MS: i64 = 60_000;
+const ASKED: usize = 500;
 /// Called legs of one call.
 const CALLED: usize = 64;
 
@@ -51,6 +54,8 @@ pub struct Translator {
     /// Live calls by the people of ours in them.
     people: Table<String, Vec<String>>,
     over: VecDeque<(Wall, String)>,
+    /// Whose phone was referred, to which number (as it is compared), under which request.
+    asked: Vec<(Wall, String, String, String)>,
     order: u64,
     out: Vec<Event>,
 }
@@ -67,6 +72,7 @@ impl Translator {
             numbers: Table::default(),
             people: Table::default(),
             over: VecDeque::new(),
+            asked: Vec::new(),
             order: 0,
             out: Vec::new(),
         }
@@ -82,6 +88,26 @@ impl Translator {
     pub fn reload(&mut self, ours: Ours) {
         self.ours = ours;
         self.known.borrow_mut().clear();
+    }
+
+    /// The phone of this user was told to call this number: its next call there is what was asked for.
+    pub fn expect(&mut self, now: Wall, user: &str, number: &str, request: &str) {
+        self.asked.retain(|(at, ..)| at.plus_ms(ASKED_MS) > now);
+        if self.asked.len() < ASKED {
+            self.asked.push((now, user.to_owned(), self.ours.same(number), request.to_owned()));
+        }
+    }
+
+    /// It will not.
+    pub fn forget(&mut self, request: &str) {
+        self.asked.retain(|(.., other)| other != request);
+    }
+
+    fn asked(&mut self, now: Wall, user: &str, number: &str) -> Option<String> {
+        let number = self.ours.same(number);
+        self.asked.retain(|(at, ..)| at.plus_ms(ASKED_MS) > now);
+        let at = self.asked.iter().position(|(_, whose, to, _)| whose == user && *to == number)?;
+        Some(self.asked.remove(at).3)
     }
 
     /// Everything that lives, as far as it was told: for a book that knows calls from before, when each subscription has had its first NOTIFY.
@@ -254,6 +280,10 @@ impl Translator {
             name: display.filter(|d| !withheld && Some(*d) != user.as_deref()).map(|d| Private::new(d.to_owned())),
             number: user.clone().map(Private::new),
         };
+        let asked = match (talk.direction, &user, &dialled) {
+            (Some(Direction::Initiator), Some(user), Some(to)) => self.asked(now, user, to),
+            _ => None,
+        };
         let dialled = dialled.map(Private::new);
         if found {
             let state = if talk.state >= Some(State::Confirmed) { LegState::Up } else { LegState::Calling };
@@ -261,6 +291,9 @@ impl Translator {
         } else {
             let state = LegState::Calling;
             self.say(now, Said::NewLeg { leg: leg.clone(), state, caller, dialled, places: Vec::new(), created: None });
+        }
+        if let Some(request) = asked {
+            self.say(now, Said::Requested { leg: leg.clone(), request });
         }
         if withheld {
             let caller = Caller::default();

@@ -9,14 +9,16 @@
 //!   - `usage.rs` what one SUBSCRIBE set up: dialogs, their times
 //!   - `subscribe.rs` what goes out and what its responses come to
 //!   - `notify.rs` requests that come in, and what is answered
+//!   - `refer.rs` phones that are told to call somebody
 //!   - `digest.rs` credentials; `dice.rs` names and jitter; `ticks.rs` (tests) the RFCs' list, line by line
 //!
-//! Left out: INVITE and ACK (nobody is called), REGISTER with RFC 5626's outbound (a watcher opens its own connections; two edges are two switches
+//! Left out: INVITE and ACK (nobody is called by us; a phone is referred), REGISTER with RFC 5626's outbound (a watcher opens its own connections; two edges are two switches
 //! of the settings), redirects (a 3xx would move subscriptions to a host that nobody configured), fetching (a watch is for good).
 
 mod dice;
 pub mod digest;
 mod notify;
+pub mod refer;
 mod subscribe;
 #[cfg(test)]
 mod ticks;
@@ -37,6 +39,7 @@ use crate::{
 };
 use dice::Dice;
 use digest::Nonce;
+use refer::{Refer, Referred, Wish};
 use transaction::{Memory, Transactions};
 use usage::Usage;
 
@@ -219,6 +222,8 @@ pub enum Input<'a> {
     Pong { flow: Flow },
     /// Whoever reads the bodies missed something: refresh now (RFC 4235, 4.3).
     Refresh(WatchId),
+    /// A phone is to call somebody. Answered by [`Output::Referred`]: at once, and where it comes to nothing later once more.
+    Refer(Wish),
     /// Unsubscribe everything. [`Client::is_idle`] says when that is done.
     Stop,
 }
@@ -265,6 +270,11 @@ pub enum Output {
     Unknown {
         watch: WatchId,
         why: Why,
+    },
+    /// What became of a wish, by its name.
+    Referred {
+        request: String,
+        how: Referred,
     },
     /// Somebody must look: without personal data.
     Alarm(Alarm),
@@ -330,6 +340,8 @@ pub struct Client {
     dice: Dice,
     watches: BTreeMap<WatchId, Watched>,
     usages: Table<String, Usage>,
+    /// By Call-ID.
+    refers: Table<String, Refer>,
     transactions: Transactions,
     memory: Memory,
     timers: BTreeMap<(Mono, u64), Timer>,
@@ -421,6 +433,7 @@ enum Timer {
     Refresh(Subscription),
     Expire(Subscription),
     Silent(String),
+    Refer(String),
     Again(WatchId),
     Forget,
     Pump,
@@ -446,6 +459,7 @@ impl Client {
             dice: Dice::new(key),
             watches: BTreeMap::new(),
             usages: Table::default(),
+            refers: Table::default(),
             transactions: Transactions::default(),
             memory: Memory::default(),
             timers: BTreeMap::new(),
@@ -482,6 +496,7 @@ impl Client {
             }
             Input::Pong { flow } => self.pong(now, flow),
             Input::Refresh(watch) => self.refresh_watch(now, watch),
+            Input::Refer(wish) => self.refer(now, wish),
             Input::Stop => self.stop(now),
         }
         self.pump(now);
@@ -529,6 +544,7 @@ impl Client {
                 Timer::Refresh(s) => self.refresh_due(now, &s),
                 Timer::Expire(s) => self.expire_due(now, &s),
                 Timer::Silent(call) => self.silent(now, &call),
+                Timer::Refer(call) => self.refer_due(now, &call),
                 Timer::Again(id) => self.again(now, id),
                 Timer::Forget => {
                     if let Some(at) = self.memory.forget(now) {
@@ -748,6 +764,7 @@ impl Client {
         }
         self.link = Link::Down { again: None };
         self.transactions.clear();
+        self.refers_lost();
         let calls: Vec<String> = self.usages.keys().cloned().collect();
         for call in calls {
             self.drop_usage(&call, &Why::Connection);

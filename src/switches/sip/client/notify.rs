@@ -83,7 +83,12 @@ impl Client {
         let answer = match method {
             _ if spent && method != "NOTIFY" => return self.reply(now, back, bytes.len(), None),
             "NOTIFY" => {
-                let (answer, belongs) = self.notify(now, &message, (from.0, from.1), spent);
+                let refer = self.tells_of_refer(&message);
+                let (answer, belongs) = if refer {
+                    (wire::ok(&message, (from.0, from.1)), true)
+                } else {
+                    self.notify(now, &message, (from.0, from.1), spent)
+                };
                 if belongs {
                     // A 200 is made anew from the request that comes again.
                     let kept = if answer.starts_with(OK) { Answer::Ok } else { Answer::Other(answer.clone()) };
@@ -93,8 +98,10 @@ impl Client {
                     }
                     // It is answered before anybody works on it.
                     self.send_back(back, answer);
-                    if good {
-                        self.notified(now, message);
+                    match (refer, good) {
+                        (true, _) => self.refer_notified(&message),
+                        (false, true) => self.notified(now, message),
+                        (false, false) => {}
                     }
                     return;
                 }

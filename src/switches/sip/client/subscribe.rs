@@ -149,8 +149,12 @@ impl Client {
 
     /// A final response to one of our requests.
     pub(super) fn answered(&mut self, now: Mono, transaction: Transaction, response: &Message) {
-        // Whatever an OPTIONS is answered with shows that the server is there.
-        let Purpose::Subscribe { call, tag, asked_s, sent } = transaction.purpose else { return };
+        let (call, tag, asked_s, sent) = match transaction.purpose {
+            Purpose::Subscribe { call, tag, asked_s, sent } => (call, tag, asked_s, sent),
+            Purpose::Refer { call, sent } => return self.refer_answered(now, &call, &sent, response),
+            // Whatever it is answered with shows that the server is there.
+            Purpose::Options => return,
+        };
         let Some(usage) = self.usages.get_mut(&call) else { return };
         if let Some(dialog) = tag.as_ref().and_then(|t| usage.dialogs.get_mut(t)) {
             dialog.busy = false;
@@ -366,6 +370,7 @@ impl Client {
 
     /// Nobody answered (Timer F).
     pub(super) fn unanswered(&mut self, now: Mono, transaction: Transaction) {
+        self.refer_unanswered(&transaction);
         let Link::Up(up) = &self.link else { return };
         if up.heard <= transaction.begun {
             // Not a word since then: it is the target that fails (RFC 3263, 4.3).

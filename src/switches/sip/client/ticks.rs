@@ -56,6 +56,7 @@
 //! | pending | `pending_is_told_with_its_body` |
 //! | suppress-if-match | not done: optional, and Kamailio has it not |
 //! | NOTIFY answered at once; 415; bad XML 200 | `a_body_that_we_cannot_read_is_415`; answered before the body is looked at |
+//! | a phone is referred (RFC 3515) and tells how it went | `a_phone_is_told_to_call_and_says_what_became_of_it` |
 //! | storm control | `a_start_is_paced_and_few_are_under_way`, `a_503_halves...` |
 
 use super::*;
@@ -1001,4 +1002,68 @@ fn a_flood_of_forgeries_grows_nothing() {
     assert_eq!((lab.client.counts().forged, lab.client.usages.len(), lab.client.timers.len()), (20_000, 1, timers));
     // Only the answer to the one that is ours is remembered.
     assert_eq!((lab.client.memory.len(), lab.notified()), (1, 1));
+}
+
+/// RFC 3515: a phone is referred, and says what became of it.
+#[test]
+fn a_phone_is_told_to_call_and_says_what_became_of_it() {
+    let wish = |request: &str| Wish {
+        request: request.into(),
+        uri: "sip:1001@pbx.lab".into(),
+        to: "sip:13800138000@pbx.lab".into(),
+    };
+    let refer = |lab: &mut Lab| {
+        let sent = std::mem::take(&mut lab.sent);
+        let mut all = sent.iter().map(|t| wire::read(t.as_bytes()).unwrap()).filter(|m| m.method() == Some("REFER"));
+        all.next().unwrap()
+    };
+    let became = |lab: &mut Lab| -> Vec<(String, Referred)> {
+        let all = std::mem::take(&mut lab.outputs).into_iter();
+        all.filter_map(|o| if let Output::Referred { request, how } = o { Some((request, how)) } else { None })
+            .collect()
+    };
+    let tells = |of: &Message, cseq: u32, state: &str, line: &str| {
+        format!(
+            "NOTIFY sip:cti@192.0.2.30:5070 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.10;branch=z9hG4bKr{cseq}\r\nMax-Forwards: 70\r\nTo: {}\r\nFrom: <sip:1001@pbx.lab>;tag=p\r\nCall-ID: {}\r\nCSeq: {cseq} NOTIFY\r\nEvent: refer\r\nContact: <sip:192.0.2.11>\r\nSubscription-State: {state}\r\nContent-Type: message/sipfrag\r\nContent-Length: {}\r\n\r\n{line}",
+            of.header("From").unwrap(),
+            of.call_id(),
+            line.len()
+        )
+    };
+    let mut lab = Lab::new(Transport::Udp);
+    // No flow yet.
+    lab.take(Input::Refer(wish("a")));
+    assert_eq!(became(&mut lab), [("a".into(), Referred::Failed(refer::Lost::Connection))]);
+    lab.watch(1);
+    let subscribe = lab.request();
+    lab.grant(&subscribe);
+    lab.take(Input::Refer(wish("b")));
+    let first = refer(&mut lab);
+    assert_eq!(
+        (first.header("Refer-To"), first.header("Referred-By")),
+        (Some("<sip:13800138000@pbx.lab>"), Some("<sip:cti@pbx.lab>"))
+    );
+    lab.answer(&first, 401, CHALLENGE);
+    let second = refer(&mut lab);
+    assert!(second.header("Authorization").is_some() && second.cseq().0 == first.cseq().0 + 1);
+    lab.answer(&second, 202, "");
+    assert_eq!(became(&mut lab), [("b".into(), Referred::Accepted)]);
+    lab.receive(&tells(&second, 1, "active;expires=60", "SIP/2.0 100 Trying\r\n"));
+    lab.receive(&tells(&second, 2, "terminated;reason=noresource", "SIP/2.0 486 Busy Here\r\n"));
+    assert_eq!(lab.statuses(), [200, 200]);
+    assert_eq!(became(&mut lab), [("b".into(), Referred::Refused(486))]);
+    // It is over: what is said of it now belongs to nothing.
+    lab.receive(&tells(&second, 3, "active", "SIP/2.0 200 OK\r\n"));
+    assert_eq!((lab.statuses(), lab.client.counts().forged), (vec![481], 1));
+    // A phone that does not know the method, and one that says nothing.
+    lab.take(Input::Refer(wish("c")));
+    let third = refer(&mut lab);
+    lab.answer(&third, 501, "");
+    assert_eq!(became(&mut lab), [("c".into(), Referred::Refused(501))]);
+    lab.take(Input::Refer(wish("d")));
+    lab.receive(&notify(&subscribe, "srv", 9, "active;expires=600", ""));
+    lab.pass(1);
+    lab.receive(&notify(&subscribe, "srv", 10, "active;expires=600", ""));
+    lab.pass(GIVE_UP_MS);
+    assert_eq!(became(&mut lab), [("d".into(), Referred::Failed(refer::Lost::NoAnswer))]);
 }

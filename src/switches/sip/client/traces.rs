@@ -103,7 +103,11 @@ impl Play {
                 Output::Notified { message, .. } => self.played.bodies.push(message.body().len()),
                 Output::Unknown { why, .. } => self.played.unknown.push(why),
                 Output::Alarm(alarm) => self.played.alarms.push(alarm),
-                Output::Ended { .. } | Output::Close { .. } | Output::Ping { .. } | Output::Link(_) => {}
+                Output::Ended { .. }
+                | Output::Close { .. }
+                | Output::Ping { .. }
+                | Output::Link(_)
+                | Output::Referred { .. } => {}
             }
         }
     }

@@ -38,6 +38,11 @@ pub enum Purpose {
         asked_s: u32,
         sent: Sent,
     },
+    /// `call`: its Call-ID.
+    Refer {
+        call: String,
+        sent: Sent,
+    },
     Options,
 }
 
