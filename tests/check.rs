@@ -56,7 +56,7 @@ fn mistakes_of_all_files_are_told_together_and_nothing_is_started() {
     let switch = "asterisk:\n  id: pbx1\n  trunks: [PJSIP/trunk]\n  ami: {host: 127.0.0.1, user: linecard, secret: {env: A}, prot: 5038}\n";
     let rules = "rules:\n  - name: x\n    do:\n      - {step: s, operation: note.add, inputs: {text: '{{ record.'}}\n";
     let folder = Folder::new(&[
-        ("linecard.yaml", &GOOD.replace("PORT", &port.to_string())),
+        ("linecard.yaml", &(GOOD.replace("PORT", &port.to_string()) + "callbacks: {teams: [{teams: [support]}]}\n")),
         ("trunks.yaml", trunks),
         ("agents.yaml", agents),
         ("switches/pbx1.yaml", switch),
@@ -72,6 +72,7 @@ fn mistakes_of_all_files_are_told_together_and_nothing_is_started() {
             "agents.yaml:5:15: agents[1].devices[0]: device \"PJSIP/1001\" is agent \"1001\"'s already",
             "switches/pbx1.yaml:4:",
             "rules.yaml:",
+            "callbacks.teams: no agent is in the team \"support\"",
             "problems in the settings; nothing was started",
         ] {
             assert!(told.contains(place), "{place:?} is not told:\n{told}");

@@ -213,6 +213,9 @@ fn files_of(
     if let Some(read) = &agents {
         problems.extend(directory::check(read, &switches.iter().map(|s| s.id().clone()).collect::<Vec<_>>(), &plan));
     }
+    if let (Some(settings), Some(read)) = (&settings, &agents) {
+        problems.extend(teamless(settings, &read.value));
+    }
     // Without a file of its own a site gets the rules that are compiled in: a call is never written nowhere by accident.
     let rules = text(folder, "rules.yaml", &mut problems).unwrap_or_else(|| DEFAULT_RULES.to_owned());
     let rules = Rules::read("rules.yaml", &rules).map_err(|mut p| problems.append(&mut p)).ok();
@@ -251,6 +254,16 @@ fn files_of(
         }),
         _ => Err(problems),
     }
+}
+
+/// Teams that are to call back and in which nobody is: their customers would be nobody's.
+fn teamless<'a>(settings: &'a Settings, agents: &'a AgentsFile) -> impl Iterator<Item = Problem> + 'a {
+    let known = |team: &String| agents.agents.iter().any(|agent| agent.teams.contains(team));
+    let named = settings.callbacks.teams.iter().flat_map(|serving| &serving.teams);
+    named.filter(move |team| !known(team)).map(|team| {
+        let found = format!("callbacks.teams: no agent is in the team {team:?}");
+        problem(Path::new("linecard.yaml"), &found, "a team of agents.yaml")
+    })
 }
 
 /// The numbers that are not called; the file's name may be told from the settings folder.

@@ -59,6 +59,11 @@ pub fn called_back(stage: &mut Stage) -> Result<(), String> {
     }
     refused(site, "1002", "callback.claim", claim, "callback-claimed")?;
     refused(site, "1002", "dial", json!({"handle": handle}), "not-permitted")?;
+    // 1003 is not of the hotline, which calls the customers of this queue back.
+    if let Some(entry) = owed(site, "1003")? {
+        return Err(format!("1003 sees what another team calls back: {entry}"));
+    }
+    refused(site, "1003", "callback.claim", json!({"callback": id}), "not-permitted")?;
 
     let agent = stage.phones.phone("1001", "uas_answer", 1, &[("RING_MS", "500")])?;
     let customer = stage.phones.carrier("uas_answer_bye", &[("RING_MS", "1000"), ("TALK_MS", "2000")])?;

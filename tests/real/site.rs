@@ -130,7 +130,8 @@ impl Site {
                 "log: {{level: debug}}\nnumbers: {{country: CN, area: \"21\"}}\nagents:\n  listen: 127.0.0.1:{port}\n  \
              origins: [\"http://127.0.0.1:{port}\"]\n  allow_no_origin: true\n  tokens:\n    issuer: linecard-check\n    \
              keys: {{hs256: {{file: {folder}/tokens.key}}}}\n{states}admin:\n  listen: 127.0.0.1:{admin}\n  route_hint:\n    budget_ms: 1500\n    \
-             sources: [{{name: asterisk, token: {{file: {folder}/hint.secret}}, from: [127.0.0.1]}}]\nstore: {{path: {folder}/linecard.db}}\ndial: {{cool_down_s: 0}}\n{values}"
+             sources: [{{name: asterisk, token: {{file: {folder}/hint.secret}}, from: [127.0.0.1]}}]\nstore: {{path: {folder}/linecard.db}}\ndial: {{cool_down_s: 0}}\n\
+             callbacks: {{teams: [{{queue: support, teams: [hotline]}}]}}\n{values}"
             ),
         )?;
         // The third daemon hears of recordings, and reads them where the switch writes them.
@@ -186,6 +187,8 @@ impl Site {
         let agents = shipped("agents.yaml")?.replacen("[PJSIP/1001]", "[PJSIP/1001, PJSIP/1004]", 1);
         let agents = agents.replacen("    name: Agent Li\n", "    name: Agent Li\n    queues: [callback]\n", 1);
         let supervisor = "teams: [sales, support]\n    roles: [supervisor]";
+        let agents = agents.replacen("teams: [support, sales]", "teams: [support, sales, hotline]", 1);
+        let agents = agents.replacen("teams: [support]", "teams: [support, hotline]", 2);
         put("agents.yaml", &agents.replacen("teams: [sales]", supervisor, 1))?;
         // The connector as it is shipped; this Redmine's address, field ids and key are the site's own. Three daemons ask one Redmine
         // at once, which does one thing at a time: it gets more time than a site of one daemon gives it.
