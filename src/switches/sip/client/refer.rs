@@ -78,11 +78,10 @@ impl Client {
         let Link::Up(up) = &self.link else { return false };
         let Some(refer) = self.refers.get_mut(call) else { return false };
         refer.cseq = refer.cseq.wrapping_add(1);
-        let (sent, mut nonce) = match (answer, &self.nonce) {
-            (Some(nonce), _) => (Sent::Challenged(nonce.as_str().to_owned()), Some(nonce)),
-            (None, Some(kept)) => (Sent::Kept(kept.as_str().to_owned()), Some(kept.clone())),
-            (None, None) => (Sent::Bare, None),
-        };
+        // A nonce of its own, and none that is kept: the proxy that passes a REFER on asks by 407, the presence server by 401, and a Kamailio names the same
+        // nonce in both. Each would take the other's answer for a wrong password.
+        let mut nonce = answer;
+        let sent = nonce.as_ref().map_or(Sent::Bare, |nonce| Sent::Challenged(nonce.as_str().to_owned()));
         let uri = refer.wish.uri.clone();
         let credentials = match (&mut nonce, &self.settings.credentials) {
             (Some(nonce), Some(ours)) if !self.locked => nonce.header(ours, ("REFER", &uri), &cnonce),
@@ -105,9 +104,6 @@ impl Client {
         }
         let over = (up.flow, up.target.transport.is_reliable(), true);
         let purpose = Purpose::Refer { call: call.to_owned(), sent };
-        if credentials.is_some() {
-            self.nonce = nonce;
-        }
         self.start(now, branch, ("REFER", draft.bytes()), over, purpose);
         true
     }
@@ -120,7 +116,6 @@ impl Client {
             200..300 => self.referred(request, Referred::Accepted),
             401 | 407 => match digest::challenged(response, sent, self.settings.credentials.as_ref()) {
                 Answer::Retry(nonce) if !self.locked => {
-                    let nonce = self.nonce.take().filter(|kept| kept.as_str() == nonce.as_str()).unwrap_or(nonce);
                     self.send_refer(now, call, Some(nonce));
                 }
                 // A password that is wrong is found out by the subscriptions too, which say so.

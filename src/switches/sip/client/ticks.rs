@@ -1043,9 +1043,9 @@ fn a_phone_is_told_to_call_and_says_what_became_of_it() {
         (first.header("Refer-To"), first.header("Referred-By")),
         (Some("<sip:13800138000@pbx.lab>"), Some("<sip:cti@pbx.lab>"))
     );
-    lab.answer(&first, 401, CHALLENGE);
+    lab.answer(&first, 407, &CHALLENGE.replace("WWW-Authenticate", "Proxy-Authenticate"));
     let second = refer(&mut lab);
-    assert!(second.header("Authorization").is_some() && second.cseq().0 == first.cseq().0 + 1);
+    assert!(second.header("Proxy-Authorization").is_some() && second.cseq().0 == first.cseq().0 + 1);
     lab.answer(&second, 202, "");
     assert_eq!(became(&mut lab), [("b".into(), Referred::Accepted)]);
     lab.receive(&tells(&second, 1, "active;expires=60", "SIP/2.0 100 Trying\r\n"));
@@ -1055,6 +1055,13 @@ fn a_phone_is_told_to_call_and_says_what_became_of_it() {
     // It is over: what is said of it now belongs to nothing.
     lab.receive(&tells(&second, 3, "active", "SIP/2.0 200 OK\r\n"));
     assert_eq!((lab.statuses(), lab.client.counts().forged), (vec![481], 1));
+    // A subscription is asked for a password by the same nonce in another way: that is its first challenge.
+    lab.take(Input::Refresh(WatchId(1)));
+    let refresh = lab.request();
+    lab.answer(&refresh, 401, CHALLENGE);
+    let refresh = lab.request();
+    assert!(refresh.header("Authorization").is_some() && !lab.outputs.iter().any(|o| matches!(o, Output::Alarm(_))));
+    lab.answer(&refresh, 200, "Expires: 600\r\nContact: <sip:192.0.2.10:5060>\r\n");
     // A phone that does not know the method, and one that says nothing.
     lab.take(Input::Refer(wish("c")));
     let third = refer(&mut lab);
