@@ -55,6 +55,7 @@ pub const fn ability(way: Way, deed: Deed) -> Ability {
 /// 22.10.1: in a queue without the option the keys go nowhere, and nothing says so.
 const FEATURE: &str = "Dial or Queue must let the agent transfer (option t, or T where the agent dialled), and features.conf have atxfer and atxferabort";
 const THREE: &str = "as for a consultation, and features.conf must have atxferthreeway";
+const OBEY: &str = "\"control.phones_obey\": PJSIP phones that take NOTIFY with the events talk and hold, and res_pjsip_notify; others have their own keys, which are seen";
 const PARKING: &str = "res_parking for parking; a phone that rings for the agent's call is answered like any other";
 const MIXMONITOR: &str = "app_mixmonitor, and \"record\" under \"control\" in the switch's file";
 const CHANSPY: &str = "app_chanspy; the supervisor's own phone rings first";
@@ -73,10 +74,7 @@ const TIERS: &str = "mod_callcenter tells nobody of a change of tiers; who logs 
 
 const fn ami(deed: Deed) -> Ability {
     match deed {
-        Deed::Answer => {
-            Cannot("no action of AMI takes a phone off its hook: the phone's own key or its automatic answer does")
-        }
-        Deed::Hold | Deed::Retrieve => Cannot("no action of AMI holds: the phone's own key does, and it is seen"),
+        Deed::Answer | Deed::Hold | Deed::Retrieve => Needs(OBEY),
         Deed::Consult | Deed::Complete | Deed::Cancel => Needs(FEATURE),
         Deed::Conference => Needs(THREE),
         Deed::Park | Deed::Pickup => Needs(PARKING),

@@ -172,7 +172,7 @@ impl Site {
              - {{name: ivr.account, from: {{variable: CTI_ACCOUNT}}, type: digits}}\n    \
              - {{name: ivr.told, from: {{user-event: {{event: CustomerData, header: Account}}}}, type: digits}}\n    \
              - {{name: ivr.keyed, from: {{digits: {{max: 4}}}}, type: digits}}\n{recordings}{records}{}{}  \
-             dial: {{context: click2dial, timeout_ms: 4000, via: {}}}\n  control: {{context: agents, record: wav}}\n",
+             dial: {{context: click2dial, timeout_ms: 4000, via: {}}}\n  control: {{context: agents, record: wav, phones_obey: true}}\n",
                 if feed == Feed::Ari { "" } else { &ami },
                 if feed == Feed::Ami { "" } else { &ari },
                 if feed == Feed::Ari { "ari" } else { "ami" },

@@ -163,6 +163,11 @@ pub const ALL: &[Story] = &[
     Story { fixture: None, crowd: true, ..story("verb-supervise", verbs::supervise, &[has("1001", "inbound")]) },
     Story { fixture: None, crowd: true, ..story("verb-listen", verbs::listen, &[has("1001", "inbound")]) },
     Story { fixture: None, crowd: true, ..story("verb-barge", verbs::barge, &[has("1001", "inbound")]) },
+    Story {
+        fixture: None,
+        also: r#"{"outcome": "answered", "ended_by": "customer", "agents": ["1001"], "segments": {"all": [{"has": {"kind": "hold", "agent": "1001"}}]}}"#,
+        ..story("verb-phone-obeys", verbs::phone_obeys, &[has("1001", "inbound")])
+    },
     Story { fixture: None, ..story("verb-mute-keys-and-recording", verbs::mute_keys_and_recording, &[]) },
     Story { fixture: None, ..story("agent-states-both-ways", states::both_ways, &[]) },
     Story { fixture: None, ..story("agent-after-call", states::after_a_call, &[has("1001", "inbound")]) },

@@ -437,6 +437,24 @@ pub fn mute_keys_and_recording(stage: &mut Stage) -> Result<(), String> {
     audited(stage, "1001", "call.record.stop", "done")
 }
 
+/// The phone is told to answer, to hold and to go on, and does it.
+pub fn phone_obeys(stage: &mut Stage) -> Result<(), String> {
+    stage.phones.register(&["1001"])?;
+    let agent = stage.phones.phone("1001", "uas_obeys", 1, &[])?;
+    let mut screen = Watch::of(stage, "1001")?;
+    let caller = stage.phones.customer("13800138000", "02161234567", "trunk_call", &[("TALK_MS", "4000")])?;
+    screen.sees(stage, "the pop", crate::stories::is_pop)?;
+    done(stage, "1001", "call.answer", this())?;
+    screen.is(stage, "talking")?;
+    done(stage, "1001", "call.hold", this())?;
+    screen.is(stage, "holding")?;
+    done(stage, "1001", "call.retrieve", this())?;
+    screen.is(stage, "talking")?;
+    caller.done()?;
+    agent.done()?;
+    audited(stage, "1001", "call.answer", "done")
+}
+
 /// The dialplan records a call, and the agent records it too. Afterwards both are heard, whole and by ranges, by 1001 and by 1003, who supervises 1001;
 /// 1002, who had no part in it, and whoever has only half a link, hear nothing.
 pub fn hear(stage: &mut Stage) -> Result<(), String> {

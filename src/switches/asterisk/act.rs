@@ -5,7 +5,7 @@
 //! first (`DIALPLAN_EXISTS`). `Atxfer` presses the agent's own feature code, which only works where Dial or Queue has the option t or T for that leg;
 //! where it has not, nothing happens and nothing says so. The transferer's end completes it; `CancelAtxfer` goes back; the code `atxferthreeway`, told as
 //! if the agent pressed it (`PlayDTMF` with `Receive`), makes three of it. `Park` leaves the agent's leg alone with silence, so it is ended. Nothing holds a
-//! phone, takes it off the hook or mutes it at the phone: there is no such action.
+//! phone, takes it off the hook or mutes it at the phone; but a phone may be told to do the first two (`PJSIPNotify` inside the call), and may do it.
 
 use crate::calls::command::{Act, Failure, Made, Outcome, RequestId, Verb};
 
@@ -112,7 +112,10 @@ impl Doing {
             Verb::Whisper => (Stage::Called, call(settings, act, "ChanSpy", &format!("{own},qESw"))),
             Verb::Barge => (Stage::Called, call(settings, act, "ChanSpy", &format!("{own},qESB"))),
             Verb::Take => (Stage::Called, call(settings, act, "Bridge", with.ok_or(Failure::CallOver)?)),
-            Verb::Answer | Verb::Hold | Verb::Retrieve => return Err(Failure::UnavailableHere),
+            // The phone does it, where it knows the event (a custom of Broadsoft's, taken over by most makers): inside the dialog of this call.
+            Verb::Answer | Verb::Hold | Verb::Retrieve if !control.phones_obey => return Err(Failure::UnavailableHere),
+            Verb::Answer | Verb::Retrieve => (Stage::Taken, tell(act, own, "talk")),
+            Verb::Hold => (Stage::Taken, tell(act, own, "hold")),
         };
         let bytes = bytes.ok_or(Failure::UnknownTarget)?;
         Ok((Self { act: act.clone(), stage, made }, bytes))
@@ -231,6 +234,14 @@ impl Doing {
             {
                 self.done_if(m.bytes_of("Result") == Some(b"Success"))
             }
+            (Stage::Taken, Verb::Answer, Some("Newstate")) if is("Uniqueid", own) && is("ChannelState", "6") => {
+                self.done()
+            }
+            (Stage::Taken, Verb::Hold, Some("Hold")) | (Stage::Taken, Verb::Retrieve, Some("Unhold"))
+                if is("Uniqueid", own) =>
+            {
+                self.done()
+            }
             (Stage::Called, _, Some("Newchannel")) if is("Uniqueid", &self.act.request.0) => {
                 self.made.leg = Some(self.act.request.0.clone());
                 self.done()
@@ -260,8 +271,10 @@ impl Doing {
         match (&self.stage, &self.act.verb) {
             // The customer stands in the lot; only the end of the agent's leg was not answered.
             (Stage::Parked, Verb::Park) => Ok(self.made),
-            // The feature code was not heard: Dial or Queue has no option t or T for this leg.
-            (Stage::Taken, Verb::Consult(_) | Verb::Conference) => Err(Failure::UnavailableHere),
+            // The feature code was not heard: Dial or Queue has no option t or T for this leg. Or the phone was told, and did nothing.
+            (Stage::Taken, Verb::Consult(_) | Verb::Conference | Verb::Answer | Verb::Hold | Verb::Retrieve) => {
+                Err(Failure::UnavailableHere)
+            }
             _ => Err(Failure::Timeout),
         }
     }
@@ -278,6 +291,11 @@ impl Doing {
 /// The bytes of one action of a verb.
 fn say(act: &Act, name: &str, fields: &[(&str, &str)]) -> Option<Vec<u8>> {
     action(name, &format!("{ACTION}{}", act.request.0), fields)
+}
+
+/// The phone at this channel is told to do something (22.10.1: `PJSIPNotify` with a channel goes inside its dialog).
+fn tell(act: &Act, own: &str, event: &str) -> Option<Vec<u8>> {
+    say(act, "PJSIPNotify", &[("Channel", own), ("Variable", &format!("Event={event}"))])
 }
 
 /// One key. `receive`: as if the phone at `leg` had pressed it, else it is sent there.
@@ -382,8 +400,11 @@ mod tests {
 
     /// Plays answers and events as they came from 22.10.1; gives each action that was sent, and what it came to.
     fn play(verb: Verb, told: &[&str]) -> (Vec<String>, Option<Outcome>) {
-        let settings = controlled();
-        let (mut doing, first) = Doing::begin(&settings, &act(verb)).unwrap();
+        play_at(&controlled(), verb, told)
+    }
+
+    fn play_at(settings: &Settings, verb: Verb, told: &[&str]) -> (Vec<String>, Option<Outcome>) {
+        let (mut doing, first) = Doing::begin(settings, &act(verb)).unwrap();
         let mut sent = vec![String::from_utf8(first).unwrap()];
         for text in told {
             let mut framer = Framer::new();
@@ -391,8 +412,8 @@ mod tests {
             framer.push(whole.as_bytes());
             let m = framer.take().unwrap().unwrap();
             let next = match (m.response(), m.action_id()) {
-                (Some(_), _) => doing.answered(&settings, &m),
-                (None, Some(_)) => doing.listed(&settings, &m),
+                (Some(_), _) => doing.answered(settings, &m),
+                (None, Some(_)) => doing.listed(settings, &m),
                 (None, None) => doing.event(&m),
             };
             match next {
@@ -406,6 +427,26 @@ mod tests {
 
     const OK: &str = "Response: Success|ActionID: lc-act-lc-1";
     const GONE: &str = "Response: Error|ActionID: lc-act-lc-1|Message: No such channel";
+
+    #[test]
+    fn a_phone_is_told_and_what_it_does_is_the_proof() {
+        let obeyed = settings(&format!("{SETTINGS}  control: {{context: agents, phones_obey: true}}\n"));
+        for (verb, word, proof) in [
+            (Verb::Answer, "talk", "Event: Newstate|Uniqueid: 1.1|ChannelState: 6"),
+            (Verb::Hold, "hold", "Event: Hold|Uniqueid: 1.1"),
+            (Verb::Retrieve, "talk", "Event: Unhold|Uniqueid: 1.1"),
+        ] {
+            let other = proof.replace("1.1", "1.0");
+            let (sent, outcome) = play_at(&obeyed, verb.clone(), &[OK, &other]);
+            let text = "Action: PJSIPNotify|ActionID: lc-act-lc-1|Channel: PJSIP/1001-00000001|Variable: Event=";
+            assert_eq!((sent, outcome), (vec![format!("{text}{word}||").replace('|', "\r\n")], None));
+            assert_eq!(play_at(&obeyed, verb.clone(), &[OK, proof]).1, Some(Ok(Made::default())));
+            assert_eq!(play_at(&obeyed, verb.clone(), &[GONE]).1, Some(Err(Failure::CallOver)));
+            // It was told, and did nothing.
+            let (doing, _) = Doing::begin(&obeyed, &act(verb)).unwrap();
+            assert_eq!(doing.late(), Err(Failure::UnavailableHere));
+        }
+    }
 
     #[test]
     fn one_action_is_enough_for_most() {

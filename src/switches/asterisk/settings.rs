@@ -89,6 +89,10 @@ pub struct Control {
     /// The keys that make three of an attended transfer (features.conf, `atxferthreeway`).
     #[serde(default = "threeway")]
     pub threeway: String,
+    /// The agents' phones answer, hold and retrieve when they are told to (NOTIFY `talk` and `hold`, a custom of many makers; res_pjsip_notify). Phones that do
+    /// not know it do nothing, so it is off where nobody says so.
+    #[serde(default)]
+    pub phones_obey: bool,
 }
 
 /// The manager interface, `manager.conf` on the switch.
@@ -171,6 +175,11 @@ impl Settings {
             Deed::Dial if self.dial.is_none() => Some("the switch's file has no \"dial\""),
             Deed::Dial => None,
             _ if self.control.is_none() => Some("the switch's file has no \"control\""),
+            Deed::Answer | Deed::Hold | Deed::Retrieve if self.control.as_ref().is_some_and(|c| !c.phones_obey) => {
+                Some(
+                    "no action of AMI does this but by the phone (\"control.phones_obey\"); the phone's own key does, and it is seen",
+                )
+            }
             Deed::RecordStart | Deed::RecordStop | Deed::RecordPause | Deed::RecordResume
                 if self.control.as_ref().is_some_and(|c| c.record.is_none()) =>
             {
