@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -695,5 +695,136 @@ fn secrets_stand_in_the_login_and_nowhere_else() {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert!(told.iter().any(|t| t.contains(wanted)), "{wanted}: {told:#?}");
         assert!(problems.iter().all(|p| p.line > 0), "{told:#?}");
+    }
+}
+
+/// A system whose token endpoint is another host.
+const CLOUD: &str = r#"
+connector: cloud
+schema: 1
+variables:
+  url: {text: "http://cloud.example"}
+  sso: {text: "http://sso.example"}
+  id: {secret: {env: LINECARD_TEST_CLOUD}}
+base_url: "{{ url }}"
+auth:
+  oauth2:
+    token_url: "{{ sso }}/oauth2/v2/token"
+    client_id: "line card"
+    client_secret: id
+    MORE
+operations:
+  finance:
+    steps: [{name: f, path: /f, outcome: [{status: [200], when: body.balance is defined, is: ok}]}]
+    output: {balance: body.balance}
+"#;
+
+/// What the two hosts are asked, in order.
+async fn cloud(
+    more: &str,
+    token: impl Fn(&str, usize) -> Vec<u8> + Send + Sync + 'static,
+) -> (Connectors, Arc<Mutex<Vec<String>>>) {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let (theirs, ours) = (heard.clone(), heard.clone());
+    let asked = AtomicUsize::new(0);
+    let sso = fake(move |request| {
+        theirs.lock().unwrap().push(request.to_owned());
+        token(request, asked.fetch_add(1, Ordering::SeqCst) + 1)
+    })
+    .await;
+    let good = AtomicUsize::new(0);
+    let system = fake(move |request| {
+        ours.lock().unwrap().push(request.to_owned());
+        // The first token is over after one answer.
+        match (request.contains("authorization: Bearer tok-1\r\n"), good.fetch_add(1, Ordering::SeqCst)) {
+            (true, 0) => answer(200, "application/json", r#"{"balance": 1}"#),
+            (true, _) => answer(401, "application/json", r#"{"error": "invalid_token"}"#),
+            (false, _) => answer(200, "application/json", r#"{"balance": 2}"#),
+        }
+    })
+    .await;
+    let folder = std::env::temp_dir().join(format!("linecard-cloud-{}", ulid::Ulid::new()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("secret"), "s:ü").unwrap();
+    let text = CLOUD
+        .replace("{env: LINECARD_TEST_CLOUD}", &format!("{{file: {}/secret}}", folder.display()))
+        .replace("MORE", more);
+    let values = BTreeMap::from([
+        ("url".to_owned(), format!("http://{}", system.address)),
+        ("sso".to_owned(), format!("http://{}", sso.address)),
+    ]);
+    let set = connectors::load_with("cloud.yaml", &text, &values).unwrap_or_else(|p| panic!("{p:#?}"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    (Connectors::new(Set::new(vec![set])), heard)
+}
+
+fn token(_: &str, number: usize) -> Vec<u8> {
+    let body = format!(r#"{{"access_token": "tok-{number}", "token_type": "Bearer", "expires_in": "3599"}}"#);
+    answer(200, "application/json", &body)
+}
+
+fn cloud_ask() -> Ask {
+    Ask { system: "cloud".into(), deadline: Duration::from_secs(5), ..ask("finance", json!({"customer": {"id": 1}})) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_asked_for_once_and_anew_when_it_is_over() {
+    for (more, head, form) in [
+        ("", "authorization: Basic bGluZStjYXJkOnMlM0ElQzMlQkM=\r\n", "grant_type=client_credentials"),
+        (
+            "client_auth: body\n    scope: read write\n    more: {audience: \"{{ url }}\"}",
+            "",
+            "client_id=line%20card&client_secret=s%3A%C3%BC&grant_type=client_credentials&scope=read%20write",
+        ),
+        ("grant: {password: {user: li, secret: id}}", "", "grant_type=password&password=s%3A%C3%BC&username=li"),
+        ("grant: {refresh_token: {secret: id}}", "", "grant_type=refresh_token&refresh_token=s%3A%C3%BC"),
+    ] {
+        let (cloud, heard) = cloud(more, token).await;
+        for balance in [1, 2, 2] {
+            assert_eq!(cloud.run(cloud_ask()).await, Outcome::Ok(json!({"balance": balance})), "{more}");
+        }
+        let heard = std::mem::take(&mut *heard.lock().unwrap());
+        let lines: Vec<&str> = heard.iter().map(|request| request.lines().next().unwrap()).collect();
+        let (ask, f) = ("POST /oauth2/v2/token HTTP/1.1", "GET /f HTTP/1.1");
+        assert_eq!(lines, [ask, f, f, ask, f, f], "{more}");
+        assert!(heard[0].contains(head) && heard[0].ends_with(form) || heard[0].contains("audience="), "{}", heard[0]);
+        assert!(form.split('&').all(|pair| heard[0].contains(pair)), "{}", heard[0]);
+        assert!(heard[1].contains("authorization: Bearer tok-1\r\n") && heard[4].contains("Bearer tok-2\r\n"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_client_is_told_and_asked_for_once_and_an_error_by_200_is_no_token() {
+    let error = |status: u16, body: &'static str| move |_: &str, _: usize| answer(status, "application/json", body);
+    for (answered, denied, reason) in [
+        (error(401, r#"{"error": "invalid_client"}"#), true, "the client's id or secret is refused"),
+        (error(400, r#"{"error": "invalid_grant"}"#), true, "the user, password or refresh token is refused"),
+        (error(403, "no"), true, "the token request is refused"),
+        (error(200, r#"{"error": "invalid_client"}"#), false, ""),
+        (error(200, r#"{"access_token": ""}"#), false, ""),
+    ] {
+        let (cloud, heard) = cloud("", answered).await;
+        for _ in 0..3 {
+            match cloud.run(cloud_ask()).await {
+                Outcome::Denied { reason: told } if denied => assert!(told.starts_with(reason), "{told}"),
+                Outcome::Broken { .. } if !denied => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(heard.lock().unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn mistakes_of_a_token_endpoint_have_their_places() {
+    for (from, to, place) in [
+        ("{{ sso }}/oauth2", "sso.example/oauth2", "token_url"),
+        ("client_secret: id", "client_secret: url", "client_secret"),
+        ("MORE", "grant: {refresh_token: {secret: url}}", "grant"),
+        ("MORE", "grant: implicit", "grant"),
+    ] {
+        let text = CLOUD.replace("{env: LINECARD_TEST_CLOUD}", "{env: PATH}").replacen(from, to, 1).replace("MORE", "");
+        let Err(problems) = connectors::load_with("cloud.yaml", &text, &BTreeMap::new()) else { panic!("{to}") };
+        assert!(problems.iter().any(|p| p.to_string().contains(place)), "{to}: {problems:#?}");
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 use super::{
     Idempotency,
     file::{self, File, IdempotentFile, Variable},
-    operation,
+    oauth2, operation,
     page::{By, Next, Page, Plan as Pages},
     set::{Auth, Body, Leaf, Operation, Place, Rule, SessionAuth, Step, System, Token, Tree},
     value::from_json,
@@ -171,12 +171,25 @@ impl Maker<'_> {
                 self.problem(&format!("/examples/{n}/operation"), "this operation is not in the file", "one that is");
             }
         }
+        // A token endpoint may lie elsewhere, and nothing else of the file names its host.
+        let elsewhere = match &auth {
+            Auth::Session(session) => session.login.steps.first().and_then(|step| step.base.as_deref()),
+            _ => None,
+        };
+        let elsewhere = elsewhere.and_then(|base| base.split_once("://")).map(|(scheme, host)| {
+            let port = if scheme == "https" { 443 } else { 80 };
+            if host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok()) {
+                host.to_owned()
+            } else {
+                format!("{host}:{port}")
+            }
+        });
         Some(System {
             id: file.connector.clone(),
             hash,
             title: file.title.clone(),
             base_url,
-            hosts: file.hosts.clone(),
+            hosts: file.hosts.iter().cloned().chain(elsewhere).collect(),
             tls_ca: file.tls_ca.clone(),
             concurrency: file.concurrency.unwrap_or(4).clamp(1, 64),
             index: file.index,
@@ -342,17 +355,67 @@ impl Maker<'_> {
                 let both = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}"));
                 Auth::Header { name: "Authorization".to_owned(), value: Secret::new(format!("Basic {both}")) }
             }
-            file::Auth::Session(session) => Auth::Session(Box::new(self.session(session, context, secrets))),
+            file::Auth::Session(session) => {
+                Auth::Session(Box::new(self.session("/auth/session", session, (context, secrets), None)))
+            }
+            file::Auth::Oauth2(oauth2) => self.oauth2(file, oauth2, context, secrets),
         }
     }
 
-    fn session(
+    fn oauth2(
         &mut self,
-        file: &file::SessionAuth,
+        file: &File,
+        oauth2: &file::Oauth2Auth,
         context: &BTreeMap<String, Value>,
         secrets: &BTreeMap<String, Secret>,
+    ) -> Auth {
+        let at = "/auth/oauth2";
+        let url = self.now(&format!("{at}/token_url"), &oauth2.token_url, context);
+        let parts = url.split_once("://").filter(|(scheme, _)| ["https", "http"].contains(scheme));
+        let split = parts.and_then(|(scheme, rest)| {
+            let (host, path) = rest.split_once('/')?;
+            (!host.is_empty() && !host.contains('@')).then(|| (format!("{scheme}://{host}"), format!("/{path}")))
+        });
+        let Some((base, path)) = split else {
+            self.problem(&format!("{at}/token_url"), "no web address", "https://host/path");
+            return Auth::None;
+        };
+        let id = self.now(&format!("{at}/client_id"), &oauth2.client_id, context);
+        let mut secrets = secrets.clone();
+        let names = [
+            ("client_secret", oauth2.client_secret.as_deref()),
+            (
+                "grant",
+                match &oauth2.grant {
+                    file::Grant::ClientCredentials => None,
+                    file::Grant::Password(password) => Some(password.secret.as_str()),
+                    file::Grant::RefreshToken(refresh) => Some(refresh.secret.as_str()),
+                },
+            ),
+        ];
+        for (key, name) in names.into_iter().filter_map(|(key, name)| Some((key, name?))) {
+            if !matches!(file.variables.get(name), Some(Variable::Secret(_))) {
+                let wanted = "the name of a variable that is a secret";
+                self.problem(&format!("{at}/{key}"), format!("\"{name}\" is no secret variable"), wanted);
+            }
+        }
+        if let Some(secret) = oauth2.client_secret.as_ref().and_then(|name| secrets.get(name)) {
+            let both = Secret::new(oauth2::basic(&id, secret.expose()));
+            secrets.insert(oauth2::BASIC.to_owned(), both);
+        }
+        // A path is a template, and this one is made already.
+        let session = oauth2::session(oauth2, &path.replace('{', "%7B"));
+        Auth::Session(Box::new(self.session(at, &session, (context, &secrets), Some(base))))
+    }
+
+    /// `base`: scheme and host of the login, where they are not the system's.
+    fn session(
+        &mut self,
+        at: &str,
+        file: &file::SessionAuth,
+        (context, secrets): (&BTreeMap<String, Value>, &BTreeMap<String, Secret>),
+        base: Option<String>,
     ) -> SessionAuth {
-        let at = "/auth/session";
         if file.cookies.is_empty() && file.token.is_none() {
             self.problem(at, "nothing of the login is kept", "\"cookies:\" with their names, or \"token:\"");
         }
@@ -371,7 +434,8 @@ impl Maker<'_> {
             save: BTreeMap::new(),
             records: None,
         };
-        let step = self.step_with(&format!("{at}/login"), &step, &["secret"]);
+        let mut step = self.step_with(&format!("{at}/login"), &step, &["secret"]);
+        step.base = base;
         let variables = self.known.clone();
         self.known.extend(ANSWER.map(str::to_owned));
         let token = file.token.as_ref().and_then(|token| {
@@ -580,6 +644,7 @@ impl Maker<'_> {
         self.known.extend(file.save.keys().cloned());
         Step {
             name: file.name.clone(),
+            base: None,
             when,
             for_each,
             method: file.method,

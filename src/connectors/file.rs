@@ -83,6 +83,7 @@ pub enum Auth {
     Basic(BasicAuth),
     /// Boxed: it is twice as large as the others, and most files have none.
     Session(Box<SessionAuth>),
+    Oauth2(Box<Oauth2Auth>),
 }
 
 /// A key in a header or in the query.
@@ -123,6 +124,60 @@ pub struct SessionAuth {
     /// How an answer says that the session is over; tried before each step's own `outcome`, as is a plain 401 after it.
     #[serde(default)]
     pub expired: Vec<Expired>,
+}
+
+/// A token of OAuth 2.0 (RFC 6749), sent as `Authorization: Bearer`. It is a session: asked for when it is needed, and anew when it is over.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Oauth2Auth {
+    /// Template over the variables: the whole address of the token endpoint. Its host may be asked besides that of `base_url`.
+    pub token_url: String,
+    #[serde(default)]
+    pub grant: Grant,
+    /// Template over the variables.
+    pub client_id: String,
+    /// The name of a secret variable; absent: a public client.
+    pub client_secret: Option<String>,
+    /// Where id and secret of the client stand.
+    #[serde(default)]
+    pub client_auth: ClientAuth,
+    /// Template over the variables.
+    pub scope: Option<String>,
+    /// What else the endpoint wants in the form: `audience`, `resource`, `tenant`. Templates over the variables.
+    #[serde(default)]
+    pub more: BTreeMap<String, String>,
+    /// How else than by 401 an answer says that the token is over.
+    #[serde(default)]
+    pub expired: Vec<Expired>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Grant {
+    /// RFC 6749, section 4.4: the client itself.
+    #[default]
+    ClientCredentials,
+    /// Section 4.3: a user of the system.
+    Password(BasicAuth),
+    /// Section 6: what an administrator's sign-in gave once. It must be one that stays the same: where each use gives another one, it is lost.
+    RefreshToken(RefreshToken),
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RefreshToken {
+    /// The name of a secret variable.
+    pub secret: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClientAuth {
+    /// HTTP basic authentication, which every server takes that follows the RFC (section 2.3.1).
+    #[default]
+    Basic,
+    /// `client_id` and `client_secret` in the form.
+    Body,
 }
 
 /// The request that logs in. In `headers` and `body`, and nowhere else in the file, templates see the secrets, as `secret.NAME`.

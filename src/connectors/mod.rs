@@ -4,7 +4,7 @@
 //! still code here; only `http.rs` and `live.rs` touch the world, so the examples inside a file run
 //! through the same code as a real request, without network.
 //!
-//! `file` is the YAML's shape; `compile` turns it into a `set::System`; `run` plays one operation; `session` keeps a login; `words` is the expression
+//! `file` is the YAML's shape; `compile` turns it into a `set::System`; `run` plays one operation; `session` keeps a login, `oauth2` is one by a token endpoint; `words` is the expression
 //! language; `wire` and `value` are bytes and values.
 
 pub mod ask;
@@ -15,6 +15,7 @@ pub mod file;
 mod http;
 pub mod index;
 pub mod live;
+mod oauth2;
 pub mod operation;
 pub mod page;
 mod run;

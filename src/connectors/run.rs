@@ -400,7 +400,7 @@ impl<'a> Run<'a> {
                 Some(text.text(env, &context)?)
             }
         };
-        let mut url = format!("{}{path}", self.system.base_url);
+        let mut url = format!("{}{path}", step.base.as_deref().unwrap_or(&self.system.base_url));
         if let Some(next) = self.turn.as_ref().and_then(|turn| turn.url.as_deref()) {
             // The system itself said where the next page lies; it was held against our host when it was read.
             url = next.to_owned();

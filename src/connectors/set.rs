@@ -145,6 +145,8 @@ pub struct Operation {
 
 pub(super) struct Step {
     pub name: String,
+    /// Scheme and host, where they are not the system's.
+    pub base: Option<String>,
     pub when: Option<Compiled>,
     pub for_each: Option<Compiled>,
     pub method: file::Method,
