@@ -828,3 +828,169 @@ fn mistakes_of_a_token_endpoint_have_their_places() {
         assert!(problems.iter().any(|p| p.to_string().contains(place)), "{to}: {problems:#?}");
     }
 }
+
+/// A system whose requests are signed. `SIGN` is the signature's formula and place.
+const SIGNED: &str = r#"
+connector: signed
+schema: 1
+variables:
+  url: {text: "http://signed.example/api"}
+  id: {text: "app-1"}
+  key: {secret: {env: LINECARD_TEST_HMAC}}
+base_url: "{{ url }}"
+SIGN
+operations:
+  finance:
+    steps:
+      - name: f
+        method: POST
+        path: /f
+        query: {t: "{{ now.ms }}"}
+        body: {form: {app: "{{ id }}", biz: "{{ {'no': customer.id} | json_text }}", nonce: "{{ nonce }}", none: "{{ omit }}"}}
+        outcome: [{status: [200], when: body.balance is defined, is: ok}]
+    output: {balance: body.balance}
+examples:
+  - name: the clock stands still
+    operation: finance
+    inputs: {customer: {id: 7}}
+    exchanges:
+      - request: {method: POST, path: /f, query: {t: "1767225600000"}, text: TEXT}
+        answer: {status: 200, json: {balance: 1}}
+    outcome: ok
+    value: {balance: 1}
+"#;
+
+/// The parameters of a query or a form.
+fn parameters(text: &str) -> BTreeMap<String, String> {
+    let decoded = |text: &str| {
+        let mut bytes = Vec::new();
+        let mut rest = text.bytes();
+        while let Some(b) = rest.next() {
+            let hex: Vec<u8> = if b == b'%' { rest.by_ref().take(2).collect() } else { Vec::new() };
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&hex).unwrap(), 16).unwrap_or(b));
+        }
+        String::from_utf8(bytes).unwrap()
+    };
+    text.split('&').filter_map(|pair| pair.split_once('=')).map(|(k, v)| (decoded(k), decoded(v))).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_signed_as_it_is_sent() {
+    use hmac::{Hmac, Mac as _};
+    use md5::{Digest as _, Md5};
+    type Sha = Hmac<sha2::Sha256>;
+    for (n, sign) in [
+        "sign: {value: \"(secret.key ~ (form | pairs(equals='', between=''))) | md5 | hex | upper\", body: /sign}",
+        "sign: {value: \"(method ~ path ~ query.t ~ body) | hmac_sha256(secret.key) | hex\", header: X-Sign, prefix: 'v1='}",
+        "sign: {value: \"(now.ms ~ '\\n' ~ secret.key) | hmac_sha256(secret.key) | base64\", query: sign}",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let theirs = heard.clone();
+        let system = fake(move |request| {
+            theirs.lock().unwrap().push(request.to_owned());
+            answer(200, "application/json", r#"{"balance": 1}"#)
+        })
+        .await;
+        let folder = std::env::temp_dir().join(format!("linecard-signed-{}", ulid::Ulid::new()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("secret"), "s3cret").unwrap();
+        let text = SIGNED
+            .replace("{env: LINECARD_TEST_HMAC}", &format!("{{file: {}/secret}}", folder.display()))
+            .replace("SIGN", sign);
+        let values = BTreeMap::from([("url".to_owned(), format!("http://{}/api", system.address))]);
+        let set = connectors::load_with("signed.yaml", &text, &values).unwrap_or_else(|p| panic!("{p:#?}"));
+        std::fs::remove_dir_all(&folder).unwrap();
+        let connectors = Connectors::new(Set::new(vec![set]));
+        let asked = Ask {
+            system: "signed".into(),
+            deadline: Duration::from_secs(5),
+            ..ask("finance", json!({"customer": {"id": 7}}))
+        };
+        assert_eq!(connectors.run(asked).await, Outcome::Ok(json!({"balance": 1})), "{sign}");
+
+        let heard = heard.lock().unwrap().pop().unwrap();
+        let (head, body) = heard.split_once("\r\n\r\n").unwrap();
+        let address = head.split(' ').nth(1).unwrap();
+        let query = parameters(address.split_once('?').unwrap().1);
+        let form = parameters(body);
+        assert_eq!((form["app"].as_str(), form["biz"].as_str(), form["nonce"].len()), ("app-1", r#"{"no":7}"#, 32));
+        let mac = |text: String| Sha::new_from_slice(b"s3cret").unwrap().chain_update(text).finalize().into_bytes();
+        match n {
+            0 => {
+                let all: String = form.iter().filter(|(k, _)| *k != "sign").map(|(k, v)| format!("{k}{v}")).collect();
+                assert_eq!(form["sign"], hex(&Md5::digest(format!("s3cret{all}"))).to_uppercase());
+            }
+            1 => {
+                let wanted = hex(&mac(format!("POST/api/f{}{body}", query["t"])));
+                assert!(head.contains(&format!("x-sign: v1={wanted}")), "{head}");
+            }
+            _ => {
+                use base64::Engine as _;
+                let wanted = mac(format!("{}\ns3cret", query["t"]));
+                assert_eq!(query["sign"], base64::engine::general_purpose::STANDARD.encode(wanted));
+            }
+        }
+    }
+}
+
+/// `GET token?appKey&timestamp&signature`, as YonBIP has it: the login itself is signed.
+#[test]
+fn a_login_is_signed_and_an_example_of_it_stands_still() {
+    let login = "auth:
+  session:
+    login:
+      method: GET
+      path: /token
+      query: {appKey: '{{ id }}', timestamp: '{{ now.ms }}'}
+      sign: {value: \"(query | pairs(equals='', between='')) | hmac_sha256(secret.key) | base64\", query: signature}
+      outcome: [{status: [200], when: body.token is defined, is: ok}]
+    token: {value: body.token, query: access_token}
+sign: {value: \"(secret.key ~ (form | pairs(equals='', between=''))) | md5 | hex\", body: /sign}";
+    // md5("(secret)" + the sorted pairs), with Python's hashlib.
+    let body =
+        "app=app-1&biz=%7B%22no%22%3A7%7D&nonce=00000000000000000000000000000001&sign=b2f45790860a217807bfb8ab1eb44d60";
+    let text = SIGNED.replacen("SIGN", login, 1).replace("TEXT", body);
+    let system = connectors::load_offline("signed.yaml", &text).unwrap_or_else(|p| panic!("{p:#?}"));
+    let results = connectors::examples::run(&system);
+    assert!(results.iter().all(|r| r.result.is_ok()), "{results:#?}");
+
+    let open = "  - name: the login
+    operation: finance
+    logged_in: false
+    inputs: {customer: {id: 7}}
+    exchanges:
+      - request: {method: GET, path: /token, query: {appKey: app-1, timestamp: '1767225600000'}}
+        answer: {status: 200, json: {token: t-1}}
+      - request: {method: POST, path: /f}
+        answer: {status: 200, json: {balance: 1}}
+    outcome: ok
+    value: {balance: 1}
+";
+    let system = connectors::load_offline("signed.yaml", &format!("{text}{open}")).unwrap_or_else(|p| panic!("{p:#?}"));
+    let results = connectors::examples::run(&system);
+    assert!(results.iter().all(|r| r.result.is_ok()), "{results:#?}");
+}
+
+#[test]
+fn mistakes_of_a_signature_have_their_places() {
+    for (sign, wanted) in [
+        ("sign: {value: 'body | md5 | hex', body: /sign}", "\"body\" is not known here"),
+        ("sign: {value: 'secret.key', header: X-Sign, query: sign}", "the signature has two places"),
+        ("sign: {value: 'secret.key | md6'}", "there is no filter \"md6\""),
+        ("sign: {value: 'form | pairs', body: sign}", "none that can be"),
+        ("headers: {X-Key: '{{ secret.key }}'}", "\"secret\" is not known here"),
+    ] {
+        let text = SIGNED.replacen("SIGN", sign, 1).replace("TEXT", "''");
+        let problems = connectors::load_offline("signed.yaml", &text).err().unwrap_or_default();
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        assert!(told.iter().any(|t| t.contains(wanted)), "{wanted}: {told:#?}");
+        assert!(problems.iter().all(|p| p.line > 0), "{told:#?}");
+    }
+}

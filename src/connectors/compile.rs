@@ -19,15 +19,18 @@ use super::{
     oauth2, operation,
     page::{By, Next, Page, Plan as Pages},
     set::{Auth, Body, Leaf, Operation, Place, Rule, SessionAuth, Step, System, Token, Tree},
+    sign::{self, Sign, Stamp},
     value::from_json,
     words::{Compiled, environment, render, unknown_word},
 };
 
-/// What a site gives besides the file: values for variables, and how a secret is fetched.
+/// What a site gives besides the file: values for variables, how a secret is fetched, and the clock.
 pub struct Given<'a> {
     /// Name of a text or choice variable, and its value here.
     pub values: &'a BTreeMap<String, String>,
     pub secret: &'a dyn Fn(&SecretRef) -> Result<Secret, String>,
+    /// When a request is made, and what makes it unlike every other.
+    pub stamp: fn() -> Stamp,
 }
 
 /// Compiles the file. `name` is what problems call it.
@@ -68,6 +71,8 @@ const GLOBALS: [&str; 6] = ["omit", "range", "dict", "namespace", "numbers", "lo
 const CUSTOMERS: [&str; 4] = ["customer.by_phone", "customer.by_account", "customer.get", "customer.search"];
 /// What stands beside an answer.
 const ANSWER: [&str; 3] = ["status", "headers", "body"];
+/// What each request has of its own.
+const EACH: [&str; 2] = ["now", "nonce"];
 
 impl Maker<'_> {
     fn problem(&mut self, at: &str, found: impl Into<String>, wanted: impl Into<String>) {
@@ -126,6 +131,8 @@ impl Maker<'_> {
             self.problem("/base_url", "no web address", "https://host or http://host:port, without a slash at the end");
         }
         let auth = self.auth(file, &context, &secrets);
+        let sign = file.sign.as_ref().and_then(|sign| self.sign("/sign", sign, &secrets));
+        self.known.extend(EACH.map(str::to_owned));
         let headers = self.headers("/headers", &file.headers);
         let mut operations = BTreeMap::new();
         let mut changes = false;
@@ -194,6 +201,8 @@ impl Maker<'_> {
             concurrency: file.concurrency.unwrap_or(4).clamp(1, 64),
             index: file.index,
             auth,
+            sign,
+            stamp: given.stamp,
             env: Environment::new(),
             numbers,
             context,
@@ -426,7 +435,7 @@ impl Maker<'_> {
             for_each: None,
             method: login.method,
             path: login.path.clone(),
-            query: BTreeMap::new(),
+            query: login.query.clone(),
             headers: login.headers.clone(),
             body: login.body.clone(),
             decode: login.decode.clone(),
@@ -436,28 +445,12 @@ impl Maker<'_> {
         };
         let mut step = self.step_with(&format!("{at}/login"), &step, &["secret"]);
         step.base = base;
+        let sign = login.sign.as_ref().and_then(|sign| self.sign(&format!("{at}/login/sign"), sign, secrets));
         let variables = self.known.clone();
         self.known.extend(ANSWER.map(str::to_owned));
         let token = file.token.as_ref().and_then(|token| {
             let at = format!("{at}/token");
-            let places = [&token.header, &token.query, &token.body];
-            let place = match (&token.header, &token.query, &token.body) {
-                (Some(name), None, None) => Place::Header(name.clone()),
-                (None, Some(name), None) => Place::Query(name.clone()),
-                (None, None, Some(pointer)) if pointer.len() > 1 && pointer.starts_with('/') => {
-                    Place::Body(pointer.split('/').skip(1).map(str::to_owned).collect())
-                }
-                _ => {
-                    let found =
-                        if places.iter().any(|p| p.is_some()) { "two places, or none that can be" } else { "no place" };
-                    self.problem(
-                        &at,
-                        format!("the token has {found}"),
-                        "one of: header, query, body (a pointer: /params/token)",
-                    );
-                    return None;
-                }
-            };
+            let place = self.place(&at, "token", [&token.header, &token.query, &token.body])?;
             let value = self.expression(&format!("{at}/value"), &token.value)?;
             Some(Token { value, place, prefix: token.prefix.clone() })
         });
@@ -505,6 +498,7 @@ impl Maker<'_> {
                 phones: Vec::new(),
                 page: None,
             },
+            sign,
             secrets: secrets.clone(),
             cookies: file.cookies.clone(),
             token,
@@ -512,6 +506,34 @@ impl Maker<'_> {
             expired,
             fingerprint: hash.finalize().into(),
         }
+    }
+
+    /// The one place of what proves who we are; `places` are header, query and body.
+    fn place(&mut self, at: &str, what: &str, places: [&Option<String>; 3]) -> Option<Place> {
+        match places {
+            [Some(name), None, None] => return Some(Place::Header(name.clone())),
+            [None, Some(name), None] => return Some(Place::Query(name.clone())),
+            [None, None, Some(pointer)] if pointer.len() > 1 && pointer.starts_with('/') => {
+                return Some(Place::Body(pointer.split('/').skip(1).map(str::to_owned).collect()));
+            }
+            _ => {}
+        }
+        let found = if places.iter().any(|p| p.is_some()) { "two places, or none that can be" } else { "no place" };
+        let wanted = "one of: header, query, body (a pointer: /params/token)";
+        self.problem(at, format!("the {what} has {found}"), wanted);
+        None
+    }
+
+    fn sign(&mut self, at: &str, file: &file::Sign, secrets: &BTreeMap<String, Secret>) -> Option<Sign> {
+        let place = self.place(at, "signature", [&file.header, &file.query, &file.body]);
+        let outside = self.known.clone();
+        self.known.extend(EACH.iter().chain(&sign::SEES).map(|name| (*name).to_owned()));
+        if !matches!(place, Some(Place::Body(_))) {
+            self.known.insert("body".to_owned());
+        }
+        let value = self.expression(&format!("{at}/value"), &file.value);
+        self.known = outside;
+        Some(Sign { value: value?, place: place?, prefix: file.prefix.clone(), secrets: secrets.clone() })
     }
 
     fn operation(
@@ -614,6 +636,8 @@ impl Maker<'_> {
             self.problem(&format!("{at}/path"), "the path does not begin with a slash", "/...");
         }
         let path = self.leaf(&format!("{at}/path"), &file.path, "path");
+        let answered = self.known.clone();
+        self.known.extend(EACH.map(str::to_owned));
         let query = file.query.iter().map(|(k, v)| (k.clone(), self.tree(&format!("{at}/query/{k}"), v))).collect();
         self.known.extend(sent.iter().map(|name| (*name).to_owned()));
         let headers = self.headers(&format!("{at}/headers"), &file.headers);
@@ -631,7 +655,7 @@ impl Maker<'_> {
                 text: self.leaf(&format!("{at}/body/raw/text"), &raw.text, "text"),
             },
         });
-        self.known.retain(|name| !sent.contains(&name.as_str()));
+        self.known = answered;
         self.known.extend(ANSWER.map(str::to_owned));
         let outcome = file.outcome.iter().enumerate().map(|(n, rule)| self.rule(&format!("{at}/outcome/{n}"), rule));
         let outcome: Vec<Rule> = outcome.collect();

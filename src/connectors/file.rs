@@ -35,6 +35,8 @@ pub struct File {
     pub tls_ca: Option<String>,
     #[serde(default)]
     pub auth: Auth,
+    /// Computed over each request of an operation, beside `auth`.
+    pub sign: Option<Sign>,
     /// How numbers stored without country or area are read.
     #[serde(default)]
     pub numbers: Numbers,
@@ -190,7 +192,11 @@ pub struct Login {
     pub path: String,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub query: BTreeMap<String, Value>,
     pub body: Option<Body>,
+    /// Computed over this request.
+    pub sign: Option<Sign>,
     #[serde(default)]
     pub decode: Decode,
     /// As in a step. What is neither `ok` nor a trouble of the line (`busy`, `rate_limited`) is a refusal, and is not tried again soon.
@@ -201,6 +207,23 @@ pub struct Login {
 
 fn post() -> Method {
     Method::Post
+}
+
+/// A signature: an expression over the request as it will be sent, and the signature's one place in it. Templates of a request see `now.s`, `now.ms` and `nonce`; here the
+/// same stand beside `secret.NAME`, `method`, `path` (with that of `base_url`), `query` and `form` (the parameters and the body's fields, before encoding; without a key or a
+/// token in the query) and, where the signature does not stand in it, `body`: the text that is sent.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sign {
+    /// Expression: `(secret.key ~ (form | pairs(equals='', between=''))) | md5 | hex`.
+    pub value: String,
+    pub header: Option<String>,
+    pub query: Option<String>,
+    /// As a session token's `body`: `/sign` is the field of that name, in a form or in JSON.
+    pub body: Option<String>,
+    /// Before the signature, in its place.
+    #[serde(default)]
+    pub prefix: String,
 }
 
 /// A value of the login's answer, and its one place in each request.

@@ -27,6 +27,7 @@ use super::{
     run::{Next, Run, Trouble},
     session::{Keeper, Login, Session, Way},
     set::Auth,
+    sign::Stamp,
 };
 
 /// "Nobody" and "you may not" are believed without asking who we are if the system said so within this time.
@@ -110,7 +111,7 @@ pub fn load(file_name: &str, text: &str) -> Result<System, Vec<Problem>> {
 /// As [`load`]; a value for a variable that is not there, too.
 pub fn load_with(file_name: &str, text: &str, values: &BTreeMap<String, String>) -> Result<System, Vec<Problem>> {
     let secret = |place: &crate::files::SecretRef| -> Result<Secret, String> { place.resolve() };
-    let system = compile(file_name, text, &Given { values, secret: &secret })?;
+    let system = compile(file_name, text, &Given { values, secret: &secret, stamp })?;
     match Http::new(&system) {
         Ok(_) => Ok(system),
         Err(found) => Err(vec![Problem {
@@ -130,7 +131,11 @@ pub fn load_with(file_name: &str, text: &str, values: &BTreeMap<String, String>)
 /// Every problem of the file; never empty.
 pub fn load_offline(file_name: &str, text: &str) -> Result<System, Vec<Problem>> {
     let secret = |_: &crate::files::SecretRef| Ok(Secret::new("(secret)".to_owned()));
-    compile(file_name, text, &Given { values: &BTreeMap::new(), secret: &secret })
+    compile(file_name, text, &Given { values: &BTreeMap::new(), secret: &secret, stamp: Stamp::example })
+}
+
+fn stamp() -> Stamp {
+    Stamp { ms: crate::live::now().wall.0, nonce: rand::random() }
 }
 
 impl Connectors {

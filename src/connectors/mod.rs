@@ -4,8 +4,8 @@
 //! still code here; only `http.rs` and `live.rs` touch the world, so the examples inside a file run
 //! through the same code as a real request, without network.
 //!
-//! `file` is the YAML's shape; `compile` turns it into a `set::System`; `run` plays one operation; `session` keeps a login, `oauth2` is one by a token endpoint; `words` is the expression
-//! language; `wire` and `value` are bytes and values.
+//! `file` is the YAML's shape; `compile` turns it into a `set::System`; `run` plays one operation; `session` keeps a login, `oauth2` is one by a token endpoint; `sign` is what is
+//! computed over a request; `words` is the expression language; `wire` and `value` are bytes and values.
 
 pub mod ask;
 pub mod audit;
@@ -21,6 +21,7 @@ pub mod page;
 mod run;
 mod session;
 pub mod set;
+mod sign;
 mod value;
 mod wire;
 mod words;

@@ -16,7 +16,8 @@ use super::{
     file::{Is, Method},
     page::{self, Held, Turn},
     session::Session,
-    set::{Auth, Body, Leaf, Operation, SessionAuth, Step, System, Tree},
+    set::{Auth, Body, Leaf, Operation, Place, SessionAuth, Step, System},
+    sign::Sign,
     value::{from_json, to_json},
     wire,
     words::national,
@@ -79,6 +80,7 @@ pub struct Run<'a> {
     /// How we log in, where that is needed.
     auth: Option<&'a SessionAuth>,
     session: Option<Arc<Session>>,
+    sign: Option<&'a Sign>,
     /// The session that expired under this run. There is one new one for each run, or two systems could keep each other busy.
     over: Option<u64>,
     /// Status, headers and body of the last answer, for `output`.
@@ -163,7 +165,7 @@ impl<'a> Run<'a> {
         let mut context = system.context.clone();
         let secrets = auth.secrets.iter().map(|(name, secret)| (name.as_str(), Value::from(secret.expose())));
         context.insert("secret".to_owned(), Value::from_pairs(secrets));
-        Self::begin(system, &auth.login, context, None)
+        Self { sign: auth.sign.as_ref(), ..Self::begin(system, &auth.login, context, None) }
     }
 
     fn begin(
@@ -182,6 +184,7 @@ impl<'a> Run<'a> {
             again: None,
             auth,
             session: None,
+            sign: system.sign.as_ref(),
             over: None,
             last: Vec::new(),
             records: Vec::new(),
@@ -350,10 +353,9 @@ impl<'a> Run<'a> {
     /// The request, and its address without a key in it.
     fn request(&self, step: &Step, item: Option<&Value>) -> Result<(Request, String), String> {
         let env = &self.system.env;
-        let context = match item {
-            Some(item) => self.with(&[("item", item.clone())]),
-            None => self.with(&[]),
-        };
+        let mut each = (self.system.stamp)().values();
+        each.extend(item.map(|item| ("item", item.clone())));
+        let context = self.with(&each);
         let mut path = step.path.text(env, &context)?;
         if !path.starts_with('/') || path.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("the path is no path".to_owned());
@@ -369,35 +371,9 @@ impl<'a> Run<'a> {
             headers.push((name.clone(), header_value(leaf, env, &context)?));
         }
         let session = self.auth.zip(self.session.as_deref());
-        let structure = |tree: &Tree| -> Result<Json, String> {
-            let mut made = tree.json(env, &context)?.unwrap_or(Json::Null);
-            if let Some((auth, session)) = session {
-                session.body(auth, &mut made)?;
-            }
-            Ok(made)
-        };
         let typed = |headers: &mut Vec<(String, String)>, kind: &str| {
             if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
                 headers.push(("Content-Type".to_owned(), kind.to_owned()));
-            }
-        };
-        let body = match &step.body {
-            None => None,
-            Some(Body::Json(tree)) => {
-                typed(&mut headers, "application/json");
-                Some(structure(tree)?.to_string())
-            }
-            Some(Body::Form(tree)) => {
-                typed(&mut headers, "application/x-www-form-urlencoded");
-                Some(wire::pairs(structure(tree)?.as_object().unwrap_or(&Map::new())))
-            }
-            Some(Body::Xml(tree)) => {
-                typed(&mut headers, "application/xml");
-                Some(wire::write_xml(structure(tree)?.as_object().unwrap_or(&Map::new())))
-            }
-            Some(Body::Raw { content_type, text }) => {
-                typed(&mut headers, content_type);
-                Some(text.text(env, &context)?)
             }
         };
         let mut url = format!("{}{path}", step.base.as_deref().unwrap_or(&self.system.base_url));
@@ -407,6 +383,56 @@ impl<'a> Run<'a> {
             path = next.strip_prefix(self.system.base_url.as_str()).unwrap_or(next).to_owned();
             query.clear();
         }
+        // What is signed, with the text of the body once that is made.
+        let signature = |form: &Json, body: Option<&str>| -> Result<Option<(&Sign, String)>, String> {
+            let Some(sign) = self.sign else { return Ok(None) };
+            let mut seen = each.clone();
+            seen.extend(sign.sees(step.method, &url, &query, form, body));
+            Ok(Some((sign, sign.over(&self.with(&seen))?)))
+        };
+        let mut form = Json::Null;
+        if let Some(Body::Json(tree) | Body::Form(tree) | Body::Xml(tree)) = &step.body {
+            form = tree.json(env, &context)?.unwrap_or(Json::Null);
+            if let Some((auth, session)) = session {
+                session.body(auth, &mut form)?;
+            }
+        }
+        let in_body = |sign: &&Sign| matches!(sign.place, Place::Body(_));
+        if self.sign.as_ref().is_some_and(in_body)
+            && let Some((sign, value)) = signature(&form, None)?
+        {
+            sign.place.in_body(&value, &mut form).map_err(|why| format!("the signature: {why}"))?;
+        }
+        let fields = || form.as_object().cloned().unwrap_or_default();
+        let body = match &step.body {
+            None => None,
+            Some(Body::Json(_)) => {
+                typed(&mut headers, "application/json");
+                Some(form.to_string())
+            }
+            Some(Body::Form(_)) => {
+                typed(&mut headers, "application/x-www-form-urlencoded");
+                Some(wire::pairs(&fields()))
+            }
+            Some(Body::Xml(_)) => {
+                typed(&mut headers, "application/xml");
+                Some(wire::write_xml(&fields()))
+            }
+            Some(Body::Raw { content_type, text }) => {
+                typed(&mut headers, content_type);
+                Some(text.text(env, &context)?)
+            }
+        };
+        let mut key = Map::new();
+        if self.sign.as_ref().is_some_and(|sign| !in_body(sign))
+            && let Some((sign, value)) = signature(&form, body.as_deref())?
+        {
+            match &sign.place {
+                Place::Header(name) => headers.push((name.clone(), value)),
+                Place::Query(name) => drop(key.insert(name.clone(), value.into())),
+                Place::Body(_) => {}
+            }
+        }
         let mut pairs = |pairs: &Map<String, Json>| {
             if !pairs.is_empty() {
                 url.push(if url.contains('?') { '&' } else { '?' });
@@ -415,7 +441,6 @@ impl<'a> Run<'a> {
             url.clone()
         };
         let address = pairs(&query);
-        let mut key = Map::new();
         match &self.system.auth {
             Auth::None => {}
             Auth::Header { name, value } => headers.push((name.clone(), value.expose().to_owned())),

@@ -68,16 +68,9 @@ impl Session {
     /// # Errors
     /// The body has no such place.
     pub fn body(&self, auth: &SessionAuth, body: &mut Json) -> Result<(), String> {
-        let (Some(token), Some(Place::Body(way))) = (&self.token, auth.token.as_ref().map(|t| &t.place)) else {
-            return Ok(());
-        };
-        let nowhere = || "the body has no place for the session's token".to_owned();
-        let (name, above) = way.split_last().ok_or_else(nowhere)?;
-        let mut inside = body;
-        for part in above {
-            inside = inside.get_mut(part).ok_or_else(nowhere)?;
+        if let (Some(token), Some(place)) = (&self.token, auth.token.as_ref().map(|t| &t.place)) {
+            place.in_body(token.expose(), body).map_err(|why| format!("the session's token: {why}"))?;
         }
-        inside.as_object_mut().ok_or_else(nowhere)?.insert(name.clone(), token.expose().into());
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use super::{
     Idempotency, file,
     operation::Operation as Spec,
     page::Page,
+    sign::{Sign, Stamp},
     words::{Compiled, render},
 };
 
@@ -68,6 +69,8 @@ pub struct System {
     pub concurrency: u32,
     pub index: Option<file::IndexFile>,
     pub(super) auth: Auth,
+    pub(super) sign: Option<Sign>,
+    pub(super) stamp: fn() -> Stamp,
     pub(super) env: Environment<'static>,
     pub(super) numbers: Plan,
     /// Variables and `numbers`, as templates see them.
@@ -98,6 +101,7 @@ pub(super) enum Auth {
 pub(super) struct SessionAuth {
     /// One step without inputs.
     pub login: Operation,
+    pub sign: Option<Sign>,
     /// Seen by the login's request alone.
     pub secrets: BTreeMap<String, Secret>,
     pub cookies: Vec<String>,
@@ -120,6 +124,21 @@ pub(super) enum Place {
     Query(String),
     /// The way down to it.
     Body(Vec<String>),
+}
+
+impl Place {
+    /// Puts a value there, if the place is in the body.
+    ///
+    /// # Errors
+    /// The body has no such place.
+    pub fn in_body(&self, value: &str, body: &mut serde_json::Value) -> Result<(), &'static str> {
+        const NOWHERE: &str = "the body has no place for it";
+        let Self::Body(way) = self else { return Ok(()) };
+        let (name, above) = way.split_last().ok_or(NOWHERE)?;
+        let inside = above.iter().try_fold(body, |inside, part| inside.get_mut(part).ok_or(NOWHERE))?;
+        inside.as_object_mut().ok_or(NOWHERE)?.insert(name.clone(), value.into());
+        Ok(())
+    }
 }
 
 /// One operation of one system.

@@ -71,6 +71,7 @@ pub fn environment() -> Environment<'static> {
     env.add_filter("soql", |text: Value| backslashed(&text_of(&text), "\\'\""));
     env.add_filter("sosl", |text: Value| backslashed(&text_of(&text), "?&|!{}[]()^~*:\\\"'+-"));
     env.add_filter("jql", |text: Value| backslashed(&text_of(&text), "\\\""));
+    super::sign::filters(&mut env);
     env.add_filter("json_text", |value: Value| -> Result<String, Error> {
         let json = to_json(&value).map_err(|e| Error::new(ErrorKind::InvalidOperation, e))?;
         Ok(json.unwrap_or_default().to_string())
@@ -216,7 +217,7 @@ pub fn national(plan: &Plan, text: &str) -> String {
     }
 }
 
-fn text_of(value: &Value) -> String {
+pub fn text_of(value: &Value) -> String {
     if value.is_none() || value.is_undefined() { String::new() } else { value.to_string() }
 }
 

@@ -1,0 +1,272 @@
+//! Signatures over requests: the words that compute them, and what they see.
+//!
+//! Vendors write theirs as formulas ("upper(md5(param + key + customer))"), and so does a file: an expression, with filters for digests, for encodings and for sorted pairs.
+//! A digest is bytes until `hex` or `base64` makes it text, for half of the traps are which of the two, and in which order.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use hmac::Hmac;
+use md5::Md5;
+use minijinja::{
+    Environment, Error, ErrorKind,
+    value::{Kwargs, Value, ValueKind},
+};
+use serde_json::{Map, Value as Json};
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use crate::private::Secret;
+
+use super::{
+    file::Method,
+    set::Place,
+    value::{from_json, to_json},
+    words::{Compiled, text_of},
+};
+
+/// The names that a signature may use besides the variables and what each request has; `body` only where it does not stand in it.
+pub const SEES: [&str; 5] = ["secret", "method", "path", "query", "form"];
+
+/// How each request of a system is signed.
+pub struct Sign {
+    pub value: Compiled,
+    pub place: Place,
+    pub prefix: String,
+    pub secrets: BTreeMap<String, Secret>,
+}
+
+impl Sign {
+    /// What [`SEES`] names. `url` is the whole address without a query of ours, `form` the body's structure, `body` its text.
+    pub fn sees(
+        &self,
+        method: Method,
+        url: &str,
+        query: &Map<String, Json>,
+        form: &Json,
+        body: Option<&str>,
+    ) -> Vec<(&'static str, Value)> {
+        let secrets = self.secrets.iter().map(|(name, secret)| (name.as_str(), Value::from(secret.expose())));
+        let after_host = url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+        let path = after_host.unwrap_or("/").split('?').next().unwrap_or("/");
+        let form = if form.is_object() { from_json(form) } else { from_json(&Json::Object(Map::new())) };
+        vec![
+            ("secret", Value::from_pairs(secrets)),
+            ("method", Value::from(method.as_str())),
+            ("path", Value::from(path)),
+            ("query", Value::from_pairs(query.iter().map(|(k, v)| (k.as_str(), from_json(v))))),
+            ("form", form),
+            ("body", Value::from(body.unwrap_or_default())),
+        ]
+    }
+
+    /// The signature, as it is put in its place.
+    ///
+    /// # Errors
+    /// Why there is none; no value is repeated.
+    pub fn over(&self, context: &Value) -> Result<String, String> {
+        let value = self.value.eval(context).map_err(|why| format!("the signature: {why}"))?;
+        match value.kind() {
+            ValueKind::String => {}
+            ValueKind::Bytes => return Err("the signature is bytes: add \"| hex\" or \"| base64\"".to_owned()),
+            _ => return Err("the signature is no text".to_owned()),
+        }
+        let text = format!("{}{}", self.prefix, text_of(&value));
+        if text.chars().any(char::is_control) { Err("the signature is no one line".to_owned()) } else { Ok(text) }
+    }
+}
+
+/// When a request is made, and what makes it unlike every other.
+#[derive(Clone, Copy, Debug)]
+pub struct Stamp {
+    /// Milliseconds since 1970.
+    pub ms: i64,
+    pub nonce: u128,
+}
+
+impl Stamp {
+    /// That of the examples inside a file: 2026-01-01, and `0…01`.
+    #[must_use]
+    pub fn example() -> Self {
+        Self { ms: 1_767_225_600_000, nonce: 1 }
+    }
+
+    /// `now.s`, `now.ms` and `nonce`, 32 hex digits.
+    #[must_use]
+    pub fn values(self) -> Vec<(&'static str, Value)> {
+        let now = [("s", Value::from(self.ms / 1000)), ("ms", Value::from(self.ms))];
+        vec![("now", Value::from_pairs(now)), ("nonce", Value::from(format!("{:032x}", self.nonce)))]
+    }
+}
+
+/// `md5`, `sha1`, `sha256`, `hmac_sha1(key)`, `hmac_sha256(key)`: bytes of a text or of bytes. `hex`, `base64`: text of them. `pairs`: a map as sorted text.
+pub fn filters(env: &mut Environment<'static>) {
+    env.add_filter("md5", |value: Value| digest::<Md5>(&value));
+    env.add_filter("sha1", |value: Value| digest::<Sha1>(&value));
+    env.add_filter("sha256", |value: Value| digest::<Sha256>(&value));
+    env.add_filter("hmac_sha1", |value: Value, key: Value| keyed::<Hmac<Sha1>>(&value, &key));
+    env.add_filter("hmac_sha256", |value: Value, key: Value| keyed::<Hmac<Sha256>>(&value, &key));
+    env.add_filter("hex", |value: Value| -> Result<String, Error> {
+        Ok(bytes(&value)?.iter().map(|b| format!("{b:02x}")).collect())
+    });
+    env.add_filter("base64", |value: Value| -> Result<String, Error> {
+        Ok(base64::engine::general_purpose::STANDARD.encode(bytes(&value)?))
+    });
+    env.add_filter("pairs", pairs);
+}
+
+/// A misspelt name must not sign as if it were empty.
+fn bytes(value: &Value) -> Result<Vec<u8>, Error> {
+    match value.as_bytes() {
+        Some(bytes) => Ok(bytes.to_vec()),
+        None if value.is_undefined() => Err(Error::from(ErrorKind::UndefinedError)),
+        None => Ok(text_of(value).into_bytes()),
+    }
+}
+
+fn digest<D: Digest>(value: &Value) -> Result<Value, Error> {
+    Ok(Value::from_bytes(D::digest(bytes(value)?).to_vec()))
+}
+
+fn keyed<M: hmac::Mac + hmac::digest::KeyInit>(value: &Value, key: &Value) -> Result<Value, Error> {
+    let no_key = |_| Error::new(ErrorKind::InvalidOperation, "this is no key");
+    let mac = <M as hmac::Mac>::new_from_slice(&bytes(key)?).map_err(no_key)?;
+    Ok(Value::from_bytes(mac.chain_update(bytes(value)?).finalize().into_bytes().to_vec()))
+}
+
+/// A map's entries, sorted by the bytes of their names: `a=1&b=2`, not encoded. `equals=` and `between=` are what stands between; `empty=false` leaves out what has no
+/// value, `without=['sign']` those of these names. A structure stands as its JSON.
+fn pairs(map: &Value, options: Kwargs) -> Result<String, Error> {
+    if map.kind() != ValueKind::Map {
+        return Err(Error::new(ErrorKind::InvalidOperation, "pairs wants a map"));
+    }
+    let equals: Option<String> = options.get("equals")?;
+    let between: Option<String> = options.get("between")?;
+    let empty: Option<bool> = options.get("empty")?;
+    let without: Option<Vec<String>> = options.get("without")?;
+    options.assert_all_used()?;
+    let mut sorted = BTreeMap::new();
+    for name in map.try_iter()? {
+        let value = map.get_item(&name)?;
+        let text = match value.kind() {
+            ValueKind::Map | ValueKind::Seq => {
+                let json = to_json(&value).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))?;
+                json.unwrap_or_default().to_string()
+            }
+            ValueKind::Bool => value.is_true().to_string(),
+            _ => text_of(&value),
+        };
+        let name = text_of(&name);
+        if (empty != Some(false) || !text.is_empty()) && !without.as_ref().is_some_and(|names| names.contains(&name)) {
+            sorted.insert(name, text);
+        }
+    }
+    let equals = equals.unwrap_or_else(|| "=".to_owned());
+    let all: Vec<String> = sorted.into_iter().map(|(name, value)| format!("{name}{equals}{value}")).collect();
+    Ok(all.join(between.as_deref().unwrap_or("&")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Evaluates a formula over what a request could have.
+    fn eval(formula: &str) -> Result<String, String> {
+        let json: Json = serde_json::from_str(
+            r#"{"secret": {"key": "s3cret", "jefe": "Jefe", "id": "app-1"}, "nonce": "n-1", "now": {"s": 1599360473, "ms": 1599360473123},
+            "method": "POST", "path": "/v2/bill", "text": "what do ya want for nothing?", "param": "{\"com\":\"yto\"}",
+            "form": {"b": "2", "a": "1", "A": "甲", "none": "", "sign": "x", "n": 3, "yes": true, "list": [1, {"k": "v"}]}}"#,
+        )
+        .unwrap();
+        Compiled::new(formula)?.eval(&from_json(&json)).map(|v| v.to_string())
+    }
+
+    #[test]
+    fn digests_are_those_of_the_standards() {
+        for (formula, wanted) in [
+            // RFC 1321 A.5, FIPS 180-4's "abc", RFC 2202 and RFC 4231, test case 2.
+            ("'abc' | md5 | hex", "900150983cd24fb0d6963f7d28e17f72"),
+            ("'abc' | sha1 | hex", "a9993e364706816aba3e25717850c26c9cd0d89d"),
+            ("'abc' | sha256 | hex", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+            ("text | hmac_sha1(secret.jefe) | hex", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
+            (
+                "text | hmac_sha256(secret.jefe) | hex",
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
+        ] {
+            assert_eq!(eval(formula).as_deref(), Ok(wanted), "{formula}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_sorted_by_bytes_and_leave_out_what_they_are_told_to() {
+        for (formula, wanted) in [
+            ("form | pairs", r#"A=甲&a=1&b=2&list=[1,{"k":"v"}]&n=3&none=&sign=x&yes=true"#),
+            ("form | pairs(equals='', between='', empty=false, without=['sign', 'list'])", "A甲a1b2n3yestrue"),
+        ] {
+            assert_eq!(eval(formula).as_deref(), Ok(wanted), "{formula}");
+        }
+        assert!(eval("form | pairs(equal='')").is_err());
+        assert!(eval("text | pairs").is_err());
+    }
+
+    /// The traps of vendors, each against Python's hashlib and hmac.
+    #[test]
+    fn the_formulas_of_vendors_give_what_another_library_gives() {
+        for (vendor, formula, wanted) in [
+            ("Kuaidi100: upper case", "(param ~ secret.key ~ secret.id) | md5 | hex | upper", KUAIDI),
+            ("Jushuitan: secret first", JUSHUITAN_FORMULA, JUSHUITAN),
+            (
+                "Kingdee: hex, then base64",
+                "(secret.id ~ 'acct,user,2052,1') | hmac_sha256(secret.key) | hex | base64",
+                KINGDEE,
+            ),
+            (
+                "DingTalk: the key is in the text too",
+                "(now.ms ~ '\n' ~ secret.key) | hmac_sha256(secret.key) | base64",
+                DINGTALK,
+            ),
+            (
+                "Feishu: the text is the key, and nothing is signed",
+                "'' | hmac_sha256(now.s ~ '\n' ~ secret.key) | base64",
+                FEISHU,
+            ),
+            ("YonBIP: names and values, nothing between", YONBIP_FORMULA, YONBIP),
+        ] {
+            assert_eq!(eval(formula).as_deref(), Ok(wanted), "{vendor}");
+        }
+    }
+
+    const KUAIDI: &str = "B582F86C7E8ADCCEBE32ECF970A50679";
+    const JUSHUITAN: &str = "7f7635d1811d09b2f0577954a3262d48";
+    const KINGDEE: &str = "NjQzZmVlYjE4N2Y4NThjMDI2NGFkMDM5NWFhNzgwOWExNjc4MGY1OWQ2YmQwZTgwYTE4OTgwZmM4MWZhNGYxNw==";
+    const DINGTALK: &str = "W8HAG2UjX70i7gLiuMNoZSOjsP7JcVUoFQBaBtyfP2Q=";
+    const FEISHU: &str = "QQHOl6fWr0/7EF26jw8goDL6Cc0vHLHZYLDituMJB4s=";
+    const YONBIP: &str = "ogE55Ibn3XxlVrhVdVQbpN2iCSq6iFNmVAXbjqbnXgw=";
+    const JUSHUITAN_FORMULA: &str =
+        "(secret.key ~ (form | pairs(equals='', between='', empty=false, without=['sign', 'list']))) | md5 | hex";
+    const YONBIP_FORMULA: &str =
+        "(dict(timestamp=now.ms, appKey=secret.id) | pairs(equals='', between='')) | hmac_sha256(secret.key) | base64";
+
+    #[test]
+    fn a_signature_is_one_line_of_text() {
+        let sign = |formula: &str| {
+            let sign = Sign {
+                value: Compiled::new(formula).unwrap(),
+                place: Place::Header("X-Sign".to_owned()),
+                prefix: "v1=".to_owned(),
+                secrets: BTreeMap::from([("key".to_owned(), Secret::new("s3cret".to_owned()))]),
+            };
+            let seen = sign.sees(Method::Get, "https://h.example/a/b?x=1", &Map::new(), &Json::Null, Some("{}"));
+            sign.over(&Value::from_pairs(seen))
+        };
+        assert_eq!(sign("method ~ path ~ body").as_deref(), Ok("v1=GET/a/b{}"));
+        assert!(sign("body | md5").unwrap_err().contains("| hex"));
+        assert!(sign("secret").is_err());
+        assert!(sign("'a' ~ '\n'").is_err());
+        for misspelt in ["secret.other | md5 | hex", "body | hmac_sha256(secret.other) | hex", "body ~ secret.other"] {
+            let wrong = sign(misspelt).unwrap_err();
+            assert!(wrong.contains("undefined"), "{misspelt}: {wrong}");
+        }
+    }
+}
