@@ -1,6 +1,7 @@
-//! The two things of the world that every live file needs and no still file may have: the clock and the dice.
+//! What of the world every live file needs and no still file may have: the clock, the dice, and how business systems are reached by HTTP.
 
 use std::{
+    path::Path,
     sync::LazyLock,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -34,4 +35,26 @@ pub fn behind() {
 #[must_use]
 pub fn dice() -> f64 {
     rand::random()
+}
+
+/// For the world outside: no redirect is followed, no proxy of the environment is taken, and with `tls_ca` (PEM) no other root is believed.
+///
+/// # Errors
+/// A fragment that says what of the certificates cannot be used.
+pub fn http_client(tls_ca: Option<&Path>, connect: Duration) -> Result<reqwest::Client, String> {
+    // ring is the one provider in the tree; a second install in a process is refused and means the same.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(connect)
+        .pool_idle_timeout(Duration::from_secs(30))
+        .no_proxy()
+        .user_agent(concat!("linecard/", env!("CARGO_PKG_VERSION")));
+    if let Some(path) = tls_ca {
+        let shown = path.display();
+        let pem = std::fs::read(path).map_err(|e| format!("cannot read {shown}: {e}"))?;
+        let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| format!("{shown} holds no certificate"))?;
+        builder = builder.tls_certs_only(roots);
+    }
+    builder.build().map_err(|e| format!("cannot prepare connections: {}", e.without_url()))
 }

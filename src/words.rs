@@ -1,4 +1,4 @@
-//! The ids and moments that every room speaks of. Nothing here decides anything.
+//! The ids and moments that every room speaks of, and how a text stands in an address. Nothing here decides anything.
 //!
 //! Tenant is in every key, cache, token and metric from the first line; where nobody says otherwise
 //! it is [`TenantId::default`]. Times are of two kinds and never mixed: [`Wall`] goes into records,
@@ -162,6 +162,24 @@ impl Mono {
 pub struct Now {
     pub wall: Wall,
     pub mono: Mono,
+}
+
+/// As it stands in a web address: everything but RFC 3986's unreserved characters (section 2.3), encoded.
+#[must_use]
+pub fn percent(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte as char),
+            _ => {
+                const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                out.push('%');
+                out.push(HEX[usize::from(byte >> 4)] as char);
+                out.push(HEX[usize::from(byte & 15)] as char);
+            }
+        }
+    }
+    out
 }
 
 #[cfg(test)]

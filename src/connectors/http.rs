@@ -1,7 +1,7 @@
 //! One HTTP exchange. Redirects are not followed, only the file's hosts are asked, no more than 1 MiB is read.
 
 use std::{
-    sync::Once,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -30,9 +30,6 @@ impl Http {
     /// # Errors
     /// A fragment that names what of the file cannot be used: the base URL, the PEM file.
     pub fn new(system: &System) -> Result<Self, String> {
-        static RING: Once = Once::new();
-        // Another room may have been first: that is as good.
-        RING.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
         let base = Url::parse(&system.base_url).map_err(|_| "base_url is no web address".to_owned())?;
         let mut allowed = vec![authority(&base)];
         for host in &system.hosts {
@@ -40,19 +37,7 @@ impl Http {
                 Url::parse(&format!("{}://{host}", base.scheme())).map_err(|_| format!("\"{host}\" is no host"))?;
             allowed.push(authority(&url));
         }
-        let mut builder = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .no_proxy()
-            .user_agent(concat!("linecard/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &system.tls_ca {
-            let pem = std::fs::read(path).map_err(|e| format!("cannot read {path}: {e}"))?;
-            let roots =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| format!("{path} holds no certificate"))?;
-            builder = builder.tls_certs_only(roots);
-        }
-        let client = builder.build().map_err(|e| format!("cannot prepare connections: {}", e.without_url()))?;
+        let client = crate::live::http_client(system.tls_ca.as_deref().map(Path::new), CONNECT)?;
         Ok(Self { client, name: system.id.to_string(), allowed })
     }
 

@@ -7,7 +7,9 @@
 use quick_xml::{Reader, events::Event};
 use serde_json::{Map, Value};
 
-use super::{file::Decode, words::percent};
+use crate::words::percent;
+
+use super::file::Decode;
 
 /// How deep elements may nest and how many attributes one may have.
 const DEPTH: usize = 64;

@@ -12,7 +12,7 @@ use minijinja::{
 
 use regex::Regex;
 
-use crate::numbers::Plan;
+use crate::{numbers::Plan, words::percent};
 
 use super::value::{Decimal, Omit, from_json, to_json};
 
@@ -185,24 +185,6 @@ impl io::Write for Capped {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Everything but RFC 3986's unreserved characters, encoded.
-#[must_use]
-pub fn percent(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte as char),
-            _ => {
-                const HEX: &[u8; 16] = b"0123456789ABCDEF";
-                out.push('%');
-                out.push(HEX[usize::from(byte >> 4)] as char);
-                out.push(HEX[usize::from(byte & 15)] as char);
-            }
-        }
-    }
-    out
 }
 
 /// The digits that are dialled inside the country: of `+8613800138000`, `13800138000`; of `+862161234567`, `02161234567`.

@@ -1,11 +1,11 @@
 //! Recordings that a switch's own web server gives out. The range is passed on; status, size and range of the answer are held against what was asked,
 //! and none of its headers goes any further.
 
-use std::{fmt::Write as _, sync::Once, time::Duration};
+use std::time::Duration;
 
 use reqwest::{Client, Method, Response, StatusCode, header};
 
-use crate::private::Secret;
+use crate::{live::http_client, private::Secret, words::percent};
 
 use super::{
     Place,
@@ -38,23 +38,7 @@ impl Http {
     /// # Errors
     /// What of the place cannot be used: the certificates, the password.
     pub fn new(place: &Place, base: &str) -> Result<Self, String> {
-        static RING: Once = Once::new();
-        // Another room may have been first: that is as good.
-        RING.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-        let mut builder = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .no_proxy()
-            .user_agent(concat!("linecard/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &place.tls_ca {
-            let shown = path.display();
-            let pem = std::fs::read(path).map_err(|e| format!("cannot read {shown}: {e}"))?;
-            let roots =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| format!("{shown} holds no certificate"))?;
-            builder = builder.tls_certs_only(roots);
-        }
-        let client = builder.build().map_err(|e| format!("cannot prepare connections: {}", e.without_url()))?;
+        let client = http_client(place.tls_ca.as_deref(), CONNECT)?;
         let user = match (&place.user, &place.password) {
             (Some(user), Some(password)) => Some((user.clone(), password.resolve()?)),
             _ => None,
@@ -88,18 +72,7 @@ impl Http {
     }
 
     fn address(&self, steps: &[String]) -> String {
-        let mut address = self.base.clone();
-        for step in steps {
-            address.push('/');
-            for b in step.bytes() {
-                if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-                    address.push(char::from(b));
-                } else {
-                    let _ = write!(address, "%{b:02X}");
-                }
-            }
-        }
-        address
+        steps.iter().fold(self.base.clone(), |address, step| format!("{address}/{}", percent(step)))
     }
 }
 

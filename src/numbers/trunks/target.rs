@@ -3,7 +3,7 @@
 //! Scheme and host stand in the settings and nothing that comes from a call gets into them. A value is percent-encoded; where one is missing
 //! there is no address yet, and the card is shown.
 
-use std::fmt::Write as _;
+use crate::words::percent;
 
 /// Places that an address may have, and what stands in them.
 pub const PLACES: &str =
@@ -76,13 +76,7 @@ pub fn address<'v>(target: &str, value: impl Fn(Place<'_>) -> Option<std::borrow
             Piece::Text(text) => out.push_str(text),
             Piece::Place(place) => {
                 let value = value(place).filter(|v| !v.is_empty())?;
-                for byte in value.bytes() {
-                    if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                        out.push(char::from(byte));
-                    } else {
-                        let _ = write!(out, "%{byte:02X}");
-                    }
-                }
+                out.push_str(&percent(&value));
             }
         }
     }

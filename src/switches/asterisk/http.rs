@@ -227,8 +227,12 @@ impl Rest {
             Method::Put => reqwest::Method::PUT,
             Method::Delete => reqwest::Method::DELETE,
         };
-        let query =
-            request.query.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect::<Vec<_>>().join("&");
+        let query = request
+            .query
+            .iter()
+            .map(|(key, value)| format!("{key}={}", crate::words::percent(value)))
+            .collect::<Vec<_>>()
+            .join("&");
         let mark = if query.is_empty() { "" } else { "?" };
         let mut ask = self
             .client
@@ -258,18 +262,6 @@ fn authorization(user: &str, secret: &Secret) -> HeaderValue {
     let mut value = HeaderValue::from_str(&text).expect("base64 is ASCII without controls");
     value.set_sensitive(true);
     value
-}
-
-fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes().fold(String::new(), |mut out, b| {
-        if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) {
-            out.push(char::from(b));
-        } else {
-            let _ = write!(out, "%{b:02X}");
-        }
-        out
-    })
 }
 
 /// Who answers, and what the account may do there.
