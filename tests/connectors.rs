@@ -28,6 +28,7 @@ fn every_ready_made_connector_proves_its_examples() {
         let text = std::fs::read_to_string(&path).unwrap();
         let system = connectors::load_offline(&path.display().to_string(), &text)
             .unwrap_or_else(|problems| panic!("{problems:#?}"));
+        assert!(system.stands_on.is_some(), "{} does not say what it stands on", path.display());
         let results = examples::run(&system);
         assert!(!results.is_empty(), "{} has no examples", path.display());
         for result in results {

@@ -20,6 +20,7 @@ use super::{
     page::{By, Next, Page, Plan as Pages},
     set::{Auth, Body, Leaf, Operation, Place, Rule, SessionAuth, Step, System, Token, Tree},
     sign::{self, Sign, Stamp},
+    standing,
     value::from_json,
     words::{Compiled, environment, render, unknown_word},
 };
@@ -82,6 +83,9 @@ impl Maker<'_> {
     fn system(&mut self, file: &File, hash: String, given: &Given) -> Option<System> {
         if file.schema != 1 {
             self.problem("/schema", format!("found {}", file.schema), "this daemon knows schema 1");
+        }
+        for (key, found, wanted) in file.stands_on.iter().flat_map(standing::StandsOn::problems) {
+            self.problem(&format!("/stands_on{key}"), found, wanted);
         }
         let mut context = BTreeMap::new();
         let mut secrets = BTreeMap::new();
@@ -195,6 +199,9 @@ impl Maker<'_> {
             id: file.connector.clone(),
             hash,
             title: file.title.clone(),
+            api: file.api.clone(),
+            stands_on: file.stands_on.clone(),
+            sign_in: standing::sign_in(file),
             base_url,
             hosts: file.hosts.iter().cloned().chain(elsewhere).collect(),
             tls_ca: file.tls_ca.clone(),

@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use crate::{files::SecretRef, words::SystemId};
 
+use super::standing::StandsOn;
+
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct File {
@@ -24,6 +26,8 @@ pub struct File {
     pub title: Option<String>,
     /// The vendor's API version this file was written for.
     pub api: Option<String>,
+    /// A server that this file was proved on, or the pages that it was written from.
+    pub stands_on: Option<StandsOn>,
     #[serde(default)]
     pub variables: BTreeMap<String, Variable>,
     /// Template over the variables: scheme, host, perhaps a path; no slash at the end.

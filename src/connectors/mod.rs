@@ -5,7 +5,8 @@
 //! through the same code as a real request, without network.
 //!
 //! `file` is the YAML's shape; `compile` turns it into a `set::System`; `run` plays one operation; `session` keeps a login, `oauth2` is one by a token endpoint; `sign` is what is
-//! computed over a request; `words` is the expression language; `wire` and `value` are bytes and values.
+//! computed over a request; `words` is the expression language; `wire` and `value` are bytes and values;
+//! `standing` is what a file says of how it is known to be right.
 
 pub mod ask;
 pub mod audit;
@@ -22,6 +23,7 @@ mod run;
 mod session;
 pub mod set;
 mod sign;
+pub mod standing;
 mod value;
 mod wire;
 mod words;

@@ -11,6 +11,7 @@ use super::{
     operation::Operation as Spec,
     page::Page,
     sign::{Sign, Stamp},
+    standing::StandsOn,
     words::{Compiled, render},
 };
 
@@ -60,6 +61,10 @@ pub struct System {
     /// SHA-256 of the file's text, hex.
     pub hash: String,
     pub title: Option<String>,
+    pub api: Option<String>,
+    pub stands_on: Option<StandsOn>,
+    /// How it proves who we are, in a few words.
+    pub sign_in: String,
     /// Scheme, host and perhaps a path, without a slash at the end.
     pub base_url: String,
     /// `host` or `host:port`, besides that of `base_url`.

@@ -208,6 +208,13 @@ pub enum Connector {
         #[arg(long)]
         json: bool,
     },
+    /// What a connector file stands on, what of it was not checked, how it signs in and what it offers.
+    #[command(after_help = "Example:\n  linecard connector show config/connectors/redmine.yaml")]
+    Show {
+        file: PathBuf,
+        #[arg(long)]
+        json: bool,
+    },
     /// Runs the examples inside a connector file; nothing is sent anywhere.
     #[command(after_help = "Example:\n  linecard connector test config/connectors/redmine.yaml")]
     Test { file: PathBuf },

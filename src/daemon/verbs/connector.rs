@@ -6,7 +6,10 @@ use serde_json::{Map, Value, json};
 
 use super::{Exit, fail, wrong};
 use crate::{
-    connectors::{self, Ask, Connectors, Outcome, Priority, Set, System, index::live as index, operation},
+    connectors::{
+        self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System, index::live as index, operation,
+        set::Operation, standing::StandsOn,
+    },
     daemon::{cli::Connector, load},
     words::TenantId,
 };
@@ -17,14 +20,10 @@ pub fn connector(verb: Connector) -> Exit {
             Err(problems) => wrong(&problems),
             Ok(loaded) => {
                 for system in loaded.live.connectors.iter() {
-                    let offers: Vec<&str> = operation::OPERATIONS
-                        .iter()
-                        .map(|o| o.name)
-                        .filter(|n| system.operation(n).is_some())
-                        .collect();
+                    let offers: Vec<&str> = offers(system).map(|o| o.spec.name).collect();
                     let index = system.index.map(|_| index::on_disk(&loaded.settings.index_folder(), &system.id));
                     if json {
-                        let mut line = json!({"system": system.id, "title": system.title, "operations": offers, "hash": system.hash});
+                        let mut line = json!({"system": system.id, "title": system.title, "operations": offers, "hash": system.hash, "stands_on": system.stands_on});
                         if let Some(index) = &index {
                             line["index"] = index.as_ref().map_or(Value::Null, shown);
                         }
@@ -36,6 +35,9 @@ pub fn connector(verb: Connector) -> Exit {
                             system.title.as_deref().unwrap_or(""),
                             offers.join(" ")
                         );
+                        if let Some(stands) = &system.stands_on {
+                            println!("{:<16} {stands}", "");
+                        }
                         match index {
                             Some(Some(index)) => println!("{:<16} index of numbers: {index}", ""),
                             Some(None) => println!("{:<16} index of numbers: not read yet, or not readable by you", ""),
@@ -43,6 +45,13 @@ pub fn connector(verb: Connector) -> Exit {
                         }
                     }
                 }
+                Exit::Good
+            }
+        },
+        Connector::Show { file, json } => match read(&file, true) {
+            Err(exit) => exit,
+            Ok(system) => {
+                show(&system, json);
                 Exit::Good
             }
         },
@@ -65,6 +74,54 @@ pub fn connector(verb: Connector) -> Exit {
             }
         },
         Connector::Try { file, operation, inputs } => tried(&file, operation, &inputs),
+    }
+}
+
+fn offers(system: &System) -> impl Iterator<Item = &Operation> {
+    operation::OPERATIONS.iter().filter_map(|o| system.operation(o.name))
+}
+
+/// One file, for who is about to use it.
+fn show(system: &System, as_json: bool) {
+    let safe = |operation: &Operation| match &operation.idempotency {
+        Idempotency::Read => None,
+        Idempotency::Key => Some("written once: the system keeps our key".to_owned()),
+        Idempotency::Put => Some("may be written again".to_owned()),
+        Idempotency::Lookup(find) => Some(format!("looked for by {find} before it is written")),
+        Idempotency::None => Some("a person decides when an answer was lost".to_owned()),
+    };
+    if as_json {
+        let operations: Map<String, Value> =
+            offers(system).map(|o| (o.spec.name.to_owned(), safe(o).map_or(Value::Null, Value::from))).collect();
+        println!(
+            "{}",
+            json!({"system": system.id, "title": system.title, "api": system.api, "sign_in": system.sign_in,
+                   "base_url": system.base_url, "stands_on": system.stands_on, "operations": operations})
+        );
+        return;
+    }
+    let api = system.api.as_ref().map(|api| format!(", version {api}")).unwrap_or_default();
+    println!("{}: {}{api}", system.id, system.title.as_deref().unwrap_or("no title"));
+    match &system.stands_on {
+        None => println!("stands on    not said"),
+        Some(stands) => println!("stands on    {stands}"),
+    }
+    match &system.stands_on {
+        Some(StandsOn::Server(server)) => println!("             {}", server.test),
+        Some(StandsOn::Documentation(documentation)) => {
+            for page in &documentation.pages {
+                println!("             {} ({})", page.page, page.read);
+            }
+        }
+        None => {}
+    }
+    if let Some(not_checked) = system.stands_on.as_ref().and_then(StandsOn::not_checked) {
+        println!("not checked  {}", not_checked.trim().replace('\n', "\n             "));
+    }
+    println!("sign-in      {}", system.sign_in);
+    println!("asks         {}", system.base_url);
+    for operation in offers(system) {
+        println!("  {:<20} {}", operation.spec.name, safe(operation).unwrap_or_default());
     }
 }
 
