@@ -467,7 +467,12 @@ fn hall_set(address: SocketAddr, password: &str, place: &str) -> Set {
     std::fs::create_dir_all(&folder).unwrap();
     let path = folder.join("password");
     std::fs::write(&path, password).unwrap();
-    let text = HALL
+    let mut hall = HALL.to_owned();
+    if place.starts_with("body:") {
+        // The questions have no body that could hold a token.
+        hall.replace_range(HALL.find("  check:").unwrap()..HALL.find("  notify:").unwrap(), "");
+    }
+    let text = hall
         .replace("{env: LINECARD_TEST_HALL_PASSWORD}", &format!("{{file: {}}}", path.display()))
         .replace("PLACE", place);
     let system = connectors::load_with("hall.yaml", &text, &values).unwrap_or_else(|p| panic!("{p:#?}"));

@@ -158,6 +158,7 @@ impl Maker<'_> {
             operations.insert(spec.name, operation);
         }
         self.index(file, changes);
+        self.places(&auth, sign.as_ref(), &operations);
         for operation in operations.values() {
             if let Idempotency::Lookup(find) = &operation.idempotency {
                 let at = format!("/operations/{}/idempotent", operation.spec.name);
@@ -218,6 +219,31 @@ impl Maker<'_> {
             operations,
             examples: file.examples.clone(),
         })
+    }
+
+    /// A token or a signature that stands in bodies has its place in each of them.
+    fn places(&mut self, auth: &Auth, sign: Option<&Sign>, operations: &BTreeMap<&'static str, Operation>) {
+        let session = if let Auth::Session(session) = auth { Some(session) } else { None };
+        let token =
+            session.and_then(|session| session.token.as_ref()).map(|token| ("the session's token", &token.place));
+        let places = sign.map(|sign| ("the signature", &sign.place)).into_iter().chain(token);
+        for (what, place) in places {
+            for (name, operation) in operations {
+                for (n, step) in operation.steps.iter().enumerate() {
+                    self.fits(&format!("/operations/{name}/steps/{n}"), what, place, step);
+                }
+            }
+        }
+        if let Some((sign, login)) = session.and_then(|s| Some((s.sign.as_ref()?, s.login.steps.first()?))) {
+            self.fits("/auth/session/login", "the signature", &sign.place, login);
+        }
+    }
+
+    fn fits(&mut self, at: &str, what: &str, place: &Place, step: &Step) {
+        if let Err(found) = place.fits(step.body.as_ref()) {
+            let at = if step.body.is_some() { format!("{at}/body") } else { at.to_owned() };
+            self.problem(&at, format!("{what} has no place: {found}"), "a body that has it, or a header or query");
+        }
     }
 
     /// What an index of numbers stands on. `changes`: the list is told `since`.

@@ -19,6 +19,7 @@ pub mod live;
 mod oauth2;
 pub mod operation;
 pub mod page;
+mod place;
 mod run;
 mod session;
 pub mod set;

@@ -131,21 +131,6 @@ pub(super) enum Place {
     Body(Vec<String>),
 }
 
-impl Place {
-    /// Puts a value there, if the place is in the body.
-    ///
-    /// # Errors
-    /// The body has no such place.
-    pub fn in_body(&self, value: &str, body: &mut serde_json::Value) -> Result<(), &'static str> {
-        const NOWHERE: &str = "the body has no place for it";
-        let Self::Body(way) = self else { return Ok(()) };
-        let (name, above) = way.split_last().ok_or(NOWHERE)?;
-        let inside = above.iter().try_fold(body, |inside, part| inside.get_mut(part).ok_or(NOWHERE))?;
-        inside.as_object_mut().ok_or(NOWHERE)?.insert(name.clone(), value.into());
-        Ok(())
-    }
-}
-
 /// One operation of one system.
 pub struct Operation {
     pub spec: &'static Spec,
@@ -189,6 +174,16 @@ pub(super) enum Body {
     Form(Tree),
     Xml(Tree),
     Raw { content_type: String, text: Leaf },
+}
+
+impl Body {
+    /// What it is made of, where that is more than a text.
+    pub fn structure(&self) -> Option<&Tree> {
+        match self {
+            Self::Json(tree) | Self::Form(tree) | Self::Xml(tree) => Some(tree),
+            Self::Raw { .. } => None,
+        }
+    }
 }
 
 pub(super) struct Rule {
