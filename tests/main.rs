@@ -8,6 +8,7 @@ mod browser;
 mod check;
 mod connectors;
 mod daemon;
+mod databases;
 mod dialog_events;
 mod fixtures;
 mod freeswitch;

@@ -18,8 +18,12 @@ use super::{
     file::{self, File, IdempotentFile, Variable},
     oauth2, operation,
     page::{By, Next, Page, Plan as Pages},
-    set::{Auth, Body, Leaf, Operation, Place, Rule, SessionAuth, Step, System, Token, Tree},
+    set::{
+        At, Auth, Body, Database, Leaf, Operation, Place, Rule, SessionAuth, Step, System, Token, Tree, Web, WebStep,
+        What,
+    },
     sign::{self, Sign, Stamp},
+    sql::Statement,
     standing,
     value::from_json,
     words::{Compiled, environment, render, unknown_word},
@@ -44,6 +48,7 @@ pub fn compile(name: &str, text: &str, given: &Given) -> Result<System, Vec<Prob
         read: &read,
         problems: Vec::new(),
         env: environment(),
+        web: false,
         templates: 0,
         known: BTreeSet::new(),
         used: BTreeSet::new(),
@@ -59,6 +64,8 @@ struct Maker<'a> {
     read: &'a Read<File>,
     problems: Vec<Problem>,
     env: Environment<'static>,
+    /// The system speaks HTTP.
+    web: bool,
     templates: usize,
     /// Names that may stand in what is compiled now.
     known: BTreeSet<String>,
@@ -129,11 +136,7 @@ impl Maker<'_> {
         );
         let variables: BTreeSet<String> = context.keys().cloned().collect();
         self.known.clone_from(&variables);
-        let base_url = self.now("/base_url", &file.base_url, &context);
-        let rest = base_url.strip_prefix("https://").or_else(|| base_url.strip_prefix("http://"));
-        if rest.is_none_or(|r| r.is_empty() || r.starts_with('/') || r.contains('@')) || base_url.ends_with('/') {
-            self.problem("/base_url", "no web address", "https://host or http://host:port, without a slash at the end");
-        }
+        let at = self.at(file, &context);
         let auth = self.auth(file, &context, &secrets);
         let sign = file.sign.as_ref().and_then(|sign| self.sign("/sign", sign, &secrets));
         self.known.extend(EACH.map(str::to_owned));
@@ -185,7 +188,10 @@ impl Maker<'_> {
         }
         // A token endpoint may lie elsewhere, and nothing else of the file names its host.
         let elsewhere = match &auth {
-            Auth::Session(session) => session.login.steps.first().and_then(|step| step.base.as_deref()),
+            Auth::Session(session) => match session.login.steps.first().map(|step| &step.what) {
+                Some(What::Web(web)) => web.base.as_deref(),
+                _ => None,
+            },
             _ => None,
         };
         let elsewhere = elsewhere.and_then(|base| base.split_once("://")).map(|(scheme, host)| {
@@ -196,6 +202,10 @@ impl Maker<'_> {
                 format!("{host}:{port}")
             }
         });
+        let mut at = at?;
+        if let At::Web(web) = &mut at {
+            web.hosts.extend(elsewhere);
+        }
         Some(System {
             id: file.connector.clone(),
             hash,
@@ -203,9 +213,7 @@ impl Maker<'_> {
             api: file.api.clone(),
             stands_on: file.stands_on.clone(),
             sign_in: standing::sign_in(file),
-            base_url,
-            hosts: file.hosts.iter().cloned().chain(elsewhere).collect(),
-            tls_ca: file.tls_ca.clone(),
+            at,
             concurrency: file.concurrency.unwrap_or(4).clamp(1, 64),
             index: file.index,
             auth,
@@ -240,9 +248,47 @@ impl Maker<'_> {
     }
 
     fn fits(&mut self, at: &str, what: &str, place: &Place, step: &Step) {
-        if let Err(found) = place.fits(step.body.as_ref()) {
-            let at = if step.body.is_some() { format!("{at}/body") } else { at.to_owned() };
+        let What::Web(web) = &step.what else { return };
+        if let Err(found) = place.fits(web.body.as_ref()) {
+            let at = if web.body.is_some() { format!("{at}/body") } else { at.to_owned() };
             self.problem(&at, format!("{what} has no place: {found}"), "a body that has it, or a header or query");
+        }
+    }
+
+    /// Where the system is, and by what it is spoken to. `None` after a problem.
+    fn at(&mut self, file: &File, context: &BTreeMap<String, Value>) -> Option<At> {
+        match (&file.base_url, &file.sql) {
+            (Some(base_url), None) => {
+                let base_url = self.now("/base_url", base_url, context);
+                let rest = base_url.strip_prefix("https://").or_else(|| base_url.strip_prefix("http://"));
+                if rest.is_none_or(|r| r.is_empty() || r.starts_with('/') || r.contains('@')) || base_url.ends_with('/')
+                {
+                    let wanted = "https://host or http://host:port, without a slash at the end";
+                    self.problem("/base_url", "no web address", wanted);
+                }
+                self.web = true;
+                Some(At::Web(Web { base_url, hosts: file.hosts.clone(), tls_ca: file.tls_ca.clone() }))
+            }
+            (None, Some(file::SqlFile::Sqlite(sqlite))) => {
+                let only_web = [
+                    ("auth", !matches!(file.auth, file::Auth::None)),
+                    ("sign", file.sign.is_some()),
+                    ("headers", !file.headers.is_empty()),
+                    ("hosts", !file.hosts.is_empty()),
+                    ("tls_ca", file.tls_ca.is_some()),
+                ];
+                for (key, _) in only_web.into_iter().filter(|(_, there)| *there) {
+                    self.problem(&format!("/{key}"), "this is for a system that speaks HTTP", "leave it out");
+                }
+                let path = self.now("/sql/sqlite/path", &sqlite.path, context);
+                Some(At::Sql(Database::Sqlite { path }))
+            }
+            (one, _) => {
+                let found =
+                    if one.is_some() { "two places where the system is" } else { "nowhere where the system is" };
+                self.problem("", found, "one of: base_url, sql");
+                None
+            }
         }
     }
 
@@ -466,8 +512,10 @@ impl Maker<'_> {
             name: "log in".to_owned(),
             when: None,
             for_each: None,
+            sql: None,
+            with: BTreeMap::new(),
             method: login.method,
-            path: login.path.clone(),
+            path: Some(login.path.clone()),
             query: login.query.clone(),
             headers: login.headers.clone(),
             body: login.body.clone(),
@@ -477,7 +525,9 @@ impl Maker<'_> {
             records: None,
         };
         let mut step = self.step_with(&format!("{at}/login"), &step, &["secret"]);
-        step.base = base;
+        if let What::Web(web) = &mut step.what {
+            web.base = base;
+        }
         let sign = login.sign.as_ref().and_then(|sign| self.sign(&format!("{at}/login/sign"), sign, secrets));
         let variables = self.known.clone();
         self.known.extend(ANSWER.map(str::to_owned));
@@ -665,11 +715,66 @@ impl Maker<'_> {
         if for_each.is_some() {
             self.known.insert("item".to_owned());
         }
-        if !file.path.starts_with('/') {
+        let answered = self.known.clone();
+        let what = if self.web { self.web_step(at, file, sent) } else { self.sql_step(at, file) };
+        self.known = answered;
+        if self.web {
+            self.known.extend(ANSWER.map(str::to_owned));
+        } else {
+            self.known.insert("body".to_owned());
+        }
+        let outcome = file.outcome.iter().enumerate().map(|(n, rule)| self.rule(&format!("{at}/outcome/{n}"), rule));
+        let mut outcome: Vec<Rule> = outcome.collect();
+        if outcome.is_empty() && !self.web {
+            outcome.push(Rule { status: None, when: None, is: file::Is::Ok, reason: None, wait_ms: None });
+        }
+        if !outcome.iter().any(|r| r.is == file::Is::Ok) {
+            self.problem(&format!("{at}/outcome"), "nothing is a success", "a rule with \"is: ok\"");
+        }
+        let save = self.expressions(&format!("{at}/save"), &file.save);
+        let records = file.records.as_ref().and_then(|r| self.expression(&format!("{at}/records"), r));
+        self.known = outside;
+        self.known.extend(file.save.keys().cloned());
+        Step { name: file.name.clone(), when, for_each, what, outcome, save, records }
+    }
+
+    fn sql_step(&mut self, at: &str, file: &file::Step) -> What {
+        if file.path.is_some() || file.body.is_some() || !file.query.is_empty() || !file.headers.is_empty() {
+            self.problem(at, "a database has no path, query, headers or body", "\"sql:\" and \"with:\"");
+        }
+        self.known.extend(EACH.map(str::to_owned));
+        let with = file.with.iter().map(|(k, v)| (k.clone(), self.tree(&format!("{at}/with/{k}"), v))).collect();
+        let statement = match &file.sql {
+            None => Err("there is none".to_owned()),
+            Some(text) => Statement::new(text),
+        };
+        let statement = statement.unwrap_or_else(|why| {
+            self.problem(&format!("{at}/sql"), why, "one SELECT, with :name where a value of \"with:\" goes");
+            Statement::default()
+        });
+        let names = statement.names();
+        let missing: Vec<&str> = names.iter().copied().filter(|n| !file.with.contains_key(*n)).collect();
+        let unused: Vec<&str> = file.with.keys().map(String::as_str).filter(|n| !names.contains(n)).collect();
+        for (names, found, wanted) in [
+            (missing, "a parameter has no value", "in \"with:\""),
+            (unused, "\"with:\" gives a value that the statement does not use", "a statement with"),
+        ] {
+            for name in names {
+                self.problem(&format!("{at}/sql"), format!("{found}: {name}"), format!("{wanted} {name}"));
+            }
+        }
+        What::Sql { statement, with }
+    }
+
+    fn web_step(&mut self, at: &str, file: &file::Step, sent: &[&str]) -> What {
+        if file.sql.is_some() || !file.with.is_empty() {
+            self.problem(at, "a system that speaks HTTP takes no statement", "\"path:\"");
+        }
+        let path = file.path.as_deref().unwrap_or_default();
+        if !path.starts_with('/') {
             self.problem(&format!("{at}/path"), "the path does not begin with a slash", "/...");
         }
-        let path = self.leaf(&format!("{at}/path"), &file.path, "path");
-        let answered = self.known.clone();
+        let path = self.leaf(&format!("{at}/path"), path, "path");
         self.known.extend(EACH.map(str::to_owned));
         let query = file.query.iter().map(|(k, v)| (k.clone(), self.tree(&format!("{at}/query/{k}"), v))).collect();
         self.known.extend(sent.iter().map(|name| (*name).to_owned()));
@@ -688,32 +793,8 @@ impl Maker<'_> {
                 text: self.leaf(&format!("{at}/body/raw/text"), &raw.text, "text"),
             },
         });
-        self.known = answered;
-        self.known.extend(ANSWER.map(str::to_owned));
-        let outcome = file.outcome.iter().enumerate().map(|(n, rule)| self.rule(&format!("{at}/outcome/{n}"), rule));
-        let outcome: Vec<Rule> = outcome.collect();
-        if !outcome.iter().any(|r| r.is == file::Is::Ok) {
-            self.problem(&format!("{at}/outcome"), "nothing is a success", "a rule with \"is: ok\"");
-        }
-        let save = self.expressions(&format!("{at}/save"), &file.save);
-        let records = file.records.as_ref().and_then(|r| self.expression(&format!("{at}/records"), r));
-        self.known = outside;
-        self.known.extend(file.save.keys().cloned());
-        Step {
-            name: file.name.clone(),
-            base: None,
-            when,
-            for_each,
-            method: file.method,
-            path,
-            query,
-            headers,
-            body,
-            decode: file.decode.clone(),
-            outcome,
-            save,
-            records,
-        }
+        let (method, decode) = (file.method, file.decode.clone());
+        What::Web(Box::new(WebStep { base: None, method, path, query, headers, body, decode }))
     }
 
     fn rule(&mut self, at: &str, file: &file::Rule) -> Rule {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 
 use crate::words::Mono;
 
@@ -10,7 +10,7 @@ use super::{
     Outcome, System,
     file::{Example, ExampleExchange, Is},
     page::{Held, Walk},
-    run::{Next, Request, Response, Run, Trouble},
+    run::{Next, Payload, Request, Response, Run, Trouble, WebRequest},
     session::{Login, Session, set_cookie},
     set::Auth,
     wire::plain,
@@ -121,19 +121,44 @@ impl Bench<'_> {
     }
 
     fn exchange(&mut self, request: &Request) -> Result<Result<Response, Trouble>, String> {
-        let (method, path) = (request.method.as_str(), &request.path);
         let exchange =
-            self.exchanges.next().ok_or_else(|| format!("one request more than written: {method} {path}"))?;
-        same(request, exchange)?;
-        Ok(answer(exchange))
+            self.exchanges.next().ok_or_else(|| format!("one request more than written: {}", request.name()))?;
+        match request {
+            Request::Web(request) => {
+                same(request, exchange)?;
+                Ok(answer(exchange))
+            }
+            Request::Sql(query) => {
+                same_step(&query.step, &query.with, exchange)?;
+                Ok(match &exchange.answer.json {
+                    Some(rows) => Ok(Response { status: 0, headers: Vec::new(), body: Payload::Value(rows.clone()) }),
+                    None => Err(no_answer()),
+                })
+            }
+        }
     }
 }
 
-fn same(request: &Request, exchange: &ExampleExchange) -> Result<(), String> {
+fn same_step(step: &str, with: &Map<String, Json>, exchange: &ExampleExchange) -> Result<(), String> {
+    let wanted = &exchange.request;
+    if wanted.step.as_deref() != Some(step) {
+        let other = wanted.step.as_ref().or(wanted.path.as_ref()).map_or("none", String::as_str);
+        return Err(format!("the step is \"{step}\", not \"{other}\""));
+    }
+    match &wanted.with {
+        Some(wanted) if !with.iter().eq(wanted.iter()) => {
+            Err(format!("{step}: the parameters are {}, not {}", json!(with), json!(wanted)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn same(request: &WebRequest, exchange: &ExampleExchange) -> Result<(), String> {
     let wanted = &exchange.request;
     let at = format!("{} {}", request.method.as_str(), request.path);
-    if request.method != wanted.method || request.path != wanted.path {
-        return Err(format!("the request is {at}, not {} {}", wanted.method.as_str(), wanted.path));
+    if request.method != wanted.method || Some(&request.path) != wanted.path.as_ref() {
+        let path = wanted.path.as_deref().unwrap_or("a step without a path");
+        return Err(format!("the request is {at}, not {} {path}", wanted.method.as_str()));
     }
     if let Some(query) = &wanted.query {
         let found: BTreeMap<String, String> = request.query.iter().map(|(k, v)| (k.clone(), plain(v))).collect();
@@ -161,7 +186,7 @@ fn same(request: &Request, exchange: &ExampleExchange) -> Result<(), String> {
 
 fn answer(exchange: &ExampleExchange) -> Result<Response, Trouble> {
     let given = &exchange.answer;
-    let status = given.status.ok_or_else(|| Trouble::NoAnswer("no answer, as the example says".to_owned()))?;
+    let status = given.status.ok_or_else(no_answer)?;
     let body = match (&given.json, &given.text) {
         (Some(json), _) => json.to_string(),
         (None, Some(text)) => text.clone(),
@@ -169,7 +194,11 @@ fn answer(exchange: &ExampleExchange) -> Result<Response, Trouble> {
     };
     let headers = given.headers.iter().map(|(k, v)| (k.clone(), v.clone()));
     let headers = headers.chain(given.cookies.iter().map(|(k, v)| set_cookie(k, v))).collect();
-    Ok(Response { status, headers, body: body.into_bytes() })
+    Ok(Response { status, headers, body: Payload::Bytes(body.into_bytes()) })
+}
+
+fn no_answer() -> Trouble {
+    Trouble::NoAnswer("no answer, as the example says".to_owned())
 }
 
 fn word(outcome: &Outcome) -> Is {

@@ -30,8 +30,10 @@ pub struct File {
     pub stands_on: Option<StandsOn>,
     #[serde(default)]
     pub variables: BTreeMap<String, Variable>,
-    /// Template over the variables: scheme, host, perhaps a path; no slash at the end.
-    pub base_url: String,
+    /// Where a system that speaks HTTP is. Template over the variables: scheme, host, perhaps a path; no slash at the end. A file has one of `base_url` and `sql`.
+    pub base_url: Option<String>,
+    /// Where a database is, in place of `base_url`.
+    pub sql: Option<SqlFile>,
     /// Hosts (`host` or `host:port`) that may be asked besides that of `base_url`.
     #[serde(default)]
     pub hosts: Vec<String>,
@@ -61,6 +63,20 @@ pub struct File {
     pub operations: BTreeMap<String, OperationFile>,
     #[serde(default)]
     pub examples: Vec<Example>,
+}
+
+/// A database. It is only read: a connection that cannot write, and steps that are one SELECT each.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SqlFile {
+    Sqlite(SqliteFile),
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SqliteFile {
+    /// Template over the variables: the file.
+    pub path: String,
 }
 
 /// A value that differs from site to site. Texts and choices may be set in linecard.yaml too.
@@ -425,8 +441,8 @@ pub struct Step {
     pub for_each: Option<String>,
     #[serde(default)]
     pub method: Method,
-    /// Template; each value in it is percent-encoded.
-    pub path: String,
+    /// At `base_url`. Template; each value in it is percent-encoded.
+    pub path: Option<String>,
     /// Templates; a value that is `omit` leaves the parameter out.
     #[serde(default)]
     pub query: BTreeMap<String, Value>,
@@ -435,8 +451,14 @@ pub struct Step {
     pub body: Option<Body>,
     #[serde(default)]
     pub decode: Decode,
-    /// The first rule that holds decides. There is no success by default: an answer that no rule fits, and whose status
-    /// is no plain refusal, is `broken`.
+    /// At `sql`: one SELECT, as it is, no template. `:name` is a parameter of `with`. The answer, `body`, is the list of rows, each a map from column to value.
+    pub sql: Option<String>,
+    /// Templates: the values of a statement's parameters. They never become text of the statement.
+    #[serde(default)]
+    pub with: BTreeMap<String, Value>,
+    /// The first rule that holds decides. Over HTTP there is no success by default: an answer that no rule fits, and whose status
+    /// is no plain refusal, is `broken`. A database says itself whether it answered: without rules its rows are `ok`.
+    #[serde(default)]
     pub outcome: Vec<Rule>,
     /// Expressions over the answer, kept for later steps.
     #[serde(default)]
@@ -574,7 +596,10 @@ pub struct ExampleRequest {
     #[serde(default)]
     pub method: Method,
     /// Without the query, as sent.
-    pub path: String,
+    pub path: Option<String>,
+    /// Of a step that has no path: its name, and the values of its parameters.
+    pub step: Option<String>,
+    pub with: Option<BTreeMap<String, Value>>,
     /// All parameters, before encoding.
     pub query: Option<BTreeMap<String, String>>,
     #[serde(default)]
@@ -586,7 +611,7 @@ pub struct ExampleRequest {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ExampleAnswer {
-    /// Absent: the request went out and nothing came back.
+    /// Absent: the request went out and nothing came back. A database has none: its rows are `json`.
     pub status: Option<u16>,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,

@@ -9,8 +9,8 @@ use reqwest::{Client, Url, header::HeaderMap};
 
 use super::{
     file::Method,
-    run::{Request, Response, Trouble},
-    set::System,
+    run::{Payload, Response, Trouble, WebRequest},
+    set::Web,
 };
 
 const BODY_CAP: usize = 1024 * 1024;
@@ -29,20 +29,20 @@ pub struct Http {
 impl Http {
     /// # Errors
     /// A fragment that names what of the file cannot be used: the base URL, the PEM file.
-    pub fn new(system: &System) -> Result<Self, String> {
-        let base = Url::parse(&system.base_url).map_err(|_| "base_url is no web address".to_owned())?;
+    pub fn new(name: &str, web: &Web) -> Result<Self, String> {
+        let base = Url::parse(&web.base_url).map_err(|_| "base_url is no web address".to_owned())?;
         let mut allowed = vec![authority(&base)];
-        for host in &system.hosts {
+        for host in &web.hosts {
             let url =
                 Url::parse(&format!("{}://{host}", base.scheme())).map_err(|_| format!("\"{host}\" is no host"))?;
             allowed.push(authority(&url));
         }
-        let client = crate::live::http_client(system.tls_ca.as_deref().map(Path::new), CONNECT)?;
-        Ok(Self { client, name: system.id.to_string(), allowed })
+        let client = crate::live::http_client(web.tls_ca.as_deref().map(Path::new), CONNECT)?;
+        Ok(Self { client, name: name.to_owned(), allowed })
     }
 
     /// Sends and waits, at most until `deadline`.
-    pub async fn send(&self, request: Request, deadline: Instant) -> Result<Response, Trouble> {
+    pub async fn send(&self, request: WebRequest, deadline: Instant) -> Result<Response, Trouble> {
         let name = &self.name;
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -94,7 +94,7 @@ impl Http {
             }
             body.extend_from_slice(&part);
         }
-        Ok(Response { status, headers, body })
+        Ok(Response { status, headers, body: Payload::Bytes(body) })
     }
 }
 

@@ -22,8 +22,8 @@ use crate::{
 
 use super::{
     Ask, Given, Idempotency, Outcome, Priority, Saw, Seen, Set, System, compile, file,
-    http::Http,
     index::{self, live::Shelf},
+    line::Line,
     run::{Next, Run, Trouble},
     session::{Keeper, Login, Session, Way},
     set::Auth,
@@ -53,7 +53,7 @@ struct Inner {
 /// One system with its connections.
 struct Ready {
     system: Arc<System>,
-    http: Result<Http, String>,
+    line: Result<Line, String>,
     /// Everybody takes a place here; background work takes one of `background` first, so that a ringing phone finds one free.
     places: Semaphore,
     background: Semaphore,
@@ -112,7 +112,7 @@ pub fn load(file_name: &str, text: &str) -> Result<System, Vec<Problem>> {
 pub fn load_with(file_name: &str, text: &str, values: &BTreeMap<String, String>) -> Result<System, Vec<Problem>> {
     let secret = |place: &crate::files::SecretRef| -> Result<Secret, String> { place.resolve() };
     let system = compile(file_name, text, &Given { values, secret: &secret, stamp })?;
-    match Http::new(&system) {
+    match Line::new(&system) {
         Ok(_) => Ok(system),
         Err(found) => Err(vec![Problem {
             file: file_name.to_owned(),
@@ -150,8 +150,7 @@ impl Connectors {
     pub fn swap(&self, set: Set) {
         let old = self.inner.ready.load_full();
         let ready = set.iter().map(|system| {
-            let kept =
-                old.get(&system.id).filter(|r| r.system.hash == system.hash && r.system.base_url == system.base_url);
+            let kept = old.get(&system.id).filter(|r| r.system.hash == system.hash && r.system.at == system.at);
             let places = system.concurrency as usize;
             let door = Arc::new(Door::new(system));
             let door = match kept.filter(|kept| kept.door.fingerprint == door.fingerprint) {
@@ -162,10 +161,10 @@ impl Connectors {
                 None => door,
             };
             let ready = Ready {
-                http: match kept {
+                line: match kept {
                     // The secret is in the system, not in the connections: a new key is used at once.
-                    Some(kept) => kept.http.clone(),
-                    None => Http::new(system),
+                    Some(kept) => kept.line.clone(),
+                    None => Line::new(system),
                 },
                 system: system.clone(),
                 places: Semaphore::new(places),
@@ -388,8 +387,8 @@ impl Ready {
         deadline: Instant,
         seen: Option<&Seen>,
     ) -> Outcome {
-        let http = match &self.http {
-            Ok(http) => http,
+        let line = match &self.line {
+            Ok(line) => line,
             Err(reason) => return Outcome::Broken { reason: format!("{}: {reason}", self.system.id) },
         };
         let mut run = match Run::new(&self.system, name, inputs) {
@@ -406,7 +405,7 @@ impl Ready {
                 }
                 Next::LogIn { over } => run.logged_in(self.session(over, deadline).await),
                 Next::Send(requests) => {
-                    let sent = requests.into_iter().map(|request| http.send(request, deadline));
+                    let sent = requests.into_iter().map(|request| line.send(request, deadline));
                     let answers: Vec<Result<_, Trouble>> = futures_util::future::join_all(sent).await;
                     run.answers(answers);
                 }
@@ -445,14 +444,14 @@ impl Ready {
 
     async fn log_in(&self, number: u64) -> Result<Arc<Session>, Outcome> {
         let id = &self.system.id;
-        let (Ok(http), Some(mut login), Auth::Session(auth)) =
-            (&self.http, Login::new(&self.system), &self.system.auth)
+        let (Ok(line), Some(mut login), Auth::Session(auth)) =
+            (&self.line, Login::new(&self.system), &self.system.auth)
         else {
             return Err(Outcome::Broken { reason: format!("{id} has no login") });
         };
         let deadline = Instant::now() + Duration::from_millis(auth.login.deadline_ms);
         while let Some(request) = login.next() {
-            login.answer(http.send(request, deadline).await);
+            login.answer(line.send(request, deadline).await);
         }
         let at = now().mono;
         let result = login.session(number, at);

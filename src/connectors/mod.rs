@@ -5,7 +5,7 @@
 //! through the same code as a real request, without network.
 //!
 //! `file` is the YAML's shape; `compile` turns it into a `set::System`; `run` plays one operation; `session` keeps a login, `oauth2` is one by a token endpoint; `sign` is what is
-//! computed over a request; `words` is the expression language; `wire` and `value` are bytes and values;
+//! computed over a request; `sql` is how a database is asked, and `line` what carries the requests of one kind or another; `words` is the expression language; `wire` and `value` are bytes and values;
 //! `standing` is what a file says of how it is known to be right.
 
 pub mod ask;
@@ -15,6 +15,7 @@ pub mod examples;
 pub mod file;
 mod http;
 pub mod index;
+mod line;
 pub mod live;
 mod oauth2;
 pub mod operation;
@@ -24,6 +25,7 @@ mod run;
 mod session;
 pub mod set;
 mod sign;
+mod sql;
 pub mod standing;
 mod value;
 mod wire;

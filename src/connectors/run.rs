@@ -16,8 +16,9 @@ use super::{
     file::{Is, Method},
     page::{self, Held, Turn},
     session::Session,
-    set::{Auth, Body, Leaf, Operation, Place, SessionAuth, Step, System},
+    set::{At, Auth, Body, Leaf, Operation, Place, SessionAuth, Step, System, Tree, Web, WebStep, What},
     sign::Sign,
+    sql::Statement,
     value::{from_json, to_json},
     wire,
     words::national,
@@ -28,8 +29,33 @@ const FAN_OUT: usize = 16;
 /// What is kept for an explanation. A system that ignores its filter gives thousands of records; these tell what is wrong.
 const SEEN: usize = 32;
 
-/// What to send. It may hold a secret in a header or in the query, so it does not print.
-pub struct Request {
+/// What to send. It may hold a secret, so it does not print.
+pub enum Request {
+    Web(WebRequest),
+    Sql(Query),
+}
+
+impl Request {
+    /// As people call it: the method and the path, or the step.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Web(web) => format!("{} {}", web.method.as_str(), web.path),
+            Self::Sql(query) => query.step.clone(),
+        }
+    }
+}
+
+/// A question to a database.
+pub struct Query {
+    pub step: String,
+    pub statement: Statement,
+    /// The parameters' values.
+    pub with: Map<String, Json>,
+}
+
+/// One over HTTP. A secret may stand in a header or in the query.
+pub struct WebRequest {
     pub method: Method,
     pub url: String,
     pub headers: Vec<(String, String)>,
@@ -41,13 +67,22 @@ pub struct Request {
 
 /// What came back.
 pub struct Response {
+    /// That of HTTP; 0 where there is none.
     pub status: u16,
     pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub body: Payload,
+}
+
+/// What an answer holds.
+pub enum Payload {
+    /// To be read as the step's `decode` says.
+    Bytes(Vec<u8>),
+    /// Read already, by a protocol that has types of its own.
+    Value(Json),
 }
 
 /// Why nothing usable came back. The texts name the system, never the data.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Trouble {
     /// Nothing was sent.
     NotSent(String),
@@ -55,6 +90,8 @@ pub enum Trouble {
     NoAnswer(String),
     /// An answer came and cannot be taken: too large, for example.
     Unusable(String),
+    /// The protocol itself says how it ended, in words that it defines.
+    Told(Outcome),
 }
 
 pub enum Next {
@@ -303,8 +340,9 @@ impl<'a> Run<'a> {
     }
 
     fn trouble(&self, op: &Operation, step: &Step, trouble: Trouble) -> Outcome {
-        let may_have_written = op.spec.writes && step.method != Method::Get;
+        let may_have_written = op.spec.writes && step.changes();
         match trouble {
+            Trouble::Told(outcome) => outcome,
             Trouble::NoAnswer(reason) | Trouble::Unusable(reason) if may_have_written => Outcome::Unknown { reason },
             Trouble::NotSent(reason) | Trouble::NoAnswer(reason) => Outcome::Busy { reason },
             Trouble::Unusable(reason) => Outcome::Broken { reason },
@@ -352,20 +390,29 @@ impl<'a> Run<'a> {
 
     /// The request, and its address without a key in it.
     fn request(&self, step: &Step, item: Option<&Value>) -> Result<(Request, String), String> {
-        let env = &self.system.env;
         let mut each = (self.system.stamp)().values();
         each.extend(item.map(|item| ("item", item.clone())));
-        let context = self.with(&each);
+        match (&step.what, &self.system.at) {
+            (What::Web(web), At::Web(at)) => {
+                let (request, address) = self.web(web, at, &each)?;
+                Ok((Request::Web(request), address))
+            }
+            (What::Sql { statement, with }, _) => {
+                let with = trees(with, &self.system.env, &self.with(&each))?;
+                Ok((Request::Sql(Query { step: step.name.clone(), statement: statement.clone(), with }), String::new()))
+            }
+            (What::Web(_), _) => Err("the system does not speak HTTP".to_owned()),
+        }
+    }
+
+    fn web(&self, step: &WebStep, at: &Web, each: &[(&'static str, Value)]) -> Result<(WebRequest, String), String> {
+        let env = &self.system.env;
+        let context = self.with(each);
         let mut path = step.path.text(env, &context)?;
         if !path.starts_with('/') || path.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err("the path is no path".to_owned());
         }
-        let mut query = Map::new();
-        for (name, tree) in &step.query {
-            if let Some(value) = tree.json(env, &context)? {
-                query.insert(name.clone(), value);
-            }
-        }
+        let mut query = trees(&step.query, env, &context)?;
         let mut headers = Vec::new();
         for (name, leaf) in self.system.headers.iter().chain(&step.headers) {
             headers.push((name.clone(), header_value(leaf, env, &context)?));
@@ -376,17 +423,17 @@ impl<'a> Run<'a> {
                 headers.push(("Content-Type".to_owned(), kind.to_owned()));
             }
         };
-        let mut url = format!("{}{path}", step.base.as_deref().unwrap_or(&self.system.base_url));
+        let mut url = format!("{}{path}", step.base.as_deref().unwrap_or(&at.base_url));
         if let Some(next) = self.turn.as_ref().and_then(|turn| turn.url.as_deref()) {
             // The system itself said where the next page lies; it was held against our host when it was read.
             url = next.to_owned();
-            path = next.strip_prefix(self.system.base_url.as_str()).unwrap_or(next).to_owned();
+            path = next.strip_prefix(at.base_url.as_str()).unwrap_or(next).to_owned();
             query.clear();
         }
         // What is signed, with the text of the body once that is made.
         let signature = |form: &Json, body: Option<&str>| -> Result<Option<(&Sign, String)>, String> {
             let Some(sign) = self.sign else { return Ok(None) };
-            let mut seen = each.clone();
+            let mut seen = each.to_vec();
             seen.extend(sign.sees(step.method, &url, &query, form, body));
             Ok(Some((sign, sign.over(&self.with(&seen))?)))
         };
@@ -453,18 +500,26 @@ impl<'a> Run<'a> {
             }
         }
         let url = pairs(&key);
-        Ok((Request { method: step.method, url, headers, body: body.map(String::into_bytes), path, query }, address))
+        let body = body.map(String::into_bytes);
+        Ok((WebRequest { method: step.method, url, headers, body, path, query }, address))
     }
 
     /// `None`: go on.
     fn judge(&mut self, op: &Operation, step: &Step, item: Option<Value>, response: &Response) -> Option<Outcome> {
         let headers: BTreeMap<String, &str> =
             response.headers.iter().map(|(k, v)| (k.to_ascii_lowercase(), v.as_str())).collect();
-        let decoded = wire::decode(&step.decode, &response.body, headers.get("content-type").copied());
-        let mut seen = vec![
-            ("status", Value::from(response.status)),
-            ("headers", Value::from_pairs(headers.iter().map(|(k, v)| (k.as_str(), Value::from(*v))))),
-        ];
+        let decoded = match (&response.body, &step.what) {
+            (Payload::Value(value), _) => Ok(value.clone()),
+            (Payload::Bytes(bytes), What::Web(web)) => {
+                wire::decode(&web.decode, bytes, headers.get("content-type").copied())
+            }
+            (Payload::Bytes(_), _) => Err("the answer has no type".to_owned()),
+        };
+        let mut seen = Vec::new();
+        if matches!(step.what, What::Web(_)) {
+            let headers = headers.iter().map(|(k, v)| (k.as_str(), Value::from(*v)));
+            seen = vec![("status", Value::from(response.status)), ("headers", Value::from_pairs(headers))];
+        }
         if let Ok(body) = &decoded {
             seen.push(("body", from_json(body)));
         }
@@ -489,7 +544,7 @@ impl<'a> Run<'a> {
         };
         let outcome = match rule.is {
             Is::Ok => {
-                self.wrote |= op.spec.writes && step.method != Method::Get;
+                self.wrote |= op.spec.writes && step.changes();
                 self.last = seen;
                 return self.take(step, &context).err();
             }
@@ -524,8 +579,13 @@ impl<'a> Run<'a> {
         unread: Option<String>,
     ) -> Outcome {
         let system = &self.system.id;
+        if !matches!(step.what, What::Web(_)) {
+            return Outcome::Broken {
+                reason: format!("{system} answered \"{}\", and no rule of the file fits", step.name),
+            };
+        }
         let reason = format!("{system} answered \"{}\" with status {status}", step.name);
-        let may_have_written = op.spec.writes && step.method != Method::Get;
+        let may_have_written = op.spec.writes && step.changes();
         match status {
             401 => Outcome::AuthExpired { reason },
             403 => Outcome::Denied { reason },
@@ -668,8 +728,9 @@ impl<'a> Run<'a> {
             }
         };
         if let (page::Next::Url(_) | page::Next::Link, Json::String(next)) = (&page.next, &seen.next) {
-            let whole = page::resolve(&self.system.base_url, &self.address, next)
-                .map_err(|why| self.misfit("the next page", &why))?;
+            let At::Web(web) = &self.system.at else { return Err(self.misfit("the next page", "it has no address")) };
+            let whole =
+                page::resolve(&web.base_url, &self.address, next).map_err(|why| self.misfit("the next page", &why))?;
             seen.next = Json::String(whole);
         }
         Ok(Outcome::Ok(seen.into_json()))
@@ -689,6 +750,21 @@ impl<'a> Run<'a> {
         }
         Ok(map)
     }
+}
+
+/// What is not omitted.
+fn trees(
+    trees: &[(String, Tree)],
+    env: &minijinja::Environment<'static>,
+    context: &Value,
+) -> Result<Map<String, Json>, String> {
+    let mut map = Map::new();
+    for (name, tree) in trees {
+        if let Some(value) = tree.json(env, context)? {
+            map.insert(name.clone(), value);
+        }
+    }
+    Ok(map)
 }
 
 fn header_value(leaf: &Leaf, env: &minijinja::Environment<'static>, context: &Value) -> Result<String, String> {

@@ -11,6 +11,7 @@ use super::{
     operation::Operation as Spec,
     page::Page,
     sign::{Sign, Stamp},
+    sql::Statement,
     standing::StandsOn,
     words::{Compiled, render},
 };
@@ -65,12 +66,7 @@ pub struct System {
     pub stands_on: Option<StandsOn>,
     /// How it proves who we are, in a few words.
     pub sign_in: String,
-    /// Scheme, host and perhaps a path, without a slash at the end.
-    pub base_url: String,
-    /// `host` or `host:port`, besides that of `base_url`.
-    pub hosts: Vec<String>,
-    /// Path of a PEM file.
-    pub tls_ca: Option<String>,
+    pub at: At,
     pub concurrency: u32,
     pub index: Option<file::IndexFile>,
     pub(super) auth: Auth,
@@ -92,6 +88,41 @@ impl System {
     pub fn operation(&self, name: &str) -> Option<&Operation> {
         self.operations.get(name)
     }
+}
+
+/// Where a system is, and by what it is spoken to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum At {
+    Web(Web),
+    Sql(Database),
+}
+
+impl At {
+    /// As one text, for people and for telling one place from another.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Web(web) => web.base_url.clone(),
+            Self::Sql(Database::Sqlite { path }) => format!("sqlite:{path}"),
+        }
+    }
+}
+
+/// A system that speaks HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Web {
+    /// Scheme, host and perhaps a path, without a slash at the end.
+    pub base_url: String,
+    /// `host` or `host:port`, besides that of `base_url`.
+    pub hosts: Vec<String>,
+    /// Path of a PEM file.
+    pub tls_ca: Option<String>,
+}
+
+/// A database that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    Sqlite { path: String },
 }
 
 /// How a request proves who we are.
@@ -154,19 +185,39 @@ pub struct Operation {
 
 pub(super) struct Step {
     pub name: String,
-    /// Scheme and host, where they are not the system's.
-    pub base: Option<String>,
     pub when: Option<Compiled>,
     pub for_each: Option<Compiled>,
+    pub what: What,
+    pub outcome: Vec<Rule>,
+    pub save: Vec<(String, Compiled)>,
+    pub records: Option<Compiled>,
+}
+
+impl Step {
+    /// Whether it may have changed something over there.
+    pub fn changes(&self) -> bool {
+        match &self.what {
+            What::Web(web) => web.method != file::Method::Get,
+            What::Sql { .. } => false,
+        }
+    }
+}
+
+/// What a step asks.
+pub(super) enum What {
+    Web(Box<WebStep>),
+    Sql { statement: Statement, with: Vec<(String, Tree)> },
+}
+
+pub(super) struct WebStep {
+    /// Scheme and host, where they are not the system's.
+    pub base: Option<String>,
     pub method: file::Method,
     pub path: Leaf,
     pub query: Vec<(String, Tree)>,
     pub headers: Vec<(String, Leaf)>,
     pub body: Option<Body>,
     pub decode: file::Decode,
-    pub outcome: Vec<Rule>,
-    pub save: Vec<(String, Compiled)>,
-    pub records: Option<Compiled>,
 }
 
 pub(super) enum Body {

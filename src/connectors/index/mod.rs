@@ -320,7 +320,7 @@ pub fn put(builder: &mut Builder, system: &System, phones: &[(String, String)], 
 pub fn from(system: &System) -> String {
     use sha2::{Digest as _, Sha256};
     let mut sum = Sha256::new();
-    for part in [system.hash.as_str(), &system.base_url] {
+    for part in [system.hash.as_str(), &system.at.text()] {
         sum.update(part);
         sum.update([0]);
     }

@@ -96,7 +96,7 @@ fn show(system: &System, as_json: bool) {
         println!(
             "{}",
             json!({"system": system.id, "title": system.title, "api": system.api, "sign_in": system.sign_in,
-                   "base_url": system.base_url, "stands_on": system.stands_on, "operations": operations})
+                   "at": system.at.text(), "stands_on": system.stands_on, "operations": operations})
         );
         return;
     }
@@ -119,7 +119,7 @@ fn show(system: &System, as_json: bool) {
         println!("not checked  {}", not_checked.trim().replace('\n', "\n             "));
     }
     println!("sign-in      {}", system.sign_in);
-    println!("asks         {}", system.base_url);
+    println!("asks         {}", system.at.text());
     for operation in offers(system) {
         println!("  {:<20} {}", operation.spec.name, safe(operation).unwrap_or_default());
     }
