@@ -95,6 +95,43 @@ fn three_mistakes_of_a_file_are_told_together_with_their_places() {
     assert!(problems.iter().all(|p| p.line > 0), "{told:#?}");
 }
 
+/// Robots' and webhooks' addresses are their key.
+#[tokio::test]
+async fn a_key_stands_in_the_path_where_the_system_wants_it() {
+    let file = |auth: &str, path: &str, url: &str| {
+        let folder = std::env::temp_dir().join(format!("linecard-path-{}", ulid::Ulid::new()));
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("key"), "T0/B0/x-1").unwrap();
+        let secret = format!("{}/key", folder.display());
+        let text = format!(
+            "connector: hook\nschema: 1\nvariables: {{user: {{text: '7'}}, key: {{secret: {{file: {secret}}}}}}}\nbase_url: {url}\nauth: {{key: {auth}}}\n\
+             operations:\n  check:\n    steps: [{{name: who, path: {path}, outcome: [{{status: [200], is: ok}}]}}]\n    output: {{ok: 'true'}}\n"
+        );
+        let made = connectors::load_with("hook.yaml", &text, &BTreeMap::new());
+        std::fs::remove_dir_all(&folder).unwrap();
+        made
+    };
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let theirs = heard.clone();
+    let system = fake(move |request| {
+        theirs.lock().unwrap().push(request.split(' ').nth(1).unwrap_or_default().to_owned());
+        answer(200, "application/json", "{}")
+    })
+    .await;
+    for (path, wanted) in [("/", "/rest/7/T0/B0/x-1"), ("/a.b?c=1", "/rest/7/T0/B0/x-1/a.b?c=1")] {
+        let set = file("{path: '/rest/{{ user }}/', secret: key}", path, &format!("http://{}", system.address));
+        let connectors = Connectors::new(Set::new(vec![set.unwrap_or_else(|p| panic!("{p:#?}"))]));
+        let asked = Ask { system: "hook".into(), ..ask("check", json!({})) };
+        assert_eq!(connectors.run(asked).await, Outcome::Ok(json!({"ok": true})));
+        assert_eq!(heard.lock().unwrap().pop().as_deref(), Some(wanted));
+    }
+    for wrong in ["{path: rest/, secret: key}", "{path: '/a?b/', secret: key}", "{path: /a/, query: key, secret: key}"]
+    {
+        let problems = file(wrong, "/", "https://hook.example.com").err().unwrap();
+        assert!(problems[0].key.starts_with("auth.key"), "{wrong}: {problems:?}");
+    }
+}
+
 /// A system with a brain of one function: the raw request in, the raw answer out; an empty answer drops the connection.
 struct Fake {
     address: SocketAddr,

@@ -428,11 +428,21 @@ impl Maker<'_> {
             file::Auth::Key(key) => {
                 let secret = named(self, "/auth/key/secret", &key.secret);
                 let value = Secret::new(format!("{}{secret}", key.prefix));
-                match (&key.header, &key.query) {
-                    (Some(name), None) => Auth::Header { name: name.clone(), value },
-                    (None, Some(name)) => Auth::Query { name: name.clone(), value },
+                match (&key.header, &key.query, &key.path) {
+                    (Some(name), None, None) => Auth::Header { name: name.clone(), value },
+                    (None, Some(name), None) => Auth::Query { name: name.clone(), value },
+                    (None, None, Some(before)) => {
+                        let before = self.now("/auth/key/path", before, context);
+                        let value = format!("{before}{}", value.expose());
+                        let odd = |c: char| !c.is_ascii_graphic() || "?#%\\".contains(c);
+                        if !before.starts_with('/') || value.contains(odd) {
+                            self.problem("/auth/key/path", "this and the key make no path", "/services/");
+                        }
+                        Auth::Path { value: Secret::new(value) }
+                    }
                     _ => {
-                        self.problem("/auth/key", "the key has no place, or two", "either \"header:\" or \"query:\"");
+                        let wanted = "one of: header, query, path";
+                        self.problem("/auth/key", "the key has no place, or two", wanted);
                         Auth::None
                     }
                 }

@@ -108,12 +108,14 @@ pub enum Auth {
     Oauth2(Box<Oauth2Auth>),
 }
 
-/// A key in a header or in the query.
+/// A key in a header, in the query or in the path.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyAuth {
     pub header: Option<String>,
     pub query: Option<String>,
+    /// Template over the variables: what stands in each path before the key (`/services/`); a step's own path follows it, and one that is `/` adds nothing.
+    pub path: Option<String>,
     /// Before the key, for example `Bearer `.
     #[serde(default)]
     pub prefix: String,

@@ -423,7 +423,11 @@ impl<'a> Run<'a> {
                 headers.push(("Content-Type".to_owned(), kind.to_owned()));
             }
         };
-        let mut url = format!("{}{path}", step.base.as_deref().unwrap_or(&at.base_url));
+        let base = step.base.as_deref().unwrap_or(&at.base_url);
+        let mut url = match &self.system.auth {
+            Auth::Path { value } => format!("{base}{}{}", value.expose(), if path == "/" { "" } else { &path }),
+            _ => format!("{base}{path}"),
+        };
         if let Some(next) = self.turn.as_ref().and_then(|turn| turn.url.as_deref()) {
             // The system itself said where the next page lies; it was held against our host when it was read.
             url = next.to_owned();
@@ -489,7 +493,7 @@ impl<'a> Run<'a> {
         };
         let address = pairs(&query);
         match &self.system.auth {
-            Auth::None => {}
+            Auth::None | Auth::Path { .. } => {}
             Auth::Header { name, value } => headers.push((name.clone(), value.expose().to_owned())),
             Auth::Query { name, value } => drop(key.insert(name.clone(), value.expose().into())),
             Auth::Session(_) => {

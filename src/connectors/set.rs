@@ -128,8 +128,18 @@ pub enum Database {
 /// How a request proves who we are.
 pub(super) enum Auth {
     None,
-    Header { name: String, value: Secret },
-    Query { name: String, value: Secret },
+    Header {
+        name: String,
+        value: Secret,
+    },
+    Query {
+        name: String,
+        value: Secret,
+    },
+    /// Before each step's path.
+    Path {
+        value: Secret,
+    },
     Session(Box<SessionAuth>),
 }
 

@@ -112,7 +112,7 @@ pub fn sign_in(file: &File) -> String {
         Auth::Key(key) => match (&key.header, &key.query) {
             (Some(name), _) => return signed(&format!("key ({name})"), file),
             (None, Some(name)) => return signed(&format!("key in the address ({name})"), file),
-            (None, None) => "key",
+            (None, None) => "key in the path",
         },
         Auth::Basic(_) => "user and password (HTTP basic)",
         Auth::Session(_) => "login",
