@@ -1,8 +1,8 @@
-//! What of the world every live file needs and no still file may have: the clock, the dice, and how business systems are reached by HTTP.
+//! What of the world every live file needs and no still file may have: the clock, the dice, how business systems are reached by HTTP, and whose certificates are believed.
 
 use std::{
     path::Path,
-    sync::LazyLock,
+    sync::{Arc, LazyLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -37,6 +37,42 @@ pub fn dice() -> f64 {
     rand::random()
 }
 
+/// What is spoken to by another protocol than HTTP: with `tls_ca` (PEM) no other root is believed, else those that HTTP believes.
+///
+/// # Errors
+/// A fragment that says what of the certificates cannot be used.
+pub fn tls(tls_ca: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, String> {
+    use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+    use rustls_platform_verifier::BuilderVerifierExt as _;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|e| format!("cannot prepare TLS: {e}"))?;
+    let builder = match tls_ca {
+        None => builder.with_platform_verifier().map_err(|e| format!("cannot read the system's certificates: {e}"))?,
+        Some(path) => {
+            let wrong = || format!("{} holds no certificate", path.display());
+            let mut roots = rustls::RootCertStore::empty();
+            for certificate in CertificateDer::pem_slice_iter(&pem(path)?) {
+                roots.add(certificate.map_err(|_| wrong())?).map_err(|_| wrong())?;
+            }
+            if roots.is_empty() {
+                return Err(wrong());
+            }
+            builder.with_root_certificates(roots)
+        }
+    };
+    Ok(Arc::new(builder.with_no_client_auth()))
+}
+
+/// The bytes of a PEM file.
+///
+/// # Errors
+/// A fragment that names the file.
+pub fn pem(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))
+}
+
 /// For the world outside: no redirect is followed, no proxy of the environment is taken, and with `tls_ca` (PEM) no other root is believed.
 ///
 /// # Errors
@@ -52,8 +88,8 @@ pub fn http_client(tls_ca: Option<&Path>, connect: Duration) -> Result<reqwest::
         .user_agent(concat!("linecard/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = tls_ca {
         let shown = path.display();
-        let pem = std::fs::read(path).map_err(|e| format!("cannot read {shown}: {e}"))?;
-        let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|_| format!("{shown} holds no certificate"))?;
+        let roots =
+            reqwest::Certificate::from_pem_bundle(&pem(path)?).map_err(|_| format!("{shown} holds no certificate"))?;
         builder = builder.tls_certs_only(roots);
     }
     builder.build().map_err(|e| format!("cannot prepare connections: {}", e.without_url()))

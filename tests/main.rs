@@ -25,7 +25,13 @@ mod outbox;
 mod people;
 mod privacy;
 #[cfg(feature = "real-servers")]
+mod real_kinds;
+#[cfg(feature = "real-servers")]
+mod real_mariadb;
+#[cfg(feature = "real-servers")]
 mod real_odoo;
+#[cfg(feature = "real-servers")]
+mod real_postgres;
 #[cfg(feature = "real-servers")]
 mod real_redmine;
 mod recordings;

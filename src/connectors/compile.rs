@@ -15,12 +15,12 @@ use crate::{
 
 use super::{
     Idempotency,
-    file::{self, File, IdempotentFile, Variable},
+    file::{self, File, IdempotentFile, SqlFile, Variable},
     oauth2, operation,
     page::{By, Next, Page, Plan as Pages},
     set::{
-        At, Auth, Body, Database, Leaf, Operation, Place, Rule, SessionAuth, Step, System, Token, Tree, Web, WebStep,
-        What,
+        At, Auth, Body, Database, Leaf, Operation, Place, Rule, Server, SessionAuth, Step, System, Token, Tree, Web,
+        WebStep, What,
     },
     sign::{self, Sign, Stamp},
     sql::Statement,
@@ -136,7 +136,7 @@ impl Maker<'_> {
         );
         let variables: BTreeSet<String> = context.keys().cloned().collect();
         self.known.clone_from(&variables);
-        let at = self.at(file, &context);
+        let at = self.at(file, &context, &secrets);
         let auth = self.auth(file, &context, &secrets);
         let sign = file.sign.as_ref().and_then(|sign| self.sign("/sign", sign, &secrets));
         self.known.extend(EACH.map(str::to_owned));
@@ -256,7 +256,7 @@ impl Maker<'_> {
     }
 
     /// Where the system is, and by what it is spoken to. `None` after a problem.
-    fn at(&mut self, file: &File, context: &BTreeMap<String, Value>) -> Option<At> {
+    fn at(&mut self, file: &File, context: &BTreeMap<String, Value>, secrets: &BTreeMap<String, Secret>) -> Option<At> {
         match (&file.base_url, &file.sql) {
             (Some(base_url), None) => {
                 let base_url = self.now("/base_url", base_url, context);
@@ -269,19 +269,28 @@ impl Maker<'_> {
                 self.web = true;
                 Some(At::Web(Web { base_url, hosts: file.hosts.clone(), tls_ca: file.tls_ca.clone() }))
             }
-            (None, Some(file::SqlFile::Sqlite(sqlite))) => {
+            (None, Some(sql)) => {
                 let only_web = [
                     ("auth", !matches!(file.auth, file::Auth::None)),
                     ("sign", file.sign.is_some()),
                     ("headers", !file.headers.is_empty()),
                     ("hosts", !file.hosts.is_empty()),
-                    ("tls_ca", file.tls_ca.is_some()),
+                    ("tls_ca", file.tls_ca.is_some() && matches!(sql, SqlFile::Sqlite(_))),
                 ];
                 for (key, _) in only_web.into_iter().filter(|(_, there)| *there) {
                     self.problem(&format!("/{key}"), "this is for a system that speaks HTTP", "leave it out");
                 }
-                let path = self.now("/sql/sqlite/path", &sqlite.path, context);
-                Some(At::Sql(Database::Sqlite { path }))
+                Some(At::Sql(match sql {
+                    SqlFile::Sqlite(sqlite) => {
+                        Database::Sqlite { path: self.now("/sql/sqlite/path", &sqlite.path, context) }
+                    }
+                    SqlFile::Postgres(server) => {
+                        Database::Postgres(self.server("/sql/postgres", server, 5432, file, context, secrets))
+                    }
+                    SqlFile::Mysql(server) => {
+                        Database::MySql(self.server("/sql/mysql", server, 3306, file, context, secrets))
+                    }
+                }))
             }
             (one, _) => {
                 let found =
@@ -289,6 +298,48 @@ impl Maker<'_> {
                 self.problem("", found, "one of: base_url, sql");
                 None
             }
+        }
+    }
+
+    /// The secret variable of that name; one that cannot be read was told already.
+    fn secret(&mut self, at: &str, name: &str, file: &File, secrets: &BTreeMap<String, Secret>) -> Option<Secret> {
+        if !matches!(file.variables.get(name), Some(Variable::Secret(_))) {
+            let wanted = "the name of a variable that is a secret";
+            self.problem(at, format!("\"{name}\" is no secret variable"), wanted);
+        }
+        secrets.get(name).cloned()
+    }
+
+    fn server(
+        &mut self,
+        at: &str,
+        server: &file::ServerFile,
+        port: u16,
+        file: &File,
+        context: &BTreeMap<String, Value>,
+        secrets: &BTreeMap<String, Secret>,
+    ) -> Server {
+        let [host, database, user] = [("host", &server.host), ("database", &server.database), ("user", &server.user)]
+            .map(|(key, text)| {
+                let text = self.now(&format!("{at}/{key}"), text, context);
+                if text.is_empty() {
+                    self.problem(&format!("{at}/{key}"), "it is empty", "a name");
+                }
+                text
+            });
+        if !server.tls && file.tls_ca.is_some() {
+            self.problem("/tls_ca", "the database is asked without TLS", "leave it out, or \"tls: true\"");
+        }
+        let password =
+            server.secret.as_ref().and_then(|name| self.secret(&format!("{at}/secret"), name, file, secrets));
+        Server {
+            host,
+            port: server.port.unwrap_or(port),
+            database,
+            user,
+            password,
+            tls: server.tls,
+            tls_ca: file.tls_ca.clone(),
         }
     }
 
@@ -414,14 +465,7 @@ impl Maker<'_> {
 
     fn auth(&mut self, file: &File, context: &BTreeMap<String, Value>, secrets: &BTreeMap<String, Secret>) -> Auth {
         let named = |maker: &mut Self, at: &str, name: &str| {
-            if !matches!(file.variables.get(name), Some(Variable::Secret(_))) {
-                maker.problem(
-                    at,
-                    format!("\"{name}\" is no secret variable"),
-                    "the name of a variable that is a secret",
-                );
-            }
-            secrets.get(name).map_or(String::new(), |s| s.expose().to_owned())
+            maker.secret(at, name, file, secrets).map_or(String::new(), |s| s.expose().to_owned())
         };
         match &file.auth {
             file::Auth::None => Auth::None,

@@ -70,6 +70,27 @@ pub struct File {
 #[serde(rename_all = "snake_case")]
 pub enum SqlFile {
     Sqlite(SqliteFile),
+    /// PostgreSQL from 9.6.
+    Postgres(ServerFile),
+    /// MySQL from 5.7.8 and MariaDB from 10.1.
+    Mysql(ServerFile),
+}
+
+/// A database server. The session is read-only whatever the user may do; give it a user that may only read all the same.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServerFile {
+    /// Template over the variables, as are `database` and `user`.
+    pub host: String,
+    /// Default: 5432, and 3306 for MySQL.
+    pub port: Option<u16>,
+    pub database: String,
+    pub user: String,
+    /// The name of a secret variable: the password.
+    pub secret: Option<String>,
+    /// The server's certificate is verified, by `tls_ca` or the public roots. `false`: in the clear, for a server on this machine.
+    #[serde(default = "yes")]
+    pub tls: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -104,6 +104,8 @@ impl At {
         match self {
             Self::Web(web) => web.base_url.clone(),
             Self::Sql(Database::Sqlite { path }) => format!("sqlite:{path}"),
+            Self::Sql(Database::Postgres(server)) => server.text("postgres"),
+            Self::Sql(Database::MySql(server)) => server.text("mysql"),
         }
     }
 }
@@ -123,6 +125,28 @@ pub struct Web {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Database {
     Sqlite { path: String },
+    Postgres(Server),
+    MySql(Server),
+}
+
+/// A database server, and who asks it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    pub host: String,
+    pub port: u16,
+    pub database: String,
+    pub user: String,
+    pub password: Option<Secret>,
+    pub tls: bool,
+    /// Path of a PEM file.
+    pub tls_ca: Option<String>,
+}
+
+impl Server {
+    fn text(&self, kind: &str) -> String {
+        let Self { host, port, database, .. } = self;
+        format!("{kind}://{host}:{port}/{database}")
+    }
 }
 
 /// How a request proves who we are.

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::file::{Auth, File, Grant};
+use super::file::{Auth, File, Grant, SqlFile};
 
 /// At the head of a file. One's own file need not say it; each ready-made one does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -108,6 +108,7 @@ impl fmt::Display for StandsOn {
 #[must_use]
 pub fn sign_in(file: &File) -> String {
     let auth = match &file.auth {
+        Auth::None if matches!(file.sql, Some(SqlFile::Postgres(_) | SqlFile::Mysql(_))) => "user and password",
         Auth::None => "",
         Auth::Key(key) => match (&key.header, &key.query) {
             (Some(name), _) => return signed(&format!("key ({name})"), file),

@@ -10,17 +10,13 @@ use std::{
 use rusqlite::{Connection, InterruptHandle, OpenFlags, types::ValueRef};
 use serde_json::{Map, Value as Json};
 
-use super::super::{
-    Outcome,
-    run::{Payload, Query, Response, Trouble},
-    set::Database,
+use super::{
+    super::{
+        Outcome,
+        run::{Payload, Query, Response, Trouble},
+    },
+    BYTES, KEPT, ROWS,
 };
-
-/// What one answer may hold.
-const ROWS: usize = 10_000;
-const BYTES: usize = 1024 * 1024;
-/// Connections kept for the next question.
-const KEPT: usize = 4;
 
 /// Connections to one database.
 #[derive(Clone)]
@@ -33,8 +29,7 @@ pub struct Sql {
 
 impl Sql {
     #[must_use]
-    pub fn new(name: &str, database: &Database) -> Self {
-        let Database::Sqlite { path } = database;
+    pub fn new(name: &str, path: &str) -> Self {
         Self { name: name.to_owned(), path: PathBuf::from(path), idle: Arc::default() }
     }
 

@@ -3,8 +3,17 @@
 //! What a file may ask is one SELECT (or WITH) with named parameters; `live` sends it over a connection that cannot write, so two locks hold the door.
 
 pub mod live;
+pub mod mysql;
+pub mod postgres;
+mod state;
 
 use std::collections::BTreeSet;
+
+/// What one answer may hold.
+const ROWS: usize = 10_000;
+const BYTES: usize = 1024 * 1024;
+/// Connections kept for the next question.
+const KEPT: usize = 4;
 
 /// A SELECT of a file: its text between the parameters, and their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,6 +87,11 @@ impl Statement {
     #[must_use]
     pub fn names(&self) -> BTreeSet<&str> {
         self.names.iter().map(String::as_str).collect()
+    }
+
+    /// The parameters' names by their places; one that comes twice is here twice.
+    pub fn places(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
     }
 
     /// The statement with each parameter as `mark` writes it: told its place from 1 (one that comes twice is told its first) and its name. Beside it the names by those places.

@@ -7,6 +7,7 @@ create table orders (no varchar(20) primary key, customer varchar(20) not null, 
 insert into orders select no, customer, date, item, qty, price, state from json_table(convert(load_file('/srv/customers.json') using utf8mb4), '$.orders[*]' columns (no varchar(20) path '$.no', customer varchar(20) path '$.customer', date date path '$.date', item varchar(100) path '$.item', qty int path '$.qty', price decimal(12,2) path '$.price', state varchar(20) path '$.state')) o;
 create table calls (`call` varchar(40) primary key, customer varchar(20), note text not null, at timestamp not null default current_timestamp);
 create table kinds (id int primary key, b boolean, i1 tinyint, u8 bigint unsigned, i8 bigint, n decimal(38,6), f4 float, f8 double, t text, c char(4), d date, tm time(1), ts datetime(6), tz timestamp(6) null, y blob, bi binary(3), bits bit(9), e enum('a','b'), s set('x','y'), yr year, j json, nothing text);
+create function call_up(who varchar(40)) returns varchar(40) modifies sql data begin insert into calls (`call`, note) values (who, 'by a SELECT'); return who; end;
 set time_zone = '+08:00';
 insert into kinds values (1, true, -7, 18446744073709551615, 9007199254740993, 12800.50, 0.1, 0.1, '陈静 ''x'' \\ "q"', 'ab', '2025-03-02', '-08:05:06.5', '2025-03-02 08:05:06.123456', '2025-03-02 16:05:06.123456', x'00ff', 'abc', b'100000001', 'b', 'x,y', 2025, '{"a": 1.50}', null);
 set sql_mode = '';
@@ -14,5 +15,5 @@ insert into kinds (id, d, tm, ts, n) values (2, '0000-00-00', '838:59:59', '2025
 insert into mysql.global_priv values ('%', 'reader', json_object('access', 0, 'plugin', 'mysql_native_password', 'authentication_string', password('linecard-pass'), 'ssl_type', 1)), ('%', 'writer', json_object('access', 0, 'plugin', 'mysql_native_password', 'authentication_string', password('linecard-pass'), 'ssl_type', 1)), ('%', 'plain', json_object('access', 0, 'plugin', 'mysql_native_password', 'authentication_string', password('linecard-pass')));
 flush privileges;
 grant select on biz.* to reader;
-grant select, insert, update on biz.* to writer;
+grant select, insert, update, execute on biz.* to writer;
 grant select on biz.* to plain;

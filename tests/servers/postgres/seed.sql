@@ -24,6 +24,8 @@ insert into kinds (id, n, f8, d, tz, y) values (2, 'NaN', 'infinity', 'infinity'
 
 drop table raw;
 
+create function call_up(who text) returns text language sql volatile as $$ insert into calls (call, note) values (who, 'by a SELECT') returning call $$;
+
 grant select on customers, orders, calls, kinds to reader, writer, plain;
 
 grant insert, update on calls to writer;
