@@ -18,6 +18,7 @@ mod histories;
 mod house;
 mod index;
 mod kill;
+mod limits;
 mod locate;
 mod mirror;
 mod numbers;

@@ -2,7 +2,9 @@
 //!
 //! 1. A cached card: nanoseconds and instructions from a number to the whole card, `customer.by_phone` and two blocks in the cache.
 //! 2. Memory of 1,000,000 cached customers: what the process grows by, with the customer alone and with two blocks each.
-//! 3. The index of numbers: bytes of a number in memory and on disk for 1,000,000, time to find one, to make, write and read it.
+//! 3. Passing a system's limits, nanoseconds of a question with one request (breaker, two windows, a place, what the answer says), beside the floor of
+//!    the same run: one lock and the clock read three times, without which nobody could tell how often was asked.
+//! 4. The index of numbers: bytes of a number in memory and on disk for 1,000,000, time to find one, to make, write and read it.
 //!
 //! Each in a process of its own, with the daemon's allocator. `LOOKUP_CUSTOMERS` changes the size.
 
@@ -16,17 +18,26 @@ use std::{
     pin::Pin,
     process::{Command, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use linecard::{
     connectors::{
-        Ask, Outcome, Shape,
+        Ask, Outcome, Priority, Shape,
         file::Cache,
         index::table::{Builder, Made, Table},
+        limits::{
+            Limits,
+            breaker::Ended,
+            file::{BreakerFile, RetriesFile},
+            gate,
+            hints::{Hints, Told},
+            live::Limiter,
+            window::Rate,
+        },
     },
     customers::{Answered, BlockState, Customers, Question, Settings, Systems},
     numbers::{Number, Plan},
@@ -46,6 +57,7 @@ fn main() {
         Some("cards") => println!("{}", cards(size.min(20_000), 400_000)),
         Some("loop") => drop(cards(100, of("--times").and_then(|n| n.parse().ok()).unwrap_or(1))),
         Some("cache") => println!("{}", cache(size, of("--blocks").as_deref() == Some("2"))),
+        Some("limits") => println!("{}", limits(2_000_000)),
         Some("index") => println!("{}", index(size)),
         _ if !arguments.iter().any(|a| a == "--bench") => {
             println!("this measures for minutes: cargo bench --bench lookup")
@@ -66,6 +78,7 @@ fn measure(size: usize) -> io::Result<()> {
     };
     let cards = child(&["--child", "cards"])?;
     let instructions = instructions()?;
+    let limits = child(&["--child", "limits"])?;
     let index = child(&["--child", "index"])?;
     let plain = child(&["--child", "cache"])?;
     let blocks = child(&["--child", "cache", "--blocks", "2"])?;
@@ -76,6 +89,7 @@ fn measure(size: usize) -> io::Result<()> {
         Some(n) => println!("| the same, instructions | {n} |"),
         None => println!("| the same, instructions | not measured: valgrind is not installed |"),
     }
+    println!("| passing the limits, ns; floor | {}; {} |", limits["pass_ns"], limits["floor_ns"]);
     println!("| bytes of a cached customer, {size} of them | {} |", plain["bytes_each"]);
     println!("| bytes of a cached customer with two blocks | {} |", blocks["bytes_each"]);
     println!(
@@ -96,6 +110,46 @@ fn line_of(file: &str, name: &str) -> String {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let line = text.lines().find_map(|l| l.strip_prefix(name)).and_then(|l| l.split_once(':'));
     line.map_or_else(|| format!("{name} unknown"), |(_, value)| value.trim().to_owned())
+}
+
+/// Questions that pass at once, as nearly all do.
+fn limits(times: u32) -> Value {
+    let second = |requests| Rate { requests, per_us: 1_000_000, burst: None, kept: 1 };
+    let bucket = Rate { burst: Some(10_000_000), ..second(10_000_000) };
+    let plan =
+        gate::Plan { places: 4, logins: false, windows: vec![second(10_000_000), bucket], own: Default::default() };
+    let limits = Limits {
+        plan,
+        hints: Hints::default(),
+        retries: RetriesFile::default(),
+        breaker: BreakerFile::default(),
+        breakers: Default::default(),
+    };
+    let limiter = Arc::new(Limiter::new("crm".into(), &limits));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let deadline = Instant::now() + Duration::from_secs(600);
+    let each = |begun: Instant| begun.elapsed().as_nanos() as u64 / u64::from(times);
+    let pass_ns = runtime.block_on(async {
+        let begun = Instant::now();
+        for _ in 0..times {
+            let turn = limiter.knock("customer.by_phone").expect("it does not fail");
+            let permit = limiter.pass("customer.by_phone", Priority::Pop, deadline).await.expect("there is room");
+            let pass = permit.pass().expect("it was given");
+            drop(permit);
+            limiter.told(pass, &Told::default());
+            turn.ended(Ended::Answered { took_ms: 20, somebody_waits: true });
+        }
+        each(begun)
+    });
+    let lock = Mutex::new(0_u64);
+    let begun = Instant::now();
+    for _ in 0..times {
+        for _ in 0..2 {
+            black_box(linecard::live::now());
+        }
+        *black_box(&lock).lock().expect("nobody panics") += black_box(linecard::live::now()).mono.0;
+    }
+    json!({"pass_ns": pass_ns, "floor_ns": each(begun)})
 }
 
 /// A business system that answers at once, each number with a customer of its own.

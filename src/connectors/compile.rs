@@ -60,7 +60,7 @@ pub fn compile(name: &str, text: &str, given: &Given) -> Result<System, Vec<Prob
     }
 }
 
-struct Maker<'a> {
+pub(super) struct Maker<'a> {
     read: &'a Read<File>,
     problems: Vec<Problem>,
     env: Environment<'static>,
@@ -83,7 +83,7 @@ const ANSWER: [&str; 3] = ["status", "headers", "body"];
 const EACH: [&str; 2] = ["now", "nonce"];
 
 impl Maker<'_> {
-    fn problem(&mut self, at: &str, found: impl Into<String>, wanted: impl Into<String>) {
+    pub(super) fn problem(&mut self, at: &str, found: impl Into<String>, wanted: impl Into<String>) {
         self.problems.push(self.read.problem_at(at, found, wanted));
     }
 
@@ -139,6 +139,9 @@ impl Maker<'_> {
         let at = self.at(file, &context, &secrets);
         let auth = self.auth(file, &context, &secrets);
         let sign = file.sign.as_ref().and_then(|sign| self.sign("/sign", sign, &secrets));
+        self.known.extend(ANSWER.map(str::to_owned));
+        let limits = self.limits(file);
+        self.known.clone_from(&variables);
         self.known.extend(EACH.map(str::to_owned));
         let headers = self.headers("/headers", &file.headers);
         let mut operations = BTreeMap::new();
@@ -214,7 +217,7 @@ impl Maker<'_> {
             stands_on: file.stands_on.clone(),
             sign_in: standing::sign_in(file),
             at,
-            concurrency: file.concurrency.unwrap_or(4).clamp(1, 64),
+            limits,
             index: file.index,
             auth,
             sign,
@@ -603,6 +606,7 @@ impl Maker<'_> {
                 is: file::Is::AuthExpired,
                 reason: None,
                 wait_ms: None,
+                blocked_ms: None,
             }
         });
         let expired = expired.collect();
@@ -780,7 +784,14 @@ impl Maker<'_> {
         let outcome = file.outcome.iter().enumerate().map(|(n, rule)| self.rule(&format!("{at}/outcome/{n}"), rule));
         let mut outcome: Vec<Rule> = outcome.collect();
         if outcome.is_empty() && !self.web {
-            outcome.push(Rule { status: None, when: None, is: file::Is::Ok, reason: None, wait_ms: None });
+            outcome.push(Rule {
+                status: None,
+                when: None,
+                is: file::Is::Ok,
+                reason: None,
+                wait_ms: None,
+                blocked_ms: None,
+            });
         }
         if !outcome.iter().any(|r| r.is == file::Is::Ok) {
             self.problem(&format!("{at}/outcome"), "nothing is a success", "a rule with \"is: ok\"");
@@ -852,12 +863,20 @@ impl Maker<'_> {
     }
 
     fn rule(&mut self, at: &str, file: &file::Rule) -> Rule {
+        if file.is != file::Is::RateLimited && (file.blocked_ms.is_some() || file.wait_ms.is_some()) {
+            self.problem(
+                at,
+                "a wait, and nothing was asked too often",
+                "wait_ms and blocked_ms only with is: rate_limited",
+            );
+        }
         Rule {
             status: file.status.clone(),
             when: file.when.as_ref().and_then(|w| self.expression(&format!("{at}/when"), w)),
             is: file.is,
             reason: file.reason.clone(),
             wait_ms: file.wait_ms.as_ref().and_then(|w| self.expression(&format!("{at}/wait_ms"), w)),
+            blocked_ms: file.blocked_ms,
         }
     }
 
@@ -879,7 +898,7 @@ impl Maker<'_> {
             .collect()
     }
 
-    fn expression(&mut self, at: &str, text: &str) -> Option<Compiled> {
+    pub(super) fn expression(&mut self, at: &str, text: &str) -> Option<Compiled> {
         match Compiled::new(text) {
             Ok(compiled) => {
                 self.names(at, compiled.names());

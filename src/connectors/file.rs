@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::limits::file::{BreakerFile, LimitsFile, OperationLimitsFile, RetriesFile};
 use crate::{files::SecretRef, words::SystemId};
 
 use super::standing::StandsOn;
@@ -48,6 +49,9 @@ pub struct File {
     pub numbers: Numbers,
     /// Requests at one time; background work leaves one place free for a ringing phone. Default 4.
     pub concurrency: Option<u32>,
+    pub limits: Option<LimitsFile>,
+    pub retries: Option<RetriesFile>,
+    pub breaker: Option<BreakerFile>,
     /// For each operation that has none of its own. Default 5000.
     pub deadline_ms: Option<u64>,
     /// Sent with every request; values are templates.
@@ -399,6 +403,9 @@ pub struct OperationFile {
     #[serde(default)]
     pub inputs: BTreeMap<String, Value>,
     pub deadline_ms: Option<u64>,
+    pub limits: Option<OperationLimitsFile>,
+    /// It is left alone by itself, and not with the system.
+    pub breaker: Option<BreakerFile>,
     /// Shared keys by which this operation takes a customer whom another system found, best first. Its `customer.id` is then the key's
     /// value and `customer.by` the key's name (`id` for a customer of this system itself).
     #[serde(default)]
@@ -562,8 +569,10 @@ pub struct Rule {
     pub is: Is,
     /// For people and logs: a fixed lower-case fragment, no template, so that no personal data gets in.
     pub reason: Option<String>,
-    /// For `rate_limited`: expression, milliseconds. Absent: the `Retry-After` header.
+    /// For `rate_limited`: expression, milliseconds. Absent: `limits.hints`, then the `Retry-After` header.
     pub wait_ms: Option<String>,
+    /// For `rate_limited`: who asks again before this time only makes the block longer (DingTalk: 600000). A told wait is believed for a quarter of an hour, this to its end.
+    pub blocked_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]

@@ -9,22 +9,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
-use dashmap::DashMap;
-use tokio::sync::Semaphore;
-
 use crate::{
     files::Problem,
     live::now,
     private::Secret,
     words::{Mono, SystemId},
 };
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
 
 use super::{
     Ask, Given, Idempotency, Outcome, Priority, Saw, Seen, Set, System, compile, file,
     index::{self, live::Shelf},
+    limits::{
+        breaker::{Ended, Shown},
+        gate::{Pass, Used, Why},
+        live::{Limiter, Turn},
+    },
     line::Line,
-    run::{Next, Run, Trouble},
+    operation,
+    run::{Next, Request, Response, Run, Trouble},
     session::{Keeper, Login, Session, Way},
     set::Auth,
     sign::Stamp,
@@ -32,8 +36,6 @@ use super::{
 
 /// "Nobody" and "you may not" are believed without asking who we are if the system said so within this time.
 const CHECKED_MS: u64 = 60_000;
-/// However long a system asks us to stay away, we look again after this.
-const LONGEST_WAIT_MS: u64 = 60_000;
 
 /// All systems. Clones share one set; [`Connectors::swap`] puts a new one in for all of them, while requests under way
 /// finish by the old. Lives on the back runtime.
@@ -48,18 +50,17 @@ struct Inner {
     counts: DashMap<(SystemId, &'static str, &'static str), AtomicU64>,
     /// The indexes of numbers; they outlive a reload.
     shelves: DashMap<SystemId, Arc<Shelf>>,
+    /// Limits and breakers; they too.
+    limiters: DashMap<SystemId, Arc<Limiter>>,
 }
 
 /// One system with its connections.
 struct Ready {
     system: Arc<System>,
     line: Result<Line, String>,
-    /// Everybody takes a place here; background work takes one of `background` first, so that a ringing phone finds one free.
-    places: Semaphore,
-    background: Semaphore,
+    limiter: Arc<Limiter>,
     door: Arc<Door>,
-    /// Monotonic microseconds: until when the system wants to be left alone, and when it last said who we are.
-    away_until: AtomicU64,
+    /// Monotonic microseconds: when it last said who we are.
     checked_at: AtomicU64,
 }
 
@@ -84,6 +85,42 @@ impl Door {
     fn keeper(&self) -> MutexGuard<'_, Keeper> {
         // Nobody panics while holding it, and if so: what it says is still true.
         self.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How a system stands.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    pub system: SystemId,
+    /// The system's own, and those of operations that have one.
+    pub breakers: Vec<(Option<&'static str>, Shown)>,
+    pub used: Vec<Used>,
+}
+
+/// One question on its way through the limits.
+struct Asking<'a> {
+    name: &'static str,
+    priority: Priority,
+    deadline: Instant,
+    seen: Option<&'a Seen>,
+    /// Requests sent, and how long they took; waiting for leave does not count.
+    sent: u32,
+    took: Duration,
+    /// Our own limits ended it.
+    held: bool,
+}
+
+impl Asking<'_> {
+    fn ended(&self, outcome: &Outcome) -> Ended {
+        let took_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
+        match outcome {
+            Outcome::Busy { .. } | Outcome::Broken { .. } | Outcome::Unknown { .. } if self.held => Ended::Unasked,
+            // Without a request sent it was the login that failed.
+            Outcome::Busy { .. } => Ended::Failed,
+            _ if self.sent == 0 => Ended::Unasked,
+            Outcome::Broken { .. } | Outcome::Unknown { .. } => Ended::Failed,
+            _ => Ended::Answered { took_ms, somebody_waits: self.priority == Priority::Pop },
+        }
     }
 }
 
@@ -151,7 +188,6 @@ impl Connectors {
         let old = self.inner.ready.load_full();
         let ready = set.iter().map(|system| {
             let kept = old.get(&system.id).filter(|r| r.system.hash == system.hash && r.system.at == system.at);
-            let places = system.concurrency as usize;
             let door = Arc::new(Door::new(system));
             let door = match kept.filter(|kept| kept.door.fingerprint == door.fingerprint) {
                 Some(kept) => {
@@ -167,15 +203,32 @@ impl Connectors {
                     None => Line::new(system),
                 },
                 system: system.clone(),
-                places: Semaphore::new(places),
-                background: Semaphore::new(places.saturating_sub(1).max(1)),
+                limiter: self.limiter(system),
                 door,
-                away_until: AtomicU64::new(0),
                 checked_at: AtomicU64::new(0),
             };
             (system.id.clone(), Arc::new(ready))
         });
         self.inner.ready.store(Arc::new(ready.collect()));
+    }
+
+    fn limiter(&self, system: &System) -> Arc<Limiter> {
+        let fresh = || Arc::new(Limiter::new(system.id.clone(), &system.limits));
+        let limiter = self.inner.limiters.entry(system.id.clone()).or_insert_with(fresh).clone();
+        limiter.refit(&system.limits);
+        limiter
+    }
+
+    /// How each system stands: its breakers and how much of its limits is used.
+    #[must_use]
+    pub fn standing(&self) -> Vec<Standing> {
+        let ready = self.inner.ready.load();
+        let standing = ready.iter().map(|(system, ready)| Standing {
+            system: system.clone(),
+            breakers: ready.limiter.standing(),
+            used: ready.limiter.used(),
+        });
+        standing.collect()
     }
 
     #[must_use]
@@ -328,41 +381,31 @@ impl Connectors {
 impl Ready {
     async fn run(self: &Arc<Self>, ask: &Ask, name: &'static str, deadline: Instant, seen: Option<&Seen>) -> Outcome {
         let at = now().mono.0;
-        let away_until = self.away_until.load(Ordering::Relaxed);
-        if at < away_until {
-            return Outcome::RateLimited { wait_ms: Some(Mono(away_until).since_ms(Mono(at))) };
-        }
-        let in_time = tokio::time::Instant::from_std(deadline);
-        let place = tokio::time::timeout_at(in_time, async {
-            let background = match ask.priority {
-                Priority::Background => Some(self.background.acquire().await),
-                Priority::Pop => None,
-            };
-            (background, self.places.acquire().await)
-        });
-        let Ok(_place) = place.await else {
-            return Outcome::Busy { reason: format!("no place was free in time to ask {}", ask.system) };
+        let turn = match self.limiter.knock(name) {
+            Ok(turn) => turn,
+            Err(outcome) => return outcome,
         };
-        let outcome = self.exchange(name, &ask.inputs, deadline, seen).await;
-        let outcome = match outcome {
+        let turn = if turn.probe && name != "check" && self.system.operation("check").is_some() {
+            // "Who am I?" is cheaper to ask of a system that may still be in trouble.
+            let outcome = self.ask(turn, "check", &Default::default(), ask.priority, deadline, None).await;
+            match (self.limiter.knock(name), outcome) {
+                (Ok(turn), _) => turn,
+                (Err(outcome), _) => return outcome,
+            }
+        } else {
+            turn
+        };
+        let outcome = self.ask(turn, name, &ask.inputs, ask.priority, deadline, seen).await;
+        match outcome {
             // A system may serve a wrong key as a stranger who sees nothing: before "nobody" is believed, it says who we are.
             Outcome::Empty | Outcome::NotFound | Outcome::Denied { .. } if name != "check" && !self.known(at) => {
-                match self.check(deadline).await {
+                match self.check(ask.priority, deadline).await {
                     Some(Outcome::Ok(_)) | None => outcome,
                     Some(other) => other,
                 }
             }
             outcome => outcome,
-        };
-        match &outcome {
-            Outcome::RateLimited { wait_ms: Some(ms) } => {
-                let until = now().mono.plus_ms((*ms).min(LONGEST_WAIT_MS));
-                self.away_until.store(until.0, Ordering::Relaxed);
-            }
-            Outcome::Ok(_) if name == "check" => self.checked_at.store(now().mono.0.max(1), Ordering::Relaxed),
-            _ => {}
         }
-        outcome
     }
 
     /// Did the system say lately who we are?
@@ -371,45 +414,116 @@ impl Ready {
         checked > 0 && Mono(at).since_ms(Mono(checked)) < CHECKED_MS
     }
 
-    async fn check(self: &Arc<Self>, deadline: Instant) -> Option<Outcome> {
+    async fn check(self: &Arc<Self>, priority: Priority, deadline: Instant) -> Option<Outcome> {
         self.system.operation("check")?;
-        let outcome = self.exchange("check", &serde_json::Map::new(), deadline, None).await;
-        if matches!(outcome, Outcome::Ok(_)) {
+        let turn = match self.limiter.knock("check") {
+            Ok(turn) => turn,
+            Err(outcome) => return Some(outcome),
+        };
+        Some(self.ask(turn, "check", &Default::default(), priority, deadline, None).await)
+    }
+
+    /// One operation that the breaker let through.
+    async fn ask(
+        self: &Arc<Self>,
+        turn: Turn,
+        name: &'static str,
+        inputs: &serde_json::Map<String, serde_json::Value>,
+        priority: Priority,
+        deadline: Instant,
+        seen: Option<&Seen>,
+    ) -> Outcome {
+        let took = Duration::ZERO;
+        let mut asking = Asking { name, priority, deadline, seen, sent: 0, took, held: false };
+        let outcome = self.exchange(inputs, &mut asking).await;
+        turn.ended(asking.ended(&outcome));
+        if name == "check" && matches!(outcome, Outcome::Ok(_)) {
             self.checked_at.store(now().mono.0.max(1), Ordering::Relaxed);
         }
-        Some(outcome)
+        outcome
     }
 
     async fn exchange(
         self: &Arc<Self>,
-        name: &str,
         inputs: &serde_json::Map<String, serde_json::Value>,
-        deadline: Instant,
-        seen: Option<&Seen>,
+        asking: &mut Asking<'_>,
     ) -> Outcome {
         let line = match &self.line {
             Ok(line) => line,
             Err(reason) => return Outcome::Broken { reason: format!("{}: {reason}", self.system.id) },
         };
-        let mut run = match Run::new(&self.system, name, inputs) {
+        let mut run = match Run::new(&self.system, asking.name, inputs) {
             Ok(run) => run,
             Err(outcome) => return outcome,
         };
+        let safe = self.system.operation(asking.name).is_some_and(|o| o.idempotency != Idempotency::None);
+        let mut retries = 0;
         loop {
             match run.next() {
                 Next::Done(outcome) => {
-                    if let Some(seen) = seen {
+                    let safe = safe && !asking.held && run.may_go_on();
+                    if let Some(pause) = self.limiter.again(&outcome, retries, safe, asking.deadline) {
+                        retries += 1;
+                        tokio::time::sleep(pause).await;
+                        run.goes_on();
+                        continue;
+                    }
+                    if let Some(seen) = asking.seen {
                         seen.lock().unwrap_or_else(PoisonError::into_inner).extend(run.seen());
                     }
                     return outcome;
                 }
-                Next::LogIn { over } => run.logged_in(self.session(over, deadline).await),
+                Next::LogIn { over } => run.logged_in(self.session(over, asking.deadline).await),
                 Next::Send(requests) => {
-                    let sent = requests.into_iter().map(|request| line.send(request, deadline));
-                    let answers: Vec<Result<_, Trouble>> = futures_util::future::join_all(sent).await;
-                    run.answers(answers);
+                    // What has begun to write is not left half done because somebody else came: it goes with the phones.
+                    let priority = if run.wrote() { Priority::Pop } else { asking.priority };
+                    let sent = requests.into_iter().map(|request| self.send(line, request, asking, priority));
+                    let begun = Instant::now();
+                    let answers = futures_util::future::join_all(sent).await;
+                    let (mut passes, mut results, mut waited) = (Vec::new(), Vec::new(), Duration::ZERO);
+                    for (pass, result, left) in answers {
+                        asking.sent += u32::from(pass.is_some());
+                        asking.held |= matches!(result, Err(Trouble::Held(_)));
+                        waited = waited.max(left);
+                        passes.push(pass);
+                        results.push(result);
+                    }
+                    asking.took += begun.elapsed().saturating_sub(waited);
+                    run.answers(results);
+                    for (at, told) in run.told() {
+                        if let Some(Some(pass)) = passes.get(at) {
+                            self.limiter.told(*pass, &told);
+                        }
+                    }
                 }
             }
+        }
+    }
+
+    /// One request, when it may go; with it how long it waited for that.
+    async fn send(
+        &self,
+        line: &Line,
+        request: Request,
+        asking: &Asking<'_>,
+        priority: Priority,
+    ) -> (Option<Pass>, Result<Response, Trouble>, Duration) {
+        let begun = Instant::now();
+        let permit = self.limiter.pass(asking.name, priority, asking.deadline).await;
+        let waited = begun.elapsed();
+        match permit {
+            Ok(permit) => {
+                let answer = line.send(request, asking.deadline).await;
+                (permit.pass(), answer, waited)
+            }
+            Err(why) => (None, Err(Trouble::Held(self.held(why))), waited),
+        }
+    }
+
+    fn held(&self, why: Why) -> Outcome {
+        match why {
+            Why::Enough { wait_ms } => Outcome::RateLimited { wait_ms: Some(wait_ms) },
+            Why::Full => Outcome::Busy { reason: format!("no place was free in time to ask {}", self.system.id) },
         }
     }
 
@@ -450,8 +564,16 @@ impl Ready {
             return Err(Outcome::Broken { reason: format!("{id} has no login") });
         };
         let deadline = Instant::now() + Duration::from_millis(auth.login.deadline_ms);
+        let counted = self.limiter.counts_logins();
         while let Some(request) = login.next() {
-            login.answer(line.send(request, deadline).await);
+            let permit = match counted {
+                true => Some(self.limiter.pass(operation::LOGIN.name, Priority::Pop, deadline).await),
+                false => None,
+            };
+            login.answer(match &permit {
+                Some(Err(why)) => Err(Trouble::Held(self.held(*why))),
+                _ => line.send(request, deadline).await,
+            });
         }
         let at = now().mono;
         let result = login.session(number, at);

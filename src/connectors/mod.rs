@@ -15,6 +15,7 @@ pub mod examples;
 pub mod file;
 mod http;
 pub mod index;
+pub mod limits;
 mod line;
 pub mod live;
 mod oauth2;

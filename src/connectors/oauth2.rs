@@ -56,6 +56,7 @@ pub fn session(auth: &Oauth2Auth, path: &str) -> SessionAuth {
         is,
         reason: reason.map(str::to_owned),
         wait_ms: None,
+        blocked_ms: None,
     };
     // RFC 6749 section 5.2. Who answers an error by 200 fits none of these, and is broken.
     let refused = |error: &str, reason: &str| {

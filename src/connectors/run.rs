@@ -9,11 +9,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use minijinja::value::Value;
 use serde_json::{Map, Value as Json};
 
-use crate::private::Private;
+use crate::{private::Private, words::Wall};
 
 use super::{
     Idempotency, Outcome, Saw,
     file::{Is, Method},
+    limits::hints::{Told, retry_after},
     page::{self, Held, Turn},
     session::Session,
     set::{At, Auth, Body, Leaf, Operation, Place, SessionAuth, Step, System, Tree, Web, WebStep, What},
@@ -92,6 +93,8 @@ pub enum Trouble {
     Unusable(String),
     /// The protocol itself says how it ended, in words that it defines.
     Told(Outcome),
+    /// It was not sent, because of limits.
+    Held(Outcome),
 }
 
 pub enum Next {
@@ -112,7 +115,7 @@ pub struct Run<'a> {
     step: usize,
     /// Items of the step that is under way; one `None` for a plain step.
     items: Vec<Option<Value>>,
-    /// Those of them whose session had expired: to be asked once more.
+    /// Those of them whose session had expired, or of whom nothing came: to be asked once more.
     again: Option<Vec<Option<Value>>>,
     /// How we log in, where that is needed.
     auth: Option<&'a SessionAuth>,
@@ -134,6 +137,8 @@ pub struct Run<'a> {
     done: Option<Outcome>,
     /// What an explanation needs; at most [`SEEN`].
     seen: Vec<Saw>,
+    /// What the last answers said of limits, by their place.
+    told: Vec<(usize, Told)>,
 }
 
 impl<'a> Run<'a> {
@@ -231,6 +236,7 @@ impl<'a> Run<'a> {
             wrote: false,
             done: None,
             seen: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -255,6 +261,39 @@ impl<'a> Run<'a> {
         let mut seen = self.look.as_mut().map(|look| look.seen()).unwrap_or_default();
         seen.append(&mut self.seen);
         seen
+    }
+
+    /// What the last answers said of the system's limits, each with its request's place.
+    pub fn told(&mut self) -> Vec<(usize, Told)> {
+        match &mut self.look {
+            Some(look) => look.told(),
+            None => std::mem::take(&mut self.told),
+        }
+    }
+
+    /// It ended because the system was busy or had enough, and nothing was done.
+    pub fn may_go_on(&self) -> bool {
+        match &self.look {
+            Some(look) => look.may_go_on(),
+            None => {
+                self.again.is_some() && matches!(self.done, Some(Outcome::Busy { .. } | Outcome::RateLimited { .. }))
+            }
+        }
+    }
+
+    /// Then: with those requests of which that was said.
+    pub fn goes_on(&mut self) {
+        if let Some(look) = &mut self.look {
+            return look.goes_on();
+        }
+        if self.may_go_on() {
+            self.done = None;
+        }
+    }
+
+    /// Whether something was written.
+    pub fn wrote(&self) -> bool {
+        self.wrote
     }
 
     fn saw(&mut self, saw: Saw) {
@@ -307,25 +346,42 @@ impl<'a> Run<'a> {
         let Some(step) = op.steps.get(self.step) else { return };
         let items = std::mem::take(&mut self.items);
         let mut again = Vec::new();
-        for (item, answer) in items.into_iter().zip(answers) {
+        let mut late = Vec::new();
+        let mut put_off = None;
+        for (at, (item, answer)) in items.into_iter().zip(answers).enumerate() {
             let status = answer.as_ref().ok().map(|response| response.status);
             self.saw(Saw::Answered { step: step.name.clone(), status });
             let outcome = match answer {
-                Ok(response) => self.judge(op, step, item.clone(), &response),
+                Ok(response) => {
+                    let (outcome, told) = self.judge(op, step, item.clone(), &response);
+                    self.told.push((at, told));
+                    outcome
+                }
                 Err(trouble) => Some(self.trouble(op, step, trouble)),
             };
             match outcome {
                 // It was refused for its session and nothing was done: with a new one it may be asked again, once.
                 Some(Outcome::AuthExpired { .. }) if self.session.is_some() && self.over.is_none() => again.push(item),
+                // Nothing was done either. What the others said is heard first, for they may have done something.
+                Some(outcome @ (Outcome::Busy { .. } | Outcome::RateLimited { .. })) => {
+                    late.push(item);
+                    put_off.get_or_insert(outcome);
+                }
                 Some(outcome) => return self.end(outcome),
                 None => {}
             }
         }
+        if !again.is_empty() {
+            self.over = self.session.take().map(|session| session.number);
+        }
+        again.append(&mut late);
         if again.is_empty() {
             self.step += 1;
         } else {
-            self.over = self.session.take().map(|session| session.number);
             self.again = Some(again);
+        }
+        if let Some(outcome) = put_off {
+            self.end(outcome);
         }
     }
 
@@ -345,6 +401,7 @@ impl<'a> Run<'a> {
             Trouble::Told(outcome) => outcome,
             Trouble::NoAnswer(reason) | Trouble::Unusable(reason) if may_have_written => Outcome::Unknown { reason },
             Trouble::NotSent(reason) | Trouble::NoAnswer(reason) => Outcome::Busy { reason },
+            Trouble::Held(outcome) => outcome,
             Trouble::Unusable(reason) => Outcome::Broken { reason },
         }
     }
@@ -508,8 +565,31 @@ impl<'a> Run<'a> {
         Ok((WebRequest { method: step.method, url, headers, body, path, query }, address))
     }
 
-    /// `None`: go on.
-    fn judge(&mut self, op: &Operation, step: &Step, item: Option<Value>, response: &Response) -> Option<Outcome> {
+    /// `None`: go on. And what was said of limits.
+    fn judge(
+        &mut self,
+        op: &Operation,
+        step: &Step,
+        item: Option<Value>,
+        response: &Response,
+    ) -> (Option<Outcome>, Told) {
+        let mut told = Told::default();
+        let outcome = self.judged(op, step, item, response, &mut told);
+        if let Some(Outcome::RateLimited { wait_ms }) = &outcome {
+            told.refused = true;
+            told.wait_ms = *wait_ms;
+        }
+        (outcome, told)
+    }
+
+    fn judged(
+        &mut self,
+        op: &Operation,
+        step: &Step,
+        item: Option<Value>,
+        response: &Response,
+        told: &mut Told,
+    ) -> Option<Outcome> {
         let headers: BTreeMap<String, &str> =
             response.headers.iter().map(|(k, v)| (k.to_ascii_lowercase(), v.as_str())).collect();
         let decoded = match (&response.body, &step.what) {
@@ -536,10 +616,12 @@ impl<'a> Run<'a> {
                 // What cannot be read is no success, whatever its status.
                 && (decoded.is_ok() || !matches!(rule.is, Is::Ok | Is::Empty))
         });
-        let retry_after =
-            || headers.get("retry-after").and_then(|v| v.trim().parse::<u64>().ok()).map(|s| s.saturating_mul(1000));
+        let wall = Wall((self.system.stamp)().ms);
+        *told = self.system.limits.hints.read(&headers, &context, wall);
+        let reset = told.reset_ms.filter(|_| told.remaining == Some(0));
+        let wait = told.wait_ms.or_else(|| retry_after(&headers, wall)).or(reset);
         let Some(rule) = rule else {
-            return Some(self.by_status(op, step, response.status, retry_after(), decoded.err()));
+            return Some(self.by_status(op, step, response.status, wait, decoded.err()));
         };
         let reason = || {
             rule.reason.clone().unwrap_or_else(|| {
@@ -562,9 +644,10 @@ impl<'a> Run<'a> {
             Is::Invalid => Outcome::Invalid { reason: reason() },
             Is::Conflict => Outcome::Conflict { reason: reason() },
             Is::RateLimited => {
-                let told =
+                told.blocked = rule.blocked_ms.is_some();
+                let by_rule =
                     rule.wait_ms.as_ref().and_then(|w| w.eval(&context).ok()).and_then(|v| u64::try_from(v).ok());
-                Outcome::RateLimited { wait_ms: told.or_else(retry_after) }
+                Outcome::RateLimited { wait_ms: rule.blocked_ms.or(by_rule).or(wait) }
             }
             Is::Busy => Outcome::Busy { reason: reason() },
             Is::Broken => Outcome::Broken { reason: reason() },

@@ -8,6 +8,7 @@ use crate::{numbers::Plan, private::Secret, words::SystemId};
 
 use super::{
     Idempotency, file,
+    limits::Limits,
     operation::Operation as Spec,
     page::Page,
     sign::{Sign, Stamp},
@@ -67,7 +68,7 @@ pub struct System {
     /// How it proves who we are, in a few words.
     pub sign_in: String,
     pub at: At,
-    pub concurrency: u32,
+    pub limits: Limits,
     pub index: Option<file::IndexFile>,
     pub(super) auth: Auth,
     pub(super) sign: Option<Sign>,
@@ -277,6 +278,7 @@ pub(super) struct Rule {
     pub is: file::Is,
     pub reason: Option<String>,
     pub wait_ms: Option<Compiled>,
+    pub blocked_ms: Option<u64>,
 }
 
 /// A text of the file.
