@@ -1,6 +1,13 @@
 //! What a connector's file says of bodies: where something stands in them, what kinds there are, in which character set they go out and how answers are read.
 
-use linecard::connectors;
+use std::{collections::BTreeMap, time::Duration};
+
+use linecard::connectors::{self, Ask, Connectors, Outcome, Priority, Set};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 /// A file of one operation: `HEAD` between the base address and the operations, `STEP` of its one step.
 const FILE: &str = r#"
@@ -79,5 +86,242 @@ fn a_place_that_a_body_does_not_have_is_told_when_the_file_is_read() {
         ("/r/sign", "body: {xml: {r: {a: 1}}}"),
     ] {
         assert_eq!(told(&file(&sign(place), step)), [""; 0], "{place} {step}");
+    }
+}
+
+/// Where requests of a test end: what each was, and the answer that it gets.
+async fn asked(head: &str, step: &str, answer: &str, inputs: Value) -> (Outcome, Vec<u8>) {
+    asked_of(&file(head, step), "finance", answer.as_bytes(), inputs).await
+}
+
+async fn asked_of(text: &str, operation: &str, answer: &[u8], inputs: Value) -> (Outcome, Vec<u8>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let folder = std::env::temp_dir().join(format!("linecard-bodies-{}", ulid::Ulid::new()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("key"), "s3cret").unwrap();
+    let text = text.replace("{env: LINECARD_TEST_BODIES}", &format!("{{file: {}/key}}", folder.display()));
+    let values = BTreeMap::from([("url".to_owned(), format!("http://{address}/api"))]);
+    let system = connectors::load_with("bodies.yaml", &text, &values).unwrap_or_else(|p| panic!("{p:#?}"));
+    std::fs::remove_dir_all(&folder).unwrap();
+    let connectors = Connectors::new(Set::new(vec![system]));
+    let answer = answer.to_vec();
+    let server = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        loop {
+            let mut part = [0_u8; 4096];
+            let n = socket.read(&mut part).await.unwrap();
+            assert_ne!(n, 0, "half a request: {}", String::from_utf8_lossy(&request));
+            request.extend_from_slice(&part[..n]);
+            if let Some((head, body)) = halves(&request) {
+                let length = head.lines().find_map(|l| l.strip_prefix("content-length: ")?.parse().ok());
+                if body.len() >= length.unwrap_or(0) {
+                    // An id of ours is repeated, as a server does.
+                    let id = String::from_utf8_lossy(body)
+                        .split_once("\"id\":")
+                        .map(|(_, id)| id.chars().take_while(char::is_ascii_digit).collect::<String>());
+                    let answer = match id {
+                        Some(id) => String::from_utf8_lossy(&answer).replace("\"ID\"", &id).into_bytes(),
+                        None => answer,
+                    };
+                    socket.write_all(&answer).await.unwrap();
+                    return request;
+                }
+            }
+        }
+    });
+    let ask = Ask {
+        tenant: "default".into(),
+        system: "bodies".into(),
+        operation: operation.to_owned(),
+        inputs: inputs.as_object().unwrap().clone(),
+        deadline: Duration::from_secs(5),
+        priority: Priority::Pop,
+    };
+    let outcome = connectors.run(ask).await;
+    server.abort();
+    (outcome, server.await.unwrap_or_default())
+}
+
+fn halves(request: &[u8]) -> Option<(String, &[u8])> {
+    let at = request.windows(4).position(|four| four == b"\r\n\r\n")?;
+    Some((String::from_utf8_lossy(&request[..at]).into_owned(), &request[at + 4..]))
+}
+
+fn http(status: u16, kind: &str, body: &str) -> String {
+    format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn customer() -> Value {
+    json!({"customer": {"id": 7, "name": "陈静 <\"&'>"}})
+}
+
+/// Each kind as it goes over the line, and its good answer.
+#[tokio::test]
+async fn every_kind_of_body_is_sent_as_its_standard_has_it() {
+    let name = "陈静 <\"&'>";
+    for (step, answer, head, body, balance) in [
+        (
+            "body: {json: {FilterString: {json_text: {no: '{{ customer.id }}', in: [{json_text: '{{ customer.name }}'}]}}, none: {json_text: '{{ omit }}'}}}",
+            http(200, "application/json", "{\"a\": 1}"),
+            "content-type: application/json",
+            json!({"FilterString": json!({"no": 7, "in": [json!(name).to_string()]}).to_string()}).to_string(),
+            json!({"a": 1}),
+        ),
+        (
+            "body: {form: {biz: {json_text: {so_ids: ['{{ customer.id }}']}}}}",
+            http(200, "application/json", "{\"a\": 1}"),
+            "content-type: application/x-www-form-urlencoded",
+            "biz=%7B%22so_ids%22%3A%5B7%5D%7D".to_owned(),
+            json!({"a": 1}),
+        ),
+        (
+            "body: {xmlrpc: {method: customer.get, params: ['{{ customer.id }}', '{{ customer.name }}', '{{ omit }}']}}",
+            http(200, "text/xml", "<methodResponse><params><param><value><double>1.50</double></value></param></params></methodResponse>"),
+            "content-type: text/xml",
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><methodCall><methodName>customer.get</methodName><params><param><value><int>7</int></value></param>\
+            <param><value><string>陈静 &lt;&quot;&amp;&apos;&gt;</string></value></param></params></methodCall>".to_owned(),
+            serde_json::from_str("{\"result\": 1.50}").unwrap(),
+        ),
+        (
+            "body: {soap: {action: 'urn:{{ customer.id }}', namespaces: {t: urn:t}, body: {'t:Get': {'t:z': '{{ customer.id }}', 't:a': '{{ customer.name }}'}}}}",
+            http(200, "text/xml", "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><GetResponse><r>1</r></GetResponse></s:Body></s:Envelope>"),
+            "soapaction: \"urn:7\"",
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:t=\"urn:t\"><soap:Body><t:Get>\
+            <t:z>7</t:z><t:a>陈静 &lt;&quot;&amp;&apos;&gt;</t:a></t:Get></soap:Body></soap:Envelope>".to_owned(),
+            json!({"GetResponse": {"r": "1"}}),
+        ),
+        (
+            "body: {graphql: {query: 'query C($id: ID!) { customer(id: $id) { balance } }', variables: {id: '{{ customer.name }}'}, operation: C}}",
+            http(200, "application/json", "{\"data\": {\"customer\": null}}"),
+            "content-type: application/json",
+            json!({"query": "query C($id: ID!) { customer(id: $id) { balance } }", "variables": {"id": name}, "operationName": "C"}).to_string(),
+            json!({"data": {"customer": null}}),
+        ),
+        (
+            "decode: form\n        body: {xml: {r: {z: 1, a: '{{ customer.id }}'}}}",
+            http(200, "text/plain", "balance=1%20000&list=a&list=b"),
+            "content-type: application/xml",
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?><r><z>1</z><a>7</a></r>".to_owned(),
+            json!({"balance": "1 000", "list": ["a", "b"]}),
+        ),
+    ] {
+        let (outcome, request) = asked("", step, &answer, customer()).await;
+        let (sent_head, sent) = halves(&request).unwrap();
+        assert!(sent_head.starts_with("POST /api/f HTTP/1.1") && sent_head.contains(&format!("\r\n{head}")), "{step}: {sent_head}");
+        assert_eq!(String::from_utf8_lossy(sent), body, "{step}");
+        assert_eq!(outcome, Outcome::Ok(json!({"balance": balance})), "{step}");
+    }
+}
+
+#[tokio::test]
+async fn parameters_in_the_address_are_a_form_to_a_signature_and_no_body() {
+    let sign = "sign: {value: \"(form | pairs(equals='', between='')) ~ secret.key | md5 | hex\", body: /sign}";
+    let step = "query: {v: 1}\n        body: {query: {app: 'a b', id: '{{ customer.id }}', none: '{{ omit }}'}}";
+    let get = file(sign, step).replace("method: POST", "method: GET");
+    let (outcome, request) = asked_of(&get, "finance", http(200, "application/json", "1").as_bytes(), customer()).await;
+    assert_eq!(outcome, Outcome::Ok(json!({"balance": 1})));
+    let (head, body) = halves(&request).unwrap();
+    // md5("s3cret"), with Python's hashlib: a filter binds closer than `~`.
+    let signature = "appa bid733e1b232a4e6fa0028a6670753749a17".replace(' ', "%20");
+    assert!(head.starts_with(&format!("GET /api/f?app=a%20b&id=7&sign={signature}&v=1 HTTP/1.1")), "{head}");
+    assert!(body.is_empty() && !head.contains("content-type"), "{head}");
+    let told = told(&file(sign, step));
+    assert!(told.iter().any(|t| t.contains("steps[0].body: this request has a body")), "{told:#?}");
+}
+
+#[tokio::test]
+async fn a_call_by_json_rpc_has_an_id_of_its_own_and_takes_no_other_answer() {
+    let step = "body: {jsonrpc: {method: call, params: {id: '{{ customer.id }}'}}}";
+    let good = http(200, "application/json", "{\"jsonrpc\": \"2.0\", \"result\": {\"a\": 1}, \"id\": \"ID\"}        ");
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let (outcome, request) = asked("", step, &good, customer()).await;
+        assert!(matches!(&outcome, Outcome::Ok(value) if value["balance"]["result"] == json!({"a": 1})), "{outcome:?}");
+        let (_, body) = halves(&request).unwrap();
+        let call: Value = serde_json::from_slice(body).unwrap();
+        assert_eq!(
+            (&call["jsonrpc"], &call["method"], &call["params"]),
+            (&json!("2.0"), &json!("call"), &json!({"id": 7}))
+        );
+        ids.push(call["id"].as_u64().unwrap());
+    }
+    assert_ne!(ids[0], ids[1]);
+    let other = http(200, "application/json", "{\"jsonrpc\": \"2.0\", \"result\": 1, \"id\": 0}");
+    let (outcome, _) = asked("", step, &other, customer()).await;
+    assert!(matches!(&outcome, Outcome::Broken { reason } if reason.contains("its id is not ours")), "{outcome:?}");
+}
+
+/// The rule of the file says that status 200 is good, and it is not.
+#[tokio::test]
+async fn a_fault_is_never_a_success() {
+    let soap = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body><s:Fault><faultcode>s:Server</faultcode><faultstring>secret words</faultstring></s:Fault></s:Body></s:Envelope>";
+    let xmlrpc = "<methodResponse><fault><value><struct><member><name>faultCode</name><value><int>3</int></value></member><member><name>faultString</name><value>secret words</value></member></struct></value></fault></methodResponse>";
+    for (step, answer, when) in [
+        ("body: {soap: {body: {}}}", http(200, "text/xml", soap), "body.fault.code == 'Server'"),
+        ("body: {soap: {version: '1.2', body: {}}}", http(200, "text/xml", soap), "'words' in body.fault.reason"),
+        ("body: {xmlrpc: {method: m}}", http(200, "text/xml", xmlrpc), "body.fault.code == 3"),
+        (
+            "body: {jsonrpc: {method: m}}",
+            http(200, "application/json", "{\"error\": {\"code\": 100}, \"id\": \"ID\"}          "),
+            "body.error.code == 100",
+        ),
+        (
+            "body: {graphql: {query: '{ a }'}}",
+            http(200, "application/json", "{\"errors\": [{\"message\": \"secret words\"}]}"),
+            "body.errors",
+        ),
+    ] {
+        let (outcome, _) = asked("", step, &answer, customer()).await;
+        assert!(
+            matches!(&outcome, Outcome::Broken { reason } if reason.ends_with("it is a fault")),
+            "{step}: {outcome:?}"
+        );
+        let denied = file("", step).replace("outcome: [", &format!("outcome: [{{when: \"{when}\", is: denied}}, "));
+        let (outcome, _) = asked_of(&denied, "finance", answer.as_bytes(), customer()).await;
+        assert!(matches!(outcome, Outcome::Denied { .. }), "{step}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_goes_into_the_body_where_the_file_says() {
+    let head = "auth: {key: {secret: key, body: /params/1}}";
+    let step = "body: {xmlrpc: {method: m, params: [db, '', x]}}";
+    let answer =
+        http(200, "text/xml", "<methodResponse><params><param><value>ok</value></param></params></methodResponse>");
+    let (outcome, request) = asked(head, step, &answer, customer()).await;
+    assert_eq!(outcome, Outcome::Ok(json!({"balance": {"result": "ok"}})));
+    let (_, body) = halves(&request).unwrap();
+    assert!(
+        String::from_utf8_lossy(body)
+            .contains("<string>db</string></value></param><param><value><string>s3cret</string>")
+    );
+    for (step, wanted) in [
+        ("body: {xmlrpc: {method: m, params: [db]}}", "the body has no place \"/params/1\""),
+        ("query: {a: b}", "the key has no place: this request has no body"),
+        ("body: {json: {params: {json_text: {'1': x}}}}", "the body has no place \"/params/1\""),
+    ] {
+        let told = told(&file(head, step));
+        assert!(told.iter().any(|t| t.contains(wanted)), "{step}: {told:#?}");
+    }
+}
+
+#[test]
+fn mistakes_of_bodies_have_their_places() {
+    for (step, wanted) in [
+        ("body: {graphql: {query: '{ a(id: \"{{ customer.id }}\") }'}}", "body.graphql.query: a query is no template"),
+        ("body: {soap: {namespaces: {soap: urn:x}, body: {}}}", "namespaces.soap: this cannot be a prefix"),
+        ("body: {soap: {version: '2.0', body: {}}}", "body.soap.version"),
+        ("body: {jsonrpc: {method: m, params: 7}}", "these are no parameters"),
+        ("body: {json: {a: 1}}\n        decode: jsonrpc", "decode: this request is no call by JSON-RPC"),
+        ("body: {json: {a: {json_text: '{{ custmer }}'}}}", "body.json.a.json_text: \"custmer\" is not known here"),
+        ("body: {xmlrpc: {method: '{{ nobody }}', params: []}}", "\"nobody\" is not known here"),
+    ] {
+        let told = told(&file("", step));
+        assert!(told.iter().any(|t| t.contains(wanted)), "{step}: {told:#?}");
     }
 }

@@ -15,12 +15,14 @@ use crate::{
 
 use super::{
     Idempotency,
+    body::Body,
+    charset::Charsets,
     file::{self, File, IdempotentFile, SqlFile, Variable},
     oauth2, operation,
     page::{By, Next, Page, Plan as Pages},
     set::{
-        At, Auth, Body, Database, Leaf, Operation, Place, Rule, Server, SessionAuth, Step, System, Token, Tree, Web,
-        WebStep, What,
+        At, Auth, Database, Leaf, Operation, Place, Rule, Server, SessionAuth, Step, System, Token, Tree, Web, WebStep,
+        What,
     },
     sign::{self, Sign, Stamp},
     sql::Statement,
@@ -237,7 +239,8 @@ impl Maker<'_> {
         let session = if let Auth::Session(session) = auth { Some(session) } else { None };
         let token =
             session.and_then(|session| session.token.as_ref()).map(|token| ("the session's token", &token.place));
-        let places = sign.map(|sign| ("the signature", &sign.place)).into_iter().chain(token);
+        let key = if let Auth::Key { place, .. } = auth { Some(("the key", place)) } else { None };
+        let places = sign.map(|sign| ("the signature", &sign.place)).into_iter().chain(token).chain(key);
         for (what, place) in places {
             for (name, operation) in operations {
                 for (n, step) in operation.steps.iter().enumerate() {
@@ -279,6 +282,8 @@ impl Maker<'_> {
                     ("headers", !file.headers.is_empty()),
                     ("hosts", !file.hosts.is_empty()),
                     ("tls_ca", file.tls_ca.is_some() && matches!(sql, SqlFile::Sqlite(_))),
+                    ("charset", file.charset.is_some()),
+                    ("answer_charset", file.answer_charset.is_some()),
                 ];
                 for (key, _) in only_web.into_iter().filter(|(_, there)| *there) {
                     self.problem(&format!("/{key}"), "this is for a system that speaks HTTP", "leave it out");
@@ -475,10 +480,12 @@ impl Maker<'_> {
             file::Auth::Key(key) => {
                 let secret = named(self, "/auth/key/secret", &key.secret);
                 let value = Secret::new(format!("{}{secret}", key.prefix));
-                match (&key.header, &key.query, &key.path) {
-                    (Some(name), None, None) => Auth::Header { name: name.clone(), value },
-                    (None, Some(name), None) => Auth::Query { name: name.clone(), value },
-                    (None, None, Some(before)) => {
+                match (&key.path, [&key.header, &key.query, &key.body]) {
+                    (None, places) => match self.place("/auth/key", "key", places) {
+                        Some(place) => Auth::Key { place, value },
+                        None => Auth::None,
+                    },
+                    (Some(before), [None, None, None]) => {
                         let before = self.now("/auth/key/path", before, context);
                         let value = format!("{before}{}", value.expose());
                         let odd = |c: char| !c.is_ascii_graphic() || "?#%\\".contains(c);
@@ -487,9 +494,8 @@ impl Maker<'_> {
                         }
                         Auth::Path { value: Secret::new(value) }
                     }
-                    _ => {
-                        let wanted = "one of: header, query, path";
-                        self.problem("/auth/key", "the key has no place, or two", wanted);
+                    (Some(_), _) => {
+                        self.problem("/auth/key", "the key has two places", "one of: header, query, body, path");
                         Auth::None
                     }
                 }
@@ -498,7 +504,8 @@ impl Maker<'_> {
                 let user = self.now("/auth/basic/user", &basic.user, context);
                 let secret = named(self, "/auth/basic/secret", &basic.secret);
                 let both = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}"));
-                Auth::Header { name: "Authorization".to_owned(), value: Secret::new(format!("Basic {both}")) }
+                let place = Place::Header("Authorization".to_owned());
+                Auth::Key { place, value: Secret::new(format!("Basic {both}")) }
             }
             file::Auth::Session(session) => {
                 Auth::Session(Box::new(self.session("/auth/session", session, (context, secrets), None)))
@@ -577,6 +584,8 @@ impl Maker<'_> {
             headers: login.headers.clone(),
             body: login.body.clone(),
             decode: login.decode.clone(),
+            charset: login.charset.clone(),
+            answer_charset: login.answer_charset.clone(),
             outcome: login.outcome.clone(),
             save: BTreeMap::new(),
             records: None,
@@ -844,22 +853,31 @@ impl Maker<'_> {
         let query = file.query.iter().map(|(k, v)| (k.clone(), self.tree(&format!("{at}/query/{k}"), v))).collect();
         self.known.extend(sent.iter().map(|name| (*name).to_owned()));
         let headers = self.headers(&format!("{at}/headers"), &file.headers);
-        let body = file.body.as_ref().map(|body| match body {
-            file::Body::Json(value) => Body::Json(self.tree(&format!("{at}/body/json"), value)),
-            file::Body::Form(map) => Body::Form(self.map(&format!("{at}/body/form"), map)),
-            file::Body::Xml(map) => {
-                if map.len() != 1 {
-                    self.problem(&format!("{at}/body/xml"), "XML has one root", "one key");
-                }
-                Body::Xml(self.map(&format!("{at}/body/xml"), map))
-            }
-            file::Body::Raw(raw) => Body::Raw {
-                content_type: raw.content_type.clone(),
-                text: self.leaf(&format!("{at}/body/raw/text"), &raw.text, "text"),
-            },
-        });
-        let (method, decode) = (file.method, file.decode.clone());
-        What::Web(Box::new(WebStep { base: None, method, path, query, headers, body, decode }))
+        let body = file.body.as_ref().map(|body| self.body(&format!("{at}/body"), body));
+        let charsets = self.charsets(at, file);
+        let is_call = file.body.as_ref().is_some_and(file::Body::is_call);
+        let method = if is_call && file.method == file::Method::Get { file::Method::Post } else { file.method };
+        if matches!(body, Some(Body::Query(_))) && !matches!(file.method, file::Method::Get | file::Method::Delete) {
+            self.problem(&format!("{at}/body"), "this request has a body", "\"method:\" GET or DELETE");
+        }
+        let answered = || file.body.as_ref().map_or(file::Decode::Json, file::Body::answered_in);
+        let decode = file.decode.clone().unwrap_or_else(answered);
+        if matches!(decode, file::Decode::Jsonrpc) && !matches!(body, Some(Body::JsonRpc(..))) {
+            self.problem(&format!("{at}/decode"), "this request is no call by JSON-RPC", "\"body: {jsonrpc: ...}\"");
+        }
+        What::Web(Box::new(WebStep { base: None, method, path, query, headers, body, charsets, decode }))
+    }
+
+    fn charsets(&mut self, at: &str, file: &file::Step) -> Charsets {
+        let whole = (&self.read.value.charset, &self.read.value.answer_charset);
+        let sent = file.charset.as_ref().or(whole.0.as_ref());
+        let answers = file.answer_charset.as_ref().or(whole.1.as_ref());
+        Charsets::named(sent.map(String::as_str), answers.map(String::as_str)).unwrap_or_else(|(key, why)| {
+            let own = if key == "charset" { &file.charset } else { &file.answer_charset };
+            let at = if own.is_some() { format!("{at}/{key}") } else { format!("/{key}") };
+            self.problem(&at, why, "a name of the WHATWG: utf-8, gbk, gb18030, big5");
+            Charsets::default()
+        })
     }
 
     fn rule(&mut self, at: &str, file: &file::Rule) -> Rule {
@@ -924,24 +942,31 @@ impl Maker<'_> {
         }
     }
 
-    fn map(&mut self, at: &str, map: &BTreeMap<String, serde_json::Value>) -> Tree {
-        Tree::Map(map.iter().map(|(k, v)| (k.clone(), self.tree(&format!("{at}/{k}"), v))).collect())
+    pub(super) fn map<'a>(
+        &mut self,
+        at: &str,
+        map: impl IntoIterator<Item = (&'a String, &'a serde_json::Value)>,
+    ) -> Tree {
+        let mut entries: Vec<_> = map.into_iter().map(|(k, v)| (format!("{at}/{k}"), k, v)).collect();
+        entries.sort_by_key(|(at, ..)| self.read.place_of(at));
+        Tree::Map(entries.into_iter().map(|(at, k, v)| (k.clone(), self.tree(&at, v))).collect())
     }
 
-    fn tree(&mut self, at: &str, value: &serde_json::Value) -> Tree {
+    pub(super) fn tree(&mut self, at: &str, value: &serde_json::Value) -> Tree {
         match value {
             serde_json::Value::String(text) => Tree::Leaf(self.leaf(at, text, "text")),
             serde_json::Value::Array(items) => {
                 Tree::List(items.iter().enumerate().map(|(n, v)| self.tree(&format!("{at}/{n}"), v)).collect())
             }
-            serde_json::Value::Object(map) => {
-                Tree::Map(map.iter().map(|(k, v)| (k.clone(), self.tree(&format!("{at}/{k}"), v))).collect())
-            }
+            serde_json::Value::Object(map) => match map.get("json_text").filter(|_| map.len() == 1) {
+                Some(inside) => Tree::JsonText(Box::new(self.tree(&format!("{at}/json_text"), inside))),
+                None => self.map(at, map),
+            },
             other => Tree::Fixed(other.clone()),
         }
     }
 
-    fn leaf(&mut self, at: &str, text: &str, place: &str) -> Leaf {
+    pub(super) fn leaf(&mut self, at: &str, text: &str, place: &str) -> Leaf {
         if !text.contains("{{") && !text.contains("{%") {
             return Leaf::Fixed(text.to_owned());
         }

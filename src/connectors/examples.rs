@@ -8,6 +8,7 @@ use crate::words::Mono;
 
 use super::{
     Outcome, System,
+    charset::{self, Charsets},
     file::{Example, ExampleExchange, Is},
     page::{Held, Walk},
     run::{Next, Payload, Request, Response, Run, Trouble, WebRequest},
@@ -126,7 +127,7 @@ impl Bench<'_> {
         match request {
             Request::Web(request) => {
                 same(request, exchange)?;
-                Ok(answer(exchange))
+                answer(exchange, request.charsets)
             }
             Request::Sql(query) => {
                 same_step(&query.step, &query.with, exchange)?;
@@ -172,7 +173,7 @@ fn same(request: &WebRequest, exchange: &ExampleExchange) -> Result<(), String> 
             return Err(format!("{at}: the header {name} is {found:?}, not {value:?}"));
         }
     }
-    let body = request.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+    let body = request.body.as_deref().map(|body| request.charsets.own(body)).unwrap_or_default();
     if let Some(json) = &wanted.json
         && serde_json::from_str::<Json>(&body).ok().as_ref() != Some(json)
     {
@@ -184,17 +185,21 @@ fn same(request: &WebRequest, exchange: &ExampleExchange) -> Result<(), String> 
     }
 }
 
-fn answer(exchange: &ExampleExchange) -> Result<Response, Trouble> {
+/// The answer of an example, in the character set in which it will be read.
+fn answer(exchange: &ExampleExchange, charsets: Charsets) -> Result<Result<Response, Trouble>, String> {
     let given = &exchange.answer;
-    let status = given.status.ok_or_else(no_answer)?;
+    let Some(status) = given.status else { return Ok(Err(no_answer())) };
     let body = match (&given.json, &given.text) {
         (Some(json), _) => json.to_string(),
         (None, Some(text)) => text.clone(),
         (None, None) => String::new(),
     };
+    let content_type = given.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let set = charsets.of_answer(content_type.map(|(_, kind)| kind.as_str()));
+    let body = if set.name() == "UTF-8" { body.into_bytes() } else { charset::encode(set, &body)? };
     let headers = given.headers.iter().map(|(k, v)| (k.clone(), v.clone()));
     let headers = headers.chain(given.cookies.iter().map(|(k, v)| set_cookie(k, v))).collect();
-    Ok(Response { status, headers, body: Payload::Bytes(body.into_bytes()) })
+    Ok(Ok(Response { status, headers, body: Payload::Bytes(body) }))
 }
 
 fn no_answer() -> Trouble {

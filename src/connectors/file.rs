@@ -38,6 +38,10 @@ pub struct File {
     /// Hosts (`host` or `host:port`) that may be asked besides that of `base_url`.
     #[serde(default)]
     pub hosts: Vec<String>,
+    /// The character set of what is sent (a name of the WHATWG: gbk, gb18030, big5), where it is not UTF-8; also of answers that say none.
+    pub charset: Option<String>,
+    /// The character set of answers, whatever they say. A byte order mark is obeyed all the same.
+    pub answer_charset: Option<String>,
     /// A PEM file with the root that signed the system's certificate, in place of the public roots.
     pub tls_ca: Option<String>,
     #[serde(default)]
@@ -133,7 +137,7 @@ pub enum Auth {
     Oauth2(Box<Oauth2Auth>),
 }
 
-/// A key in a header, in the query or in the path.
+/// A key in a header, in the query, in the body or in the path.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyAuth {
@@ -141,6 +145,8 @@ pub struct KeyAuth {
     pub query: Option<String>,
     /// Template over the variables: what stands in each path before the key (`/services/`); a step's own path follows it, and one that is `/` adds nothing.
     pub path: Option<String>,
+    /// As a session token's `body`: `/params/2`.
+    pub body: Option<String>,
     /// Before the key, for example `Bearer `.
     #[serde(default)]
     pub prefix: String,
@@ -244,8 +250,10 @@ pub struct Login {
     pub body: Option<Body>,
     /// Computed over this request.
     pub sign: Option<Sign>,
-    #[serde(default)]
-    pub decode: Decode,
+    pub decode: Option<Decode>,
+    /// As the file's, for this request alone.
+    pub charset: Option<String>,
+    pub answer_charset: Option<String>,
     /// As in a step. What is neither `ok` nor a trouble of the line (`busy`, `rate_limited`) is a refusal, and is not tried again soon.
     pub outcome: Vec<Rule>,
     /// At most so long, whoever waits for it. Default 10000.
@@ -479,8 +487,10 @@ pub struct Step {
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
     pub body: Option<Body>,
-    #[serde(default)]
-    pub decode: Decode,
+    pub decode: Option<Decode>,
+    /// As the file's, for this request alone.
+    pub charset: Option<String>,
+    pub answer_charset: Option<String>,
     /// At `sql`: one SELECT, as it is, no template. `:name` is a parameter of `with`. The answer, `body`, is the list of rows, each a map from column to value.
     pub sql: Option<String>,
     /// Templates: the values of a statement's parameters. They never become text of the statement.
@@ -521,15 +531,108 @@ impl Method {
     }
 }
 
-/// In `json` and `xml` the texts are templates; one that is a single `{{ }}` keeps the value's type.
+/// The texts are templates; one that is a single `{{ }}` keeps the value's type. Everywhere in them `{json_text: ...}` is a text: the JSON of what stands under it.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Body {
     Json(Value),
     Form(BTreeMap<String, Value>),
-    /// One root; attributes are `"@name"`, text is `"#text"`, a list repeats its element.
+    /// Parameters in the address of a request that has no body; signatures see them as `form`.
+    Query(BTreeMap<String, Value>),
+    /// One root; attributes are `"@name"`, text is `"#text"`, a list repeats its element. Elements stand in the file's order.
     Xml(BTreeMap<String, Value>),
+    Soap(Box<Soap>),
+    Xmlrpc(XmlRpc),
+    Jsonrpc(JsonRpc),
+    Graphql(Graphql),
     Raw(Raw),
+}
+
+impl Body {
+    /// Calls are always made by POST.
+    #[must_use]
+    pub const fn is_call(&self) -> bool {
+        matches!(self, Self::Soap(_) | Self::Xmlrpc(_) | Self::Jsonrpc(_) | Self::Graphql(_))
+    }
+
+    /// How the answer is read, unless the step says otherwise.
+    #[must_use]
+    pub fn answered_in(&self) -> Decode {
+        match self {
+            Self::Soap(_) => Decode::Soap(XmlDecode::default()),
+            Self::Xmlrpc(_) => Decode::Xmlrpc,
+            Self::Jsonrpc(_) => Decode::Jsonrpc,
+            Self::Graphql(_) => Decode::Graphql,
+            _ => Decode::Json,
+        }
+    }
+}
+
+/// What stands in the envelope, by the mapping of `xml`; the envelope's own prefix is `soap`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Soap {
+    #[serde(default)]
+    pub version: SoapVersion,
+    /// Template: the header `SOAPAction` of 1.1, the parameter `action` of 1.2.
+    pub action: Option<String>,
+    /// Prefix and name of each namespace that the elements use.
+    #[serde(default)]
+    pub namespaces: BTreeMap<String, String>,
+    #[serde(default)]
+    pub header: BTreeMap<String, Value>,
+    pub body: BTreeMap<String, Value>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum SoapVersion {
+    #[default]
+    #[serde(rename = "1.1")]
+    V11,
+    #[serde(rename = "1.2")]
+    V12,
+}
+
+/// A call by XML-RPC. A value's own type is sent; `{"#double": "..."}` says another (string, int, i4, i8, boolean, double, dateTime.iso8601, base64).
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct XmlRpc {
+    /// Template.
+    pub method: String,
+    #[serde(default)]
+    pub params: Vec<Value>,
+}
+
+/// A call by JSON-RPC; its id is ours, and an answer with another is none.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JsonRpc {
+    #[serde(default)]
+    pub version: JsonRpcVersion,
+    /// Template.
+    pub method: String,
+    pub params: Option<Value>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum JsonRpcVersion {
+    /// Without `jsonrpc` in the call.
+    #[serde(rename = "1.0")]
+    V1,
+    #[default]
+    #[serde(rename = "2.0")]
+    V2,
+}
+
+/// A query or mutation of GraphQL. Its text is fixed, no template, so nothing can be put into it; what differs from call to call is a variable.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Graphql {
+    pub query: String,
+    #[serde(default)]
+    pub variables: BTreeMap<String, Value>,
+    /// `operationName`, where the text holds several.
+    pub operation: Option<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -539,7 +642,7 @@ pub struct Raw {
     pub text: String,
 }
 
-/// How the answer's body is read. What cannot be read leaves `body` undefined, so that no rule over it holds.
+/// How the answer's body is read; without it as the request's body is written, for a call, and else as JSON. What cannot be read leaves `body` undefined, so that no rule over it holds.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decode {
@@ -547,6 +650,17 @@ pub enum Decode {
     Json,
     /// The mapping of [`Body::Xml`], without namespaces.
     Xml(XmlDecode),
+    /// What stands in the envelope's body; what stands in its header is `body['#header']`. A fault of either version is `body.fault`, with `code`, `subcode`, `reason`, `actor`
+    /// and `detail`, and no rule makes a success of it.
+    Soap(XmlDecode),
+    /// `body.result`, or `body.fault` with `code` and `reason`.
+    Xmlrpc,
+    /// `body.result`, or `body.error`.
+    Jsonrpc,
+    /// `body.data` and `body.errors`.
+    Graphql,
+    /// Parameters, as in an address.
+    Form,
     Text,
     Empty,
 }

@@ -5,11 +5,14 @@
 //! through the same code as a real request, without network.
 //!
 //! `file` is the YAML's shape; `compile` turns it into a `set::System`; `run` plays one operation; `session` keeps a login, `oauth2` is one by a token endpoint; `sign` is what is
-//! computed over a request; `sql` is how a database is asked, and `line` what carries the requests of one kind or another; `words` is the expression language; `wire` and `value` are bytes and values;
+//! computed over a request; `body` is what is sent in one, `answer` what came, `soap`, `rpc` and `charset` serve both; `sql` is how a database is asked, and `line` what carries the requests of one kind or another; `words` is the expression language; `wire` and `value` are bytes and values;
 //! `standing` is what a file says of how it is known to be right.
 
+mod answer;
 pub mod ask;
 pub mod audit;
+mod body;
+mod charset;
 mod compile;
 pub mod examples;
 pub mod file;
@@ -22,10 +25,12 @@ mod oauth2;
 pub mod operation;
 pub mod page;
 mod place;
+mod rpc;
 mod run;
 mod session;
 pub mod set;
 mod sign;
+mod soap;
 mod sql;
 pub mod standing;
 mod value;

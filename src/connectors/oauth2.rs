@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::file::{Body, ClientAuth, Decode, Expired, Grant, Is, Login, Method, Oauth2Auth, Rule, SessionAuth, Token};
+use super::file::{Body, ClientAuth, Expired, Grant, Is, Login, Method, Oauth2Auth, Rule, SessionAuth, Token};
 
 /// Under which the client's credentials for HTTP basic authentication stand among the secrets.
 pub const BASIC: &str = "oauth2 basic";
@@ -81,7 +81,9 @@ pub fn session(auth: &Oauth2Auth, path: &str) -> SessionAuth {
             query: BTreeMap::new(),
             body: Some(Body::Form(form)),
             sign: None,
-            decode: Decode::Json,
+            decode: None,
+            charset: Some("utf-8".to_owned()),
+            answer_charset: None,
             outcome,
             deadline_ms: None,
         },

@@ -2,7 +2,10 @@
 
 use serde_json::Value as Json;
 
-use super::set::{Body, Leaf, Place, Tree};
+use super::{
+    body::Body,
+    set::{Leaf, Place, Tree},
+};
 
 const NOWHERE: &str = "the body has no place for it";
 
@@ -32,6 +35,9 @@ impl Place {
         let tree = match body {
             None => return Err("this request has no body".to_owned()),
             Some(Body::Xml(_)) if way.len() < 2 => return Err("XML has one root, and this would be another".to_owned()),
+            Some(Body::Soap { .. } | Body::XmlRpc(_) | Body::JsonRpc(..) | Body::Graphql(_)) if way.len() < 2 => {
+                return Err("it would stand beside the call and not in it".to_owned());
+            }
             Some(body) => body.structure().ok_or("this request's body is a text without places")?,
         };
         if leads(tree, way) { Ok(()) } else { Err(format!("the body has no place \"/{}\"", way.join("/"))) }
@@ -48,7 +54,7 @@ fn leads(tree: &Tree, way: &[String]) -> bool {
         },
         Tree::List(items) => index(name).and_then(|n| items.get(n)).is_some_and(|inside| leads(inside, rest)),
         Tree::Leaf(Leaf::Value(_)) => true,
-        Tree::Fixed(_) | Tree::Leaf(_) => false,
+        Tree::Fixed(_) | Tree::Leaf(_) | Tree::JsonText(_) => false,
     }
 }
 

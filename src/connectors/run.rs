@@ -13,11 +13,14 @@ use crate::{private::Private, words::Wall};
 
 use super::{
     Idempotency, Outcome, Saw,
+    answer::{self, Answer},
+    body::Body,
+    charset::Charsets,
     file::{Is, Method},
     limits::hints::{Told, retry_after},
     page::{self, Held, Turn},
     session::Session,
-    set::{At, Auth, Body, Leaf, Operation, Place, SessionAuth, Step, System, Tree, Web, WebStep, What},
+    set::{At, Auth, Leaf, Operation, Place, SessionAuth, Step, System, Tree, Web, WebStep, What},
     sign::Sign,
     sql::Statement,
     value::{from_json, to_json},
@@ -64,6 +67,9 @@ pub struct WebRequest {
     /// The path without the query, and the query before encoding and without a key: for examples.
     pub path: String,
     pub query: Map<String, Json>,
+    pub charsets: Charsets,
+    /// That of a call by JSON-RPC.
+    pub id: u32,
 }
 
 /// What came back.
@@ -115,6 +121,8 @@ pub struct Run<'a> {
     step: usize,
     /// Items of the step that is under way; one `None` for a plain step.
     items: Vec<Option<Value>>,
+    /// The id of each request, for calls whose answers repeat it.
+    ids: Vec<u32>,
     /// Those of them whose session had expired, or of whom nothing came: to be asked once more.
     again: Option<Vec<Option<Value>>>,
     /// How we log in, where that is needed.
@@ -223,6 +231,7 @@ impl<'a> Run<'a> {
             look: None,
             step: 0,
             items: Vec::new(),
+            ids: Vec::new(),
             again: None,
             auth,
             session: None,
@@ -344,16 +353,16 @@ impl<'a> Run<'a> {
         }
         let op = self.op;
         let Some(step) = op.steps.get(self.step) else { return };
-        let items = std::mem::take(&mut self.items);
+        let items = std::mem::take(&mut self.items).into_iter().zip(std::mem::take(&mut self.ids));
         let mut again = Vec::new();
         let mut late = Vec::new();
         let mut put_off = None;
-        for (at, (item, answer)) in items.into_iter().zip(answers).enumerate() {
+        for (at, ((item, id), answer)) in items.zip(answers).enumerate() {
             let status = answer.as_ref().ok().map(|response| response.status);
             self.saw(Saw::Answered { step: step.name.clone(), status });
             let outcome = match answer {
                 Ok(response) => {
-                    let (outcome, told) = self.judge(op, step, item.clone(), &response);
+                    let (outcome, told) = self.judge(op, step, (item.clone(), id), &response);
                     self.told.push((at, told));
                     outcome
                 }
@@ -441,17 +450,19 @@ impl<'a> Run<'a> {
     fn made(&mut self, step: &Step) -> Result<Vec<Request>, String> {
         let made = self.items.iter().map(|item| self.request(step, item.as_ref())).collect::<Result<Vec<_>, _>>()?;
         let (made, addresses): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+        self.ids = made.iter().map(|request| if let Request::Web(web) = request { web.id } else { 0 }).collect();
         self.address = addresses.into_iter().next_back().unwrap_or_default();
         Ok(made)
     }
 
     /// The request, and its address without a key in it.
     fn request(&self, step: &Step, item: Option<&Value>) -> Result<(Request, String), String> {
-        let mut each = (self.system.stamp)().values();
+        let stamp = (self.system.stamp)();
+        let mut each = stamp.values();
         each.extend(item.map(|item| ("item", item.clone())));
         match (&step.what, &self.system.at) {
             (What::Web(web), At::Web(at)) => {
-                let (request, address) = self.web(web, at, &each)?;
+                let (request, address) = self.web(web, at, &each, stamp.id())?;
                 Ok((Request::Web(request), address))
             }
             (What::Sql { statement, with }, _) => {
@@ -462,7 +473,13 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn web(&self, step: &WebStep, at: &Web, each: &[(&'static str, Value)]) -> Result<(WebRequest, String), String> {
+    fn web(
+        &self,
+        step: &WebStep,
+        at: &Web,
+        each: &[(&'static str, Value)],
+        id: u32,
+    ) -> Result<(WebRequest, String), String> {
         let env = &self.system.env;
         let context = self.with(each);
         let mut path = step.path.text(env, &context)?;
@@ -475,11 +492,6 @@ impl<'a> Run<'a> {
             headers.push((name.clone(), header_value(leaf, env, &context)?));
         }
         let session = self.auth.zip(self.session.as_deref());
-        let typed = |headers: &mut Vec<(String, String)>, kind: &str| {
-            if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
-                headers.push(("Content-Type".to_owned(), kind.to_owned()));
-            }
-        };
         let base = step.base.as_deref().unwrap_or(&at.base_url);
         let mut url = match &self.system.auth {
             Auth::Path { value } => format!("{base}{}{}", value.expose(), if path == "/" { "" } else { &path }),
@@ -491,18 +503,21 @@ impl<'a> Run<'a> {
             path = next.strip_prefix(at.base_url.as_str()).unwrap_or(next).to_owned();
             query.clear();
         }
-        // What is signed, with the text of the body once that is made.
-        let signature = |form: &Json, body: Option<&str>| -> Result<Option<(&Sign, String)>, String> {
+        // What is signed, with the body once that is made.
+        let signature = |form: &Json, body: Option<&[u8]>| -> Result<Option<(&Sign, String)>, String> {
             let Some(sign) = self.sign else { return Ok(None) };
             let mut seen = each.to_vec();
             seen.extend(sign.sees(step.method, &url, &query, form, body));
             Ok(Some((sign, sign.over(&self.with(&seen))?)))
         };
         let mut form = Json::Null;
-        if let Some(Body::Json(tree) | Body::Form(tree) | Body::Xml(tree)) = &step.body {
-            form = tree.json(env, &context)?.unwrap_or(Json::Null);
+        if let Some(body) = &step.body {
+            form = body.form(env, &context)?;
             if let Some((auth, session)) = session {
                 session.body(auth, &mut form)?;
+            }
+            if let Auth::Key { place, value } = &self.system.auth {
+                place.in_body(value.expose(), &mut form).map_err(|why| format!("the key: {why}"))?;
             }
         }
         let in_body = |sign: &&Sign| matches!(sign.place, Place::Body(_));
@@ -511,26 +526,20 @@ impl<'a> Run<'a> {
         {
             sign.place.in_body(&value, &mut form).map_err(|why| format!("the signature: {why}"))?;
         }
-        let fields = || form.as_object().cloned().unwrap_or_default();
-        let body = match &step.body {
+        let written = match &step.body {
+            Some(body) => body.write(&form, env, &context, step.charsets, id)?,
             None => None,
-            Some(Body::Json(_)) => {
-                typed(&mut headers, "application/json");
-                Some(form.to_string())
-            }
-            Some(Body::Form(_)) => {
-                typed(&mut headers, "application/x-www-form-urlencoded");
-                Some(wire::pairs(&fields()))
-            }
-            Some(Body::Xml(_)) => {
-                typed(&mut headers, "application/xml");
-                Some(wire::write_xml(&fields()))
-            }
-            Some(Body::Raw { content_type, text }) => {
-                typed(&mut headers, content_type);
-                Some(text.text(env, &context)?)
-            }
         };
+        let mut body = None;
+        if let Some(written) = written {
+            let more = [Some(("Content-Type".to_owned(), written.content_type)), written.header];
+            for (name, value) in more.into_iter().flatten() {
+                if !headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+                    headers.push((name, value));
+                }
+            }
+            body = Some(written.bytes);
+        }
         let mut key = Map::new();
         if self.sign.as_ref().is_some_and(|sign| !in_body(sign))
             && let Some((sign, value)) = signature(&form, body.as_deref())?
@@ -541,18 +550,25 @@ impl<'a> Run<'a> {
                 Place::Body(_) => {}
             }
         }
-        let mut pairs = |pairs: &Map<String, Json>| {
+        // What the system itself gave as the next page's address holds all of them.
+        if let (Some(Body::Query(_)), Json::Object(fields)) = (&step.body, form)
+            && self.turn.as_ref().is_none_or(|turn| turn.url.is_none())
+        {
+            query.extend(fields);
+        }
+        let mut pairs = |pairs: &Map<String, Json>| -> Result<String, String> {
             if !pairs.is_empty() {
                 url.push(if url.contains('?') { '&' } else { '?' });
-                url.push_str(&wire::pairs(pairs));
+                url.push_str(&wire::pairs(pairs, step.charsets)?);
             }
-            url.clone()
+            Ok(url.clone())
         };
-        let address = pairs(&query);
+        let address = pairs(&query)?;
         match &self.system.auth {
             Auth::None | Auth::Path { .. } => {}
-            Auth::Header { name, value } => headers.push((name.clone(), value.expose().to_owned())),
-            Auth::Query { name, value } => drop(key.insert(name.clone(), value.expose().into())),
+            Auth::Key { place: Place::Header(name), value } => headers.push((name.clone(), value.expose().to_owned())),
+            Auth::Key { place: Place::Query(name), value } => drop(key.insert(name.clone(), value.expose().into())),
+            Auth::Key { place: Place::Body(_), .. } => {}
             Auth::Session(_) => {
                 if let Some((auth, session)) = session {
                     session.header(auth, &mut headers);
@@ -560,9 +576,9 @@ impl<'a> Run<'a> {
                 }
             }
         }
-        let url = pairs(&key);
-        let body = body.map(String::into_bytes);
-        Ok((WebRequest { method: step.method, url, headers, body, path, query }, address))
+        let url = pairs(&key)?;
+        let charsets = step.charsets;
+        Ok((WebRequest { method: step.method, url, headers, body, path, query, charsets, id }, address))
     }
 
     /// `None`: go on. And what was said of limits.
@@ -570,11 +586,11 @@ impl<'a> Run<'a> {
         &mut self,
         op: &Operation,
         step: &Step,
-        item: Option<Value>,
+        sent: (Option<Value>, u32),
         response: &Response,
     ) -> (Option<Outcome>, Told) {
         let mut told = Told::default();
-        let outcome = self.judged(op, step, item, response, &mut told);
+        let outcome = self.judged(op, step, sent, response, &mut told);
         if let Some(Outcome::RateLimited { wait_ms }) = &outcome {
             told.refused = true;
             told.wait_ms = *wait_ms;
@@ -586,16 +602,16 @@ impl<'a> Run<'a> {
         &mut self,
         op: &Operation,
         step: &Step,
-        item: Option<Value>,
+        (item, id): (Option<Value>, u32),
         response: &Response,
         told: &mut Told,
     ) -> Option<Outcome> {
         let headers: BTreeMap<String, &str> =
             response.headers.iter().map(|(k, v)| (k.to_ascii_lowercase(), v.as_str())).collect();
         let decoded = match (&response.body, &step.what) {
-            (Payload::Value(value), _) => Ok(value.clone()),
+            (Payload::Value(value), _) => Ok(Answer { body: value.clone(), fault: false }),
             (Payload::Bytes(bytes), What::Web(web)) => {
-                wire::decode(&web.decode, bytes, headers.get("content-type").copied())
+                answer::read(&web.decode, bytes, headers.get("content-type").copied(), web.charsets, id)
             }
             (Payload::Bytes(_), _) => Err("the answer has no type".to_owned()),
         };
@@ -604,8 +620,8 @@ impl<'a> Run<'a> {
             let headers = headers.iter().map(|(k, v)| (k.as_str(), Value::from(*v)));
             seen = vec![("status", Value::from(response.status)), ("headers", Value::from_pairs(headers))];
         }
-        if let Ok(body) = &decoded {
-            seen.push(("body", from_json(body)));
+        if let Ok(answer) = &decoded {
+            seen.push(("body", from_json(&answer.body)));
         }
         seen.extend(item.map(|item| ("item", item)));
         let context = self.with(&seen);
@@ -613,15 +629,19 @@ impl<'a> Run<'a> {
         let rule = expired.iter().chain(&step.outcome).find(|rule| {
             rule.status.as_ref().is_none_or(|s| s.contains(&response.status))
                 && rule.when.as_ref().is_none_or(|w| w.holds(&context))
-                // What cannot be read is no success, whatever its status.
-                && (decoded.is_ok() || !matches!(rule.is, Is::Ok | Is::Empty))
+                // What cannot be read, or is a fault, is no success, whatever its status.
+                && (decoded.as_ref().is_ok_and(|answer| !answer.fault) || !matches!(rule.is, Is::Ok | Is::Empty))
         });
         let wall = Wall((self.system.stamp)().ms);
         *told = self.system.limits.hints.read(&headers, &context, wall);
         let reset = told.reset_ms.filter(|_| told.remaining == Some(0));
         let wait = told.wait_ms.or_else(|| retry_after(&headers, wall)).or(reset);
         let Some(rule) = rule else {
-            return Some(self.by_status(op, step, response.status, wait, decoded.err()));
+            let unread = match decoded {
+                Ok(answer) => answer.fault.then(|| "it is a fault".to_owned()),
+                Err(why) => Some(why),
+            };
+            return Some(self.by_status(op, step, response.status, wait, unread));
         };
         let reason = || {
             rule.reason.clone().unwrap_or_else(|| {

@@ -7,7 +7,10 @@ use minijinja::{Environment, value::Value};
 use crate::{numbers::Plan, private::Secret, words::SystemId};
 
 use super::{
-    Idempotency, file,
+    Idempotency,
+    body::Body,
+    charset::Charsets,
+    file,
     limits::Limits,
     operation::Operation as Spec,
     page::Page,
@@ -153,12 +156,8 @@ impl Server {
 /// How a request proves who we are.
 pub(super) enum Auth {
     None,
-    Header {
-        name: String,
-        value: Secret,
-    },
-    Query {
-        name: String,
+    Key {
+        place: Place,
         value: Secret,
     },
     /// Before each step's path.
@@ -252,24 +251,8 @@ pub(super) struct WebStep {
     pub query: Vec<(String, Tree)>,
     pub headers: Vec<(String, Leaf)>,
     pub body: Option<Body>,
+    pub charsets: Charsets,
     pub decode: file::Decode,
-}
-
-pub(super) enum Body {
-    Json(Tree),
-    Form(Tree),
-    Xml(Tree),
-    Raw { content_type: String, text: Leaf },
-}
-
-impl Body {
-    /// What it is made of, where that is more than a text.
-    pub fn structure(&self) -> Option<&Tree> {
-        match self {
-            Self::Json(tree) | Self::Form(tree) | Self::Xml(tree) => Some(tree),
-            Self::Raw { .. } => None,
-        }
-    }
 }
 
 pub(super) struct Rule {
@@ -311,7 +294,10 @@ pub(super) enum Tree {
     Fixed(serde_json::Value),
     Leaf(Leaf),
     List(Vec<Tree>),
+    /// In the file's order.
     Map(Vec<(String, Tree)>),
+    /// A text: the JSON of what stands under it.
+    JsonText(Box<Tree>),
 }
 
 impl Tree {
@@ -337,6 +323,24 @@ impl Tree {
                 }
                 map.into()
             }
+            Self::JsonText(inside) => match inside.json(env, context)? {
+                Some(value) => value.to_string().into(),
+                None => return Ok(None),
+            },
         }))
+    }
+
+    /// The entries of a map; none of anything else.
+    pub fn entries(&self) -> &[(String, Self)] {
+        if let Self::Map(entries) = self { entries } else { &[] }
+    }
+
+    pub fn under(&self, name: &str) -> Option<&Self> {
+        self.entries().iter().find(|(key, _)| key == name).map(|(_, inside)| inside)
+    }
+
+    /// One of a list; what is no list stands for each of what it became.
+    pub fn item(&self, n: usize) -> Option<&Self> {
+        if let Self::List(items) = self { items.get(n) } else { Some(self) }
     }
 }

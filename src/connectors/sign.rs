@@ -37,26 +37,29 @@ pub struct Sign {
 }
 
 impl Sign {
-    /// What [`SEES`] names. `url` is the whole address without a query of ours, `form` the body's structure, `body` its text.
+    /// What [`SEES`] names. `url` is the whole address without a query of ours, `form` the body's structure, `body` what is sent of it: a text, or in another
+    /// character set bytes.
     pub fn sees(
         &self,
         method: Method,
         url: &str,
         query: &Map<String, Json>,
         form: &Json,
-        body: Option<&str>,
+        body: Option<&[u8]>,
     ) -> Vec<(&'static str, Value)> {
         let secrets = self.secrets.iter().map(|(name, secret)| (name.as_str(), Value::from(secret.expose())));
         let after_host = url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
         let path = after_host.unwrap_or("/").split('?').next().unwrap_or("/");
         let form = if form.is_object() { from_json(form) } else { from_json(&Json::Object(Map::new())) };
+        let body = body.unwrap_or_default();
+        let body = std::str::from_utf8(body).map_or_else(|_| Value::from_bytes(body.to_vec()), Value::from);
         vec![
             ("secret", Value::from_pairs(secrets)),
             ("method", Value::from(method.as_str())),
             ("path", Value::from(path)),
             ("query", Value::from_pairs(query.iter().map(|(k, v)| (k.as_str(), from_json(v))))),
             ("form", form),
-            ("body", Value::from(body.unwrap_or_default())),
+            ("body", body),
         ]
     }
 
@@ -89,6 +92,12 @@ impl Stamp {
     #[must_use]
     pub fn example() -> Self {
         Self { ms: 1_767_225_600_000, nonce: 1 }
+    }
+
+    /// The id of a call: a number that every server can hold.
+    #[must_use]
+    pub fn id(self) -> u32 {
+        u32::try_from(self.nonce & 0x7fff_ffff).unwrap_or_default()
     }
 
     /// `now.s`, `now.ms` and `nonce`, 32 hex digits.
@@ -257,7 +266,7 @@ mod tests {
                 prefix: "v1=".to_owned(),
                 secrets: BTreeMap::from([("key".to_owned(), Secret::new("s3cret".to_owned()))]),
             };
-            let seen = sign.sees(Method::Get, "https://h.example/a/b?x=1", &Map::new(), &Json::Null, Some("{}"));
+            let seen = sign.sees(Method::Get, "https://h.example/a/b?x=1", &Map::new(), &Json::Null, Some(b"{}"));
             sign.over(&Value::from_pairs(seen))
         };
         assert_eq!(sign("method ~ path ~ body").as_deref(), Ok("v1=GET/a/b{}"));

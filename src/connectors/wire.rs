@@ -7,37 +7,24 @@
 use quick_xml::{Reader, events::Event};
 use serde_json::{Map, Value};
 
-use crate::words::percent;
+use crate::words::{percent, percent_bytes};
 
-use super::file::Decode;
+use super::{charset::Charsets, set::Tree};
 
 /// How deep elements may nest and how many attributes one may have.
 const DEPTH: usize = 64;
 const ATTRIBUTES: usize = 64;
 
-/// Reads an answer's body. `Null` for `empty`.
+/// JSON.
 ///
 /// # Errors
-/// A fragment that says why it is not of the promised type; nothing of the body is repeated.
-pub fn decode(kind: &Decode, bytes: &[u8], content_type: Option<&str>) -> Result<Value, String> {
-    match kind {
-        Decode::Empty => Ok(Value::Null),
-        Decode::Text => Ok(Value::String(text(bytes, content_type))),
-        Decode::Json => serde_json::from_str(&text(bytes, content_type)).map_err(|e| match e.classify() {
-            serde_json::error::Category::Eof if bytes.is_empty() => "the answer is empty".to_owned(),
-            serde_json::error::Category::Eof => "the answer is half a JSON".to_owned(),
-            _ => "the answer is no JSON".to_owned(),
-        }),
-        Decode::Xml(xml) => read_xml(&text(bytes, content_type), &xml.lists),
-    }
-}
-
-fn text(bytes: &[u8], content_type: Option<&str>) -> String {
-    let label = content_type
-        .and_then(|t| t.split(';').find_map(|p| p.trim().strip_prefix("charset=")))
-        .map(|label| label.trim_matches('"'));
-    let encoding = label.and_then(|l| encoding_rs::Encoding::for_label(l.as_bytes())).unwrap_or(encoding_rs::UTF_8);
-    encoding.decode(bytes).0.into_owned()
+/// A fragment that says why it is none; nothing of the text is repeated.
+pub fn read_json(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|e| match e.classify() {
+        serde_json::error::Category::Eof if text.is_empty() => "the answer is empty".to_owned(),
+        serde_json::error::Category::Eof => "the answer is half a JSON".to_owned(),
+        _ => "the answer is no JSON".to_owned(),
+    })
 }
 
 struct Element {
@@ -71,7 +58,11 @@ impl Element {
     }
 }
 
-fn read_xml(text: &str, lists: &[String]) -> Result<Value, String> {
+/// XML by the mapping; elements of these names are always lists.
+///
+/// # Errors
+/// A fragment that says what is wrong with it; nothing of the text is repeated.
+pub fn read_xml(text: &str, lists: &[String]) -> Result<Value, String> {
     let broken = || "the answer is no well-formed XML".to_owned();
     let mut reader = Reader::from_str(text);
     let mut stack = vec![Element { name: String::new(), map: Map::new(), text: String::new() }];
@@ -142,39 +133,105 @@ fn read_xml(text: &str, lists: &[String]) -> Result<Value, String> {
     }
 }
 
-/// Writes `{root: ...}` by the same mapping.
-#[must_use]
-pub fn write_xml(roots: &Map<String, Value>) -> String {
-    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
-    for (name, value) in roots {
-        element(&mut out, name, value);
-    }
-    out
+/// Writes `{root: ...}` by the same mapping. `order`: what the file said, for what is read in a sequence is written in one.
+///
+/// # Errors
+/// A name or a text that XML cannot hold.
+pub fn write_xml(roots: &Map<String, Value>, order: Option<&Tree>, charset: &str) -> Result<String, String> {
+    let mut out = format!("<?xml version=\"1.0\" encoding=\"{charset}\"?>");
+    children(&mut out, roots, order)?;
+    Ok(out)
 }
 
-fn element(out: &mut String, name: &str, value: &Value) {
-    let escaped = |text: &str| quick_xml::escape::escape(text).into_owned();
+/// The elements of a map: first those of the file, in its order, then what else there is.
+///
+/// # Errors
+/// As [`write_xml`].
+pub fn children(out: &mut String, map: &Map<String, Value>, order: Option<&Tree>) -> Result<(), String> {
+    let named = order.map_or(&[][..], Tree::entries);
+    for (name, inside) in named {
+        if let Some(value) = map.get(name) {
+            child(out, name, value, Some(inside))?;
+        }
+    }
+    for (name, value) in map.iter().filter(|(name, _)| !named.iter().any(|(known, _)| known == *name)) {
+        child(out, name, value, None)?;
+    }
+    Ok(())
+}
+
+fn child(out: &mut String, name: &str, value: &Value, order: Option<&Tree>) -> Result<(), String> {
+    match name {
+        "#text" => text(out, &plain(value)),
+        name if name.starts_with('@') => Ok(()),
+        name => element(out, name, value, order),
+    }
+}
+
+fn element(out: &mut String, name: &str, value: &Value, order: Option<&Tree>) -> Result<(), String> {
+    if let Value::Array(items) = value {
+        return items
+            .iter()
+            .enumerate()
+            .try_for_each(|(n, item)| element(out, name, item, order.and_then(|o| o.item(n))));
+    }
+    is_name(name)?;
+    out.push('<');
+    out.push_str(name);
     match value {
-        Value::Array(items) => items.iter().for_each(|item| element(out, name, item)),
         Value::Object(map) => {
-            out.push('<');
-            out.push_str(name);
             for (key, value) in map {
                 if let Some(key) = key.strip_prefix('@') {
-                    out.push_str(&format!(" {key}=\"{}\"", escaped(&plain(value))));
+                    attribute(out, key, &plain(value))?;
                 }
             }
             out.push('>');
-            for (key, value) in map {
-                match key.as_str() {
-                    "#text" => out.push_str(&escaped(&plain(value))),
-                    key if key.starts_with('@') => {}
-                    key => element(out, key, value),
-                }
-            }
-            out.push_str(&format!("</{name}>"));
+            children(out, map, order)?;
         }
-        other => out.push_str(&format!("<{name}>{}</{name}>", escaped(&plain(other)))),
+        other => {
+            out.push('>');
+            text(out, &plain(other))?;
+        }
+    }
+    out.push_str(&format!("</{name}>"));
+    Ok(())
+}
+
+/// ` key="value"`.
+///
+/// # Errors
+/// As [`write_xml`].
+pub fn attribute(out: &mut String, key: &str, value: &str) -> Result<(), String> {
+    is_name(key)?;
+    let mut written = String::new();
+    text(&mut written, value)?;
+    // As they stand they would be read as spaces (XML 1.0, section 3.3.3).
+    out.push_str(&format!(" {key}=\"{}\"", written.replace('\n', "&#10;").replace('\t', "&#9;")));
+    Ok(())
+}
+
+/// A text, escaped. A line end stays one: a parser would make another of it where it stands for itself.
+///
+/// # Errors
+/// It holds what XML 1.0 cannot (section 2.2).
+pub fn text(out: &mut String, text: &str) -> Result<(), String> {
+    let bad =
+        |c: char| (c.is_ascii_control() && !['\t', '\n', '\r'].contains(&c)) || ['\u{fffe}', '\u{ffff}'].contains(&c);
+    if text.contains(bad) {
+        return Err("XML cannot hold one of its characters".to_owned());
+    }
+    out.push_str(&quick_xml::escape::escape(text).replace('\r', "&#13;"));
+    Ok(())
+}
+
+/// Names may come from a template's value, whose keys somebody else chose.
+fn is_name(name: &str) -> Result<(), String> {
+    let good = |c: char| c.is_alphanumeric() || ['_', '-', '.', ':'].contains(&c);
+    let first = |c: char| c.is_alphabetic() || c == '_';
+    if name.starts_with(first) && name.chars().all(good) {
+        Ok(())
+    } else {
+        Err("an element has no name of XML".to_owned())
     }
 }
 
@@ -188,24 +245,65 @@ pub fn plain(value: &Value) -> String {
     }
 }
 
-/// `a=1&b=x%20y`; a list repeats its name.
-#[must_use]
-pub fn pairs(map: &Map<String, Value>) -> String {
+/// `a=1&b=x%20y`; a list repeats its name. The percent signs are before the bytes of the character set.
+///
+/// # Errors
+/// The set lacks a character.
+pub fn pairs(map: &Map<String, Value>, charset: Charsets) -> Result<String, String> {
+    let escaped = |text: &str| match charset.utf8() {
+        true => Ok(percent(text)),
+        false => charset.encode(text.to_owned()).map(|bytes| percent_bytes(&bytes)),
+    };
     let mut out: Vec<String> = Vec::new();
     for (key, value) in map {
         let items = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
-        out.extend(items.iter().map(|item| format!("{}={}", percent(key), percent(&plain(item)))));
+        for item in items {
+            out.push(format!("{}={}", escaped(key)?, escaped(&plain(item))?));
+        }
     }
-    out.join("&")
+    Ok(out.join("&"))
+}
+
+/// The parameters of a form that was answered; a name that repeats is a list. A plus is a space there (WHATWG URL, section 5.1).
+///
+/// # Errors
+/// It is no form.
+pub fn read_form(bytes: &[u8], charset: &'static encoding_rs::Encoding) -> Result<Value, String> {
+    let text = |part: &[u8]| {
+        let mut out = Vec::with_capacity(part.len());
+        let mut rest = part;
+        while let Some((first, after)) = rest.split_first() {
+            let hex = after.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
+            match hex.and_then(|two| u8::from_str_radix(two, 16).ok()) {
+                Some(byte) => {
+                    out.push(byte);
+                    rest = after.get(2..).unwrap_or_default();
+                }
+                None => {
+                    out.push(if *first == b'+' { b' ' } else { *first });
+                    rest = after;
+                }
+            }
+        }
+        charset.decode_without_bom_handling(&out).0.into_owned()
+    };
+    let mut form = Element { name: String::new(), map: Map::new(), text: String::new() };
+    for pair in bytes.trim_ascii().split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
+        let at = pair.iter().position(|b| *b == b'=').ok_or("the answer is no form")?;
+        let (name, value) = pair.split_at(at);
+        form.take(text(name), text(value.get(1..).unwrap_or_default()).into(), false);
+    }
+    if form.map.is_empty() { Err("the answer is no form".to_owned()) } else { Ok(form.map.into()) }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::connectors::file::XmlDecode;
 
     fn xml(text: &str) -> Result<Value, String> {
-        decode(&Decode::Xml(XmlDecode { lists: vec!["issue".into()] }), text.as_bytes(), None)
+        read_xml(text, &["issue".to_owned()])
     }
 
     #[test]
@@ -216,7 +314,7 @@ mod tests {
         assert_eq!(value["issues"]["issue"][0]["id"], "26");
         assert_eq!(value["issues"]["issue"][0]["p"]["@name"], "a & b");
         assert_eq!(value["issues"]["issue"][0]["s"], "<x> 中<y>");
-        let again = write_xml(value.as_object().unwrap());
+        let again = write_xml(value.as_object().unwrap(), None, "UTF-8").unwrap();
         assert_eq!(xml(&again).unwrap(), value);
     }
 
@@ -231,10 +329,34 @@ mod tests {
         assert!(xml("<a><b></a>").is_err());
         assert!(xml("<a><b>").is_err());
         assert!(xml("").is_err());
-        assert!(decode(&Decode::Json, br#"{"a": ["#, None).unwrap_err().contains("half"));
-        assert!(decode(&Decode::Json, b"<html>", None).unwrap_err().contains("no JSON"));
-        assert!(decode(&Decode::Json, "[".repeat(5000).as_bytes(), None).is_err());
-        let gbk = encoding_rs::GBK.encode("\"中文\"").0.into_owned();
-        assert_eq!(decode(&Decode::Json, &gbk, Some("text/json; charset=GBK")).unwrap(), "中文");
+        assert!(read_json(r#"{"a": ["#).unwrap_err().contains("half"));
+        assert!(read_json("<html>").unwrap_err().contains("no JSON"));
+        assert!(read_json(&"[".repeat(5000)).is_err());
+    }
+
+    #[test]
+    fn what_xml_cannot_hold_is_not_written() {
+        for value in
+            [json!({"a": "\u{b}"}), json!({"a": {"b c": 1}}), json!({"a": {"@x='": 1}}), json!({"a": [{"1": 1}]})]
+        {
+            assert!(write_xml(value.as_object().unwrap(), None, "UTF-8").is_err(), "{value}");
+        }
+        let text = "<a x='1'> \r\n&\t</a>";
+        let written = write_xml(json!({"a": text}).as_object().unwrap(), None, "UTF-8").unwrap();
+        assert_eq!(xml(&written).unwrap(), json!({"a": text}));
+    }
+
+    #[test]
+    fn a_form_is_read_as_it_was_written() {
+        let gbk = Charsets::named(Some("gbk"), None).unwrap();
+        let form = json!({"name": "陈静 & 周", "empty": "", "a": ["1", "2"], "=": "%4"});
+        let text = pairs(form.as_object().unwrap(), gbk).unwrap();
+        assert_eq!(text, "%3D=%254&a=1&a=2&empty=&name=%B3%C2%BE%B2%20%26%20%D6%DC");
+        assert_eq!(read_form(text.as_bytes(), gbk.of_answer(None)).unwrap(), form);
+        assert_eq!(read_form(b"a=b+c%zz%4&d=%", encoding_rs::UTF_8).unwrap(), json!({"a": "b c%zz%4", "d": "%"}));
+        for no in ["", "<html>", "{}", "a=1&b"] {
+            assert!(read_form(no.as_bytes(), encoding_rs::UTF_8).is_err(), "{no}");
+        }
+        assert!(pairs(json!({"a": "\u{20BB7}"}).as_object().unwrap(), gbk).is_err());
     }
 }

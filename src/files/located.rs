@@ -40,6 +40,10 @@ impl Places {
         Problem { file: self.file.clone(), line: place.0, column: place.1, key, found, wanted }
     }
 
+    pub(super) fn of(&self, pointer: &str) -> (u32, u32) {
+        self.keys.get(pointer).copied().unwrap_or((0, 0))
+    }
+
     fn at_value(&self, pointer: &str, found: String, wanted: String) -> Problem {
         let (line, column) = self.values.get(pointer).copied().unwrap_or((0, 0));
         Problem { file: self.file.clone(), line, column, key: key_of(pointer), found, wanted }

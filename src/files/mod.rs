@@ -69,6 +69,12 @@ impl<T> Read<T> {
         self.places.problem(key, found.into(), wanted.into())
     }
 
+    /// Line and column of a key, by JSON pointer: what a map had first is first by it. `(0, 0)` where it is not in the file.
+    #[must_use]
+    pub fn place_of(&self, pointer: &str) -> (u32, u32) {
+        self.places.of(pointer)
+    }
+
     /// The same by JSON pointer (`/operations/ticket.create/steps/0`), for keys that have dots in them.
     #[must_use]
     pub fn problem_at(&self, pointer: &str, found: impl Into<String>, wanted: impl Into<String>) -> Problem {
