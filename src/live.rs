@@ -73,11 +73,12 @@ pub fn pem(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))
 }
 
-/// For the world outside: no redirect is followed, no proxy of the environment is taken, and with `tls_ca` (PEM) no other root is believed.
+/// For the world outside: no redirect is followed, no proxy of the environment is taken, and with `tls_ca` (PEM) no other root is believed. `unpack`: answers may come compressed; not
+/// where ranges of bytes are asked for, which would be ranges of something else.
 ///
 /// # Errors
 /// A fragment that says what of the certificates cannot be used.
-pub fn http_client(tls_ca: Option<&Path>, connect: Duration) -> Result<reqwest::Client, String> {
+pub fn http_client(tls_ca: Option<&Path>, connect: Duration, unpack: bool) -> Result<reqwest::Client, String> {
     // ring is the one provider in the tree; a second install in a process is refused and means the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
@@ -85,6 +86,9 @@ pub fn http_client(tls_ca: Option<&Path>, connect: Duration) -> Result<reqwest::
         .connect_timeout(connect)
         .pool_idle_timeout(Duration::from_secs(30))
         .no_proxy()
+        .gzip(unpack)
+        .deflate(unpack)
+        .brotli(unpack)
         .user_agent(concat!("linecard/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = tls_ca {
         let shown = path.display();

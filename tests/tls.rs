@@ -18,7 +18,13 @@ use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
 
 impl Drop for Folder {
     fn drop(&mut self) {
@@ -28,6 +34,11 @@ impl Drop for Folder {
 
 /// `ca.pem`, and `cert.pem` with `key.pem` for pbx.example.com, signed by it; `other.pem` is an authority that signed nothing.
 fn authority() -> Folder {
+    authority_of("DNS:pbx.example.com")
+}
+
+/// The same for another name.
+pub fn authority_of(name: &str) -> Folder {
     let folder =
         Folder(std::env::temp_dir().join(format!("linecard-tls-{}-{:x}", std::process::id(), rand::random::<u64>())));
     fs::create_dir_all(&folder.0).unwrap();
@@ -39,9 +50,7 @@ fn authority() -> Folder {
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
     openssl(&format!("req -x509 {key} -keyout ca.key -out ca.pem -days 2 -subj /CN=ca"));
     openssl(&format!("req -x509 {key} -keyout other.key -out other.pem -days 2 -subj /CN=other"));
-    openssl(&format!(
-        "req {key} -keyout key.pem -out csr.pem -subj /CN=pbx -addext subjectAltName=DNS:pbx.example.com"
-    ));
+    openssl(&format!("req {key} -keyout key.pem -out csr.pem -subj /CN=pbx -addext subjectAltName={name}"));
     openssl(
         "x509 -req -in csr.pem -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -days 2 -copy_extensions copy",
     );
