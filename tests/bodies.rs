@@ -325,3 +325,166 @@ fn mistakes_of_bodies_have_their_places() {
         assert!(told.iter().any(|t| t.contains(wanted)), "{step}: {told:#?}");
     }
 }
+
+/// A text in GBK as bytes.
+fn gbk(text: &str) -> Vec<u8> {
+    encoding_rs::GBK.encode(text).0.into_owned()
+}
+
+/// What goes out, by kind, with the bytes of 陈静 as Python's codec has them: B3 C2 BE B2.
+#[tokio::test]
+async fn a_request_in_gbk_is_gbk_and_says_so_and_is_signed_as_it_is() {
+    use md5::{Digest as _, Md5};
+    let head = "charset: gbk\nsign: {value: \"[body, secret.key] | bytes | md5 | hex\", header: X-Sign}";
+    let customer = || json!({"customer": {"id": 7, "name": "陈静"}});
+    for (step, kind, body) in [
+        ("body: {json: {name: '{{ customer.name }}'}}", "application/json; charset=GBK", gbk("{\"name\":\"陈静\"}")),
+        (
+            "body: {form: {name: '{{ customer.name }}'}}",
+            "application/x-www-form-urlencoded; charset=GBK",
+            b"name=%B3%C2%BE%B2".to_vec(),
+        ),
+        (
+            "body: {xml: {name: '{{ customer.name }}'}}",
+            "application/xml; charset=GBK",
+            gbk("<?xml version=\"1.0\" encoding=\"GBK\"?><name>陈静</name>"),
+        ),
+        (
+            "body: {raw: {content_type: text/plain, text: 'x {{ customer.name }}'}}",
+            "text/plain; charset=GBK",
+            gbk("x 陈静"),
+        ),
+        (
+            "charset: utf-8\n        body: {raw: {content_type: text/plain, text: '{{ customer.name }}'}}",
+            "text/plain; charset=UTF-8",
+            "陈静".into(),
+        ),
+    ] {
+        // The answer says nothing of its character set.
+        let answer =
+            [http(200, "application/json", "").replace("Length: 0", "Length: 6").into_bytes(), gbk("\"陈静\"")]
+                .concat();
+        let (outcome, request) = asked_of(&file(head, step), "finance", &answer, customer()).await;
+        let (sent_head, sent) = halves(&request).unwrap();
+        assert_eq!(sent, body, "{step}");
+        assert!(sent_head.contains(&format!("content-type: {kind}\r\n")), "{step}: {sent_head}");
+        let signed = Md5::digest([&body[..], b"s3cret"].concat());
+        let signed: String = signed.iter().map(|b| format!("{b:02x}")).collect();
+        assert!(sent_head.contains(&format!("x-sign: {signed}")), "{step}: {sent_head}");
+        if step.starts_with("body") {
+            assert_eq!(outcome, Outcome::Ok(json!({"balance": "陈静"})), "{step}");
+        }
+    }
+    // Nothing is sent for somebody whose name the set does not have; nobody's name is repeated.
+    let rare = json!({"customer": {"id": 7, "name": "\u{20BB7}"}});
+    for step in [
+        "body: {json: {name: '{{ customer.name }}'}}",
+        "body: {form: {name: '{{ customer.name }}'}}",
+        "query: {name: '{{ customer.name }}'}",
+    ] {
+        let (outcome, request) = asked("charset: gbk", step, &http(200, "application/json", "1"), rare.clone()).await;
+        assert!(
+            matches!(&outcome, Outcome::Invalid { reason } if reason.ends_with("GBK does not have one of its characters")),
+            "{outcome:?}"
+        );
+        assert!(request.is_empty());
+    }
+    let (outcome, request) = asked(
+        "charset: gb18030",
+        "body: {form: {name: '{{ customer.name }}'}}",
+        &http(200, "application/json", "1"),
+        rare,
+    )
+    .await;
+    assert_eq!((outcome, halves(&request).unwrap().1), (Outcome::Ok(json!({"balance": 1})), &b"name=%954%B25"[..]));
+}
+
+#[tokio::test]
+async fn an_answer_is_read_in_the_character_set_that_the_file_names_though_its_header_lies() {
+    let inside = |bytes: Vec<u8>, kind: &str| {
+        [
+            format!(
+                "HTTP/1.1 200 X\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                bytes.len()
+            )
+            .into_bytes(),
+            bytes,
+        ]
+        .concat()
+    };
+    let marked = [&b"\xef\xbb\xbf"[..], "\"陈静\"".as_bytes()].concat();
+    for (head, step, answer) in [
+        ("answer_charset: gbk", "", inside(gbk("\"陈静\""), "application/json; charset=utf-8")),
+        ("", "answer_charset: gbk", inside(gbk("\"陈静\""), "application/json; charset=utf-8")),
+        ("", "", inside(gbk("\"陈静\""), "application/json;charset=\"GB2312\"")),
+        ("answer_charset: gbk", "", inside(marked.clone(), "application/json; charset=gbk")),
+        ("", "decode: {xml: {}}", inside(gbk("<?xml version=\"1.0\" encoding=\"GBK\"?><a>陈静</a>"), "text/xml")),
+        ("answer_charset: gbk", "decode: form", inside(b"name=%B3%C2%BE%B2".to_vec(), "text/plain")),
+    ] {
+        let (outcome, _) = asked_of(&file(head, step), "finance", &answer, customer()).await;
+        let Outcome::Ok(value) = &outcome else { panic!("{head} {step}: {outcome:?}") };
+        assert!(value.to_string().contains("陈静"), "{head} {step}: {value}");
+    }
+    for (head, step, wanted) in [
+        ("charset: gbq", "", "charset: \"gbq\" is no character set"),
+        ("", "charset: utf-16le", "steps[0].charset: nothing is sent in UTF-16LE"),
+        ("answer_charset: ''", "", "answer_charset: \"\" is no character set"),
+        (
+            "charset: gbk\nsign: {value: '(secret.key ~ body) | md5 | hex', header: X}",
+            "body: {json: {}}",
+            "sign.value: body is bytes in this character set",
+        ),
+    ] {
+        let told = told(&file(head, step));
+        assert!(told.iter().any(|t| t.contains(wanted)), "{head} {step}: {told:#?}");
+    }
+}
+
+/// The examples inside a file are written as people read them, and go the same way.
+#[test]
+fn an_example_in_another_character_set_is_written_as_text() {
+    let examples = "charset: gbk\nexamples:
+  - name: gbk
+    operation: finance
+    inputs: {customer: {name: 陈静}}
+    exchanges:
+      - request: {method: POST, path: /f, json: {name: 陈静}}
+        answer: {status: 200, json: 周敏}
+    outcome: ok
+    value: {balance: 周敏}";
+    let system =
+        connectors::load_offline("bodies.yaml", &file(examples, "body: {json: {name: '{{ customer.name }}'}}"))
+            .unwrap_or_else(|p| panic!("{p:#?}"));
+    let results = connectors::examples::run(&system);
+    assert!(results.len() == 1 && results[0].result.is_ok(), "{results:#?}");
+}
+
+#[tokio::test]
+async fn rows_by_position_and_codes_become_customers() {
+    let text = file("tables: {kinds: {A: 企业, B: 个人}}", "body: {json: {}}")
+        .replace("finance:", "customer.search:")
+        .replace(
+            "outcome: [{status: [200], is: ok}]",
+            "outcome: [{status: [200], is: ok}]\n        records: body | columns(['id', 'name', 'kind'])",
+        )
+        .replace(
+            "output: {balance: body}",
+            "fields: {id: record.id, name: record.name, kind: record.kind | table(kinds)}",
+        );
+    let answer = |rows: &str| http(200, "application/json", rows);
+    let search = || json!({"text": "陈"});
+    let (outcome, _) =
+        asked_of(&text, "customer.search", answer("[[1, \"陈静\", \"B\"], [2, \"陈氏\", \"C\"]]").as_bytes(), search())
+            .await;
+    assert_eq!(
+        outcome,
+        Outcome::Ok(json!([{"id": 1, "name": "陈静", "kind": "个人"}, {"id": 2, "name": "陈氏", "kind": "C"}]))
+    );
+    let (outcome, _) = asked_of(&text, "customer.search", answer("[[1, \"陈静\"]]").as_bytes(), search()).await;
+    assert!(
+        matches!(&outcome, Outcome::Broken { reason } if reason.ends_with("a row has 2 values where 3 were asked for")),
+        "{outcome:?}"
+    );
+    let told = told(&text.replace("table(kinds)", "table(kind)"));
+    assert!(told.iter().any(|t| t.contains("\"kind\" is not known here")), "{told:#?}");
+}

@@ -19,6 +19,8 @@ mod house;
 mod index;
 mod kill;
 mod limits;
+#[cfg(feature = "real-servers")]
+mod lines;
 mod locate;
 mod mirror;
 mod numbers;

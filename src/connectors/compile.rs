@@ -130,6 +130,12 @@ impl Maker<'_> {
                 "no text or choice variable of that name",
             );
         }
+        for (name, table) in &file.tables {
+            if file.variables.contains_key(name) {
+                self.problem(&format!("/tables/{name}"), "a variable has this name", "a name of its own");
+            }
+            context.insert(name.clone(), Value::from_pairs(table.iter().map(|(k, v)| (k.as_str(), from_json(v)))));
+        }
         let numbers = Plan::new(&file.numbers.country, file.numbers.area.as_deref());
         let area = numbers.area.as_deref().map_or(Value::from(()), Value::from);
         context.insert(
@@ -167,6 +173,7 @@ impl Maker<'_> {
         }
         self.index(file, changes);
         self.places(&auth, sign.as_ref(), &operations);
+        self.joins_bytes(file, &operations);
         for operation in operations.values() {
             if let Idempotency::Lookup(find) = &operation.idempotency {
                 let at = format!("/operations/{}/idempotent", operation.spec.name);
@@ -250,6 +257,16 @@ impl Maker<'_> {
         }
         if let Some((sign, login)) = session.and_then(|s| Some((s.sign.as_ref()?, s.login.steps.first()?))) {
             self.fits("/auth/session/login", "the signature", &sign.place, login);
+        }
+    }
+
+    /// A body in another character set is bytes: joined to a text they would become one that nobody sends, and each signature would be wrong.
+    fn joins_bytes(&mut self, file: &File, operations: &BTreeMap<&'static str, Operation>) {
+        let mut steps = operations.values().flat_map(|operation| &operation.steps);
+        let other = steps.any(|step| matches!(&step.what, What::Web(web) if !web.charsets.utf8()));
+        if other && file.sign.as_ref().is_some_and(|sign| sign::joins_body(&sign.value)) {
+            let wanted = "[secret.key, body] | bytes, which joins them";
+            self.problem("/sign/value", "body is bytes in this character set, and ~ makes a text", wanted);
         }
     }
 

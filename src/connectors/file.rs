@@ -31,6 +31,9 @@ pub struct File {
     pub stands_on: Option<StandsOn>,
     #[serde(default)]
     pub variables: BTreeMap<String, Variable>,
+    /// Words for codes; each is seen under its name, like a variable: `record.state | table(order_states)`.
+    #[serde(default)]
+    pub tables: BTreeMap<String, BTreeMap<String, Value>>,
     /// Where a system that speaks HTTP is. Template over the variables: scheme, host, perhaps a path; no slash at the end. A file has one of `base_url` and `sql`.
     pub base_url: Option<String>,
     /// Where a database is, in place of `base_url`.

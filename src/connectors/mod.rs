@@ -25,6 +25,7 @@ mod oauth2;
 pub mod operation;
 pub mod page;
 mod place;
+mod rows;
 mod rpc;
 mod run;
 mod session;

@@ -3,7 +3,7 @@
 //! Vendors write theirs as formulas ("upper(md5(param + key + customer))"), and so does a file: an expression, with filters for digests, for encodings and for sorted pairs.
 //! A digest is bytes until `hex` or `base64` makes it text, for half of the traps are which of the two, and in which order.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use base64::Engine as _;
 use hmac::Hmac;
@@ -12,6 +12,7 @@ use minijinja::{
     Environment, Error, ErrorKind,
     value::{Kwargs, Value, ValueKind},
 };
+use regex::Regex;
 use serde_json::{Map, Value as Json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -19,10 +20,11 @@ use sha2::{Digest, Sha256};
 use crate::private::Secret;
 
 use super::{
+    charset,
     file::Method,
     set::Place,
     value::{from_json, to_json},
-    words::{Compiled, text_of},
+    words::{Compiled, said_by_us, text_of},
 };
 
 /// The names that a signature may use besides the variables and what each request has; `body` only where it does not stand in it.
@@ -79,6 +81,15 @@ impl Sign {
     }
 }
 
+/// Whether a formula puts `body` itself, and not a digest of it, into a text by `~`. A filter binds closer than `~`.
+#[must_use]
+pub fn joins_body(formula: &str) -> bool {
+    static JOINS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"\bbody\s*~|~\s*body\s*(?:$|[^\s|\w.])").expect("a pattern of ours that the tests compile")
+    });
+    JOINS.is_match(formula)
+}
+
 /// When a request is made, and what makes it unlike every other.
 #[derive(Clone, Copy, Debug)]
 pub struct Stamp {
@@ -108,7 +119,7 @@ impl Stamp {
     }
 }
 
-/// `md5`, `sha1`, `sha256`, `hmac_sha1(key)`, `hmac_sha256(key)`: bytes of a text or of bytes. `hex`, `base64`: text of them. `pairs`: a map as sorted text.
+/// `bytes`: a text, or a list of texts and bytes one after another, as bytes; `bytes('gbk')` in that character set. `md5`, `sha1`, `sha256`, `hmac_sha1(key)`, `hmac_sha256(key)`: bytes of a text or of bytes. `hex`, `base64`: text of them. `pairs`: a map as sorted text.
 pub fn filters(env: &mut Environment<'static>) {
     env.add_filter("md5", |value: Value| digest::<Md5>(&value));
     env.add_filter("sha1", |value: Value| digest::<Sha1>(&value));
@@ -121,7 +132,26 @@ pub fn filters(env: &mut Environment<'static>) {
     env.add_filter("base64", |value: Value| -> Result<String, Error> {
         Ok(base64::engine::general_purpose::STANDARD.encode(bytes(&value)?))
     });
+    env.add_filter("bytes", joined);
     env.add_filter("pairs", pairs);
+}
+
+fn joined(value: &Value, charset: Option<String>) -> Result<Value, Error> {
+    let set = match charset {
+        None => encoding_rs::UTF_8,
+        Some(name) => encoding_rs::Encoding::for_label(name.as_bytes())
+            .ok_or_else(|| said_by_us(format!("\"{name}\" is no character set")))?,
+    };
+    let parts = if value.kind() == ValueKind::Seq { value.try_iter()?.collect() } else { vec![value.clone()] };
+    let mut all = Vec::new();
+    for part in parts {
+        match part.as_bytes().filter(|_| part.kind() == ValueKind::Bytes) {
+            Some(bytes) => all.extend_from_slice(bytes),
+            None if part.is_undefined() => return Err(Error::from(ErrorKind::UndefinedError)),
+            None => all.extend(charset::encode(set, &text_of(&part)).map_err(said_by_us)?),
+        }
+    }
+    Ok(Value::from_bytes(all))
 }
 
 /// A misspelt name must not sign as if it were empty.
@@ -144,7 +174,8 @@ fn keyed<M: hmac::Mac + hmac::digest::KeyInit>(value: &Value, key: &Value) -> Re
 }
 
 /// A map's entries, sorted by the bytes of their names: `a=1&b=2`, not encoded. `equals=` and `between=` are what stands between; `empty=false` leaves out what has no
-/// value, `without=['sign']` those of these names. A structure stands as its JSON.
+/// value, `without=['sign']` those of these names. `lengths=[2, 4]` puts before each name and each value how many characters it has, with zeros to so many digits, and a hyphen. A
+/// structure stands as its JSON.
 fn pairs(map: &Value, options: Kwargs) -> Result<String, Error> {
     if map.kind() != ValueKind::Map {
         return Err(Error::new(ErrorKind::InvalidOperation, "pairs wants a map"));
@@ -153,6 +184,7 @@ fn pairs(map: &Value, options: Kwargs) -> Result<String, Error> {
     let between: Option<String> = options.get("between")?;
     let empty: Option<bool> = options.get("empty")?;
     let without: Option<Vec<String>> = options.get("without")?;
+    let lengths: Option<Vec<usize>> = options.get("lengths")?;
     options.assert_all_used()?;
     let mut sorted = BTreeMap::new();
     for name in map.try_iter()? {
@@ -170,8 +202,18 @@ fn pairs(map: &Value, options: Kwargs) -> Result<String, Error> {
             sorted.insert(name, text);
         }
     }
+    let (of_name, of_value) = match lengths.as_deref() {
+        None => (None, None),
+        Some([name @ 1..=9, value @ 1..=9]) => (Some(*name), Some(*value)),
+        Some(_) => return Err(said_by_us("lengths wants two numbers of digits".to_owned())),
+    };
+    let counted = |text: String, digits: Option<usize>| match digits {
+        Some(digits) => format!("{:0digits$}-{text}", text.chars().count()),
+        None => text,
+    };
     let equals = equals.unwrap_or_else(|| "=".to_owned());
-    let all: Vec<String> = sorted.into_iter().map(|(name, value)| format!("{name}{equals}{value}")).collect();
+    let pair = |(name, value)| format!("{}{equals}{}", counted(name, of_name), counted(value, of_value));
+    let all: Vec<String> = sorted.into_iter().map(pair).collect();
     Ok(all.join(between.as_deref().unwrap_or("&")))
 }
 
@@ -216,6 +258,7 @@ mod tests {
             assert_eq!(eval(formula).as_deref(), Ok(wanted), "{formula}");
         }
         assert!(eval("form | pairs(equal='')").is_err());
+        assert!(eval("form | pairs(lengths=[2])").is_err());
         assert!(eval("text | pairs").is_err());
     }
 
@@ -246,6 +289,40 @@ mod tests {
         }
     }
 
+    /// Wangdiantong's own example (open.wangdian.cn, 签名算法), and its client for PHP on lengths: `iconv_strlen($val, 'UTF-8')`, which counts characters.
+    #[test]
+    fn lengths_stand_before_names_and_values_as_wangdiantong_has_them() {
+        let form = "dict(appkey='test2-xx', page_no='0', end_time='2016-08-01 13:00:00', start_time='2016-08-01 12:00:00', page_size='40', sid='test2', timestamp='1470042310')";
+        let packed = format!("{form} | pairs(equals=':', between=';', lengths=[2, 4], without=['sign'])");
+        assert_eq!(
+            eval(&packed).as_deref(),
+            Ok(
+                "06-appkey:0008-test2-xx;08-end_time:0019-2016-08-01 13:00:00;07-page_no:0001-0;09-page_size:0002-40;03-sid:0005-test2;\
+            10-start_time:0019-2016-08-01 12:00:00;09-timestamp:0010-1470042310"
+            )
+        );
+        assert_eq!(
+            eval(&format!("(({packed}) ~ '12345') | md5 | hex")).as_deref(),
+            Ok("ad4e6fe037ea6e3ba4768317be9d1309")
+        );
+        assert_eq!(eval("dict(name='陈静') | pairs(equals=':', lengths=[2, 4])").as_deref(), Ok("04-name:0002-陈静"));
+    }
+
+    #[test]
+    fn bytes_of_another_character_set_are_signed_as_they_are() {
+        // With Python's hashlib: md5("s3cret中".encode("gbk")).
+        for formula in [
+            "(secret.key ~ '中') | bytes('gbk') | md5 | hex",
+            "[secret.key, '中' | bytes('gbk')] | bytes | md5 | hex",
+            "['s3', 'cret' | bytes, '中'] | bytes('gb2312') | md5 | hex",
+        ] {
+            assert_eq!(eval(formula).as_deref(), Ok("bff9fceb21c95615957689c946a3ccf8"), "{formula}");
+        }
+        assert!(eval("'中' | bytes('gbq') | md5 | hex").unwrap_err().contains("no character set"));
+        assert!(eval("'\u{20BB7}' | bytes('gbk') | md5 | hex").unwrap_err().contains("GBK does not have"));
+        assert!(eval("[secret.other] | bytes | md5 | hex").is_err());
+    }
+
     const KUAIDI: &str = "B582F86C7E8ADCCEBE32ECF970A50679";
     const JUSHUITAN: &str = "7f7635d1811d09b2f0577954a3262d48";
     const KINGDEE: &str = "NjQzZmVlYjE4N2Y4NThjMDI2NGFkMDM5NWFhNzgwOWExNjc4MGY1OWQ2YmQwZTgwYTE4OTgwZmM4MWZhNGYxNw==";
@@ -256,6 +333,27 @@ mod tests {
         "(secret.key ~ (form | pairs(equals='', between='', empty=false, without=['sign', 'list']))) | md5 | hex";
     const YONBIP_FORMULA: &str =
         "(dict(timestamp=now.ms, appKey=secret.id) | pairs(equals='', between='')) | hmac_sha256(secret.key) | base64";
+
+    #[test]
+    fn a_body_that_is_joined_to_a_text_is_seen() {
+        for joins in [
+            "(secret.key ~ body) | md5 | hex",
+            "body~secret.key",
+            "(method ~ path ~ query.t ~ body ) | md5",
+            "secret.key ~ body",
+        ] {
+            assert!(joins_body(joins), "{joins}");
+        }
+        for not in [
+            "body | md5 | hex",
+            "method ~ (body | md5 | hex)",
+            "method ~ body | md5 | hex",
+            "[secret.key, body] | bytes | md5 | hex",
+            "a ~ form.body",
+        ] {
+            assert!(!joins_body(not), "{not}");
+        }
+    }
 
     #[test]
     fn a_signature_is_one_line_of_text() {

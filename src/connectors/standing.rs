@@ -113,6 +113,7 @@ pub fn sign_in(file: &File) -> String {
         Auth::Key(key) => match (&key.header, &key.query) {
             (Some(name), _) => return signed(&format!("key ({name})"), file),
             (None, Some(name)) => return signed(&format!("key in the address ({name})"), file),
+            (None, None) if key.body.is_some() => "key in the body",
             (None, None) => "key in the path",
         },
         Auth::Basic(_) => "user and password (HTTP basic)",

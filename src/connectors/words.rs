@@ -74,6 +74,7 @@ pub fn environment() -> Environment<'static> {
     env.add_filter("sosl", |text: Value| backslashed(&text_of(&text), "?&|!{}[]()^~*:\\\"'+-"));
     env.add_filter("jql", |text: Value| backslashed(&text_of(&text), "\\\""));
     super::sign::filters(&mut env);
+    super::rows::filters(&mut env);
     env.add_filter("json_text", |value: Value| -> Result<String, Error> {
         let json = to_json(&value).map_err(|e| Error::new(ErrorKind::InvalidOperation, e))?;
         Ok(json.unwrap_or_default().to_string())
@@ -165,6 +166,9 @@ pub fn render(env: &Environment<'static>, name: &str, context: &Value) -> Result
 /// The kind of error and the language's own detail, which names variables and filters; values stand in neither, except
 /// that a wrong conversion repeats one: that detail is cut.
 fn said(error: &Error) -> String {
+    if let Some(ours) = std::error::Error::source(error).and_then(|source| source.downcast_ref::<Ours>()) {
+        return ours.to_string();
+    }
     let kind = error.kind().to_string();
     match error.kind() {
         ErrorKind::SyntaxError | ErrorKind::UnknownFilter | ErrorKind::UnknownFunction | ErrorKind::UnknownTest => {
@@ -172,6 +176,16 @@ fn said(error: &Error) -> String {
         }
         _ => kind,
     }
+}
+
+/// What a filter of ours says of its input, in words that hold nothing of it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Ours(String);
+
+/// An error whose text is told; what the language says itself may repeat a value and is not.
+pub fn said_by_us(text: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, text.clone()).with_source(Ours(text))
 }
 
 struct Capped(Vec<u8>);
