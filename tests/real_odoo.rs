@@ -572,3 +572,142 @@ async fn an_odoo_that_is_stopped_is_unavailable_and_then_back() {
     assert_eq!(codes(&by_phone(&odoo, "13800138000").await), ["C10001", "C10004"]);
     assert!(matches!(run(&late, "check", json!({})).await, Outcome::Ok(_)));
 }
+
+/// Odoo as programs ask it, without a session: the password goes with each call. `COMMON` and `OBJECT` are its two services, by either protocol.
+const RPC: &str = r#"
+connector: odoo
+schema: 1
+variables:
+  url: {text: ""}
+  db: {text: ""}
+  user: {text: ""}
+  project: {text: ""}
+  password: {secret: {env: ODOO_PASSWORD}}
+base_url: "{{ url }}"
+auth: {key: {secret: password, body: PLACE}}
+operations:
+  check:
+    steps:
+      - &who
+        name: who
+        COMMON ["{{ db }}", "{{ user }}", "", {}] END
+        outcome:
+          - {status: [200], when: body.result == false, is: denied, reason: odoo refuses the user or the password}
+          - {status: [200], is: ok}
+        save: {uid: body.result}
+    output: {id: uid}
+  customer.search:
+    steps:
+      - *who
+      - name: by code
+        OBJECT ["{{ db }}", "{{ uid }}", "", res.partner, search_read, [[[ref, "=", "{{ text }}"]]], {fields: [ref, name, mobile, credit, active, parent_id, category_id], limit: 5}] END
+        outcome: [{status: [200], is: ok}]
+        records: body.result
+    fields: {id: record.id | string, code: record.ref, name: record.name, credit: record.credit | money, active: record.active, parent: record.parent_id, tags: record.category_id}
+  orders:
+    steps:
+      - *who
+      - name: a field that there is not
+        OBJECT ["{{ db }}", "{{ uid }}", "", res.partner, search_read, [[]], {fields: [nothing_of_this_name], limit: 1}] END
+        outcome:
+          - {when: body.fault.code == 1, is: invalid, reason: odoo does not know the field}
+          - {when: body.error.code == 200, is: invalid, reason: odoo does not know the field}
+          - {status: [200], is: ok}
+    fields: {no: record}
+  finance:
+    steps:
+      - *who
+      - name: invoices
+        OBJECT ["{{ db }}", "{{ uid }}", "", account.move, search_count, [[]]] END
+        outcome:
+          - {when: body.fault.code == 4, is: denied}
+          - {when: body.error.data.name == 'odoo.exceptions.AccessError', is: denied}
+          - {status: [200], is: ok}
+    output: {invoices: body.result}
+  ticket.find:
+    one: true
+    steps:
+      - *who
+      - name: find
+        OBJECT ["{{ db }}", "{{ uid }}", "", project.task, search_read, [[[x_call_id, "=", "{{ call }}"]]], {fields: [x_call_id, name]}] END
+        outcome: [{status: [200], is: ok}]
+        records: body.result
+    keep: record.x_call_id == call
+    fields: {id: record.id, name: record.name}
+  ticket.create:
+    idempotent: {lookup: ticket.find}
+    steps:
+      - *who
+      - name: make
+        OBJECT ["{{ db }}", "{{ uid }}", "", project.task, create, [{name: "{{ title }}", x_call_id: "{{ call }}", project_id: "{{ project | int }}"}]] END
+        outcome: [{status: [200], is: ok}]
+    output: {id: body.result, name: title}
+"#;
+
+fn rpc(json: bool, user: &str, password: &str) -> Connectors {
+    let (place, common, object, end) = match json {
+        false => (
+            "/params/2",
+            "path: /xmlrpc/2/common\n        body: {xmlrpc: {method: authenticate, params:",
+            "path: /xmlrpc/2/object\n        body: {xmlrpc: {method: execute_kw, params:",
+            "}}",
+        ),
+        true => (
+            "/params/args/2",
+            "path: /jsonrpc\n        body: {jsonrpc: {method: call, params: {service: common, method: authenticate, args:",
+            "path: /jsonrpc\n        body: {jsonrpc: {method: call, params: {service: object, method: execute_kw, args:",
+            "}}}",
+        ),
+    };
+    let file = RPC.replace("PLACE", place).replace("COMMON", common).replace("OBJECT", object).replace(" END", end);
+    Connectors::new(Set::new(vec![system_of(&file, user, password, &env("ODOO_URL"))]))
+}
+
+#[tokio::test]
+async fn odoo_is_asked_and_told_by_xml_rpc_and_by_json_rpc_alike() {
+    let _server = SERVER.read().await;
+    let both = [rpc(false, "ODOO_USER", "ODOO_PASSWORD"), rpc(true, "ODOO_USER", "ODOO_PASSWORD")];
+    let mut found = Vec::new();
+    for odoo in &both {
+        assert!(matches!(run(odoo, "check", json!({})).await, Outcome::Ok(who) if who["id"].is_i64()));
+        let c10001 = customer(odoo, "C10001").await;
+        assert_eq!((&c10001["active"], c10001["tags"].is_array()), (&json!(true), true));
+        found.push(c10001);
+        // What it does not know, it says by a fault with status 200.
+        let outcome = run(odoo, "orders", json!({"customer": {"id": 1}})).await;
+        assert_eq!(outcome, Outcome::Invalid { reason: "odoo does not know the field".to_owned() });
+    }
+    // Money is a double in the one and a number in the other: the digits may differ, the amount not.
+    let credit = |customer: &Value| customer["credit"].as_str().unwrap().parse::<f64>().unwrap();
+    assert!((credit(&found[0]) - credit(&found[1])).abs() < 0.001, "{found:?}");
+    for key in ["id", "code", "name", "parent"] {
+        assert_eq!(found[0][key], found[1][key], "{key}");
+    }
+    // What the one wrote the other finds, and writes no second.
+    let call = ulid::Ulid::new().to_string();
+    let title = "漏接 <临时> & \"引号\" \u{20BB7}\r\n第二行";
+    let create = json!({"call": call, "key": "k", "title": title, "text": "x"});
+    let Outcome::Ok(made) = run(&both[0], "ticket.create", create.clone()).await else { panic!("not made") };
+    assert!(made["id"].is_i64(), "{made}");
+    for odoo in &both {
+        let again = run(odoo, "ticket.create", create.clone()).await;
+        assert!(matches!(&again, Outcome::Ok(ticket) if ticket["id"] == made["id"]), "{again:?}");
+    }
+    let outcome = run(&both[1], "ticket.find", json!({"call": call})).await;
+    assert!(
+        matches!(&outcome, Outcome::Ok(ticket) if ticket["name"].as_str().unwrap().starts_with("漏接 <临时> & \"引号\" \u{20BB7}")),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn by_rpc_too_a_refusal_is_denied() {
+    let _server = SERVER.read().await;
+    for json in [false, true] {
+        let outcome = run(&rpc(json, "ODOO_USER", "ODOO_WRONG_PASSWORD"), "check", json!({})).await;
+        assert_eq!(outcome, Outcome::Denied { reason: "odoo refuses the user or the password".to_owned() });
+        let limited = rpc(json, "ODOO_LIMITED_USER", "ODOO_LIMITED_PASSWORD");
+        let outcome = run(&limited, "finance", json!({"customer": {"id": 1}})).await;
+        assert!(matches!(outcome, Outcome::Denied { .. }), "{outcome:?}");
+    }
+}
