@@ -38,3 +38,82 @@ pub fn read(
     };
     Ok(Answer { body, fault })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::connectors::file::XmlDecode;
+
+    proptest! {
+        /// Answers are a stranger's: whatever comes is read or refused.
+        #[test]
+        fn whatever_comes_is_read_or_refused(
+            noise in proptest::collection::vec(any::<u8>(), 0..200),
+            parts in proptest::collection::vec(proptest::sample::select(PARTS), 0..40),
+            gbk in any::<bool>(),
+        ) {
+            let charsets = Charsets::named(gbk.then_some("gbk"), None).unwrap();
+            let lists = || XmlDecode { lists: vec!["value".to_owned()] };
+            for bytes in [noise, parts.concat().into_bytes()] {
+                for kind in [
+                    Decode::Json, Decode::Xml(lists()), Decode::Soap(lists()), Decode::Xmlrpc, Decode::Jsonrpc, Decode::Graphql, Decode::Form, Decode::Text,
+                ] {
+                    if let Ok(answer) = read(&kind, &bytes, None, charsets, 1) {
+                        prop_assert!(!answer.fault || answer.body.is_object());
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the protocols are made of.
+    const PARTS: &[&str] = &[
+        "<Envelope>",
+        "</Envelope>",
+        "<Body>",
+        "</Body>",
+        "<Fault>",
+        "</Fault>",
+        "<faultcode>a:b</faultcode>",
+        "<Code>",
+        "</Code>",
+        "<Reason/>",
+        "<methodResponse>",
+        "</methodResponse>",
+        "<params>",
+        "</params>",
+        "<param>",
+        "</param>",
+        "<fault>",
+        "</fault>",
+        "<value>",
+        "</value>",
+        "<array>",
+        "</array>",
+        "<data>",
+        "</data>",
+        "<struct>",
+        "</struct>",
+        "<member>",
+        "</member>",
+        "<name>n</name>",
+        "<int>1</int>",
+        "<nil/>",
+        "<double>1.5</double>",
+        "x",
+        "{\"id\":1,",
+        "\"result\":",
+        "\"error\":",
+        "\"data\":",
+        "null",
+        "}",
+        "a=",
+        "&",
+        "%",
+        "%d6%d0",
+        "+",
+        "中",
+    ];
+}

@@ -168,7 +168,7 @@ fn digest<D: Digest>(value: &Value) -> Result<Value, Error> {
 }
 
 fn keyed<M: hmac::Mac + hmac::digest::KeyInit>(value: &Value, key: &Value) -> Result<Value, Error> {
-    let no_key = |_| Error::new(ErrorKind::InvalidOperation, "this is no key");
+    let no_key = |_| said_by_us("this is no key".to_owned());
     let mac = <M as hmac::Mac>::new_from_slice(&bytes(key)?).map_err(no_key)?;
     Ok(Value::from_bytes(mac.chain_update(bytes(value)?).finalize().into_bytes().to_vec()))
 }
@@ -178,7 +178,7 @@ fn keyed<M: hmac::Mac + hmac::digest::KeyInit>(value: &Value, key: &Value) -> Re
 /// structure stands as its JSON.
 fn pairs(map: &Value, options: Kwargs) -> Result<String, Error> {
     if map.kind() != ValueKind::Map {
-        return Err(Error::new(ErrorKind::InvalidOperation, "pairs wants a map"));
+        return Err(said_by_us("pairs wants a map".to_owned()));
     }
     let equals: Option<String> = options.get("equals")?;
     let between: Option<String> = options.get("between")?;
@@ -191,7 +191,7 @@ fn pairs(map: &Value, options: Kwargs) -> Result<String, Error> {
         let value = map.get_item(&name)?;
         let text = match value.kind() {
             ValueKind::Map | ValueKind::Seq => {
-                let json = to_json(&value).map_err(|why| Error::new(ErrorKind::InvalidOperation, why))?;
+                let json = to_json(&value).map_err(said_by_us)?;
                 json.unwrap_or_default().to_string()
             }
             ValueKind::Bool => value.is_true().to_string(),

@@ -76,12 +76,12 @@ pub fn environment() -> Environment<'static> {
     super::sign::filters(&mut env);
     super::rows::filters(&mut env);
     env.add_filter("json_text", |value: Value| -> Result<String, Error> {
-        let json = to_json(&value).map_err(|e| Error::new(ErrorKind::InvalidOperation, e))?;
+        let json = to_json(&value).map_err(said_by_us)?;
         Ok(json.unwrap_or_default().to_string())
     });
     env.add_filter("from_json", |text: String| -> Result<Value, Error> {
         let json: serde_json::Value =
-            serde_json::from_str(&text).map_err(|_| Error::new(ErrorKind::InvalidOperation, "the text is no JSON"))?;
+            serde_json::from_str(&text).map_err(|_| said_by_us("the text is no JSON".to_owned()))?;
         Ok(from_json(&json))
     });
     env
@@ -250,7 +250,7 @@ fn plan_of(state: &State) -> Plan {
 
 /// An amount as a decimal text with just the digits it came with; none for nothing. `¥` and thousands commas are taken off.
 fn money(value: Value) -> Result<Option<String>, Error> {
-    let wrong = || Error::new(ErrorKind::InvalidOperation, "this is no amount of money");
+    let wrong = || said_by_us("this is no amount of money".to_owned());
     let text = match value.kind() {
         ValueKind::None => return Ok(None),
         ValueKind::Number | ValueKind::String => value.to_string(),
@@ -281,7 +281,7 @@ fn custom_field(list: Value, which: Value) -> Result<Value, Error> {
 }
 
 fn time(at: Result<jiff::Timestamp, jiff::Error>) -> Result<String, Error> {
-    at.map(|t| t.to_string()).map_err(|_| Error::new(ErrorKind::InvalidOperation, "this is no time"))
+    at.map(|t| t.to_string()).map_err(|_| said_by_us("this is no time".to_owned()))
 }
 
 #[cfg(test)]
@@ -338,7 +338,14 @@ mod tests {
         assert!(Compiled::new("nothing.more").unwrap().eval(&context).is_err());
         assert!(!Compiled::new("n.items is sequence").unwrap().holds(&context));
         assert!(Compiled::new("[] is sequence").unwrap().holds(&context));
-        assert!(Compiled::new("'twelve' | money").unwrap().eval(&context).is_err());
+        for (wrong, said) in [
+            ("'twelve' | money", "no amount of money"),
+            ("'{' | from_json", "no JSON"),
+            ("1e18 | int | from_ms", "no time"),
+        ] {
+            let told = Compiled::new(wrong).unwrap().eval(&context).unwrap_err();
+            assert!(told.contains(said), "{wrong}: {told}");
+        }
         assert!(Compiled::new("a |").is_err());
     }
 }
