@@ -73,12 +73,19 @@ pub fn pem(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))
 }
 
-/// For the world outside: no redirect is followed, no proxy of the environment is taken, and with `tls_ca` (PEM) no other root is believed. `unpack`: answers may come compressed; not
-/// where ranges of bytes are asked for, which would be ranges of something else.
+/// For the world outside: no redirect is followed, no proxy of the environment is taken, and with `tls_ca` (PEM) no other root is believed.
 ///
 /// # Errors
 /// A fragment that says what of the certificates cannot be used.
-pub fn http_client(tls_ca: Option<&Path>, connect: Duration, unpack: bool) -> Result<reqwest::Client, String> {
+pub fn http_client(tls_ca: Option<&Path>, connect: Duration) -> Result<reqwest::Client, String> {
+    http_client_by(tls_ca, connect, false)
+}
+
+/// The same; with `unpack` answers may come compressed. Not where ranges of bytes are asked for, which would be ranges of something else.
+///
+/// # Errors
+/// As [`http_client`].
+pub fn http_client_by(tls_ca: Option<&Path>, connect: Duration, unpack: bool) -> Result<reqwest::Client, String> {
     // ring is the one provider in the tree; a second install in a process is refused and means the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()

@@ -37,7 +37,7 @@ impl Http {
                 Url::parse(&format!("{}://{host}", base.scheme())).map_err(|_| format!("\"{host}\" is no host"))?;
             allowed.push(authority(&url));
         }
-        let client = crate::live::http_client(web.tls_ca.as_deref().map(Path::new), CONNECT, true)?;
+        let client = crate::live::http_client_by(web.tls_ca.as_deref().map(Path::new), CONNECT, true)?;
         Ok(Self { client, name: name.to_owned(), allowed })
     }
 

@@ -269,24 +269,7 @@ pub fn pairs(map: &Map<String, Value>, charset: Charsets) -> Result<String, Stri
 /// # Errors
 /// It is no form.
 pub fn read_form(bytes: &[u8], charset: &'static encoding_rs::Encoding) -> Result<Value, String> {
-    let text = |part: &[u8]| {
-        let mut out = Vec::with_capacity(part.len());
-        let mut rest = part;
-        while let Some((first, after)) = rest.split_first() {
-            let hex = after.get(..2).filter(|_| *first == b'%').and_then(|two| std::str::from_utf8(two).ok());
-            match hex.and_then(|two| u8::from_str_radix(two, 16).ok()) {
-                Some(byte) => {
-                    out.push(byte);
-                    rest = after.get(2..).unwrap_or_default();
-                }
-                None => {
-                    out.push(if *first == b'+' { b' ' } else { *first });
-                    rest = after;
-                }
-            }
-        }
-        charset.decode_without_bom_handling(&out).0.into_owned()
-    };
+    let text = |part: &[u8]| charset.decode_without_bom_handling(&unescaped(part)).0.into_owned();
     let mut form = Element { name: String::new(), map: Map::new(), text: String::new() };
     for pair in bytes.trim_ascii().split(|b| *b == b'&').filter(|pair| !pair.is_empty()) {
         let at = pair.iter().position(|b| *b == b'=').ok_or("the answer is no form")?;
@@ -294,6 +277,22 @@ pub fn read_form(bytes: &[u8], charset: &'static encoding_rs::Encoding) -> Resul
         form.take(text(name), text(value.get(1..).unwrap_or_default()).into(), false);
     }
     if form.map.is_empty() { Err("the answer is no form".to_owned()) } else { Ok(form.map.into()) }
+}
+
+/// The bytes behind percent signs. What is no encoding stays.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        let hex =
+            |at: usize| after.get(at).and_then(|b| char::from(*b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+        (rest, _) = match (first, hex(0), hex(1)) {
+            (b'%', Some(high), Some(low)) => (after.get(2..).unwrap_or_default(), bytes.push(high << 4 | low)),
+            (b'+', ..) => (after, bytes.push(b' ')),
+            (other, ..) => (after, bytes.push(*other)),
+        };
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -353,7 +352,10 @@ mod tests {
         let text = pairs(form.as_object().unwrap(), gbk).unwrap();
         assert_eq!(text, "%3D=%254&a=1&a=2&empty=&name=%B3%C2%BE%B2%20%26%20%D6%DC");
         assert_eq!(read_form(text.as_bytes(), gbk.of_answer(None)).unwrap(), form);
-        assert_eq!(read_form(b"a=b+c%zz%4&d=%", encoding_rs::UTF_8).unwrap(), json!({"a": "b c%zz%4", "d": "%"}));
+        assert_eq!(
+            read_form(b"a=b+c%zz%4&d=%&e=%+1", encoding_rs::UTF_8).unwrap(),
+            json!({"a": "b c%zz%4", "d": "%", "e": "% 1"})
+        );
         for no in ["", "<html>", "{}", "a=1&b"] {
             assert!(read_form(no.as_bytes(), encoding_rs::UTF_8).is_err(), "{no}");
         }

@@ -38,7 +38,7 @@ impl Http {
     /// # Errors
     /// What of the place cannot be used: the certificates, the password.
     pub fn new(place: &Place, base: &str) -> Result<Self, String> {
-        let client = http_client(place.tls_ca.as_deref(), CONNECT, false)?;
+        let client = http_client(place.tls_ca.as_deref(), CONNECT)?;
         let user = match (&place.user, &place.password) {
             (Some(user), Some(password)) => Some((user.clone(), password.resolve()?)),
             _ => None,
