@@ -188,6 +188,23 @@ pub fn percent_bytes(bytes: &[u8]) -> String {
     out
 }
 
+/// What stands in a web address or a SIP URI, decoded; what is no escape stays (RFC 4475, 3.1.1.5). Bytes, for nobody says in which character set.
+#[must_use]
+pub fn unpercent(text: &str) -> Vec<u8> {
+    let hex = |digit: u8| char::from(digit).to_digit(16).and_then(|d| u8::try_from(d).ok());
+    let mut plain = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let escape = match (byte, after) {
+            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)),
+            _ => None,
+        };
+        plain.push(escape.map_or(byte, |(high, low)| high * 16 + low));
+        rest = if escape.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

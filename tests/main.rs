@@ -10,6 +10,7 @@ mod connectors;
 mod daemon;
 mod databases;
 mod dialog_events;
+mod drafts;
 mod fixtures;
 mod freeswitch;
 mod fuzz;

@@ -222,6 +222,7 @@ impl Maker<'_> {
             id: file.connector.clone(),
             hash,
             title: file.title.clone(),
+            draft: file.draft,
             api: file.api.clone(),
             stands_on: file.stands_on.clone(),
             sign_in: standing::sign_in(file),

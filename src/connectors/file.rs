@@ -23,6 +23,9 @@ pub struct File {
     pub connector: SystemId,
     /// Version of this shape: 1.
     pub schema: u32,
+    /// A file that nobody has read yet: `connector test` and `try` take it, the daemon leaves it out.
+    #[serde(default)]
+    pub draft: bool,
     /// What agents see.
     pub title: Option<String>,
     /// The vendor's API version this file was written for.

@@ -14,6 +14,7 @@ pub mod audit;
 mod body;
 mod charset;
 mod compile;
+pub mod draft;
 pub mod examples;
 pub mod file;
 mod http;

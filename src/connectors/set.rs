@@ -66,6 +66,8 @@ pub struct System {
     /// SHA-256 of the file's text, hex.
     pub hash: String,
     pub title: Option<String>,
+    /// Not to be used yet.
+    pub draft: bool,
     pub api: Option<String>,
     pub stands_on: Option<StandsOn>,
     /// How it proves who we are, in a few words.

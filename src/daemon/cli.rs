@@ -215,6 +215,12 @@ pub enum Connector {
         #[arg(long)]
         json: bool,
     },
+    /// Drafts a connector file and prints it: from an answer of the system, its OpenAPI document, or a 3CX CRM template. Each guess says how sure it is and why;
+    /// "draft: true" keeps the file out of use until you have read them.
+    #[command(
+        after_help = "Examples:\n  curl -H 'X-Api-Key: ...' 'https://crm.example.com/api/people?q=13800138000' > people.json\n  linecard connector new acme --sample people.json --address 'https://crm.example.com/api/people?q=13800138000' --header 'X-Api-Key: x' > acme.yaml\n  linecard connector new acme --openapi openapi.yaml > acme.yaml\n  linecard connector new acme --template acme-3cx.xml > acme.yaml\nThen:\n  linecard connector test acme.yaml; linecard connector try acme.yaml customer.by_phone number=13800138000"
+    )]
+    New(New),
     /// Runs the examples inside a connector file; nothing is sent anywhere.
     #[command(after_help = "Example:\n  linecard connector test config/connectors/redmine.yaml")]
     Test { file: PathBuf },
@@ -228,6 +234,34 @@ pub enum Connector {
         /// key=value
         inputs: Vec<String>,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("from").required(true).args(["sample", "openapi", "template"])))]
+pub struct New {
+    /// The connector's id: the name of its file without .yaml.
+    pub id: String,
+    /// What the system answered to "who has this number": a JSON file. Its people do not get into the draft.
+    #[arg(long, value_name = "FILE")]
+    pub sample: Option<PathBuf>,
+    /// With --sample: the whole address that was asked. The caller's number in it is found and a key in it left out.
+    #[arg(long, value_name = "URL", requires = "sample")]
+    pub address: Option<String>,
+    /// With --sample: a header of that request, "Name: value". What it holds of secrets is not repeated.
+    #[arg(long = "header", value_name = "HEADER", requires = "sample")]
+    pub headers: Vec<String>,
+    /// An OpenAPI 3 or Swagger 2.0 document, JSON or YAML.
+    #[arg(long, value_name = "FILE")]
+    pub openapi: Option<PathBuf>,
+    /// A 3CX CRM template (XML).
+    #[arg(long, value_name = "FILE")]
+    pub template: Option<PathBuf>,
+    /// How numbers stored without a country are read (ISO 3166 alpha-2).
+    #[arg(long, default_value = "CN")]
+    pub country: String,
+    /// The area of numbers stored without one.
+    #[arg(long)]
+    pub area: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

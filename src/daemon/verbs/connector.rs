@@ -7,10 +7,13 @@ use serde_json::{Map, Value, json};
 use super::{Exit, fail, wrong};
 use crate::{
     connectors::{
-        self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System, index::live as index, operation,
+        self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System, draft, index::live as index, operation,
         set::Operation, standing::StandsOn,
     },
-    daemon::{cli::Connector, load},
+    daemon::{
+        cli::{Connector, New},
+        load,
+    },
     words::TenantId,
 };
 
@@ -55,6 +58,13 @@ pub fn connector(verb: Connector) -> Exit {
                 Exit::Good
             }
         },
+        Connector::New(new) => match drafted(&new) {
+            Ok(text) => {
+                print!("{text}");
+                Exit::Good
+            }
+            Err(why) => fail(&why),
+        },
         Connector::Test { file } => match read(&file, true) {
             Err(exit) => exit,
             Ok(system) => {
@@ -74,6 +84,38 @@ pub fn connector(verb: Connector) -> Exit {
             }
         },
         Connector::Try { file, operation, inputs } => tried(&file, operation, &inputs),
+    }
+}
+
+fn drafted(new: &New) -> Result<String, String> {
+    if new.id.is_empty() || !new.id.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
+        return Err(format!("\"{}\" is no id: letters, digits and hyphens", new.id));
+    }
+    let text = |file: &Path| fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()));
+    let area = new.area.as_deref();
+    match (&new.sample, &new.openapi, &new.template) {
+        (Some(file), ..) => {
+            let answer =
+                serde_json::from_str(&text(file)?).map_err(|e| format!("{} is no JSON: {e}", file.display()))?;
+            let headers = new.headers.iter().map(|header| match header.split_once(':') {
+                Some((name, value)) => Ok((name.trim().to_owned(), value.trim().to_owned())),
+                None => Err("a header is \"Name: value\"".to_owned()),
+            });
+            let asked = draft::sample::Asked {
+                address: new.address.clone(),
+                headers: headers.collect::<Result<_, _>>()?,
+                country: new.country.clone(),
+                area: new.area.clone(),
+            };
+            draft::sample::draft(&new.id, &answer, &asked)
+        }
+        (_, Some(file), _) => {
+            let document = serde_saphyr::from_str(&text(file)?)
+                .map_err(|_| format!("{} is neither JSON nor YAML", file.display()))?;
+            draft::openapi::draft(&new.id, &document, &new.country, area)
+        }
+        (.., Some(file)) => draft::template::draft(&new.id, &text(file)?, &new.country, area),
+        (None, None, None) => Err("one of --sample, --openapi, --template".to_owned()),
     }
 }
 
