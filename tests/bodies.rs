@@ -434,6 +434,11 @@ async fn an_answer_is_read_in_the_character_set_that_the_file_names_though_its_h
             "body: {json: {}}",
             "sign.value: body is bytes in this character set",
         ),
+        (
+            "charset: gbk\nauth: {session: {login: {path: /l, body: {json: {}}, sign: {value: '(body ~ secret.key) | md5 | hex', header: X}, outcome: [{status: [200], is: ok}]}, cookies: [c]}}",
+            "",
+            "auth.session.login.sign.value: body is bytes in this character set",
+        ),
     ] {
         let told = told(&file(head, step));
         assert!(told.iter().any(|t| t.contains(wanted)), "{head} {step}: {told:#?}");

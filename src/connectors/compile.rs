@@ -173,7 +173,7 @@ impl Maker<'_> {
         }
         self.index(file, changes);
         self.places(&auth, sign.as_ref(), &operations);
-        self.joins_bytes(file, &operations);
+        self.joins_bytes(file, &auth, &operations);
         for operation in operations.values() {
             if let Idempotency::Lookup(find) = &operation.idempotency {
                 let at = format!("/operations/{}/idempotent", operation.spec.name);
@@ -262,12 +262,19 @@ impl Maker<'_> {
     }
 
     /// A body in another character set is bytes: joined to a text they would become one that nobody sends, and each signature would be wrong.
-    fn joins_bytes(&mut self, file: &File, operations: &BTreeMap<&'static str, Operation>) {
-        let mut steps = operations.values().flat_map(|operation| &operation.steps);
-        let other = steps.any(|step| matches!(&step.what, What::Web(web) if !web.charsets.utf8()));
-        if other && file.sign.as_ref().is_some_and(|sign| sign::joins_body(&sign.value)) {
-            let wanted = "[secret.key, body] | bytes, which joins them";
-            self.problem("/sign/value", "body is bytes in this character set, and ~ makes a text", wanted);
+    fn joins_bytes(&mut self, file: &File, auth: &Auth, operations: &BTreeMap<&'static str, Operation>) {
+        let bytes = |step: &Step| matches!(&step.what, What::Web(web) if !web.charsets.utf8());
+        let steps = operations.values().any(|operation| operation.steps.iter().any(bytes));
+        let mut formulas = vec![("/sign", file.sign.as_ref(), steps)];
+        if let (file::Auth::Session(session), Auth::Session(made)) = (&file.auth, auth) {
+            let login = made.login.steps.iter().any(bytes);
+            formulas.push(("/auth/session/login/sign", session.login.sign.as_ref(), login));
+        }
+        for (at, sign, bytes) in formulas {
+            if bytes && sign.is_some_and(|sign| sign::joins_body(&sign.value)) {
+                let wanted = "[secret.key, body] | bytes, which joins them";
+                self.problem(&format!("{at}/value"), "body is bytes in this character set, and ~ makes a text", wanted);
+            }
         }
     }
 
