@@ -38,6 +38,8 @@ mod real_odoo;
 mod real_postgres;
 #[cfg(feature = "real-servers")]
 mod real_redmine;
+#[cfg(feature = "real-servers")]
+mod real_rt;
 mod recordings;
 mod route_hint;
 mod strangers;

@@ -1,0 +1,194 @@
+//! `config/connectors/request-tracker.yaml` on a real Request Tracker 5. Needs `RT_URL` and `RT_TOKEN`, which `tests/servers/rt/setup.sh` writes into `rt.env`; it
+//! fails, and does not skip, where they are absent.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use linecard::connectors::{self, Ask, Connectors, Outcome, Priority, Set, System, audit::Audit, index::live::walk};
+use serde_json::{Value, json};
+use tokio::sync::RwLock;
+
+/// Read by who counts all customers, written by who makes one or changes a number.
+static CUSTOMERS: RwLock<()> = RwLock::const_new(());
+
+const FILE: &str = include_str!("../config/connectors/request-tracker.yaml");
+
+fn rt() -> Connectors {
+    with(FILE, &[])
+}
+
+fn with(file: &str, more: &[(&str, &str)]) -> Connectors {
+    Connectors::new(Set::new(vec![system(file, more)]))
+}
+
+fn system(file: &str, more: &[(&str, &str)]) -> System {
+    let url = std::env::var("RT_URL").expect("RT_URL is not set: source rt.env, or use tests/run");
+    let mut values = BTreeMap::from([("url".to_owned(), url)]);
+    values.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    connectors::load_with("request-tracker.yaml", file, &values).unwrap_or_else(|p| panic!("{p:#?}"))
+}
+
+async fn run(rt: &Connectors, operation: &str, inputs: Value) -> Outcome {
+    let ask = Ask {
+        tenant: "default".into(),
+        system: "request-tracker".into(),
+        operation: operation.to_owned(),
+        inputs: inputs.as_object().unwrap().clone(),
+        deadline: Duration::from_secs(20),
+        priority: Priority::Pop,
+    };
+    rt.run(ask).await
+}
+
+async fn ok(rt: &Connectors, operation: &str, inputs: Value) -> Value {
+    match run(rt, operation, inputs).await {
+        Outcome::Ok(value) => value,
+        other => panic!("{operation}: {other:?}"),
+    }
+}
+
+async fn ids(rt: &Connectors, number: &str) -> Vec<String> {
+    let mut ids: Vec<String> = match run(rt, "customer.by_phone", json!({"number": number})).await {
+        Outcome::Ok(Value::Array(found)) => found.iter().map(|c| c["id"].as_str().unwrap().to_owned()).collect(),
+        Outcome::Empty => Vec::new(),
+        other => panic!("{number}: {other:?}"),
+    };
+    ids.sort_unstable();
+    ids
+}
+
+fn call() -> String {
+    ulid::Ulid::new().to_string()
+}
+
+#[tokio::test]
+async fn every_customer_is_found_in_whatever_spelling_and_nobody_else() {
+    let rt = rt();
+    for (number, wanted) in [
+        ("+8613800138000", vec!["C10001", "C10004"]),
+        ("13800138000", vec!["C10001", "C10004"]),
+        ("+8657187654321", vec!["C10001"]),
+        ("+8613912345678", vec!["C10002"]),
+        ("+8618600001111", vec!["C10003"]),
+        ("+862168881234", vec!["C10003"]),
+        ("+8613712345678", vec!["C10005"]),
+        ("+442079460958", vec!["C10006"]),
+        ("+8613800138001", vec!["C10007"]),
+        ("057500138000", vec!["C10008"]),
+        ("+8613900008888", vec!["C10009"]),
+        ("+8615900002222", vec!["C10010"]),
+        ("+8613800138002", vec![]),
+        ("+862161234567", vec![]),
+        ("95588", vec![]),
+    ] {
+        assert_eq!(ids(&rt, number).await, wanted, "{number}");
+    }
+    let found = ok(&rt, "customer.search", json!({"text": "王小"})).await;
+    assert_eq!(found[0]["id"], "C10001");
+    assert_eq!(found[0]["company"], "杭州青禾贸易有限公司");
+    let one = ok(&rt, "customer.get", json!({"customer": {"id": "C10001"}})).await;
+    assert_eq!((&one["mobile"], &one["phone"]), (&json!("13800138000"), &json!("0571-8765 4321")));
+    assert_eq!(run(&rt, "customer.get", json!({"customer": {"id": "nobody-at-all"}})).await, Outcome::NotFound);
+}
+
+/// What is skipped in silence would be a system without customers, and tickets that are never found again.
+#[tokio::test]
+async fn what_rt_would_pass_over_in_silence_is_told_by_check() {
+    assert_eq!(run(&rt(), "check", json!({})).await, Outcome::Ok(json!({"queue": "General"})));
+    let stranger = with(&FILE.replace("{env: RT_TOKEN}", "{env: RT_URL}"), &[]);
+    assert!(matches!(run(&stranger, "check", json!({})).await, Outcome::Denied { .. }));
+    assert!(matches!(run(&with(FILE, &[("queue", "Nowhere")]), "check", json!({})).await, Outcome::Invalid { .. }));
+    let elsewhere = with(FILE, &[("mobile_field", "Handy")]);
+    assert!(matches!(run(&elsewhere, "check", json!({})).await, Outcome::Invalid { .. }));
+    let lost = with(&FILE.replace("linecard_call", "another_call"), &[]);
+    assert!(matches!(run(&lost, "check", json!({})).await, Outcome::Invalid { .. }));
+    // And without check: everybody comes, and nobody is taken for the caller by a field that is not there.
+    let found = run(&elsewhere, "customer.by_phone", json!({"number": "+8613912345678"})).await;
+    assert!(!matches!(found, Outcome::Ok(_)), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_ticket_and_its_note_are_written_once() {
+    let rt = rt();
+    let call = call();
+    let title = "来电咨询 <测试> & \"引号\" 'x'";
+    let create = json!({"call": call, "key": "k-1", "title": title, "text": "第一行\n第二行",
+        "customer": {"id": "C10002", "email": "li.na@mail.example"}});
+    assert_eq!(run(&rt, "ticket.find", json!({"call": call})).await, Outcome::Empty);
+    let made = ok(&rt, "ticket.create", create.clone()).await;
+    assert_eq!(ok(&rt, "ticket.create", create).await["id"], made["id"], "the same call makes no second ticket");
+    assert_eq!(ok(&rt, "ticket.find", json!({"call": call})).await["id"], made["id"]);
+
+    let open = ok(&rt, "tickets.open", json!({"customer": {"id": "C10002"}})).await;
+    let ticket = open.as_array().unwrap().iter().find(|t| t["id"] == made["id"]).unwrap();
+    assert_eq!((&ticket["subject"], &ticket["state"]), (&json!(title), &json!("new")));
+    assert_eq!(run(&rt, "tickets.open", json!({"customer": {"id": "o'hara \\"}})).await, Outcome::Empty);
+
+    let note =
+        json!({"call": call, "key": call, "target": {"type": "ticket", "id": made["id"]}, "text": "通话 3 分 12 秒。"});
+    assert_eq!(run(&rt, "note.find", note.clone()).await, Outcome::Empty);
+    ok(&rt, "note.add", note.clone()).await;
+    let there = ok(&rt, "note.find", note.clone()).await;
+    assert_eq!(ok(&rt, "note.add", note.clone()).await["id"], there["id"], "the same key makes no second comment");
+    let mut nowhere = note;
+    nowhere["target"]["id"] = json!("999999");
+    let outcome = run(&rt, "note.add", nowhere).await;
+    assert!(!matches!(outcome, Outcome::Ok(_) | Outcome::Unknown { .. }), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_number_is_put_to_a_customer_and_a_customer_made_of_one() {
+    let _alone = CUSTOMERS.write().await;
+    let rt = rt();
+    let digits = format!("{:08}", rand::random::<u32>() % 100_000_000);
+    let number = format!("+86137{digits}");
+    let write =
+        |call: String, number: &str| json!({"call": call, "key": call, "number": number, "name": "来电 <测试>"});
+    let made = ok(&rt, "customer.create", write(call(), &number)).await;
+    assert_eq!(ids(&rt, &number).await, [made["id"].as_str().unwrap()]);
+    let again = ok(&rt, "customer.create", write(call(), &number)).await;
+    assert_eq!(again[0]["id"], made["id"], "a number that somebody has makes nobody");
+
+    let attach = |number: &str| {
+        let mut inputs = write(call(), number);
+        inputs["customer"] = json!({"id": made["id"]});
+        inputs
+    };
+    let second = format!("+86138{digits}");
+    ok(&rt, "customer.attach", attach(&second)).await;
+    ok(&rt, "customer.attach", attach(&second)).await;
+    let one = ok(&rt, "customer.get", json!({"customer": {"id": made["id"]}})).await;
+    assert_eq!((&one["mobile"], &one["phone"]), (&json!(number), &json!(second)));
+    let full = run(&rt, "customer.attach", attach(&format!("+86139{digits}"))).await;
+    assert!(matches!(full, Outcome::Invalid { .. }), "{full:?}");
+}
+
+#[tokio::test]
+async fn the_walk_meets_everybody_and_the_audit_names_the_traps() {
+    let _customers = CUSTOMERS.read().await;
+    let system = system(FILE, &[]);
+    let rt = rt();
+    let mut audit = Audit::default();
+    let mut seed = 0;
+    // RT's own users and the customers of the other test are no part of the seed.
+    let each = |record: &serde_json::Map<String, Value>| {
+        if record["id"].as_str().is_some_and(|id| id.starts_with("C10")) {
+            seed += 1;
+            audit.record(&system, record);
+        }
+    };
+    walk(&rt, &system, None, each, |_| {}).await.unwrap();
+    assert_eq!(seed, 10);
+    let (findings, counts) = audit.finish();
+    let found: Vec<(&str, &str)> = findings.iter().map(|f| (f.problem.word(), f.written.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            ("unreadable", "0575-0013 8000"),
+            ("shared", "13800138000"),
+            ("shared", "138 0013 8000"),
+            ("extension", "+86-159-0000-2222 转 806"),
+            ("full-width", "１３９００００８８８８"),
+        ]
+    );
+    assert_eq!((counts.customers, counts.numbers), (10, 12));
+}
