@@ -133,12 +133,12 @@ async fn a_key_stands_in_the_path_where_the_system_wants_it() {
 }
 
 /// A system with a brain of one function: the raw request in, the raw answer out; an empty answer drops the connection.
-struct Fake {
-    address: SocketAddr,
-    asked: Arc<AtomicUsize>,
+pub struct Fake {
+    pub address: SocketAddr,
+    pub asked: Arc<AtomicUsize>,
 }
 
-async fn fake(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Fake {
+pub async fn fake(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Fake {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -175,7 +175,7 @@ async fn fake(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Fake 
     Fake { address, asked }
 }
 
-fn answer(status: u16, kind: &str, body: &str) -> Vec<u8> {
+pub fn answer(status: u16, kind: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
         "HTTP/1.1 {status} X\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
@@ -904,7 +904,7 @@ examples:
 "#;
 
 /// The parameters of a query or a form.
-fn parameters(text: &str) -> BTreeMap<String, String> {
+pub fn parameters(text: &str) -> BTreeMap<String, String> {
     let decoded = |text: &str| {
         let mut bytes = Vec::new();
         let mut rest = text.bytes();

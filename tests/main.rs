@@ -42,6 +42,7 @@ mod real_redmine;
 mod real_rt;
 mod recordings;
 mod route_hint;
+mod sign_in;
 mod strangers;
 #[cfg(feature = "real-servers")]
 mod systemd;

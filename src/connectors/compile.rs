@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     Idempotency,
+    assertion::Assertion,
     body::Body,
     charset::Charsets,
     file::{self, File, IdempotentFile, SqlFile, Variable},
@@ -557,24 +558,53 @@ impl Maker<'_> {
             self.problem(&format!("{at}/token_url"), "no web address", "https://host/path");
             return Auth::None;
         };
-        let id = self.now(&format!("{at}/client_id"), &oauth2.client_id, context);
+        let id = oauth2.client_id.as_ref().map(|id| self.now(&format!("{at}/client_id"), id, context));
+        let none = id.is_none() && !matches!(oauth2.grant, file::Grant::JwtBearer(_));
+        if none || id.is_none() && !matches!(oauth2.client_auth, file::ClientAuth::Basic) {
+            self.problem(at, "there is no client_id", "\"client_id:\"");
+        }
+        let id = id.unwrap_or_default();
+        let (client_key, needs_secret) = match &oauth2.client_auth {
+            file::ClientAuth::Basic | file::ClientAuth::Body => (None, false),
+            file::ClientAuth::PrivateKeyJwt(jwt) => (Some(jwt.key.as_str()), false),
+            file::ClientAuth::ClientSecretJwt => (None, true),
+        };
+        if needs_secret != oauth2.client_secret.is_some() && (needs_secret || client_key.is_some()) {
+            let (found, wanted) = match needs_secret {
+                true => ("there is no secret to sign with", "\"client_secret:\""),
+                false => ("the client signs with a key of its own", "no client_secret"),
+            };
+            self.problem(&format!("{at}/client_auth"), found, wanted);
+        }
         let mut secrets = secrets.clone();
-        let names = [
-            ("client_secret", oauth2.client_secret.as_deref()),
-            (
-                "grant",
-                match &oauth2.grant {
-                    file::Grant::ClientCredentials => None,
-                    file::Grant::Password(password) => Some(password.secret.as_str()),
-                    file::Grant::RefreshToken(refresh) => Some(refresh.secret.as_str()),
-                },
-            ),
-        ];
+        let grant = match &oauth2.grant {
+            file::Grant::ClientCredentials => None,
+            file::Grant::Password(password) => Some(password.secret.as_str()),
+            file::Grant::JwtBearer(jwt) => Some(jwt.key.as_str()),
+            file::Grant::RefreshToken(refresh) => Some(refresh.secret.as_str()),
+        };
+        let names = [("client_secret", oauth2.client_secret.as_deref()), ("client_auth", client_key), ("grant", grant)];
         for (key, name) in names.into_iter().filter_map(|(key, name)| Some((key, name?))) {
             if !matches!(file.variables.get(name), Some(Variable::Secret(_))) {
                 let wanted = "the name of a variable that is a secret";
                 self.problem(&format!("{at}/{key}"), format!("\"{name}\" is no secret variable"), wanted);
             }
+        }
+        let mut assertions = Vec::new();
+        let who = [("iss", &id), ("aud", &url)];
+        if let file::Grant::JwtBearer(jwt) = &oauth2.grant {
+            let at = format!("{at}/grant/jwt_bearer");
+            assertions.extend(self.assertion(&at, jwt, &who, context, &secrets).map(|a| (oauth2::ASSERTION, a)));
+        }
+        let client = match (&oauth2.client_auth, &oauth2.client_secret) {
+            (file::ClientAuth::PrivateKeyJwt(jwt), _) => Some(jwt.clone()),
+            (file::ClientAuth::ClientSecretJwt, Some(secret)) => Some(file::Jwt::shared(secret)),
+            _ => None,
+        };
+        if let Some(jwt) = client {
+            let (at, who) = (format!("{at}/client_auth"), [who[0], who[1], ("sub", &id)]);
+            let made = self.assertion(&at, &jwt, &who, context, &secrets);
+            assertions.extend(made.map(|a| (oauth2::CLIENT_ASSERTION, a)));
         }
         if let Some(secret) = oauth2.client_secret.as_ref().and_then(|name| secrets.get(name)) {
             let both = Secret::new(oauth2::basic(&id, secret.expose()));
@@ -582,7 +612,46 @@ impl Maker<'_> {
         }
         // A path is a template, and this one is made already.
         let session = oauth2::session(oauth2, &path.replace('{', "%7B"));
-        Auth::Session(Box::new(self.session(at, &session, (context, &secrets), Some(base))))
+        let session = self.session(at, &session, (context, &secrets), Some(base));
+        Auth::Session(Box::new(SessionAuth { assertions, ..session }))
+    }
+
+    /// `who`: the claims that stand unless the file says otherwise; an empty one says nothing.
+    fn assertion(
+        &mut self,
+        at: &str,
+        jwt: &file::Jwt,
+        who: &[(&str, &String)],
+        context: &BTreeMap<String, Value>,
+        secrets: &BTreeMap<String, Secret>,
+    ) -> Option<Assertion> {
+        let header = jwt.header.iter().map(|(name, text)| {
+            let text = self.now(&format!("{at}/header/{name}"), text, context);
+            (name.clone(), text)
+        });
+        let header = header.collect();
+        let said = who.iter().filter(|(_, value)| !value.is_empty());
+        let mut claims: BTreeMap<_, _> =
+            said.map(|(name, value)| ((*name).to_owned(), serde_json::Value::from(value.as_str()))).collect();
+        let variables = Value::from_pairs(context.iter().map(|(k, v)| (k.as_str(), v.clone())));
+        for (name, value) in &jwt.claims {
+            let at = format!("{at}/claims/{name}");
+            match self.tree(&at, value).json(&self.env, &variables) {
+                Ok(value) => drop(claims.insert(name.clone(), value.unwrap_or_default())),
+                Err(why) => self.problem(&at, why, "a template over the variables"),
+            }
+        }
+        if !(1..=86_400).contains(&jwt.lives_s) {
+            self.problem(&format!("{at}/lives_s"), format!("found {}", jwt.lives_s), "1 to 86400 seconds");
+        }
+        match Assertion::new(jwt.algorithm, secrets.get(&jwt.key)?, &header, claims, jwt.lives_s) {
+            Ok(assertion) => Some(assertion),
+            Err(why) => {
+                let wanted = format!("what {} signs with", jwt.algorithm.as_str());
+                self.problem(&format!("{at}/key"), why, wanted);
+                None
+            }
+        }
     }
 
     /// `base`: scheme and host of the login, where they are not the system's.
@@ -593,6 +662,9 @@ impl Maker<'_> {
         (context, secrets): (&BTreeMap<String, Value>, &BTreeMap<String, Secret>),
         base: Option<String>,
     ) -> SessionAuth {
+        // A token endpoint's request is made by us and may use what we sign; a file's own login has nothing of that.
+        let sees =
+            if base.is_some() { &["secret", oauth2::ASSERTION, oauth2::CLIENT_ASSERTION][..] } else { &["secret"] };
         if file.cookies.is_empty() && file.token.is_none() {
             self.problem(at, "nothing of the login is kept", "\"cookies:\" with their names, or \"token:\"");
         }
@@ -615,7 +687,7 @@ impl Maker<'_> {
             save: BTreeMap::new(),
             records: None,
         };
-        let mut step = self.step_with(&format!("{at}/login"), &step, &["secret"]);
+        let mut step = self.step_with(&format!("{at}/login"), &step, sees);
         if let What::Web(web) = &mut step.what {
             web.base = base;
         }
@@ -675,6 +747,7 @@ impl Maker<'_> {
             },
             sign,
             secrets: secrets.clone(),
+            assertions: Vec::new(),
             cookies: file.cookies.clone(),
             token,
             lives_ms,

@@ -195,9 +195,9 @@ pub struct Oauth2Auth {
     pub token_url: String,
     #[serde(default)]
     pub grant: Grant,
-    /// Template over the variables.
-    pub client_id: String,
-    /// The name of a secret variable; absent: a public client.
+    /// Template over the variables. Only `jwt_bearer` does without it.
+    pub client_id: Option<String>,
+    /// The name of a secret variable; absent: a public client, or one that signs.
     pub client_secret: Option<String>,
     /// Where id and secret of the client stand.
     #[serde(default)]
@@ -220,6 +220,8 @@ pub enum Grant {
     ClientCredentials,
     /// Section 4.3: a user of the system.
     Password(BasicAuth),
+    /// RFC 7523, section 2.1: a statement that we sign with a key of our own (Salesforce, Google, SAP).
+    JwtBearer(Jwt),
     /// Section 6: what an administrator's sign-in gave once. It must be one that stays the same: where each use gives another one, it is lost.
     RefreshToken(RefreshToken),
 }
@@ -231,7 +233,60 @@ pub struct RefreshToken {
     pub secret: String,
 }
 
+/// A statement that is signed anew for each token request.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Jwt {
+    /// The name of a secret variable: a private key in PEM, for HS256 the secret that both know.
+    pub key: String,
+    #[serde(default)]
+    pub algorithm: Algorithm,
+    /// Besides `alg` and `typ`: `kid`, `x5t`. Templates over the variables.
+    #[serde(default)]
+    pub header: BTreeMap<String, String>,
+    /// What is said. `iss` is the client's id and `aud` the token endpoint's address unless the file says otherwise, `iat`, `exp` and `jti` are made; null leaves
+    /// one out. Texts are templates over the variables.
+    #[serde(default)]
+    pub claims: BTreeMap<String, Value>,
+    /// From `iat` to `exp`. Default 180: Salesforce takes no longer ones.
+    #[serde(default = "three_minutes")]
+    pub lives_s: u32,
+}
+
+impl Jwt {
+    /// That of a client whose key is its secret.
+    #[must_use]
+    pub fn shared(secret: &str) -> Self {
+        let (header, claims) = (BTreeMap::new(), BTreeMap::new());
+        Self { key: secret.to_owned(), algorithm: Algorithm::HS256, header, claims, lives_s: three_minutes() }
+    }
+}
+
+fn three_minutes() -> u32 {
+    180
+}
+
+/// RFC 7518, section 3.1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Algorithm {
+    #[default]
+    RS256,
+    ES256,
+    HS256,
+}
+
+impl Algorithm {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RS256 => "RS256",
+            Self::ES256 => "ES256",
+            Self::HS256 => "HS256",
+        }
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuth {
     /// HTTP basic authentication, which every server takes that follows the RFC (section 2.3.1).
@@ -239,6 +294,10 @@ pub enum ClientAuth {
     Basic,
     /// `client_id` and `client_secret` in the form.
     Body,
+    /// RFC 7523, section 2.2: a statement signed with the client's own key; `sub` is the client's id.
+    PrivateKeyJwt(Jwt),
+    /// OpenID Connect Core, section 9: the same, with the client's secret as the key (HS256).
+    ClientSecretJwt,
 }
 
 /// The request that logs in. In `headers` and `body`, and nowhere else in the file, templates see the secrets, as `secret.NAME`.

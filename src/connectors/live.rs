@@ -31,7 +31,7 @@ use super::{
     run::{Next, Request, Response, Run, Trouble},
     session::{Keeper, Login, Session, Way},
     set::Auth,
-    sign::Stamp,
+    sign::{EXAMPLE_SECRET, Stamp},
 };
 
 /// "Nobody" and "you may not" are believed without asking who we are if the system said so within this time.
@@ -167,7 +167,7 @@ pub fn load_with(file_name: &str, text: &str, values: &BTreeMap<String, String>)
 /// # Errors
 /// Every problem of the file; never empty.
 pub fn load_offline(file_name: &str, text: &str) -> Result<System, Vec<Problem>> {
-    let secret = |_: &crate::files::SecretRef| Ok(Secret::new("(secret)".to_owned()));
+    let secret = |_: &crate::files::SecretRef| Ok(Secret::new(EXAMPLE_SECRET.to_owned()));
     compile(file_name, text, &Given { values: &BTreeMap::new(), secret: &secret, stamp: Stamp::example })
 }
 

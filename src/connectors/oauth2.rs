@@ -1,7 +1,7 @@
 //! `auth: oauth2`, as the session that it is: one request to the token endpoint, whose answer's token goes with every request until it is over (RFC 6749, RFC 6750).
 //!
 //! Everything that a session has holds for it: one token request at a time, a refusal is not repeated soon, an expired token is asked for anew once.
-//! Left out: grants with a browser (an administrator's own sign-in gives a refresh token, which `refresh_token` takes), JWT bearer (RFC 7523), and refresh tokens that change with
+//! Left out: grants with a browser (an administrator's own sign-in gives a refresh token, which `refresh_token` takes), and refresh tokens that change with
 //! each use: they would have to be kept.
 
 use std::collections::BTreeMap;
@@ -12,6 +12,10 @@ use super::file::{Body, ClientAuth, Expired, Grant, Is, Login, Method, Oauth2Aut
 
 /// Under which the client's credentials for HTTP basic authentication stand among the secrets.
 pub const BASIC: &str = "oauth2 basic";
+
+/// How the statement of the grant and that of the client are called in the form (RFC 7521 sections 4.1 and 4.2).
+pub const ASSERTION: &str = "assertion";
+pub const CLIENT_ASSERTION: &str = "client_assertion";
 
 /// A token is given up a little before its time, for the way there and clocks that differ: 5 %. RFC 6749 section 5.1 recommends `expires_in`; who does not say it is
 /// asked anew each hour.
@@ -31,6 +35,10 @@ pub fn session(auth: &Oauth2Auth, path: &str) -> SessionAuth {
             put("username", json!(password.user));
             put("password", secret(&password.secret));
         }
+        Grant::JwtBearer(_) => {
+            put("grant_type", json!("urn:ietf:params:oauth:grant-type:jwt-bearer"));
+            put(ASSERTION, json!("{{ assertion }}"));
+        }
         Grant::RefreshToken(refresh) => {
             put("grant_type", json!("refresh_token"));
             put("refresh_token", secret(&refresh.secret));
@@ -40,7 +48,11 @@ pub fn session(auth: &Oauth2Auth, path: &str) -> SessionAuth {
         put("scope", json!(scope));
     }
     let mut headers = BTreeMap::from([("Accept".to_owned(), "application/json".to_owned())]);
-    match (&auth.client_secret, auth.client_auth) {
+    match (&auth.client_secret, &auth.client_auth) {
+        (_, ClientAuth::PrivateKeyJwt(_) | ClientAuth::ClientSecretJwt) => {
+            put("client_assertion_type", json!("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
+            put(CLIENT_ASSERTION, json!("{{ client_assertion }}"));
+        }
         (Some(_), ClientAuth::Basic) => {
             headers.insert("Authorization".to_owned(), format!("Basic {{{{ secret['{BASIC}'] }}}}"));
         }
@@ -48,6 +60,8 @@ pub fn session(auth: &Oauth2Auth, path: &str) -> SessionAuth {
             put("client_id", json!(auth.client_id));
             put("client_secret", secret(name));
         }
+        // Who signs as the grant says by that who it is.
+        (None, _) if matches!(auth.grant, Grant::JwtBearer(_)) => {}
         (None, _) => put("client_id", json!(auth.client_id)),
     }
     let rule = |status: &[u16], when: Option<&str>, is: Is, reason: Option<&str>| Rule {
@@ -62,10 +76,14 @@ pub fn session(auth: &Oauth2Auth, path: &str) -> SessionAuth {
     let refused = |error: &str, reason: &str| {
         rule(&[400, 401, 403], Some(&format!("body.error == '{error}'")), Is::Denied, Some(reason))
     };
+    let invalid_grant = match &auth.grant {
+        Grant::JwtBearer(_) => "what is said or the key is refused",
+        _ => "the user, password or refresh token is refused",
+    };
     let outcome = vec![
         rule(&[200], Some("body.access_token is string and body.access_token != ''"), Is::Ok, None),
         refused("invalid_client", "the client's id or secret is refused"),
-        refused("invalid_grant", "the user, password or refresh token is refused"),
+        refused("invalid_grant", invalid_grant),
         refused("invalid_scope", "the scope is refused"),
         refused("unauthorized_client", "this client may not use this grant"),
         refused("unsupported_grant_type", "this grant is not offered"),

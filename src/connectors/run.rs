@@ -14,6 +14,7 @@ use crate::{private::Private, words::Wall};
 use super::{
     Idempotency, Outcome, Saw,
     answer::{self, Answer},
+    assertion::Assertion,
     body::Body,
     charset::Charsets,
     file::{Is, Method},
@@ -129,6 +130,8 @@ pub struct Run<'a> {
     auth: Option<&'a SessionAuth>,
     session: Option<Arc<Session>>,
     sign: Option<&'a Sign>,
+    /// What a login signs.
+    assertions: &'a [(&'static str, Assertion)],
     /// The session that expired under this run. There is one new one for each run, or two systems could keep each other busy.
     over: Option<u64>,
     /// Status, headers and body of the last answer, for `output`.
@@ -215,7 +218,8 @@ impl<'a> Run<'a> {
         let mut context = system.context.clone();
         let secrets = auth.secrets.iter().map(|(name, secret)| (name.as_str(), Value::from(secret.expose())));
         context.insert("secret".to_owned(), Value::from_pairs(secrets));
-        Self { sign: auth.sign.as_ref(), ..Self::begin(system, &auth.login, context, None) }
+        let (sign, assertions) = (auth.sign.as_ref(), &auth.assertions[..]);
+        Self { sign, assertions, ..Self::begin(system, &auth.login, context, None) }
     }
 
     fn begin(
@@ -236,6 +240,7 @@ impl<'a> Run<'a> {
             auth,
             session: None,
             sign: system.sign.as_ref(),
+            assertions: &[],
             over: None,
             last: Vec::new(),
             records: Vec::new(),
@@ -459,6 +464,9 @@ impl<'a> Run<'a> {
     fn request(&self, step: &Step, item: Option<&Value>) -> Result<(Request, String), String> {
         let stamp = (self.system.stamp)();
         let mut each = stamp.values();
+        for (nth, (name, assertion)) in (0..).zip(self.assertions) {
+            each.push((name, assertion.made(stamp, nth)?.into()));
+        }
         each.extend(item.map(|item| ("item", item.clone())));
         match (&step.what, &self.system.at) {
             (What::Web(web), At::Web(at)) => {

@@ -8,6 +8,7 @@ use crate::{numbers::Plan, private::Secret, words::SystemId};
 
 use super::{
     Idempotency,
+    assertion::Assertion,
     body::Body,
     charset::Charsets,
     file,
@@ -176,6 +177,8 @@ pub(super) struct SessionAuth {
     pub sign: Option<Sign>,
     /// Seen by the login's request alone.
     pub secrets: BTreeMap<String, Secret>,
+    /// Made anew for each login, and seen by its request alone.
+    pub assertions: Vec<(&'static str, Assertion)>,
     pub cookies: Vec<String>,
     pub token: Option<Token>,
     pub lives_ms: Option<Compiled>,

@@ -30,6 +30,9 @@ use super::{
 /// The names that a signature may use besides the variables and what each request has; `body` only where it does not stand in it.
 pub const SEES: [&str; 5] = ["secret", "method", "path", "query", "form"];
 
+/// What every secret is where examples of a file are played.
+pub const EXAMPLE_SECRET: &str = "(secret)";
+
 /// How each request of a system is signed.
 pub struct Sign {
     pub value: Compiled,
