@@ -211,3 +211,233 @@ examples:
     assert_eq!(results.len(), 1);
     assert_eq!(results[0].result, Ok(()));
 }
+
+/// A token endpoint and a system in one, whose refresh tokens are good once: `r-0` from the settings or a sign-in, then `r-1`, ... A reuse of one revokes all.
+#[derive(Default)]
+struct Rotating {
+    /// How often a refresh token was taken.
+    given: usize,
+    revoked: bool,
+    /// The next answer is lost after the token was taken.
+    lose: bool,
+    /// More of the token's answer.
+    more: String,
+    /// Where the token must lie when the first question comes.
+    file: Option<PathBuf>,
+    heard: Vec<String>,
+    challenge: String,
+}
+
+async fn rotating(more: &str) -> (Fake, Arc<Mutex<Rotating>>) {
+    let state = Arc::new(Mutex::new(Rotating { more: more.to_owned(), ..Rotating::default() }));
+    let theirs = state.clone();
+    let fake = fake(move |request| {
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        let mut this = theirs.lock().unwrap();
+        this.heard.push(head.lines().next().unwrap().to_owned());
+        if !head.starts_with("POST /token ") {
+            let token = format!("authorization: Bearer t-{}\r\n", this.given);
+            if let Some(file) = &this.file {
+                assert!(
+                    std::fs::read_to_string(file).unwrap().contains(&format!("\"r-{}\"", this.given)),
+                    "not kept yet"
+                );
+            }
+            let good = head.contains(&token) && !this.revoked;
+            return if good {
+                answer(200, "application/json", r#"{"balance": 1}"#)
+            } else {
+                answer(401, "text/plain", "")
+            };
+        }
+        let form = parameters(body);
+        let good = match form["grant_type"].as_str() {
+            "refresh_token" => form["refresh_token"] == format!("r-{}", this.given) && !this.revoked,
+            "authorization_code" => {
+                use base64::Engine as _;
+                use sha2::Digest as _;
+                let digest = sha2::Sha256::digest(&form["code_verifier"]);
+                this.revoked = false;
+                form["code"] == "c/1"
+                    && base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(digest) == this.challenge
+            }
+            other => panic!("{other}"),
+        };
+        if !good {
+            this.revoked = true;
+            return answer(
+                400,
+                "application/json",
+                r#"{"error": "invalid_grant", "error_description": "r-0 is secret"}"#,
+            );
+        }
+        this.given += 1;
+        if std::mem::take(&mut this.lose) {
+            return Vec::new();
+        }
+        let given = this.given;
+        let text = format!(
+            r#"{{"access_token": "t-{given}", "expires_in": 3600, "refresh_token": "r-{given}" {}}}"#,
+            this.more
+        );
+        answer(200, "application/json", &text)
+    })
+    .await;
+    (fake, state)
+}
+
+const FIRST: &str = "client_id: app-1\n    grant: {refresh_token: {secret: key}}";
+
+fn keeping(auth: &str, folder: &Folder, url: &str) -> Connectors {
+    folder.write("secret", "r-0");
+    let system = system(&CLOUD.replace("AUTH", auth), &folder.0, url);
+    Connectors::keeping(Set::new(vec![system]), folder.0.join("tokens"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_token_that_changes_is_kept_before_it_is_needed_and_outlives_the_process() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (folder, (fake, state)) = (Folder::new(), rotating("").await);
+    let url = format!("http://{}", fake.address);
+    let file = folder.0.join("tokens/cloud.token");
+    state.lock().unwrap().file = Some(file.clone());
+    // As if it had been killed at each of these moments: nothing but the disk goes on.
+    for process in 1..4 {
+        let cloud = keeping(FIRST, &folder, &url);
+        let all = futures_util::future::join_all((0..8).map(|_| cloud.run(finance()))).await;
+        assert!(all.iter().all(|one| *one == Outcome::Ok(json!({"balance": 1}))), "{all:?}");
+        assert_eq!(state.lock().unwrap().given, process, "eight questions, one refresh");
+    }
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(std::fs::metadata(folder.0.join("tokens")).unwrap().permissions().mode() & 0o777, 0o700);
+    // Another client's file does not send it anywhere.
+    let other = keeping(&FIRST.replace("app-1", "app-2"), &folder, &url);
+    assert!(matches!(other.run(finance()).await, Outcome::Denied { .. }));
+    assert_eq!(state.lock().unwrap().given, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_was_lost_asks_for_a_new_sign_in_and_says_so() {
+    let (folder, (fake, state)) = (Folder::new(), rotating("").await);
+    let cloud = keeping(FIRST, &folder, &format!("http://{}", fake.address));
+    state.lock().unwrap().lose = true;
+    assert!(matches!(cloud.run(finance()).await, Outcome::Busy { .. }));
+    let Outcome::Denied { reason } = cloud.run(finance()).await else { panic!("the old token was refused") };
+    assert!(reason.contains("somebody must sign in again") && !reason.contains("r-0"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_takes_no_token_costs_no_session() {
+    let (folder, (fake, state)) = (Folder::new(), rotating("").await);
+    let cloud = keeping(FIRST, &folder, &format!("http://{}", fake.address));
+    // A folder where the file should be written aside.
+    std::fs::create_dir_all(folder.0.join("tokens/cloud.new")).unwrap();
+    assert_eq!(cloud.run(finance()).await, Outcome::Ok(json!({"balance": 1})));
+    assert!(!folder.0.join("tokens/cloud.token").exists());
+    // The session is over; by now the disk has room.
+    std::fs::remove_dir(folder.0.join("tokens/cloud.new")).unwrap();
+    state.lock().unwrap().given = 1;
+    cloud.swap(Set::new(vec![system(
+        &CLOUD.replace("AUTH", FIRST).replace("/f,", "/f ,"),
+        &folder.0,
+        &format!("http://{}", fake.address),
+    )]));
+    assert_eq!(cloud.run(finance()).await, Outcome::Ok(json!({"balance": 1})));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_leads_to_its_instance_and_nowhere_else() {
+    let instance = fake(|request| {
+        assert!(
+            request.starts_with("GET /data/f HTTP/1.1") && request.contains("authorization: Bearer t-1\r\n"),
+            "{request}"
+        );
+        answer(200, "application/json", r#"{"balance": 2}"#)
+    })
+    .await;
+    for allowed in [true, false] {
+        let folder = Folder::new();
+        let (fake, state) = rotating(&format!(r#", "instance_url": "http://{}""#, instance.address)).await;
+        let host = if allowed { instance.address.to_string() } else { "api.example.com".to_owned() };
+        let auth = format!("{FIRST}\n    base: {{value: \"body.instance_url ~ '/data'\", hosts: [\"{host}\"]}}");
+        let cloud = keeping(&auth, &folder, &format!("http://{}", fake.address));
+        match cloud.run(finance()).await {
+            Outcome::Ok(value) if allowed => assert_eq!(value, json!({"balance": 2})),
+            Outcome::Broken { reason } if !allowed => assert!(reason.contains("does not allow"), "{reason}"),
+            other => panic!("{other:?}"),
+        }
+        // The old refresh token is used up either way.
+        assert!(std::fs::read_to_string(folder.0.join("tokens/cloud.token")).unwrap().contains("\"r-1\""));
+        assert_eq!(state.lock().unwrap().heard.len(), 1);
+    }
+}
+
+/// The verb, with us as the administrator's browser and terminal.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_administrator_signs_in_by_a_browser_or_by_pasting() {
+    use std::{
+        io::{BufRead as _, BufReader, Write as _},
+        process::Stdio,
+    };
+    for paste in [false, true] {
+        let (folder, (fake, state)) = (Folder::new(), rotating("").await);
+        let url = format!("http://{}", fake.address);
+        let auth = format!(
+            "client_id: app-1\n    scope: all offline_access\n    grant: {{authorization_code: {{authorize_url: \"{url}/authorize\", more: {{prompt: consent}}}}}}"
+        );
+        let text = CLOUD
+            .replace("AUTH", &auth)
+            .replace("http://cloud.example", &url)
+            .replace("  key: {secret: {env: SECRET}}\n", "");
+        std::fs::create_dir_all(folder.0.join("connectors")).unwrap();
+        folder.write("connectors/cloud.yaml", &text);
+        folder.write(
+            "linecard.yaml",
+            &format!(
+                "store: {{path: {}/data/x.db}}\nagents: {{tokens: {{issuer: desk, keys: {{hs256: {{env: PATH}}}}}}}}\n",
+                folder.0.display()
+            ),
+        );
+        std::fs::create_dir_all(folder.0.join("data")).unwrap();
+        let daemon = Connectors::keeping(
+            Set::new(vec![connectors::load("cloud.yaml", &text).unwrap()]),
+            folder.0.join("data/tokens"),
+        );
+        let Outcome::Denied { reason } = daemon.run(finance()).await else { panic!("nobody signed in") };
+        assert!(reason.contains("linecard connector sign-in cloud"), "{reason}");
+
+        let mut verb = Command::new(env!("CARGO_BIN_EXE_linecard"))
+            .args(["connector", "sign-in", "cloud", "--config"])
+            .arg(&folder.0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(verb.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let address = lines.find(|line| line.starts_with("http://")).expect("an address is printed");
+        let asked = parameters(address.split_once('?').unwrap().1);
+        assert_eq!(
+            (asked["client_id"].as_str(), asked["scope"].as_str(), asked["prompt"].as_str()),
+            ("app-1", "all offline_access", "consent")
+        );
+        assert_eq!((asked["response_type"].as_str(), asked["code_challenge_method"].as_str()), ("code", "S256"));
+        state.lock().unwrap().challenge.clone_from(&asked["code_challenge"]);
+        let back = format!("{}?code=c%2F1&state={}", asked["redirect_uri"], asked["state"]);
+        let mut input = verb.stdin.take().unwrap();
+        if paste {
+            input.write_all(format!("{back}\n").as_bytes()).unwrap();
+        } else {
+            let get = |address: String| async move { reqwest::get(address).await.unwrap().status().as_u16() };
+            assert_eq!(get(format!("{}favicon.ico", asked["redirect_uri"])).await, 404);
+            assert_eq!(get(back.replace("state=", "state=x")).await, 404);
+            assert_eq!(get(back).await, 200);
+        }
+        let said: Vec<String> = lines.collect();
+        assert!(verb.wait().unwrap().success(), "{said:?}");
+        assert!(said.last().unwrap().contains("signed in") && !said.concat().contains("r-1"), "{said:?}");
+        // What was refused is forgotten at once, without a reload.
+        assert_eq!(daemon.run(finance()).await, Outcome::Ok(json!({"balance": 1})));
+        assert_eq!(state.lock().unwrap().given, 2, "one by the code, one by the refresh token");
+    }
+}

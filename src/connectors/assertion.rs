@@ -20,6 +20,7 @@ use super::{
 };
 
 /// What is said, and who signs it. The text itself is made for each request.
+#[derive(Clone)]
 pub struct Assertion {
     key: Key,
     /// `alg` and `typ` first, then the file's.
@@ -29,6 +30,7 @@ pub struct Assertion {
     lives_s: i64,
 }
 
+#[derive(Clone)]
 enum Key {
     Shared(Secret),
     Own(Arc<dyn SigningKey>, SignatureScheme),

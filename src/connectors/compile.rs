@@ -19,6 +19,7 @@ use super::{
     body::Body,
     charset::Charsets,
     file::{self, File, IdempotentFile, SqlFile, Variable},
+    kept::Refresh,
     oauth2, operation,
     page::{By, Next, Page, Plan as Pages},
     set::{
@@ -26,6 +27,7 @@ use super::{
         What,
     },
     sign::{self, Sign, Stamp},
+    sign_in::{self, SignIn},
     sql::Statement,
     standing,
     value::from_json,
@@ -299,7 +301,13 @@ impl Maker<'_> {
                     self.problem("/base_url", "no web address", wanted);
                 }
                 self.web = true;
-                Some(At::Web(Web { base_url, hosts: file.hosts.clone(), tls_ca: file.tls_ca.clone() }))
+                let base = match &file.auth {
+                    file::Auth::Session(session) => session.base.as_ref(),
+                    file::Auth::Oauth2(oauth2) => oauth2.base.as_ref(),
+                    _ => None,
+                };
+                let led = base.map(|base| base.hosts.clone()).unwrap_or_default();
+                Some(At::Web(Web { base_url, hosts: file.hosts.clone(), led, tls_ca: file.tls_ca.clone() }))
             }
             (None, Some(sql)) => {
                 let only_web = [
@@ -582,6 +590,7 @@ impl Maker<'_> {
             file::Grant::Password(password) => Some(password.secret.as_str()),
             file::Grant::JwtBearer(jwt) => Some(jwt.key.as_str()),
             file::Grant::RefreshToken(refresh) => Some(refresh.secret.as_str()),
+            file::Grant::AuthorizationCode(_) => None,
         };
         let names = [("client_secret", oauth2.client_secret.as_deref()), ("client_auth", client_key), ("grant", grant)];
         for (key, name) in names.into_iter().filter_map(|(key, name)| Some((key, name?))) {
@@ -611,9 +620,44 @@ impl Maker<'_> {
             secrets.insert(oauth2::BASIC.to_owned(), both);
         }
         // A path is a template, and this one is made already.
-        let session = oauth2::session(oauth2, &path.replace('{', "%7B"));
-        let session = self.session(at, &session, (context, &secrets), Some(base));
-        Auth::Session(Box::new(SessionAuth { assertions, ..session }))
+        let path = path.replace('{', "%7B");
+        let session = oauth2::session(oauth2, &path, oauth2::For::Use);
+        let session = self.session(at, &session, (context, &secrets), Some(base.clone()));
+        let (mut refresh, mut sign_in) = (None, None);
+        match &oauth2.grant {
+            file::Grant::RefreshToken(file::RefreshToken { secret }) => {
+                refresh = secrets.get(secret).map(|first| Refresh::new(Some(first.clone()), [&url, &id]));
+            }
+            file::Grant::AuthorizationCode(file) => {
+                refresh = Some(Refresh::new(None, [&url, &id]));
+                let exchange = oauth2::session(oauth2, &path, oauth2::For::SignIn);
+                let exchange = self.session(at, &exchange, (context, &secrets), Some(base));
+                let (assertions, refresh) = (assertions.clone(), Some(Refresh::new(None, [&url, &id])));
+                let exchange = SessionAuth { assertions, refresh, ..exchange };
+                let mut parameters = vec![("client_id".to_owned(), id.clone())];
+                let mut put = |maker: &mut Self, at: String, name: &str, text: &str| {
+                    parameters.push((name.to_owned(), maker.now(&at, text, context)));
+                };
+                if let Some(scope) = &oauth2.scope {
+                    put(self, format!("{at}/scope"), "scope", scope);
+                }
+                let at = format!("{at}/grant/authorization_code");
+                for (name, text) in &file.more {
+                    put(self, format!("{at}/more/{name}"), name, text);
+                }
+                let authorize_url = self.now(&format!("{at}/authorize_url"), &file.authorize_url, context);
+                let redirect = file.redirect.as_deref().unwrap_or(sign_in::LOOPBACK);
+                let redirect = self.now(&format!("{at}/redirect"), redirect, context);
+                for (key, url) in [("authorize_url", &authorize_url), ("redirect", &redirect)] {
+                    if !url.starts_with("https://") && !url.starts_with("http://") {
+                        self.problem(&format!("{at}/{key}"), "no web address", "https://host/path");
+                    }
+                }
+                sign_in = Some(Box::new(SignIn { authorize_url, redirect, parameters, exchange }));
+            }
+            _ => {}
+        }
+        Auth::Session(Box::new(SessionAuth { assertions, refresh, sign_in, ..session }))
     }
 
     /// `who`: the claims that stand unless the file says otherwise; an empty one says nothing.
@@ -663,8 +707,7 @@ impl Maker<'_> {
         base: Option<String>,
     ) -> SessionAuth {
         // A token endpoint's request is made by us and may use what we sign; a file's own login has nothing of that.
-        let sees =
-            if base.is_some() { &["secret", oauth2::ASSERTION, oauth2::CLIENT_ASSERTION][..] } else { &["secret"] };
+        let sees = if base.is_some() { &oauth2::SEES[..] } else { &["secret"] };
         if file.cookies.is_empty() && file.token.is_none() {
             self.problem(at, "nothing of the login is kept", "\"cookies:\" with their names, or \"token:\"");
         }
@@ -701,6 +744,21 @@ impl Maker<'_> {
             Some(Token { value, place, prefix: token.prefix.clone() })
         });
         let lives_ms = file.lives_ms.as_ref().and_then(|l| self.expression(&format!("{at}/lives_ms"), l));
+        let base = file.base.as_ref().and_then(|base| {
+            let at = format!("{at}/base");
+            let plain = |host: &str| host.chars().all(|c| c.is_ascii_alphanumeric() || "-.:_".contains(c));
+            for (n, host) in base.hosts.iter().enumerate() {
+                // `.com` would be everybody's.
+                if !plain(host) || host.trim_start_matches('.').split('.').filter(|part| !part.is_empty()).count() < 2 {
+                    let wanted = "a host, or a dot and the domain that all are below: .my.salesforce.com";
+                    self.problem(&format!("{at}/hosts/{n}"), format!("\"{host}\" is too much, or no host"), wanted);
+                }
+            }
+            if base.hosts.is_empty() {
+                self.problem(&format!("{at}/hosts"), "no host may be named", "at least one");
+            }
+            Some((self.expression(&format!("{at}/value"), &base.value)?, base.hosts.clone()))
+        });
         let expired = file.expired.iter().enumerate().map(|(n, expired)| {
             let at = format!("{at}/expired/{n}");
             if expired.status.is_none() && expired.when.is_none() {
@@ -751,6 +809,9 @@ impl Maker<'_> {
             cookies: file.cookies.clone(),
             token,
             lives_ms,
+            base,
+            refresh: None,
+            sign_in: None,
             expired,
             fingerprint: hash.finalize().into(),
         }

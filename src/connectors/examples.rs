@@ -4,16 +4,18 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::words::Mono;
+use crate::{private::Secret, words::Mono};
 
 use super::{
     Outcome, System,
     charset::{self, Charsets},
     file::{Example, ExampleExchange, Is},
+    oauth2::REFRESH,
     page::{Held, Walk},
     run::{Next, Payload, Request, Response, Run, Trouble, WebRequest},
     session::{Login, Session, set_cookie},
     set::Auth,
+    sign::EXAMPLE_SECRET,
     wire::plain,
 };
 
@@ -100,17 +102,18 @@ impl Bench<'_> {
                 Next::Done(outcome) => return Ok(outcome),
                 Next::LogIn { over } => {
                     let good = self.open.clone().filter(|session| over.is_none_or(|over| session.number > over));
-                    let result = match (good, Login::new(self.system)) {
-                        (Some(session), _) => Ok(session),
-                        (None, None) => return Err("there is no login".to_owned()),
-                        (None, Some(mut login)) => {
-                            while let Some(request) = login.next() {
-                                login.answer(self.exchange(&request)?);
+                    let result =
+                        match (good, Login::new(self.system, &[(REFRESH, Secret::new(EXAMPLE_SECRET.to_owned()))])) {
+                            (Some(session), _) => Ok(session),
+                            (None, None) => return Err("there is no login".to_owned()),
+                            (None, Some(mut login)) => {
+                                while let Some(request) = login.next() {
+                                    login.answer(self.exchange(&request)?);
+                                }
+                                self.logins += 1;
+                                login.session(self.logins, Mono(0)).map(Arc::new)
                             }
-                            self.logins += 1;
-                            login.session(self.logins, Mono(0)).map(Arc::new)
-                        }
-                    };
+                        };
                     self.open = result.as_ref().ok().cloned();
                     run.logged_in(result);
                 }

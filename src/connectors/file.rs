@@ -182,9 +182,21 @@ pub struct SessionAuth {
     pub token: Option<Token>,
     /// Expression over the login's answer: for how many milliseconds it is good. Absent: until the system says otherwise.
     pub lives_ms: Option<String>,
+    /// Where requests go from then on, if the login's answer says it.
+    pub base: Option<BaseFile>,
     /// How an answer says that the session is over; tried before each step's own `outcome`, as is a plain 401 after it.
     #[serde(default)]
     pub expired: Vec<Expired>,
+}
+
+/// An address that comes with a session (Salesforce's `instance_url`) and takes the place of `base_url`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BaseFile {
+    /// Expression over the login's answer: scheme, host, perhaps a path. One that gives nothing leaves `base_url`.
+    pub value: String,
+    /// The hosts it may name, and no others: `api.example.com`, or `.my.salesforce.com` for all below it; with a port only where one is written.
+    pub hosts: Vec<String>,
 }
 
 /// A token of OAuth 2.0 (RFC 6749), sent as `Authorization: Bearer`. It is a session: asked for when it is needed, and anew when it is over.
@@ -207,6 +219,8 @@ pub struct Oauth2Auth {
     /// What else the endpoint wants in the form: `audience`, `resource`, `tenant`. Templates over the variables.
     #[serde(default)]
     pub more: BTreeMap<String, String>,
+    /// Where requests go, if the token's answer says it.
+    pub base: Option<BaseFile>,
     /// How else than by 401 an answer says that the token is over.
     #[serde(default)]
     pub expired: Vec<Expired>,
@@ -222,8 +236,23 @@ pub enum Grant {
     Password(BasicAuth),
     /// RFC 7523, section 2.1: a statement that we sign with a key of our own (Salesforce, Google, SAP).
     JwtBearer(Jwt),
-    /// Section 6: what an administrator's sign-in gave once. It must be one that stays the same: where each use gives another one, it is lost.
+    /// Section 6: what an administrator's sign-in gave once. Where each use gives another one, that is kept.
     RefreshToken(RefreshToken),
+    /// Section 4.1, with PKCE (RFC 7636): an administrator signs in by `linecard connector sign-in`, and what that gives is kept.
+    AuthorizationCode(SignIn),
+}
+
+/// A sign-in in a browser.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// Template over the variables: the address to open.
+    pub authorize_url: String,
+    /// As it is registered at the system. One of the loopback is listened at (RFC 8252), another one is pasted. Default: any port of 127.0.0.1.
+    pub redirect: Option<String>,
+    /// What else stands in the address: `access_type: offline`, `prompt: consent`. Templates over the variables.
+    #[serde(default)]
+    pub more: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

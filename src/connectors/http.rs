@@ -10,6 +10,7 @@ use reqwest::{Client, Url, header::HeaderMap};
 use super::{
     file::Method,
     run::{Payload, Response, Trouble, WebRequest},
+    session::below,
     set::Web,
 };
 
@@ -24,6 +25,8 @@ pub struct Http {
     name: String,
     /// `host:port` that may be asked.
     allowed: Vec<String>,
+    /// What a session may lead to besides.
+    led: Vec<String>,
 }
 
 impl Http {
@@ -38,7 +41,7 @@ impl Http {
             allowed.push(authority(&url));
         }
         let client = crate::live::http_client_by(web.tls_ca.as_deref().map(Path::new), CONNECT, true)?;
-        Ok(Self { client, name: name.to_owned(), allowed })
+        Ok(Self { client, name: name.to_owned(), allowed, led: web.led.clone() })
     }
 
     /// Sends and waits, at most until `deadline`.
@@ -50,7 +53,9 @@ impl Http {
         }
         let not_sent = |why: &str| Trouble::NotSent(format!("{name} was not asked: {why}"));
         let url = Url::parse(&request.url).map_err(|_| not_sent("the address is no address"))?;
-        if !self.allowed.contains(&authority(&url)) {
+        let named = authority(&url);
+        let bare = named.strip_suffix(if url.scheme() == "https" { ":443" } else { ":80" }).unwrap_or(&named);
+        if !self.allowed.contains(&named) && !below(bare, &self.led) {
             return Err(not_sent("its file does not allow this host"));
         }
         let mut headers = HeaderMap::new();

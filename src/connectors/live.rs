@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -21,17 +22,20 @@ use dashmap::DashMap;
 use super::{
     Ask, Given, Idempotency, Outcome, Priority, Saw, Seen, Set, System, compile, file,
     index::{self, live::Shelf},
+    kept::live::{Folder, Hand},
     limits::{
         breaker::{Ended, Shown},
         gate::{Pass, Used, Why},
         live::{Limiter, Turn},
     },
     line::Line,
+    oauth2::REFRESH,
     operation,
     run::{Next, Request, Response, Run, Trouble},
     session::{Keeper, Login, Session, Way},
-    set::Auth,
+    set::{Auth, SessionAuth},
     sign::{EXAMPLE_SECRET, Stamp},
+    sign_in::Asked,
 };
 
 /// "Nobody" and "you may not" are believed without asking who we are if the system said so within this time.
@@ -46,6 +50,8 @@ pub struct Connectors {
 
 #[derive(Default)]
 struct Inner {
+    /// Where refresh tokens are kept.
+    kept: Arc<OnceLock<Folder>>,
     ready: ArcSwap<BTreeMap<SystemId, Arc<Ready>>>,
     counts: DashMap<(SystemId, &'static str, &'static str), AtomicU64>,
     /// The indexes of numbers; they outlive a reload.
@@ -60,6 +66,7 @@ struct Ready {
     line: Result<Line, String>,
     limiter: Arc<Limiter>,
     door: Arc<Door>,
+    kept: Arc<OnceLock<Folder>>,
     /// Monotonic microseconds: when it last said who we are.
     checked_at: AtomicU64,
 }
@@ -71,6 +78,7 @@ struct Door {
     fingerprint: Option<[u8; 32]>,
     one: Arc<tokio::sync::Mutex<()>>,
     keeper: Mutex<Keeper>,
+    hand: Hand,
 }
 
 impl Door {
@@ -79,7 +87,8 @@ impl Door {
             Auth::Session(auth) => Some(auth.fingerprint),
             _ => None,
         };
-        Self { fingerprint, one: Arc::default(), keeper: Mutex::new(Keeper::new(system.id.as_str())) }
+        let keeper = Mutex::new(Keeper::new(system.id.as_str()));
+        Self { fingerprint, one: Arc::default(), keeper, hand: Hand::default() }
     }
 
     fn keeper(&self) -> MutexGuard<'_, Keeper> {
@@ -183,6 +192,15 @@ impl Connectors {
         this
     }
 
+    /// The same for a site whose refresh tokens are kept in `tokens`. Without such a folder one that changes is good until the process ends.
+    #[must_use]
+    pub fn keeping(set: Set, tokens: PathBuf) -> Self {
+        let this = Self::default();
+        this.inner.kept.get_or_init(|| Folder(tokens));
+        this.swap(set);
+        this
+    }
+
     /// Puts a new set in place of the old, whole. A system whose file did not change keeps its connections.
     pub fn swap(&self, set: Set) {
         let old = self.inner.ready.load_full();
@@ -205,6 +223,7 @@ impl Connectors {
                 system: system.clone(),
                 limiter: self.limiter(system),
                 door,
+                kept: self.inner.kept.clone(),
                 checked_at: AtomicU64::new(0),
             };
             (system.id.clone(), Arc::new(ready))
@@ -535,7 +554,13 @@ impl Ready {
         };
         match way {
             Way::Use(session) => return Ok(session),
-            Way::No(outcome) => return Err(outcome),
+            Way::No(outcome) => {
+                let refresh = matches!(&self.system.auth, Auth::Session(auth) if auth.refresh.is_some());
+                if !refresh || !self.door.hand.anew(self.kept.get(), &self.system.id).await {
+                    return Err(outcome);
+                }
+                self.door.keeper().anew();
+            }
             Way::LogIn { .. } => {}
         }
         let ready = self.clone();
@@ -556,27 +581,43 @@ impl Ready {
         }
     }
 
+    /// One request of a login, in its turn where the system's limits count them.
+    async fn ask_login(&self, line: &Line, request: Request, deadline: Instant) -> Result<Response, Trouble> {
+        let permit = match self.limiter.counts_logins() {
+            true => Some(self.limiter.pass(operation::LOGIN.name, Priority::Pop, deadline).await),
+            false => None,
+        };
+        match &permit {
+            Some(Err(why)) => Err(Trouble::Held(self.held(*why))),
+            _ => line.send(request, deadline).await,
+        }
+    }
+
+    /// The requests of a login, and what has to be kept of it.
+    async fn log_in_with(&self, line: &Line, auth: &SessionAuth, number: u64) -> Result<Session, Outcome> {
+        let taken = match &auth.refresh {
+            None => None,
+            Some(refresh) => Some((refresh, self.door.hand.take(self.kept.get(), &self.system, refresh).await?)),
+        };
+        let told: Vec<_> = taken.iter().map(|(_, taken)| (REFRESH, taken.token.clone())).collect();
+        let mut login = Login::of(&self.system, auth, &told);
+        let deadline = Instant::now() + Duration::from_millis(auth.login.deadline_ms);
+        while let Some(request) = login.next() {
+            login.answer(self.ask_login(line, request, deadline).await);
+        }
+        if let (Some((refresh, taken)), Some(token)) = (taken, login.refresh()) {
+            self.door.hand.keep(taken, &self.system, refresh, token).await;
+        }
+        login.session(number, now().mono)
+    }
+
     async fn log_in(&self, number: u64) -> Result<Arc<Session>, Outcome> {
         let id = &self.system.id;
-        let (Ok(line), Some(mut login), Auth::Session(auth)) =
-            (&self.line, Login::new(&self.system), &self.system.auth)
-        else {
+        let (Ok(line), Auth::Session(auth)) = (&self.line, &self.system.auth) else {
             return Err(Outcome::Broken { reason: format!("{id} has no login") });
         };
-        let deadline = Instant::now() + Duration::from_millis(auth.login.deadline_ms);
-        let counted = self.limiter.counts_logins();
-        while let Some(request) = login.next() {
-            let permit = match counted {
-                true => Some(self.limiter.pass(operation::LOGIN.name, Priority::Pop, deadline).await),
-                false => None,
-            };
-            login.answer(match &permit {
-                Some(Err(why)) => Err(Trouble::Held(self.held(*why))),
-                _ => line.send(request, deadline).await,
-            });
-        }
+        let result = self.log_in_with(line, auth, number).await;
         let at = now().mono;
-        let result = login.session(number, at);
         let refused = result.as_ref().err().cloned();
         let mut keeper = self.door.keeper();
         if let Some((outcome, wait_ms)) = keeper.ends(result, at) {
@@ -591,4 +632,32 @@ impl Ready {
             (None, _) => Err(Outcome::Broken { reason: format!("{id}'s session is over as it begins") }),
         }
     }
+}
+
+/// The end of a sign-in in a browser: gives the code away and keeps the refresh token that comes for it.
+///
+/// # Errors
+/// Why there is nothing to keep, or why it cannot be kept; no code and no token is in it.
+pub async fn signed_in(asked: &Asked<'_>, told: &[(&'static str, Secret)], tokens: PathBuf) -> Result<(), String> {
+    let line = Line::new(asked.system)?;
+    let mut login = Login::of(asked.system, asked.exchange, told);
+    let deadline = Instant::now() + Duration::from_millis(asked.exchange.login.deadline_ms);
+    while let Some(request) = login.next() {
+        login.answer(line.send(request, deadline).await);
+    }
+    let token = login.refresh();
+    let session = login.session(1, now().mono);
+    if let (Err(outcome), None) = (&session, &token) {
+        return Err(format!("{}: {}", outcome.word(), outcome.reason().unwrap_or_default()));
+    }
+    let token = token.ok_or_else(|| {
+        let id = &asked.system.id;
+        format!("{id} gave no refresh token: its file must ask for one (scope offline_access, or more: access_type: offline)")
+    })?;
+    let (id, of) = (asked.system.id.clone(), asked.refresh.of.clone());
+    let kept = tokio::task::spawn_blocking(move || Folder(tokens).put(&id, &of, &token)).await;
+    let kept = kept.unwrap_or_else(|e| Err(std::io::Error::other(e)));
+    kept.map_err(|error| format!("the token cannot be kept: {error}"))?;
+    // The sign-in itself is good and kept; what is wrong with the answer is the file's.
+    session.map(drop).map_err(|outcome| format!("{}: {}", outcome.word(), outcome.reason().unwrap_or_default()))
 }

@@ -1,8 +1,8 @@
 //! `auth: oauth2`, as the session that it is: one request to the token endpoint, whose answer's token goes with every request until it is over (RFC 6749, RFC 6750).
 //!
 //! Everything that a session has holds for it: one token request at a time, a refusal is not repeated soon, an expired token is asked for anew once.
-//! Left out: grants with a browser (an administrator's own sign-in gives a refresh token, which `refresh_token` takes), and refresh tokens that change with
-//! each use: they would have to be kept.
+//! A refresh token that changes with each use is kept (`kept`); the first one of a sign-in in a browser comes by `sign_in`.
+//! Left out: the implicit grant, which nobody should use any more (RFC 9700 section 2.1.2), and devices without a browser (RFC 8628).
 
 use std::collections::BTreeMap;
 
@@ -16,6 +16,18 @@ pub const BASIC: &str = "oauth2 basic";
 /// How the statement of the grant and that of the client are called in the form (RFC 7521 sections 4.1 and 4.2).
 pub const ASSERTION: &str = "assertion";
 pub const CLIENT_ASSERTION: &str = "client_assertion";
+pub const REFRESH: &str = "refresh_token";
+
+/// What the token request sees besides the secrets.
+pub const SEES: [&str; 7] = ["secret", ASSERTION, CLIENT_ASSERTION, REFRESH, "code", "redirect_uri", "code_verifier"];
+
+/// Which token request it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    Use,
+    /// The one that gives the code of a sign-in away.
+    SignIn,
+}
 
 /// A token is given up a little before its time, for the way there and clocks that differ: 5 %. RFC 6749 section 5.1 recommends `expires_in`; who does not say it is
 /// asked anew each hour.
@@ -23,7 +35,7 @@ const LIVES: &str = "((body.expires_in | default(3600, true)) | int) * 950";
 
 /// The session of a token endpoint at `path`.
 #[must_use]
-pub fn session(auth: &Oauth2Auth, path: &str) -> SessionAuth {
+pub fn session(auth: &Oauth2Auth, path: &str, what: For) -> SessionAuth {
     let secret = |name: &str| json!(format!("{{{{ secret['{name}'] }}}}"));
     let mut form: BTreeMap<String, Value> =
         auth.more.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
@@ -39,12 +51,19 @@ pub fn session(auth: &Oauth2Auth, path: &str) -> SessionAuth {
             put("grant_type", json!("urn:ietf:params:oauth:grant-type:jwt-bearer"));
             put(ASSERTION, json!("{{ assertion }}"));
         }
-        Grant::RefreshToken(refresh) => {
+        Grant::AuthorizationCode(_) if what == For::SignIn => {
+            put("grant_type", json!("authorization_code"));
+            for name in ["code", "redirect_uri", "code_verifier"] {
+                put(name, json!(format!("{{{{ {name} }}}}")));
+            }
+        }
+        Grant::RefreshToken(_) | Grant::AuthorizationCode(_) => {
             put("grant_type", json!("refresh_token"));
-            put("refresh_token", secret(&refresh.secret));
+            put(REFRESH, json!("{{ refresh_token }}"));
         }
     }
-    if let Some(scope) = &auth.scope {
+    // What was signed in for was said in the browser.
+    if let Some(scope) = auth.scope.as_ref().filter(|_| !matches!(auth.grant, Grant::AuthorizationCode(_))) {
         put("scope", json!(scope));
     }
     let mut headers = BTreeMap::from([("Accept".to_owned(), "application/json".to_owned())]);
@@ -78,7 +97,12 @@ pub fn session(auth: &Oauth2Auth, path: &str) -> SessionAuth {
     };
     let invalid_grant = match &auth.grant {
         Grant::JwtBearer(_) => "what is said or the key is refused",
-        _ => "the user, password or refresh token is refused",
+        // RFC 6749 section 5.2: expired, revoked, or used up by an answer that was lost.
+        Grant::RefreshToken(_) => "the refresh token is refused: somebody must sign in again and give another one",
+        Grant::AuthorizationCode(_) => {
+            "the sign-in is over: an administrator must sign in again (linecard connector sign-in)"
+        }
+        _ => "the user or password is refused",
     };
     let outcome = vec![
         rule(&[200], Some("body.access_token is string and body.access_token != ''"), Is::Ok, None),
@@ -114,6 +138,7 @@ pub fn session(auth: &Oauth2Auth, path: &str) -> SessionAuth {
             prefix: "Bearer ".to_owned(),
         }),
         lives_ms: Some(LIVES.to_owned()),
+        base: auth.base.clone(),
         // RFC 6750 section 3.1: `invalid_token` is 401. Systems that say it otherwise add rules of their own.
         expired: std::iter::once(Expired { status: Some(vec![401]), when: None })
             .chain(auth.expired.iter().cloned())

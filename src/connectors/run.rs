@@ -9,7 +9,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use minijinja::value::Value;
 use serde_json::{Map, Value as Json};
 
-use crate::{private::Private, words::Wall};
+use crate::{
+    private::{Private, Secret},
+    words::Wall,
+};
 
 use super::{
     Idempotency, Outcome, Saw,
@@ -214,8 +217,10 @@ impl<'a> Run<'a> {
     }
 
     /// The login itself: the one request that needs no session and sees the secrets.
-    pub fn login(system: &'a System, auth: &'a SessionAuth) -> Self {
+    /// `told`: what else its request sees.
+    pub fn login(system: &'a System, auth: &'a SessionAuth, told: &[(&'static str, Secret)]) -> Self {
         let mut context = system.context.clone();
+        context.extend(told.iter().map(|(name, secret)| ((*name).to_owned(), Value::from(secret.expose()))));
         let secrets = auth.secrets.iter().map(|(name, secret)| (name.as_str(), Value::from(secret.expose())));
         context.insert("secret".to_owned(), Value::from_pairs(secrets));
         let (sign, assertions) = (auth.sign.as_ref(), &auth.assertions[..]);
@@ -420,6 +425,11 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Scheme, host and perhaps a path: the file's, or what the session brought.
+    fn base<'b>(&'b self, at: &'b Web) -> &'b str {
+        self.session.as_ref().and_then(|session| session.base.as_deref()).unwrap_or(&at.base_url)
+    }
+
     fn with(&self, more: &[(&'static str, Value)]) -> Value {
         let all = self.context.iter().map(|(k, v)| (k.as_str(), v.clone()));
         Value::from_pairs(all.chain(more.iter().map(|(k, v)| (*k, v.clone()))))
@@ -500,7 +510,7 @@ impl<'a> Run<'a> {
             headers.push((name.clone(), header_value(leaf, env, &context)?));
         }
         let session = self.auth.zip(self.session.as_deref());
-        let base = step.base.as_deref().unwrap_or(&at.base_url);
+        let base = step.base.as_deref().unwrap_or_else(|| self.base(at));
         let mut url = match &self.system.auth {
             Auth::Path { value } => format!("{base}{}{}", value.expose(), if path == "/" { "" } else { &path }),
             _ => format!("{base}{path}"),
@@ -508,7 +518,7 @@ impl<'a> Run<'a> {
         if let Some(next) = self.turn.as_ref().and_then(|turn| turn.url.as_deref()) {
             // The system itself said where the next page lies; it was held against our host when it was read.
             url = next.to_owned();
-            path = next.strip_prefix(at.base_url.as_str()).unwrap_or(next).to_owned();
+            path = next.strip_prefix(self.base(at)).unwrap_or(next).to_owned();
             query.clear();
         }
         // What is signed, with the body once that is made.
@@ -845,7 +855,7 @@ impl<'a> Run<'a> {
         if let (page::Next::Url(_) | page::Next::Link, Json::String(next)) = (&page.next, &seen.next) {
             let At::Web(web) = &self.system.at else { return Err(self.misfit("the next page", "it has no address")) };
             let whole =
-                page::resolve(&web.base_url, &self.address, next).map_err(|why| self.misfit("the next page", &why))?;
+                page::resolve(self.base(web), &self.address, next).map_err(|why| self.misfit("the next page", &why))?;
             seen.next = Json::String(whole);
         }
         Ok(Outcome::Ok(seen.into_json()))

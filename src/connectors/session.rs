@@ -14,6 +14,7 @@ use crate::{private::Secret, words::Mono};
 
 use super::{
     Outcome, System,
+    oauth2::REFRESH,
     run::{Next, Request, Response, Run, Trouble},
     set::{Auth, Place, SessionAuth},
 };
@@ -38,6 +39,8 @@ pub struct Session {
     cookie: Option<Secret>,
     token: Option<Secret>,
     until: Option<Mono>,
+    /// Where requests go, if not to the file's `base_url`.
+    pub base: Option<String>,
 }
 
 impl Session {
@@ -47,7 +50,7 @@ impl Session {
         let pairs: Vec<String> = auth.cookies.iter().map(|name| format!("{name}=(secret)")).collect();
         let token = auth.token.as_ref().map(|t| Secret::new(format!("{}(secret)", t.prefix)));
         let cookie = (!pairs.is_empty()).then(|| Secret::new(pairs.join("; ")));
-        Self { number: 0, cookie, token, until: None }
+        Self { number: 0, cookie, token, until: None, base: None }
     }
 
     pub fn header(&self, auth: &SessionAuth, headers: &mut Vec<(String, String)>) {
@@ -87,9 +90,14 @@ pub struct Login<'a> {
 impl<'a> Login<'a> {
     /// `None`: this system has no sessions.
     #[must_use]
-    pub fn new(system: &'a System) -> Option<Self> {
+    pub fn new(system: &'a System, told: &[(&'static str, Secret)]) -> Option<Self> {
         let Auth::Session(auth) = &system.auth else { return None };
-        Some(Self { system, auth, run: Run::login(system, auth), cookies: Vec::new() })
+        Some(Self::of(system, auth, told))
+    }
+
+    #[must_use]
+    pub fn of(system: &'a System, auth: &'a SessionAuth, told: &[(&'static str, Secret)]) -> Self {
+        Self { system, auth, run: Run::login(system, auth, told), cookies: Vec::new() }
     }
 
     /// The request to send; none when it has ended.
@@ -109,6 +117,14 @@ impl<'a> Login<'a> {
             }
         }
         self.run.answers(vec![answer]);
+    }
+
+    /// The refresh token of a good answer, whatever else is wrong with it: the one before it may be used up.
+    #[must_use]
+    pub fn refresh(&self) -> Option<Secret> {
+        self.auth.refresh.as_ref()?;
+        let token = self.run.last_answer().get_attr("body").ok()?.get_attr(REFRESH).ok()?;
+        token.as_str().filter(|token| !token.is_empty()).map(|token| Secret::new(token.to_owned()))
     }
 
     /// # Errors
@@ -145,8 +161,46 @@ impl<'a> Login<'a> {
             Some(None) => return Err(broken("time it lives".to_owned())),
         };
         let cookie = (!pairs.is_empty()).then(|| Secret::new(pairs.join("; ")));
-        Ok(Session { number, cookie, token, until })
+        let base = match &self.auth.base {
+            None => None,
+            Some((value, hosts)) => {
+                let value = value.eval(&seen).ok().filter(|v| !v.is_undefined() && !v.is_none());
+                let value = value.map(|v| v.to_string()).filter(|v| !v.is_empty());
+                let plain = self.system.at.text().starts_with("http://");
+                let led = |text: String| led(&text, hosts, plain);
+                value.map(led).transpose().map_err(|why| Outcome::Broken { reason: format!("{id}'s login: {why}") })?
+            }
+        };
+        Ok(Session { number, cookie, token, until, base })
     }
+}
+
+/// The address that a login names, if it is one that the file allows. `plain`: the system itself is asked without TLS.
+fn led(text: &str, hosts: &[String], plain: bool) -> Result<String, &'static str> {
+    const ELSEWHERE: &str = "it names a host that its file does not allow";
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://").filter(|_| plain));
+    let rest = rest.ok_or("it names an address that is no https one")?.trim_end_matches('/');
+    if rest.chars().any(|c| c.is_control() || c.is_whitespace() || "\\?#@".contains(c)) {
+        return Err(ELSEWHERE);
+    }
+    let authority = rest.split('/').next().unwrap_or_default();
+    if !below(authority, hosts) {
+        return Err(ELSEWHERE);
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// Whether a `host` or `host:port` is one of these, or below one that begins with a dot.
+#[must_use]
+pub fn below(authority: &str, hosts: &[String]) -> bool {
+    let authority = authority.to_ascii_lowercase();
+    let good = |c: char| c.is_ascii_alphanumeric() || "-.:_".contains(c);
+    !authority.is_empty()
+        && authority.chars().all(good)
+        && hosts.iter().any(|host| {
+            let host = host.to_ascii_lowercase();
+            authority == host || host.starts_with('.') && authority.len() > host.len() && authority.ends_with(&host)
+        })
 }
 
 /// Milliseconds; a text of digits is as good, for some systems send that.
@@ -233,6 +287,13 @@ impl Keeper {
         Way::LogIn { number: self.ended + 1 }
     }
 
+    /// Somebody signed in: what was refused before says nothing any more.
+    pub fn anew(&mut self) {
+        if matches!(self.state, State::Refused { .. }) {
+            self.state = State::Out(None);
+        }
+    }
+
     /// How a login ended. What somebody must be told, with the milliseconds until the next try: a refusal.
     pub fn ends(&mut self, result: Result<Session, Outcome>, now: Mono) -> Option<(Outcome, u64)> {
         self.ended += 1;
@@ -293,7 +354,7 @@ mod tests {
     use super::*;
 
     fn session(number: u64, until: Option<Mono>) -> Session {
-        Session { number, cookie: None, token: None, until }
+        Session { number, cookie: None, token: None, until, base: None }
     }
     fn denied() -> Outcome {
         Outcome::Denied { reason: "desk refuses the login".to_owned() }
@@ -382,6 +443,33 @@ mod tests {
         }
         assert_eq!(logins, 5);
         assert!(matches!(keeper.ask(Some(logins), keeper.ended(), second(60)), Way::LogIn { .. }));
+    }
+
+    #[test]
+    fn a_login_leads_only_where_its_file_allows() {
+        let hosts = [".my.salesforce.com".to_owned(), "api.example.com".to_owned(), "lab.example:8443".to_owned()];
+        for (text, good) in [
+            ("https://acme.my.salesforce.com", true),
+            ("https://acme.my.salesforce.com/services/", true),
+            ("https://ACME--uat.sandbox.my.salesforce.com", true),
+            ("https://lab.example:8443/x", true),
+            ("https://lab.example/x", false),
+            ("https://api.example.com", true),
+            ("https://evil.example/.my.salesforce.com", false),
+            ("https://my.salesforce.com.evil.example", false),
+            ("https://.my.salesforce.com", false),
+            ("https://evilmy.salesforce.com", false),
+            ("https://x@acme.my.salesforce.com", false),
+            ("https://evil.example#.my.salesforce.com", false),
+            ("https://acme.my.salesforce.com:8443", false),
+            ("http://acme.my.salesforce.com", false),
+            ("ftp://acme.my.salesforce.com", false),
+            ("https://acme.my.salesforce.com\\@evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(led(text, &hosts, false).is_ok(), good, "{text}");
+        }
+        assert_eq!(led("http://api.example.com/v1/", &hosts, true).as_deref(), Ok("http://api.example.com/v1"));
     }
 
     #[test]

@@ -12,10 +12,12 @@ use super::{
     body::Body,
     charset::Charsets,
     file,
+    kept::Refresh,
     limits::Limits,
     operation::Operation as Spec,
     page::Page,
     sign::{Sign, Stamp},
+    sign_in::SignIn,
     sql::Statement,
     standing::StandsOn,
     words::{Compiled, render},
@@ -124,6 +126,8 @@ pub struct Web {
     pub base_url: String,
     /// `host` or `host:port`, besides that of `base_url`.
     pub hosts: Vec<String>,
+    /// What a session may lead to besides: hosts, and domains that begin with a dot.
+    pub led: Vec<String>,
     /// Path of a PEM file.
     pub tls_ca: Option<String>,
 }
@@ -182,6 +186,11 @@ pub(super) struct SessionAuth {
     pub cookies: Vec<String>,
     pub token: Option<Token>,
     pub lives_ms: Option<Compiled>,
+    /// Where requests go, and the hosts that may be named.
+    pub base: Option<(Compiled, Vec<String>)>,
+    /// A refresh token that may change with each use.
+    pub refresh: Option<Refresh>,
+    pub sign_in: Option<Box<SignIn>>,
     /// Tried before a step's own rules.
     pub expired: Vec<Rule>,
     /// SHA-256 of whom and how we log in: with the same a session stays good over a reload.

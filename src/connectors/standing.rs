@@ -121,7 +121,9 @@ pub fn sign_in(file: &File) -> String {
         Auth::Oauth2(oauth2) => match oauth2.grant {
             Grant::ClientCredentials => "OAuth 2.0, client credentials",
             Grant::Password(_) => "OAuth 2.0, password",
+            Grant::JwtBearer(_) => "OAuth 2.0, signed statement",
             Grant::RefreshToken(_) => "OAuth 2.0, refresh token",
+            Grant::AuthorizationCode(_) => "OAuth 2.0, an administrator's sign-in",
         },
     };
     signed(auth, file)

@@ -224,6 +224,17 @@ pub enum Connector {
     /// Runs the examples inside a connector file; nothing is sent anywhere.
     #[command(after_help = "Example:\n  linecard connector test config/connectors/redmine.yaml")]
     Test { file: PathBuf },
+    /// Signs an administrator in at a system whose file says `grant: authorization_code`: prints the address to open in a browser, waits for the
+    /// answer at the loopback or for the address that the browser ends at, and keeps the refresh token beside the store.
+    #[command(
+        after_help = "Example:\n  linecard connector sign-in crm --config /etc/linecard\n\nA running daemon takes the new token at its next question."
+    )]
+    SignIn {
+        /// The connector, as its file is named.
+        connector: String,
+        #[command(flatten)]
+        folder: Folder,
+    },
     /// One live operation.
     #[command(
         after_help = "Example:\n  linecard connector try /etc/linecard/connectors/redmine.yaml customer.by_phone number=13800138000"

@@ -107,7 +107,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     let (core_ends, mut ends) = wiring::channels(&switches);
 
     let offers = Arc::new(load::offers(&reloadable.connectors));
-    let connectors = Connectors::new(reloadable.connectors);
+    let connectors = Connectors::keeping(reloadable.connectors, settings.tokens_folder());
     let customers = Customers::remembering(
         Arc::new(connectors.clone()),
         Some(Arc::new(store.clone())),

@@ -84,6 +84,12 @@ impl Settings {
         self.store.path.with_file_name("index")
     }
 
+    /// Where refresh tokens of business systems lie: there too.
+    #[must_use]
+    pub fn tokens_folder(&self) -> std::path::PathBuf {
+        self.store.path.with_file_name("tokens")
+    }
+
     /// What a schema cannot see.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {

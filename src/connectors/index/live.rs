@@ -333,7 +333,7 @@ pub async fn walk(
 }
 
 /// The id as a file's name.
-fn name(system: &SystemId) -> String {
+pub(in super::super) fn name(system: &SystemId) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     system.as_str().bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02x}") }).collect()
 }
@@ -372,7 +372,8 @@ fn save(folder: &Path, system: &SystemId, index: &Index, whole: bool) -> io::Res
     fs::File::open(folder)?.sync_all()
 }
 
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Aside, synced, and then in its place; for the daemon's account alone.
+pub(in super::super) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let aside = path.with_extension("new");
     let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&aside)?;
     file.write_all(bytes)?;

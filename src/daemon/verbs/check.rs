@@ -94,7 +94,7 @@ fn probe(loaded: Loaded) -> Exit {
                 (None, _) => println!("recordings of {switch}: asked for when somebody listens, so nothing was asked"),
             }
         }
-        let connectors = Connectors::new(loaded.live.connectors);
+        let connectors = Connectors::keeping(loaded.live.connectors, loaded.settings.tokens_folder());
         for system in connectors.systems() {
             if !connectors.offers(&system, "check") {
                 println!("connector {system}: its file has no check operation, so nothing was asked");

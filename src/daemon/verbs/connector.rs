@@ -83,6 +83,7 @@ pub fn connector(verb: Connector) -> Exit {
                 if failed == 0 { Exit::Good } else { Exit::Failed }
             }
         },
+        Connector::SignIn { connector, folder } => super::sign_in::sign_in(&connector, &folder),
         Connector::Try { file, operation, inputs } => tried(&file, operation, &inputs),
     }
 }

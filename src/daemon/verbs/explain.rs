@@ -216,7 +216,8 @@ async fn play(call: MadeUp, loaded: Loaded, offline: bool) -> Result<(Trace, Opt
     let directory = live.directory;
     let MadeUp { switch, agent, said } = call;
     let (mut ends, others) = wiring::channels(std::slice::from_ref(&switch));
-    let systems = if offline { Connectors::default() } else { Connectors::new(live.connectors) };
+    let systems =
+        if offline { Connectors::default() } else { Connectors::keeping(live.connectors, settings.tokens_folder()) };
     systems.read_indexes(&settings.index_folder());
     let customers = Customers::new(Arc::new(systems), &settings.customers, Handle::current(), others.cards);
     customers.reload(load::site(&settings, &directory));

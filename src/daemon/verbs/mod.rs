@@ -5,6 +5,7 @@ mod connector;
 mod data;
 mod explain;
 mod numbers;
+mod sign_in;
 mod sip;
 mod trunks;
 

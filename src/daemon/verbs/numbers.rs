@@ -34,7 +34,7 @@ pub fn numbers(verb: Numbers) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    let connectors = Connectors::new(set);
+    let connectors = Connectors::keeping(set, loaded.settings.tokens_folder());
     let mut audit = Audit::default();
     let each = |record: &_| audit.record(&system, record);
     let walked = runtime.block_on(walk(&connectors, &system, None, each, shown()));
