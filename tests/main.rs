@@ -33,6 +33,8 @@ mod real_kinds;
 #[cfg(feature = "real-servers")]
 mod real_mariadb;
 #[cfg(feature = "real-servers")]
+mod real_oauth2;
+#[cfg(feature = "real-servers")]
 mod real_odoo;
 #[cfg(feature = "real-servers")]
 mod real_postgres;

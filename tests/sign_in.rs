@@ -372,13 +372,46 @@ async fn a_token_leads_to_its_instance_and_nowhere_else() {
     }
 }
 
+/// A settings folder with this connector, its store in `data`.
+pub fn site(folder: &Folder, connector: &str) {
+    for name in ["connectors", "data"] {
+        std::fs::create_dir_all(folder.0.join(name)).unwrap();
+    }
+    let store = folder.0.join("data/x.db");
+    let tokens = "agents: {tokens: {issuer: desk, keys: {hs256: {env: PATH}}}}";
+    folder.write("connectors/cloud.yaml", connector);
+    folder.write("linecard.yaml", &format!("store: {{path: {}}}\n{tokens}\n", store.display()));
+}
+
+type Lines = std::iter::MapWhile<
+    std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+    fn(std::io::Result<String>) -> Option<String>,
+>;
+
+/// The verb under way: what it prints from here on, and what its address asks for.
+pub fn sign_in(folder: &Folder) -> (std::process::Child, Lines, BTreeMap<String, String>) {
+    use std::{
+        io::{BufRead as _, BufReader},
+        process::Stdio,
+    };
+    let mut verb = Command::new(env!("CARGO_BIN_EXE_linecard"))
+        .args(["connector", "sign-in", "cloud", "--config"])
+        .arg(&folder.0)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let ok: fn(std::io::Result<String>) -> Option<String> = Result::ok;
+    let mut lines = BufReader::new(verb.stdout.take().unwrap()).lines().map_while(ok);
+    let address = lines.find(|line| line.starts_with("http://")).expect("an address is printed");
+    let asked = parameters(address.split_once('?').unwrap().1);
+    (verb, lines, asked)
+}
+
 /// The verb, with us as the administrator's browser and terminal.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrator_signs_in_by_a_browser_or_by_pasting() {
-    use std::{
-        io::{BufRead as _, BufReader, Write as _},
-        process::Stdio,
-    };
+    use std::io::Write as _;
     for paste in [false, true] {
         let (folder, (fake, state)) = (Folder::new(), rotating("").await);
         let url = format!("http://{}", fake.address);
@@ -389,16 +422,7 @@ async fn an_administrator_signs_in_by_a_browser_or_by_pasting() {
             .replace("AUTH", &auth)
             .replace("http://cloud.example", &url)
             .replace("  key: {secret: {env: SECRET}}\n", "");
-        std::fs::create_dir_all(folder.0.join("connectors")).unwrap();
-        folder.write("connectors/cloud.yaml", &text);
-        folder.write(
-            "linecard.yaml",
-            &format!(
-                "store: {{path: {}/data/x.db}}\nagents: {{tokens: {{issuer: desk, keys: {{hs256: {{env: PATH}}}}}}}}\n",
-                folder.0.display()
-            ),
-        );
-        std::fs::create_dir_all(folder.0.join("data")).unwrap();
+        site(&folder, &text);
         let daemon = Connectors::keeping(
             Set::new(vec![connectors::load("cloud.yaml", &text).unwrap()]),
             folder.0.join("data/tokens"),
@@ -406,17 +430,7 @@ async fn an_administrator_signs_in_by_a_browser_or_by_pasting() {
         let Outcome::Denied { reason } = daemon.run(finance()).await else { panic!("nobody signed in") };
         assert!(reason.contains("linecard connector sign-in cloud"), "{reason}");
 
-        let mut verb = Command::new(env!("CARGO_BIN_EXE_linecard"))
-            .args(["connector", "sign-in", "cloud", "--config"])
-            .arg(&folder.0)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(verb.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines.find(|line| line.starts_with("http://")).expect("an address is printed");
-        let asked = parameters(address.split_once('?').unwrap().1);
+        let (mut verb, mut lines, asked) = sign_in(&folder);
         assert_eq!(
             (asked["client_id"].as_str(), asked["scope"].as_str(), asked["prompt"].as_str()),
             ("app-1", "all offline_access", "consent")
@@ -433,7 +447,7 @@ async fn an_administrator_signs_in_by_a_browser_or_by_pasting() {
             assert_eq!(get(back.replace("state=", "state=x")).await, 404);
             assert_eq!(get(back).await, 200);
         }
-        let said: Vec<String> = lines.collect();
+        let said: Vec<String> = lines.by_ref().collect();
         assert!(verb.wait().unwrap().success(), "{said:?}");
         assert!(said.last().unwrap().contains("signed in") && !said.concat().contains("r-1"), "{said:?}");
         // What was refused is forgotten at once, without a reload.

@@ -568,12 +568,13 @@ impl Maker<'_> {
         };
         let id = oauth2.client_id.as_ref().map(|id| self.now(&format!("{at}/client_id"), id, context));
         let none = id.is_none() && !matches!(oauth2.grant, file::Grant::JwtBearer(_));
-        if none || id.is_none() && !matches!(oauth2.client_auth, file::ClientAuth::Basic) {
+        if none || id.is_none() && !matches!(oauth2.client_auth, file::ClientAuth::Basic | file::ClientAuth::BasicPlain)
+        {
             self.problem(at, "there is no client_id", "\"client_id:\"");
         }
         let id = id.unwrap_or_default();
         let (client_key, needs_secret) = match &oauth2.client_auth {
-            file::ClientAuth::Basic | file::ClientAuth::Body => (None, false),
+            file::ClientAuth::Basic | file::ClientAuth::BasicPlain | file::ClientAuth::Body => (None, false),
             file::ClientAuth::PrivateKeyJwt(jwt) => (Some(jwt.key.as_str()), false),
             file::ClientAuth::ClientSecretJwt => (None, true),
         };
@@ -616,7 +617,11 @@ impl Maker<'_> {
             assertions.extend(made.map(|a| (oauth2::CLIENT_ASSERTION, a)));
         }
         if let Some(secret) = oauth2.client_secret.as_ref().and_then(|name| secrets.get(name)) {
-            let both = Secret::new(oauth2::basic(&id, secret.expose()));
+            let both = Secret::new(oauth2::basic(
+                &id,
+                secret.expose(),
+                matches!(oauth2.client_auth, file::ClientAuth::BasicPlain),
+            ));
             secrets.insert(oauth2::BASIC.to_owned(), both);
         }
         // A path is a template, and this one is made already.

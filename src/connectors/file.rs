@@ -321,6 +321,9 @@ pub enum ClientAuth {
     /// HTTP basic authentication, which every server takes that follows the RFC (section 2.3.1).
     #[default]
     Basic,
+    /// The same without the encoding that the RFC wants, for servers that do not undo it (Glewlwyd 2.7): it matters where id or secret has other characters than
+    /// letters and digits.
+    BasicPlain,
     /// `client_id` and `client_secret` in the form.
     Body,
     /// RFC 7523, section 2.2: a statement signed with the client's own key; `sub` is the client's id.

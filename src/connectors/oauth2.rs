@@ -72,7 +72,7 @@ pub fn session(auth: &Oauth2Auth, path: &str, what: For) -> SessionAuth {
             put("client_assertion_type", json!("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"));
             put(CLIENT_ASSERTION, json!("{{ client_assertion }}"));
         }
-        (Some(_), ClientAuth::Basic) => {
+        (Some(_), ClientAuth::Basic | ClientAuth::BasicPlain) => {
             headers.insert("Authorization".to_owned(), format!("Basic {{{{ secret['{BASIC}'] }}}}"));
         }
         (Some(name), ClientAuth::Body) => {
@@ -146,11 +146,11 @@ pub fn session(auth: &Oauth2Auth, path: &str, what: For) -> SessionAuth {
     }
 }
 
-/// The client's credentials as HTTP basic authentication has them: id and secret form-encoded first (RFC 6749 section 2.3.1).
+/// The client's credentials as HTTP basic authentication has them: id and secret form-encoded first (RFC 6749 section 2.3.1), or `plain`.
 #[must_use]
-pub fn basic(id: &str, secret: &str) -> String {
+pub fn basic(id: &str, secret: &str, plain: bool) -> String {
     use base64::Engine as _;
-    let encoded = |text: &str| form_urlencoded(text);
+    let encoded = |text: &str| if plain { text.to_owned() } else { form_urlencoded(text) };
     base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret)))
 }
 
@@ -172,9 +172,10 @@ mod tests {
     #[test]
     fn credentials_are_form_encoded_before_base64() {
         // RFC 6749 section 2.3.1's own example.
-        assert_eq!(basic("s6BhdRkqt3", "gX1fBat3bV"), "czZCaGRSa3F0MzpnWDFmQmF0M2JW");
+        assert_eq!(basic("s6BhdRkqt3", "gX1fBat3bV", false), "czZCaGRSa3F0MzpnWDFmQmF0M2JW");
         use base64::Engine as _;
-        let decoded = base64::engine::general_purpose::STANDARD.decode(basic("a b", "p:ä+/")).unwrap();
+        let decoded = base64::engine::general_purpose::STANDARD.decode(basic("a b", "p:ä+/", false)).unwrap();
         assert_eq!(String::from_utf8(decoded).unwrap(), "a+b:p%3A%C3%A4%2B%2F");
+        assert_eq!(basic("a", "b c", true), "YTpiIGM=");
     }
 }
