@@ -841,7 +841,7 @@ async fn a_refused_client_is_told_and_asked_for_once_and_an_error_by_200_is_no_t
     let error = |status: u16, body: &'static str| move |_: &str, _: usize| answer(status, "application/json", body);
     for (answered, denied, reason) in [
         (error(401, r#"{"error": "invalid_client"}"#), true, "the client's id or secret is refused"),
-        (error(400, r#"{"error": "invalid_grant"}"#), true, "the user, password or refresh token is refused"),
+        (error(400, r#"{"error": "invalid_grant"}"#), true, "the user or password is refused"),
         (error(403, "no"), true, "the token request is refused"),
         (error(200, r#"{"error": "invalid_client"}"#), false, ""),
         (error(200, r#"{"access_token": ""}"#), false, ""),

@@ -105,14 +105,19 @@ async fn counted() -> (String, Arc<AtomicUsize>) {
     (url, count)
 }
 
-async fn form(path: &str, client: Option<&str>, pairs: &[(&str, &str)]) -> (u16, Value) {
+/// No redirect is followed: where a browser is sent is what we want to know.
+fn client() -> reqwest::Client {
+    linecard::live::http_client(None, Duration::from_secs(5)).unwrap()
+}
+
+async fn form(path: &str, who: Option<&str>, pairs: &[(&str, &str)]) -> (u16, Value) {
     let encoded: Vec<String> =
         pairs.iter().map(|(name, value)| format!("{name}={}", linecard::words::percent(value))).collect();
-    let mut request = reqwest::Client::new()
+    let mut request = client()
         .post(format!("{}/api/oidc/{path}", env("OAUTH2_URL")))
         .header("Content-Type", "application/x-www-form-urlencoded")
         .body(encoded.join("&"));
-    if let Some(client) = client {
+    if let Some(client) = who {
         request = request.basic_auth(client, Some(env("OAUTH2_SECRET")));
     }
     let answer = request.send().await.unwrap();
@@ -219,7 +224,7 @@ async fn an_administrators_sign_in_gives_a_token_that_works() {
     site(&folder, &text(&folder, &auth, &server));
     let (mut verb, mut lines, asked) = sign_in(&folder);
 
-    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let browser = client();
     let account = json!({"username": env("OAUTH2_USER"), "password": env("OAUTH2_PASSWORD")});
     let answer = browser.post(format!("{server}/api/auth/")).json(&account).send().await.unwrap();
     assert_eq!(answer.status(), 200);

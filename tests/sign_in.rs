@@ -218,6 +218,8 @@ struct Rotating {
     /// How often a refresh token was taken.
     given: usize,
     revoked: bool,
+    /// The next access token is taken for one that is over.
+    expired: bool,
     /// The next answer is lost after the token was taken.
     lose: bool,
     /// More of the token's answer.
@@ -243,7 +245,7 @@ async fn rotating(more: &str) -> (Fake, Arc<Mutex<Rotating>>) {
                     "not kept yet"
                 );
             }
-            let good = head.contains(&token) && !this.revoked;
+            let good = head.contains(&token) && !this.revoked && !std::mem::take(&mut this.expired);
             return if good {
                 answer(200, "application/json", r#"{"balance": 1}"#)
             } else {
@@ -334,15 +336,11 @@ async fn a_disk_that_takes_no_token_costs_no_session() {
     std::fs::create_dir_all(folder.0.join("tokens/cloud.new")).unwrap();
     assert_eq!(cloud.run(finance()).await, Outcome::Ok(json!({"balance": 1})));
     assert!(!folder.0.join("tokens/cloud.token").exists());
-    // The session is over; by now the disk has room.
+    // The token is over; by now the disk has room.
     std::fs::remove_dir(folder.0.join("tokens/cloud.new")).unwrap();
-    state.lock().unwrap().given = 1;
-    cloud.swap(Set::new(vec![system(
-        &CLOUD.replace("AUTH", FIRST).replace("/f,", "/f ,"),
-        &folder.0,
-        &format!("http://{}", fake.address),
-    )]));
+    state.lock().unwrap().expired = true;
     assert_eq!(cloud.run(finance()).await, Outcome::Ok(json!({"balance": 1})));
+    assert!(std::fs::read_to_string(folder.0.join("tokens/cloud.token")).unwrap().contains("\"r-2\""));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -442,7 +440,8 @@ async fn an_administrator_signs_in_by_a_browser_or_by_pasting() {
         if paste {
             input.write_all(format!("{back}\n").as_bytes()).unwrap();
         } else {
-            let get = |address: String| async move { reqwest::get(address).await.unwrap().status().as_u16() };
+            let browser = linecard::live::http_client(None, Duration::from_secs(5)).unwrap();
+            let get = |address: String| async { browser.get(address).send().await.unwrap().status().as_u16() };
             assert_eq!(get(format!("{}favicon.ico", asked["redirect_uri"])).await, 404);
             assert_eq!(get(back.replace("state=", "state=x")).await, 404);
             assert_eq!(get(back).await, 200);
@@ -454,4 +453,197 @@ async fn an_administrator_signs_in_by_a_browser_or_by_pasting() {
         assert_eq!(daemon.run(finance()).await, Outcome::Ok(json!({"balance": 1})));
         assert_eq!(state.lock().unwrap().given, 2, "one by the code, one by the refresh token");
     }
+}
+
+/// As SAP Gateway does it: user and password with every request, and for writes a token that is fetched with its cookies.
+const GATEWAY: &str = r#"
+connector: cloud
+schema: 1
+variables:
+  url: {text: "http://cloud.example"}
+  key: {secret: {env: SECRET}}
+base_url: "{{ url }}"
+AUTH
+csrf:
+  fetch:
+    path: /svc/
+    headers: {X-CSRF-Token: Fetch}
+    outcome: [{status: [200], when: "headers['x-csrf-token'] is defined", is: ok}]
+  cookies: ["SAP_SESSIONID_*", sap-usercontext]
+  token: {value: "headers['x-csrf-token']", header: X-CSRF-Token}
+  refused: [{status: [403], when: "headers['x-csrf-token'] | lower == 'required'"}]
+operations:
+  finance:
+    steps: [{name: f, path: /f, outcome: [{status: [200], when: body.balance is defined, is: ok}]}]
+    output: {balance: body.balance}
+  ticket.create:
+    idempotent: none
+    steps:
+      - {name: create, method: POST, path: /svc/tickets, body: {json: {title: "{{ title }}"}}, outcome: [{status: [201], when: body.id is defined, is: ok}]}
+    output: {id: body.id | string}
+"#;
+const BASIC: &str = "auth: {basic: {user: li, secret: key}}";
+
+#[derive(Default)]
+struct Gateway {
+    /// Which token is good; fetching gives it.
+    token: u32,
+    /// No token is ever good.
+    never: bool,
+    tickets: usize,
+    heard: Vec<String>,
+    /// Bearer tokens given, and how many fetches one is good for.
+    bearer: u32,
+    stale: bool,
+}
+
+async fn gateway() -> (Fake, Arc<Mutex<Gateway>>) {
+    let state = Arc::new(Mutex::new(Gateway { token: 1, ..Gateway::default() }));
+    let theirs = state.clone();
+    let fake = fake(move |request| {
+        let head = request.split_once("\r\n\r\n").unwrap().0.to_lowercase();
+        let mut this = theirs.lock().unwrap();
+        let line = head.lines().next().unwrap().trim_end_matches(" http/1.1").to_owned();
+        this.heard.push(line.clone());
+        if line == "post /token" {
+            (this.bearer, this.stale) = (this.bearer + 1, false);
+            let token = format!(r#"{{"access_token": "b-{}", "expires_in": 3600}}"#, this.bearer);
+            return answer(200, "application/json", &token);
+        }
+        // "li:pass".
+        let basic = head.contains("authorization: basic bgk6cgfzcw==\r\n");
+        if !basic && (this.stale || !head.contains(&format!("authorization: bearer b-{}\r\n", this.bearer))) {
+            return answer(401, "text/plain", "");
+        }
+        let token = this.token;
+        match line.as_str() {
+            "get /f" => answer(200, "application/json", r#"{"balance": 1}"#),
+            "get /svc/" => {
+                assert!(head.contains("x-csrf-token: fetch\r\n"), "{head}");
+                let cookies = format!("Set-Cookie: SAP_SESSIONID_S4H_100=s{token}; path=/\r\nSet-Cookie: sap-usercontext=sap-client=100; path=/\r\nSet-Cookie: other=1");
+                let text = format!("HTTP/1.1 200 OK\r\nX-CSRF-Token: T{token}\r\n{cookies}\r\nContent-Type: application/json\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}");
+                text.into_bytes()
+            }
+            "post /svc/tickets" => {
+                let cookie = format!("cookie: sap_sessionid_s4h_100=s{token}; sap-usercontext=sap-client=100\r\n");
+                let good = head.contains(&format!("x-csrf-token: t{token}\r\n")) && head.contains(&cookie);
+                if !good || this.never {
+                    return b"HTTP/1.1 403 Forbidden\r\nX-CSRF-Token: Required\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_vec();
+                }
+                this.tickets += 1;
+                answer(201, "application/json", &format!(r#"{{"id": {}}}"#, this.tickets))
+            }
+            other => panic!("{other}"),
+        }
+    })
+    .await;
+    (fake, state)
+}
+
+fn ticket() -> Ask {
+    let inputs = json!({"call": "c", "key": "k", "title": "t", "text": "x"});
+    Ask { operation: "ticket.create".to_owned(), inputs: inputs.as_object().unwrap().clone(), ..finance() }
+}
+
+fn heard(state: &Mutex<Gateway>) -> Vec<String> {
+    std::mem::take(&mut state.lock().unwrap().heard)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_csrf_token_is_fetched_for_writes_and_anew_when_it_is_refused() {
+    let (folder, (fake, state)) = (Folder::new(), gateway().await);
+    folder.write("secret", "pass");
+    let text = GATEWAY.replace("AUTH", BASIC);
+    let system = Connectors::new(Set::new(vec![system(&text, &folder.0, &format!("http://{}", fake.address))]));
+    let (fetch, post) = ("get /svc/", "post /svc/tickets");
+    assert_eq!(system.run(finance()).await, Outcome::Ok(json!({"balance": 1})));
+    assert_eq!(heard(&state), ["get /f"]);
+    for id in ["1", "2"] {
+        assert_eq!(system.run(ticket()).await, Outcome::Ok(json!({"id": id})));
+    }
+    assert_eq!(heard(&state), [fetch, post, post]);
+    // Over: fetched anew, once, and the ticket is made once.
+    state.lock().unwrap().token = 2;
+    let both = futures_util::future::join(system.run(ticket()), system.run(ticket())).await;
+    assert!(matches!(both, (Outcome::Ok(_), Outcome::Ok(_))), "{both:?}");
+    assert_eq!(state.lock().unwrap().tickets, 4);
+    let asked = heard(&state);
+    assert_eq!((asked.len(), asked.iter().filter(|line| *line == fetch).count()), (5, 1), "{asked:?}");
+    // One that is refused whatever is fetched ends after one more try.
+    state.lock().unwrap().never = true;
+    assert!(matches!(system.run(ticket()).await, Outcome::AuthExpired { .. }));
+    assert_eq!(heard(&state), [post, fetch, post]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_csrf_token_is_fetched_by_who_is_signed_in() {
+    let (folder, (fake, state)) = (Folder::new(), gateway().await);
+    folder.write("secret", "x");
+    let auth = "auth: {oauth2: {token_url: \"{{ url }}/token\", client_id: a, client_secret: key}}";
+    let text = GATEWAY.replace("AUTH", auth);
+    let system = Connectors::new(Set::new(vec![system(&text, &folder.0, &format!("http://{}", fake.address))]));
+    let (token, fetch, post) = ("post /token", "get /svc/", "post /svc/tickets");
+    assert_eq!(system.run(ticket()).await, Outcome::Ok(json!({"id": "1"})));
+    assert_eq!(heard(&state), [token, fetch, post]);
+    // Both are over: the sign-in shows first, then the token.
+    (state.lock().unwrap().stale, state.lock().unwrap().token) = (true, 2);
+    assert_eq!(system.run(ticket()).await, Outcome::Ok(json!({"id": "2"})));
+    assert_eq!(heard(&state), [post, token, post, fetch, post]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_password_is_not_tried_by_fetching_tokens() {
+    let (folder, (fake, state)) = (Folder::new(), gateway().await);
+    folder.write("secret", "wrong");
+    let text = GATEWAY.replace("AUTH", BASIC);
+    let system = Connectors::new(Set::new(vec![system(&text, &folder.0, &format!("http://{}", fake.address))]));
+    for _ in 0..3 {
+        assert!(matches!(system.run(ticket()).await, Outcome::Denied { .. }));
+    }
+    assert_eq!(heard(&state), ["get /svc/"]);
+}
+
+#[test]
+fn an_example_fetches_its_csrf_token() {
+    let example = r#"
+examples:
+  - name: a token first
+    operation: ticket.create
+    inputs: {call: c, key: k, title: t, text: x}
+    logged_in: false
+    exchanges:
+      - request: {path: /svc/, headers: {X-CSRF-Token: Fetch}}
+        answer: {status: 200, headers: {X-CSRF-Token: T1}, cookies: {SAP_SESSIONID_A: s, sap-usercontext: u}, json: {}}
+      - request: {method: POST, path: /svc/tickets, headers: {X-CSRF-Token: T1, Cookie: SAP_SESSIONID_A=s; sap-usercontext=u}, json: {title: t}}
+        answer: {status: 201, json: {id: 5}}
+    outcome: ok
+    value: {id: "5"}
+  - name: an open one, which is over
+    operation: ticket.create
+    inputs: {call: c, key: k, title: t, text: x}
+    exchanges:
+      - request: {method: POST, path: /svc/tickets, headers: {X-CSRF-Token: (secret)}}
+        answer: {status: 403, headers: {X-CSRF-Token: Required}}
+      - request: {path: /svc/}
+        answer: {status: 200, json: {}}
+    outcome: broken
+"#;
+    let system = connectors::load_offline("cloud.yaml", &(GATEWAY.replace("AUTH", BASIC) + example)).unwrap();
+    let results = examples::run(&system);
+    assert_eq!(results.len(), 2);
+    for result in results {
+        assert_eq!(result.result, Ok(()), "{}", result.name);
+    }
+    // A token in a page: between what stands before and after it.
+    let page = GATEWAY.replace("AUTH", BASIC).replace(
+        "outcome: [{status: [200], when: \"headers['x-csrf-token'] is defined\", is: ok}]",
+        "decode: text\n    outcome: [{status: [200], is: ok}]",
+    );
+    let page = page.replace(
+        "value: \"headers['x-csrf-token']\"",
+        "value: \"body | between('csrf-token\\\" content=\\\"', '\\\"')\"",
+    );
+    let example = "\nexamples:\n  - name: page\n    operation: ticket.create\n    inputs: {call: c, key: k, title: t, text: x}\n    logged_in: false\n    exchanges:\n      - request: {path: /svc/}\n        answer: {status: 200, cookies: {SAP_SESSIONID_A: s, sap-usercontext: u}, text: '<meta name=\"csrf-token\" content=\"T+9\" />'}\n      - request: {method: POST, path: /svc/tickets, headers: {X-CSRF-Token: T+9}}\n        answer: {status: 201, json: {id: 5}}\n    outcome: ok\n    value: {id: \"5\"}\n";
+    let system = connectors::load_offline("cloud.yaml", &(page + example)).unwrap_or_else(|p| panic!("{p:#?}"));
+    assert_eq!(examples::run(&system)[0].result, Ok(()));
 }

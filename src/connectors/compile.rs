@@ -18,6 +18,7 @@ use super::{
     assertion::Assertion,
     body::Body,
     charset::Charsets,
+    csrf,
     file::{self, File, IdempotentFile, SqlFile, Variable},
     kept::Refresh,
     oauth2, operation,
@@ -150,6 +151,10 @@ impl Maker<'_> {
         let at = self.at(file, &context, &secrets);
         let auth = self.auth(file, &context, &secrets);
         let sign = file.sign.as_ref().and_then(|sign| self.sign("/sign", sign, &secrets));
+        let csrf = file.csrf.as_ref().map(|csrf| {
+            let csrf = csrf::session(csrf);
+            Box::new(self.session("/csrf", &csrf, (&context, &secrets), None))
+        });
         self.known.extend(ANSWER.map(str::to_owned));
         let limits = self.limits(file);
         self.known.clone_from(&variables);
@@ -234,6 +239,7 @@ impl Maker<'_> {
             index: file.index,
             auth,
             sign,
+            csrf,
             stamp: given.stamp,
             env: Environment::new(),
             numbers,
@@ -313,6 +319,7 @@ impl Maker<'_> {
                 let only_web = [
                     ("auth", !matches!(file.auth, file::Auth::None)),
                     ("sign", file.sign.is_some()),
+                    ("csrf", file.csrf.is_some()),
                     ("headers", !file.headers.is_empty()),
                     ("hosts", !file.hosts.is_empty()),
                     ("tls_ca", file.tls_ca.is_some() && matches!(sql, SqlFile::Sqlite(_))),

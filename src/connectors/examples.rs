@@ -13,8 +13,7 @@ use super::{
     oauth2::REFRESH,
     page::{Held, Walk},
     run::{Next, Payload, Request, Response, Run, Trouble, WebRequest},
-    session::{Login, Session, set_cookie},
-    set::Auth,
+    session::{For, Login, Session, Step, set_cookie},
     sign::EXAMPLE_SECRET,
     wire::plain,
 };
@@ -34,10 +33,10 @@ pub fn run(system: &System) -> Vec<ExampleResult> {
 }
 
 fn play(system: &System, example: &Example) -> Result<(), String> {
-    let open = match &system.auth {
-        Auth::Session(auth) if example.logged_in => Some(Arc::new(Session::example(auth))),
-        _ => None,
-    };
+    let open = [For::All, For::Changes].map(|what| {
+        let auth = system.session(what).filter(|_| example.logged_in);
+        auth.map(|auth| Arc::new(Session::example(auth)))
+    });
     let mut bench = Bench { system, example, exchanges: example.exchanges.iter(), open, logins: 0 };
     let walk = system.operation(&example.operation).and_then(|o| o.page.as_ref()).map(|page| Walk::new(page.plan));
     let mut inputs: Map<String, Json> = example.inputs.clone().into_iter().collect();
@@ -86,7 +85,8 @@ struct Bench<'a> {
     system: &'a System,
     example: &'a Example,
     exchanges: std::slice::Iter<'a, ExampleExchange>,
-    open: Option<Arc<Session>>,
+    /// The sign-in, and what requests need that change something.
+    open: [Option<Arc<Session>>; 2],
     logins: u64,
 }
 
@@ -100,28 +100,40 @@ impl Bench<'_> {
         loop {
             match run.next() {
                 Next::Done(outcome) => return Ok(outcome),
-                Next::LogIn { over } => {
-                    let good = self.open.clone().filter(|session| over.is_none_or(|over| session.number > over));
-                    let result =
-                        match (good, Login::new(self.system, &[(REFRESH, Secret::new(EXAMPLE_SECRET.to_owned()))])) {
-                            (Some(session), _) => Ok(session),
-                            (None, None) => return Err("there is no login".to_owned()),
-                            (None, Some(mut login)) => {
-                                while let Some(request) = login.next() {
-                                    login.answer(self.exchange(&request)?);
-                                }
-                                self.logins += 1;
-                                login.session(self.logins, Mono(0)).map(Arc::new)
-                            }
-                        };
-                    self.open = result.as_ref().ok().cloned();
-                    run.logged_in(result);
+                Next::LogIn { what, over } => {
+                    let result = self.log_in(what, over)?;
+                    run.logged_in(what, result);
                 }
                 Next::Send(requests) => {
                     run.answers(requests.iter().map(|request| self.exchange(request)).collect::<Result<_, _>>()?);
                 }
             }
         }
+    }
+
+    /// The session there is, or a new one.
+    fn log_in(&mut self, what: For, over: Option<u64>) -> Result<Result<Arc<Session>, Outcome>, String> {
+        let good = self.open[what as usize].clone().filter(|session| over.is_none_or(|over| session.number > over));
+        if let Some(session) = good {
+            return Ok(Ok(session));
+        }
+        let told = [(REFRESH, Secret::new(EXAMPLE_SECRET.to_owned()))];
+        let Some(mut login) = Login::new(self.system, what, &told) else { return Err("there is no login".to_owned()) };
+        loop {
+            match login.next() {
+                Step::Send(request) => login.answer(self.exchange(&request)?),
+                Step::SignIn { over } => {
+                    // A sign-in needs none before it.
+                    let session = self.log_in(For::All, over)?;
+                    login.signed_in(session);
+                }
+                Step::Done => break,
+            }
+        }
+        self.logins += 1;
+        let result = login.session(self.logins, Mono(0)).map(Arc::new);
+        self.open[what as usize] = result.as_ref().ok().cloned();
+        Ok(result)
     }
 
     fn exchange(&mut self, request: &Request) -> Result<Result<Response, Trouble>, String> {

@@ -52,6 +52,8 @@ pub struct File {
     pub tls_ca: Option<String>,
     #[serde(default)]
     pub auth: Auth,
+    /// A token against forged requests (CSRF) that the system wants with each request that changes something, beside `auth`.
+    pub csrf: Option<Box<Csrf>>,
     /// Computed over each request of an operation, beside `auth`.
     pub sign: Option<Sign>,
     /// How numbers stored without country or area are read.
@@ -175,7 +177,7 @@ pub struct BasicAuth {
 #[serde(deny_unknown_fields)]
 pub struct SessionAuth {
     pub login: Login,
-    /// Cookies of the login's answer that are sent back. One that the answer does not set is `broken`.
+    /// Cookies of the login's answer that are sent back; a name that ends with `*` means all that begin so. One that the answer does not set is `broken`.
     #[serde(default)]
     pub cookies: Vec<String>,
     /// What else of the login's answer proves who we are.
@@ -330,6 +332,39 @@ pub enum ClientAuth {
     PrivateKeyJwt(Jwt),
     /// OpenID Connect Core, section 9: the same, with the client's secret as the key (HS256).
     ClientSecretJwt,
+}
+
+/// Fetched once, by somebody who is signed in, and sent with each request whose method is not GET until one is refused for it; then it is fetched anew, once, and that
+/// request made once more.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Csrf {
+    pub fetch: Fetch,
+    /// Cookies of that answer that belong to the token; a name that ends with `*` means all that begin so.
+    #[serde(default)]
+    pub cookies: Vec<String>,
+    pub token: Token,
+    /// How an answer says that the token is over or was none.
+    pub refused: Vec<Expired>,
+    /// Expression over the answer: for how many milliseconds it is good. Absent: until it is refused.
+    pub lives_ms: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fetch {
+    #[serde(default)]
+    pub method: Method,
+    /// Template.
+    pub path: String,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub query: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub decode: Decode,
+    /// As in a step.
+    pub outcome: Vec<Rule>,
 }
 
 /// The request that logs in. In `headers` and `body`, and nowhere else in the file, templates see the secrets, as `secret.NAME`.

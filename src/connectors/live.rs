@@ -18,6 +18,7 @@ use crate::{
 };
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
+use futures_util::future::BoxFuture;
 
 use super::{
     Ask, Given, Idempotency, Outcome, Priority, Saw, Seen, Set, System, compile, file,
@@ -32,8 +33,8 @@ use super::{
     oauth2::REFRESH,
     operation,
     run::{Next, Request, Response, Run, Trouble},
-    session::{Keeper, Login, Session, Way},
-    set::{Auth, SessionAuth},
+    session::{For, Keeper, Login, Session, Step, Way},
+    set::SessionAuth,
     sign::{EXAMPLE_SECRET, Stamp},
     sign_in::Asked,
 };
@@ -65,7 +66,8 @@ struct Ready {
     system: Arc<System>,
     line: Result<Line, String>,
     limiter: Arc<Limiter>,
-    door: Arc<Door>,
+    /// The sign-in, and what requests need that change something.
+    doors: [Arc<Door>; 2],
     kept: Arc<OnceLock<Folder>>,
     /// Monotonic microseconds: when it last said who we are.
     checked_at: AtomicU64,
@@ -82,11 +84,8 @@ struct Door {
 }
 
 impl Door {
-    fn new(system: &System) -> Self {
-        let fingerprint = match &system.auth {
-            Auth::Session(auth) => Some(auth.fingerprint),
-            _ => None,
-        };
+    fn new(system: &System, what: For) -> Self {
+        let fingerprint = system.session(what).map(|auth| auth.fingerprint);
         let keeper = Mutex::new(Keeper::new(system.id.as_str()));
         Self { fingerprint, one: Arc::default(), keeper, hand: Hand::default() }
     }
@@ -206,14 +205,17 @@ impl Connectors {
         let old = self.inner.ready.load_full();
         let ready = set.iter().map(|system| {
             let kept = old.get(&system.id).filter(|r| r.system.hash == system.hash && r.system.at == system.at);
-            let door = Arc::new(Door::new(system));
-            let door = match kept.filter(|kept| kept.door.fingerprint == door.fingerprint) {
-                Some(kept) => {
-                    kept.door.keeper().reloaded();
-                    kept.door.clone()
+            let doors = [For::All, For::Changes].map(|what| {
+                let door = Arc::new(Door::new(system, what));
+                let before = kept.map(|kept| kept.door(what));
+                match before.filter(|before| before.fingerprint == door.fingerprint) {
+                    Some(before) => {
+                        before.keeper().reloaded();
+                        before.clone()
+                    }
+                    None => door,
                 }
-                None => door,
-            };
+            });
             let ready = Ready {
                 line: match kept {
                     // The secret is in the system, not in the connections: a new key is used at once.
@@ -222,7 +224,7 @@ impl Connectors {
                 },
                 system: system.clone(),
                 limiter: self.limiter(system),
-                door,
+                doors,
                 kept: self.inner.kept.clone(),
                 checked_at: AtomicU64::new(0),
             };
@@ -492,7 +494,10 @@ impl Ready {
                     }
                     return outcome;
                 }
-                Next::LogIn { over } => run.logged_in(self.session(over, asking.deadline).await),
+                Next::LogIn { what, over } => {
+                    let session = self.session(what, over, asking.deadline).await;
+                    run.logged_in(what, session);
+                }
                 Next::Send(requests) => {
                     // What has begun to write is not left half done because somebody else came: it goes with the phones.
                     let priority = if run.wrote() { Priority::Pop } else { asking.priority };
@@ -546,39 +551,56 @@ impl Ready {
         }
     }
 
-    /// The session there is, or the one that a login gives now.
-    async fn session(self: &Arc<Self>, over: Option<u64>, deadline: Instant) -> Result<Arc<Session>, Outcome> {
-        let (way, waited) = {
-            let keeper = self.door.keeper();
-            (keeper.ask(over, keeper.ended(), now().mono), keeper.ended())
-        };
-        match way {
-            Way::Use(session) => return Ok(session),
-            Way::No(outcome) => {
-                let refresh = matches!(&self.system.auth, Auth::Session(auth) if auth.refresh.is_some());
-                if !refresh || !self.door.hand.anew(self.kept.get(), &self.system.id).await {
-                    return Err(outcome);
-                }
-                self.door.keeper().anew();
-            }
-            Way::LogIn { .. } => {}
+    fn door(&self, what: For) -> &Arc<Door> {
+        let [all, changes] = &self.doors;
+        match what {
+            For::All => all,
+            For::Changes => changes,
         }
-        let ready = self.clone();
-        let login = tokio::spawn(async move {
-            let _one = ready.door.one.lock().await;
-            // Somebody may have logged in while we waited for our turn.
-            let way = ready.door.keeper().ask(over, waited, now().mono);
+    }
+
+    /// The session there is, or the one that a login gives now. Boxed, for what a login needs may itself be asked for here.
+    fn session(
+        self: &Arc<Self>,
+        what: For,
+        over: Option<u64>,
+        deadline: Instant,
+    ) -> BoxFuture<'_, Result<Arc<Session>, Outcome>> {
+        Box::pin(async move {
+            let door = self.door(what);
+            let (way, waited) = {
+                let keeper = door.keeper();
+                (keeper.ask(over, keeper.ended(), now().mono), keeper.ended())
+            };
             match way {
-                Way::Use(session) => Ok(session),
-                Way::No(outcome) => Err(outcome),
-                Way::LogIn { number } => ready.log_in(number).await,
+                Way::Use(session) => return Ok(session),
+                Way::No(outcome) => {
+                    let refresh = self.system.session(what).is_some_and(|auth| auth.refresh.is_some());
+                    if !refresh || !door.hand.anew(self.kept.get(), &self.system.id).await {
+                        return Err(outcome);
+                    }
+                    door.keeper().anew();
+                }
+                Way::LogIn { .. } => {}
             }
-        });
-        match tokio::time::timeout_at(tokio::time::Instant::from_std(deadline), login).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Outcome::Busy { reason: format!("the login at {} was given up", self.system.id) }),
-            Err(_) => Err(Outcome::Busy { reason: format!("{} did not let us in in time", self.system.id) }),
-        }
+            let ready = self.clone();
+            let login = tokio::spawn(async move {
+                let door = ready.door(what);
+                let _one = door.one.lock().await;
+                // Somebody may have logged in while we waited for our turn.
+                let way = door.keeper().ask(over, waited, now().mono);
+                match way {
+                    Way::Use(session) => Ok(session),
+                    Way::No(outcome) => Err(outcome),
+                    Way::LogIn { number } => ready.log_in(what, number).await,
+                }
+            });
+            match tokio::time::timeout_at(tokio::time::Instant::from_std(deadline), login).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => Err(Outcome::Busy { reason: format!("the login at {} was given up", self.system.id) }),
+                Err(_) => Err(Outcome::Busy { reason: format!("{} did not let us in in time", self.system.id) }),
+            }
+        })
     }
 
     /// One request of a login, in its turn where the system's limits count them.
@@ -594,32 +616,43 @@ impl Ready {
     }
 
     /// The requests of a login, and what has to be kept of it.
-    async fn log_in_with(&self, line: &Line, auth: &SessionAuth, number: u64) -> Result<Session, Outcome> {
+    async fn log_in_with(
+        self: &Arc<Self>,
+        what: For,
+        line: &Line,
+        auth: &SessionAuth,
+        number: u64,
+    ) -> Result<Session, Outcome> {
+        let hand = &self.door(what).hand;
         let taken = match &auth.refresh {
             None => None,
-            Some(refresh) => Some((refresh, self.door.hand.take(self.kept.get(), &self.system, refresh).await?)),
+            Some(refresh) => Some((refresh, hand.take(self.kept.get(), &self.system, refresh).await?)),
         };
         let told: Vec<_> = taken.iter().map(|(_, taken)| (REFRESH, taken.token.clone())).collect();
-        let mut login = Login::of(&self.system, auth, &told);
+        let mut login = Login::of(&self.system, what, auth, &told);
         let deadline = Instant::now() + Duration::from_millis(auth.login.deadline_ms);
-        while let Some(request) = login.next() {
-            login.answer(self.ask_login(line, request, deadline).await);
+        loop {
+            match login.next() {
+                Step::Send(request) => login.answer(self.ask_login(line, request, deadline).await),
+                Step::SignIn { over } => login.signed_in(self.session(For::All, over, deadline).await),
+                Step::Done => break,
+            }
         }
         if let (Some((refresh, taken)), Some(token)) = (taken, login.refresh()) {
-            self.door.hand.keep(taken, &self.system, refresh, token).await;
+            hand.keep(taken, &self.system, refresh, token).await;
         }
         login.session(number, now().mono)
     }
 
-    async fn log_in(&self, number: u64) -> Result<Arc<Session>, Outcome> {
+    async fn log_in(self: &Arc<Self>, what: For, number: u64) -> Result<Arc<Session>, Outcome> {
         let id = &self.system.id;
-        let (Ok(line), Auth::Session(auth)) = (&self.line, &self.system.auth) else {
+        let (Ok(line), Some(auth)) = (&self.line, self.system.session(what)) else {
             return Err(Outcome::Broken { reason: format!("{id} has no login") });
         };
-        let result = self.log_in_with(line, auth, number).await;
+        let result = self.log_in_with(what, line, auth, number).await;
         let at = now().mono;
         let refused = result.as_ref().err().cloned();
-        let mut keeper = self.door.keeper();
+        let mut keeper = self.door(what).keeper();
         if let Some((outcome, wait_ms)) = keeper.ends(result, at) {
             tracing::warn!(system = %id, outcome = outcome.word(), reason = outcome.reason(), next_try_ms = wait_ms, "a business system does not let us in");
         }
@@ -640,9 +673,9 @@ impl Ready {
 /// Why there is nothing to keep, or why it cannot be kept; no code and no token is in it.
 pub async fn signed_in(asked: &Asked<'_>, told: &[(&'static str, Secret)], tokens: PathBuf) -> Result<(), String> {
     let line = Line::new(asked.system)?;
-    let mut login = Login::of(asked.system, asked.exchange, told);
+    let mut login = Login::of(asked.system, For::All, asked.exchange, told);
     let deadline = Instant::now() + Duration::from_millis(asked.exchange.login.deadline_ms);
-    while let Some(request) = login.next() {
+    while let Step::Send(request) = login.next() {
         login.answer(line.send(request, deadline).await);
     }
     let token = login.refresh();

@@ -23,7 +23,7 @@ use super::{
     file::{Is, Method},
     limits::hints::{Told, retry_after},
     page::{self, Held, Turn},
-    session::Session,
+    session::{For, Session},
     set::{At, Auth, Leaf, Operation, Place, SessionAuth, Step, System, Tree, Web, WebStep, What},
     sign::Sign,
     sql::Statement,
@@ -111,9 +111,20 @@ pub enum Next {
     Send(Vec<Request>),
     /// A session is needed, to be given to [`Run::logged_in`]: any, or one that is newer than the one of this number.
     LogIn {
+        what: For,
         over: Option<u64>,
     },
     Done(Outcome),
+}
+
+/// A session that this run needs.
+#[derive(Default)]
+struct Need<'a> {
+    /// How it is come by, where it is needed.
+    auth: Option<&'a SessionAuth>,
+    session: Option<Arc<Session>>,
+    /// The one that expired under this run. There is one new one for each run, or two systems could keep each other busy.
+    over: Option<u64>,
 }
 
 pub struct Run<'a> {
@@ -129,14 +140,14 @@ pub struct Run<'a> {
     ids: Vec<u32>,
     /// Those of them whose session had expired, or of whom nothing came: to be asked once more.
     again: Option<Vec<Option<Value>>>,
-    /// How we log in, where that is needed.
-    auth: Option<&'a SessionAuth>,
-    session: Option<Arc<Session>>,
+    sign_in: Need<'a>,
+    /// What only requests that change something need.
+    csrf: Need<'a>,
+    /// Which of the two the answer that was judged last says is over, if it says so.
+    lapsed: For,
     sign: Option<&'a Sign>,
     /// What a login signs.
     assertions: &'a [(&'static str, Assertion)],
-    /// The session that expired under this run. There is one new one for each run, or two systems could keep each other busy.
-    over: Option<u64>,
     /// Status, headers and body of the last answer, for `output`.
     last: Vec<(&'static str, Value)>,
     records: Vec<Value>,
@@ -209,11 +220,13 @@ impl<'a> Run<'a> {
             Idempotency::Lookup(find) => Some(Box::new(Run::new(system, find, inputs)?)),
             _ => None,
         };
-        let auth = match &system.auth {
-            Auth::Session(auth) => Some(&**auth),
-            _ => None,
-        };
-        Ok(Self { look, asked, turn, ..Self::begin(system, op, context, auth) })
+        let csrf = Need { auth: system.csrf.as_deref(), ..Need::default() };
+        Ok(Self { look, asked, turn, csrf, ..Self::begin(system, op, context, true) })
+    }
+
+    /// The request that gives what requests that change something need; it is made as whoever makes those.
+    pub fn csrf(system: &'a System, csrf: &'a SessionAuth) -> Self {
+        Self::begin(system, &csrf.login, system.context.clone(), true)
     }
 
     /// The login itself: the one request that needs no session and sees the secrets.
@@ -224,15 +237,14 @@ impl<'a> Run<'a> {
         let secrets = auth.secrets.iter().map(|(name, secret)| (name.as_str(), Value::from(secret.expose())));
         context.insert("secret".to_owned(), Value::from_pairs(secrets));
         let (sign, assertions) = (auth.sign.as_ref(), &auth.assertions[..]);
-        Self { sign, assertions, ..Self::begin(system, &auth.login, context, None) }
+        Self { sign, assertions, ..Self::begin(system, &auth.login, context, false) }
     }
 
-    fn begin(
-        system: &'a System,
-        op: &'a Operation,
-        context: BTreeMap<String, Value>,
-        auth: Option<&'a SessionAuth>,
-    ) -> Self {
+    fn begin(system: &'a System, op: &'a Operation, context: BTreeMap<String, Value>, signed_in: bool) -> Self {
+        let auth = match &system.auth {
+            Auth::Session(auth) if signed_in => Some(&**auth),
+            _ => None,
+        };
         Self {
             system,
             op,
@@ -242,11 +254,11 @@ impl<'a> Run<'a> {
             items: Vec::new(),
             ids: Vec::new(),
             again: None,
-            auth,
-            session: None,
+            sign_in: Need { auth, ..Need::default() },
+            csrf: Need::default(),
+            lapsed: For::All,
             sign: system.sign.as_ref(),
             assertions: &[],
-            over: None,
             last: Vec::new(),
             records: Vec::new(),
             asked: None,
@@ -265,13 +277,20 @@ impl<'a> Run<'a> {
     }
 
     /// The session that [`Next::LogIn`] asked for, or why there is none.
-    pub fn logged_in(&mut self, session: Result<Arc<Session>, Outcome>) {
+    pub fn logged_in(&mut self, what: For, session: Result<Arc<Session>, Outcome>) {
         if let Some(look) = &mut self.look {
-            return look.logged_in(session);
+            return look.logged_in(what, session);
         }
         match session {
-            Ok(session) => self.session = Some(session),
+            Ok(session) => self.need(what).session = Some(session),
             Err(outcome) => self.end(outcome),
+        }
+    }
+
+    fn need(&mut self, what: For) -> &mut Need<'a> {
+        match what {
+            For::All => &mut self.sign_in,
+            For::Changes => &mut self.csrf,
         }
     }
 
@@ -342,8 +361,10 @@ impl<'a> Run<'a> {
                 self.done = Some(outcome);
                 continue;
             };
-            if self.auth.is_some() && self.session.is_none() {
-                return Next::LogIn { over: self.over };
+            for (what, need) in [(For::All, &self.sign_in), (For::Changes, &self.csrf)] {
+                if need.auth.is_some() && need.session.is_none() && (what == For::All || step.changes()) {
+                    return Next::LogIn { what, over: need.over };
+                }
             }
             match self.requests(step) {
                 Ok(requests) if requests.is_empty() => self.step += 1,
@@ -364,12 +385,13 @@ impl<'a> Run<'a> {
         let op = self.op;
         let Some(step) = op.steps.get(self.step) else { return };
         let items = std::mem::take(&mut self.items).into_iter().zip(std::mem::take(&mut self.ids));
-        let mut again = Vec::new();
+        let (mut again, mut over) = (Vec::new(), Vec::new());
         let mut late = Vec::new();
         let mut put_off = None;
         for (at, ((item, id), answer)) in items.zip(answers).enumerate() {
             let status = answer.as_ref().ok().map(|response| response.status);
             self.saw(Saw::Answered { step: step.name.clone(), status });
+            self.lapsed = For::All;
             let outcome = match answer {
                 Ok(response) => {
                     let (outcome, told) = self.judge(op, step, (item.clone(), id), &response);
@@ -378,9 +400,15 @@ impl<'a> Run<'a> {
                 }
                 Err(trouble) => Some(self.trouble(op, step, trouble)),
             };
+            let what = self.lapsed;
+            let need = self.need(what);
+            let renews = need.session.is_some() && need.over.is_none();
             match outcome {
                 // It was refused for its session and nothing was done: with a new one it may be asked again, once.
-                Some(Outcome::AuthExpired { .. }) if self.session.is_some() && self.over.is_none() => again.push(item),
+                Some(Outcome::AuthExpired { .. }) if renews => {
+                    again.push(item);
+                    over.push(what);
+                }
                 // Nothing was done either. What the others said is heard first, for they may have done something.
                 Some(outcome @ (Outcome::Busy { .. } | Outcome::RateLimited { .. })) => {
                     late.push(item);
@@ -390,8 +418,9 @@ impl<'a> Run<'a> {
                 None => {}
             }
         }
-        if !again.is_empty() {
-            self.over = self.session.take().map(|session| session.number);
+        for what in over {
+            let need = self.need(what);
+            need.over = need.session.take().map(|session| session.number).or(need.over);
         }
         again.append(&mut late);
         if again.is_empty() {
@@ -427,7 +456,7 @@ impl<'a> Run<'a> {
 
     /// Scheme, host and perhaps a path: the file's, or what the session brought.
     fn base<'b>(&'b self, at: &'b Web) -> &'b str {
-        self.session.as_ref().and_then(|session| session.base.as_deref()).unwrap_or(&at.base_url)
+        self.sign_in.session.as_ref().and_then(|session| session.base.as_deref()).unwrap_or(&at.base_url)
     }
 
     fn with(&self, more: &[(&'static str, Value)]) -> Value {
@@ -509,7 +538,10 @@ impl<'a> Run<'a> {
         for (name, leaf) in self.system.headers.iter().chain(&step.headers) {
             headers.push((name.clone(), header_value(leaf, env, &context)?));
         }
-        let session = self.auth.zip(self.session.as_deref());
+        let csrf = if step.method == Method::Get { None } else { Some(&self.csrf) };
+        let needs = [Some(&self.sign_in), csrf];
+        let sessions: Vec<_> =
+            needs.into_iter().flatten().filter_map(|need| need.auth.zip(need.session.as_deref())).collect();
         let base = step.base.as_deref().unwrap_or_else(|| self.base(at));
         let mut url = match &self.system.auth {
             Auth::Path { value } => format!("{base}{}{}", value.expose(), if path == "/" { "" } else { &path }),
@@ -531,7 +563,7 @@ impl<'a> Run<'a> {
         let mut form = Json::Null;
         if let Some(body) = &step.body {
             form = body.form(env, &context)?;
-            if let Some((auth, session)) = session {
+            for (auth, session) in &sessions {
                 session.body(auth, &mut form)?;
             }
             if let Auth::Key { place, value } = &self.system.auth {
@@ -587,12 +619,11 @@ impl<'a> Run<'a> {
             Auth::Key { place: Place::Header(name), value } => headers.push((name.clone(), value.expose().to_owned())),
             Auth::Key { place: Place::Query(name), value } => drop(key.insert(name.clone(), value.expose().into())),
             Auth::Key { place: Place::Body(_), .. } => {}
-            Auth::Session(_) => {
-                if let Some((auth, session)) = session {
-                    session.header(auth, &mut headers);
-                    session.query(auth, &mut key);
-                }
-            }
+            Auth::Session(_) => {}
+        }
+        for (auth, session) in &sessions {
+            session.header(auth, &mut headers);
+            session.query(auth, &mut key);
         }
         let url = pairs(&key)?;
         let charsets = step.charsets;
@@ -643,8 +674,11 @@ impl<'a> Run<'a> {
         }
         seen.extend(item.map(|item| ("item", item)));
         let context = self.with(&seen);
-        let expired = self.auth.map_or(&[][..], |auth| &auth.expired);
-        let rule = expired.iter().chain(&step.outcome).find(|rule| {
+        let expired = self.sign_in.auth.map_or(&[][..], |auth| &auth.expired);
+        let csrf = self.csrf.auth.filter(|_| step.changes()).map_or(&[][..], |auth| &auth.expired);
+        let rules = csrf.iter().map(|rule| (For::Changes, rule));
+        let rules = rules.chain(expired.iter().chain(&step.outcome).map(|rule| (For::All, rule)));
+        let found = rules.into_iter().find(|(_, rule)| {
             rule.status.as_ref().is_none_or(|s| s.contains(&response.status))
                 && rule.when.as_ref().is_none_or(|w| w.holds(&context))
                 // What cannot be read, or is a fault, is no success, whatever its status.
@@ -654,7 +688,8 @@ impl<'a> Run<'a> {
         *told = self.system.limits.hints.read(&headers, &context, wall);
         let reset = told.reset_ms.filter(|_| told.remaining == Some(0));
         let wait = told.wait_ms.or_else(|| retry_after(&headers, wall)).or(reset);
-        let Some(rule) = rule else {
+        self.lapsed = found.map_or(For::All, |(what, _)| what);
+        let Some((_, rule)) = found else {
             let unread = match decoded {
                 Ok(answer) => answer.fault.then(|| "it is a fault".to_owned()),
                 Err(why) => Some(why),

@@ -16,7 +16,7 @@ use super::{
     Outcome, System,
     oauth2::REFRESH,
     run::{Next, Request, Response, Run, Trouble},
-    set::{Auth, Place, SessionAuth},
+    set::{Place, SessionAuth},
 };
 
 /// After a refused login. Systems that lock an account do so after some five wrong passwords within a quarter of an hour or half of one;
@@ -30,6 +30,15 @@ const RELOAD_MS: u64 = 60_000;
 /// A system that ends sessions as fast as they are opened: so many logins a minute, and then we say so.
 const LOGINS: usize = 5;
 const WITHIN_MS: u64 = 60_000;
+
+/// Which requests need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// The sign-in.
+    All,
+    /// A token against forged requests (CSRF): those that change something.
+    Changes,
+}
 
 /// What a login gave. It goes into requests and nowhere else.
 pub struct Session {
@@ -55,7 +64,11 @@ impl Session {
 
     pub fn header(&self, auth: &SessionAuth, headers: &mut Vec<(String, String)>) {
         if let Some(cookie) = &self.cookie {
-            headers.push(("Cookie".to_owned(), cookie.expose().to_owned()));
+            // One header for all of them (RFC 6265, section 5.4).
+            match headers.iter_mut().find(|(name, _)| name.eq_ignore_ascii_case("cookie")) {
+                Some((_, cookies)) => *cookies = format!("{cookies}; {}", cookie.expose()),
+                None => headers.push(("Cookie".to_owned(), cookie.expose().to_owned())),
+            }
         }
         if let (Some(token), Some(Place::Header(name))) = (&self.token, auth.token.as_ref().map(|t| &t.place)) {
             headers.push((name.clone(), token.expose().to_owned()));
@@ -78,6 +91,16 @@ impl Session {
     }
 }
 
+/// What a login does next.
+pub enum Step {
+    Send(Request),
+    /// It is made by somebody who is signed in: any session, or one that is newer than the one of this number.
+    SignIn {
+        over: Option<u64>,
+    },
+    Done,
+}
+
 /// A login, still: played like an operation, it ends with a session.
 pub struct Login<'a> {
     system: &'a System,
@@ -90,22 +113,32 @@ pub struct Login<'a> {
 impl<'a> Login<'a> {
     /// `None`: this system has no sessions.
     #[must_use]
-    pub fn new(system: &'a System, told: &[(&'static str, Secret)]) -> Option<Self> {
-        let Auth::Session(auth) = &system.auth else { return None };
-        Some(Self::of(system, auth, told))
+    pub fn new(system: &'a System, what: For, told: &[(&'static str, Secret)]) -> Option<Self> {
+        Some(Self::of(system, what, system.session(what)?, told))
     }
 
+    /// `told`: what else its request sees.
     #[must_use]
-    pub fn of(system: &'a System, auth: &'a SessionAuth, told: &[(&'static str, Secret)]) -> Self {
-        Self { system, auth, run: Run::login(system, auth, told), cookies: Vec::new() }
+    pub fn of(system: &'a System, what: For, auth: &'a SessionAuth, told: &[(&'static str, Secret)]) -> Self {
+        let run = match what {
+            For::All => Run::login(system, auth, told),
+            For::Changes => Run::csrf(system, auth),
+        };
+        Self { system, auth, run, cookies: Vec::new() }
     }
 
-    /// The request to send; none when it has ended.
-    pub fn next(&mut self) -> Option<Request> {
+    /// What to do now; the end is that of [`Login::session`].
+    pub fn next(&mut self) -> Step {
         match self.run.next() {
-            Next::Send(mut requests) => requests.pop(),
-            Next::LogIn { .. } | Next::Done(_) => None,
+            Next::Send(mut requests) => requests.pop().map_or(Step::Done, Step::Send),
+            Next::LogIn { what: For::All, over } => Step::SignIn { over },
+            Next::LogIn { .. } | Next::Done(_) => Step::Done,
         }
+    }
+
+    /// What [`Step::SignIn`] asked for.
+    pub fn signed_in(&mut self, session: Result<Arc<Session>, Outcome>) {
+        self.run.logged_in(For::All, session);
     }
 
     pub fn answer(&mut self, answer: Result<Response, Trouble>) {
@@ -143,9 +176,16 @@ impl<'a> Login<'a> {
         let broken = |what: String| Outcome::Broken { reason: format!("{id}'s login gave no {what}") };
         let mut pairs = Vec::new();
         for name in &self.auth.cookies {
-            let (_, value) =
-                self.cookies.iter().find(|(n, _)| n == name).ok_or_else(|| broken(format!("cookie {name}")))?;
-            pairs.push(format!("{name}={value}"));
+            let mut found = Vec::new();
+            for (n, value) in &self.cookies {
+                if name == n || name.strip_suffix('*').is_some_and(|start| n.starts_with(start)) {
+                    found.push(format!("{n}={value}"));
+                }
+            }
+            if found.is_empty() {
+                return Err(broken(format!("cookie {name}")));
+            }
+            pairs.append(&mut found);
         }
         let seen = self.run.last_answer();
         let mut token = None;
@@ -199,7 +239,11 @@ pub fn below(authority: &str, hosts: &[String]) -> bool {
         && authority.chars().all(good)
         && hosts.iter().any(|host| {
             let host = host.to_ascii_lowercase();
-            authority == host || host.starts_with('.') && authority.len() > host.len() && authority.ends_with(&host)
+            if host.starts_with('.') {
+                authority.len() > host.len() && authority.ends_with(&host)
+            } else {
+                authority == host
+            }
         })
 }
 

@@ -16,6 +16,7 @@ use super::{
     limits::Limits,
     operation::Operation as Spec,
     page::Page,
+    session::For,
     sign::{Sign, Stamp},
     sign_in::SignIn,
     sql::Statement,
@@ -80,6 +81,8 @@ pub struct System {
     pub index: Option<file::IndexFile>,
     pub(super) auth: Auth,
     pub(super) sign: Option<Sign>,
+    /// What only requests that change something need, fetched as a session is opened.
+    pub(super) csrf: Option<Box<SessionAuth>>,
     pub(super) stamp: fn() -> Stamp,
     pub(super) env: Environment<'static>,
     pub(super) numbers: Plan,
@@ -93,6 +96,15 @@ pub struct System {
 }
 
 impl System {
+    /// How what these requests need is come by.
+    pub(super) fn session(&self, what: For) -> Option<&SessionAuth> {
+        match (what, &self.auth) {
+            (For::All, Auth::Session(auth)) => Some(auth),
+            (For::All, _) => None,
+            (For::Changes, _) => self.csrf.as_deref(),
+        }
+    }
+
     #[must_use]
     pub fn operation(&self, name: &str) -> Option<&Operation> {
         self.operations.get(name)

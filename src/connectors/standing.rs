@@ -130,6 +130,8 @@ pub fn sign_in(file: &File) -> String {
 }
 
 fn signed(auth: &str, file: &File) -> String {
+    let both = format!("{auth}{}", if file.csrf.is_some() { ", CSRF token" } else { "" });
+    let auth = both.trim_start_matches(", ");
     match (auth, &file.sign) {
         ("", None) => "none".to_owned(),
         ("", Some(_)) => "signature".to_owned(),

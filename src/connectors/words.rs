@@ -75,6 +75,10 @@ pub fn environment() -> Environment<'static> {
     env.add_filter("jql", |text: Value| backslashed(&text_of(&text), "\\\""));
     super::sign::filters(&mut env);
     super::rows::filters(&mut env);
+    env.add_filter("between", |text: String, before: String, after: String| {
+        let found = text.split_once(&before).and_then(|(_, rest)| rest.split_once(&after));
+        found.map(|(inside, _)| inside.to_owned())
+    });
     env.add_filter("json_text", |value: Value| -> Result<String, Error> {
         let json = to_json(&value).map_err(said_by_us)?;
         Ok(json.unwrap_or_default().to_string())
