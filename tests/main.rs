@@ -52,4 +52,5 @@ mod systemd;
 mod tls;
 mod traps;
 mod trunks;
+mod webhooks;
 mod who;

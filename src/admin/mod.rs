@@ -1,6 +1,7 @@
-//! The admin's HTTP: health, readiness, metrics. Loopback unless told otherwise.
+//! The admin's HTTP: health, readiness, metrics. Loopback unless told otherwise. Beside it the door for business systems' webhooks.
 
 pub mod hint;
+pub mod hooks;
 pub mod http;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

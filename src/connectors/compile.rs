@@ -20,6 +20,7 @@ use super::{
     charset::Charsets,
     csrf,
     file::{self, File, IdempotentFile, SqlFile, Variable},
+    hook::{self, Hooks},
     kept::Refresh,
     oauth2, operation,
     page::{By, Next, Page, Plan as Pages},
@@ -155,6 +156,7 @@ impl Maker<'_> {
             let csrf = csrf::session(csrf);
             Box::new(self.session("/csrf", &csrf, (&context, &secrets), None))
         });
+        let hooks = file.webhooks.as_ref().and_then(|webhooks| self.webhooks(file, webhooks, &secrets));
         self.known.extend(ANSWER.map(str::to_owned));
         let limits = self.limits(file);
         self.known.clone_from(&variables);
@@ -240,6 +242,7 @@ impl Maker<'_> {
             auth,
             sign,
             csrf,
+            hooks,
             stamp: given.stamp,
             env: Environment::new(),
             numbers,
@@ -320,6 +323,7 @@ impl Maker<'_> {
                     ("auth", !matches!(file.auth, file::Auth::None)),
                     ("sign", file.sign.is_some()),
                     ("csrf", file.csrf.is_some()),
+                    ("webhooks", file.webhooks.is_some()),
                     ("headers", !file.headers.is_empty()),
                     ("hosts", !file.hosts.is_empty()),
                     ("tls_ca", file.tls_ca.is_some() && matches!(sql, SqlFile::Sqlite(_))),
@@ -708,6 +712,65 @@ impl Maker<'_> {
                 None
             }
         }
+    }
+
+    fn webhooks(&mut self, file: &File, webhooks: &hook::File, secrets: &BTreeMap<String, Secret>) -> Option<Hooks> {
+        let at = "/webhooks";
+        let named = match &webhooks.verify {
+            hook::Verify::Signature(_) => None,
+            hook::Verify::Standard(shared) => Some(&shared.secret),
+            hook::Verify::Token(token) => {
+                if token.header.is_some() == token.query.is_some() {
+                    let wanted = "either \"header:\" or \"query:\"";
+                    self.problem(&format!("{at}/verify/token"), "the token has no place, or two", wanted);
+                }
+                Some(&token.secret)
+            }
+        };
+        if let Some(name) = named.filter(|name| !matches!(file.variables.get(*name), Some(Variable::Secret(_)))) {
+            let wanted = "the name of a variable that is a secret";
+            self.problem(&format!("{at}/verify"), format!("\"{name}\" is no secret variable"), wanted);
+        }
+        let (value, given, time, id) = hook::formula(&webhooks.verify);
+        let time = webhooks.time.clone().or(time);
+        let id = webhooks.id.clone().or(id);
+        let variables = self.known.clone();
+        self.known.extend(hook::SEES.map(str::to_owned));
+        let timed = time.as_ref().map(|time| (self.expression(&format!("{at}/time/value"), &time.value), time));
+        self.known.insert("secret".to_owned());
+        let value = self.expression(&format!("{at}/verify/signature/value"), &value);
+        let given = self.expression(&format!("{at}/verify/signature/given"), &given);
+        self.known.remove("secret");
+        self.known.insert("body".to_owned());
+        let id = id.as_ref().map(|id| self.expression(&format!("{at}/id"), id));
+        let each = webhooks.each.as_ref().map(|each| self.expression(&format!("{at}/each"), each));
+        self.known.extend(each.is_some().then(|| "item".to_owned()));
+        let mut events = Vec::new();
+        for (n, event) in webhooks.events.iter().enumerate() {
+            let mut expression = |key: &str, text: &Option<String>| {
+                text.as_ref().and_then(|text| self.expression(&format!("{at}/events/{n}/{key}"), text))
+            };
+            events.push(hook::Told {
+                when: expression("when", &event.when),
+                customers: expression("customers", &event.customers),
+                numbers: expression("numbers", &event.numbers),
+            });
+        }
+        self.known = variables;
+        let time = match timed {
+            None => None,
+            Some((value, time)) => Some((value?, time.unit, time.within_s)),
+        };
+        Some(Hooks {
+            value: value?,
+            given: given?,
+            time,
+            id: id.flatten(),
+            each: each.flatten(),
+            events,
+            secrets: secrets.clone(),
+            examples: webhooks.examples.clone(),
+        })
     }
 
     /// `base`: scheme and host of the login, where they are not the system's.

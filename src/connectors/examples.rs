@@ -29,7 +29,9 @@ pub struct ExampleResult {
 /// Runs the file's examples in their order. The system is one of [`super::load_offline`], whose secrets are `(secret)`.
 #[must_use]
 pub fn run(system: &System) -> Vec<ExampleResult> {
-    system.examples.iter().map(|e| ExampleResult { name: e.name.clone(), result: play(system, e) }).collect()
+    let asked = system.examples.iter().map(|e| ExampleResult { name: e.name.clone(), result: play(system, e) });
+    let told = super::hook::examples(system).into_iter().map(|(name, result)| ExampleResult { name, result });
+    asked.chain(told).collect()
 }
 
 fn play(system: &System, example: &Example) -> Result<(), String> {

@@ -54,6 +54,8 @@ pub struct File {
     pub auth: Auth,
     /// A token against forged requests (CSRF) that the system wants with each request that changes something, beside `auth`.
     pub csrf: Option<Box<Csrf>>,
+    /// What the system tells by itself, at `/v1/hooks/` and this connector's name.
+    pub webhooks: Option<super::hook::File>,
     /// Computed over each request of an operation, beside `auth`.
     pub sign: Option<Sign>,
     /// How numbers stored without country or area are read.

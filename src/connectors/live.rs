@@ -336,6 +336,13 @@ impl Connectors {
         self.inner.counts.entry((system, name, outcome.word())).or_default().fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The system, if its file takes webhooks.
+    #[must_use]
+    pub fn hooked(&self, system: &SystemId) -> Option<Arc<System>> {
+        let system = self.inner.ready.load().get(system)?.system.clone();
+        system.hooks.is_some().then_some(system)
+    }
+
     pub(super) fn shelves(&self) -> &DashMap<SystemId, Arc<Shelf>> {
         &self.inner.shelves
     }

@@ -19,6 +19,7 @@ mod csrf;
 pub mod draft;
 pub mod examples;
 pub mod file;
+pub mod hook;
 mod http;
 pub mod index;
 mod kept;

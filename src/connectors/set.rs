@@ -12,6 +12,7 @@ use super::{
     body::Body,
     charset::Charsets,
     file,
+    hook::Hooks,
     kept::Refresh,
     limits::Limits,
     operation::Operation as Spec,
@@ -81,6 +82,8 @@ pub struct System {
     pub index: Option<file::IndexFile>,
     pub(super) auth: Auth,
     pub(super) sign: Option<Sign>,
+    /// What the system tells by itself.
+    pub(super) hooks: Option<Hooks>,
     /// What only requests that change something need, fetched as a session is opened.
     pub(super) csrf: Option<Box<SessionAuth>>,
     pub(super) stamp: fn() -> Stamp,

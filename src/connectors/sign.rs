@@ -136,6 +136,11 @@ pub fn filters(env: &mut Environment<'static>) {
         Ok(base64::engine::general_purpose::STANDARD.encode(bytes(&value)?))
     });
     env.add_filter("bytes", joined);
+    env.add_filter("from_base64", |value: Value| -> Result<Value, Error> {
+        let decoded = base64::engine::general_purpose::STANDARD.decode(bytes(&value)?);
+        let wrong = |_| Error::new(ErrorKind::InvalidOperation, "this is no base64");
+        decoded.map(Value::from_bytes).map_err(wrong)
+    });
     env.add_filter("pairs", pairs);
 }
 

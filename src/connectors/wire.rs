@@ -295,11 +295,23 @@ fn unescaped(text: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A name or a value of a form or a query, as it was before it was encoded.
+#[must_use]
+pub fn decoded(text: &str) -> String {
+    String::from_utf8_lossy(&unescaped(text.as_bytes())).into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_is_encoded_is_read_and_the_rest_stays() {
+        assert_eq!(decoded("a%2Fb+c%zz%4"), "a/b c%zz%4");
+        assert_eq!(decoded("%E9%99%88"), "陈");
+    }
 
     fn xml(text: &str) -> Result<Value, String> {
         read_xml(text, &["issue".to_owned()])

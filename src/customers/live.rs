@@ -26,7 +26,7 @@ use tokio::{
 };
 
 use crate::{
-    connectors::{Ask, Connectors, Outcome, Priority, Saw, Seen, Shape},
+    connectors::{Ask, Connectors, Outcome, Priority, Saw, Seen, Shape, hook::Heard},
     live::now,
     private::Private,
     words::{CallId, SystemId, TenantId, Wall},
@@ -278,6 +278,28 @@ impl Customers {
         for call in up {
             let calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
             self.tell(calls, call);
+        }
+    }
+
+    /// Systems said that something of these customers or numbers changed there: it is asked for anew, and cards of calls that are up stay as they are until it is known.
+    pub async fn heard(&self, heard: &[Heard]) {
+        let inner = &self.0;
+        let touched = |key: &Key, entry: &Entry| heard.iter().any(|heard| touches(heard, key, entry));
+        let stale: Vec<Key> =
+            inner.cache.iter().filter(|(key, entry)| touched(key, entry)).map(|(key, _)| Key::clone(&key)).collect();
+        for key in &stale {
+            inner.cache.invalidate(key).await;
+        }
+        let again: Vec<(CallId, Vec<Wanted>)> = {
+            let calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let wanted = |session: &Session| {
+                let known = |key: &Key| session.known.get(key).is_some_and(|known| touched(key, &known.entry));
+                session.subject.wanted(&session.known).into_iter().filter(|wanted| known(&wanted.key)).collect()
+            };
+            calls.iter().map(|(call, session)| (*call, wanted(session))).collect()
+        };
+        for (call, wanted) in again {
+            self.start(call, wanted, None);
         }
     }
 
@@ -577,6 +599,21 @@ impl Session {
     }
 }
 
+/// Whether what a system answered is about somebody of whom it now says that they changed.
+fn touches(heard: &Heard, key: &Key, entry: &Entry) -> bool {
+    if heard.system != key.system {
+        return false;
+    }
+    let subject = &**key.subject.expose();
+    let id = |id: &str| heard.customers.contains(id);
+    let of = match key.operation {
+        BY_PHONE | BY_ACCOUNT => heard.numbers.iter().any(|number| number.expose() == subject),
+        // `customer:7`; a shared key (`member_no=7`) is not known to the sender.
+        _ => subject.split_once(':').is_some_and(|(_, subject)| id(subject)),
+    };
+    of || matches!(&entry.found, Found::Customers(list) if list.iter().any(|one| id(&one.link.id)))
+}
+
 /// What an entry that was not asked for by this call says.
 fn told(key: &Key, entry: &Entry, way: Way) -> Looked {
     let (outcome, reason) = match &entry.found {
@@ -754,6 +791,43 @@ mod tests {
         desk.gate.add_permits(2);
         let card = card_of(&mut cards, 2).await;
         assert!(matches!(card.answer, Answer::Found(_)), "what is known stays when the system goes away");
+    }
+
+    #[tokio::test]
+    async fn what_a_system_says_has_changed_is_asked_for_anew_and_the_card_stays_until_then() {
+        let (desk, customers, mut cards) = room(Desk::new(customer(), (60_000, 60_000, 60_000)));
+        desk.gate.add_permits(2);
+        drop(customers.ask(&question(1, "13800138000")));
+        while card_of(&mut cards, 1).await.blocks.iter().any(|b| b.state != BlockState::Fresh) {}
+        drop(customers.ask(&question(2, "13900139000")));
+        desk.gate.add_permits(1);
+        card_of(&mut cards, 2).await;
+        let before = desk.asked.load(Ordering::SeqCst);
+        let heard = |system: &str, ids: &[&str], number: &str| Heard {
+            system: system.into(),
+            customers: ids.iter().map(|id| (*id).to_owned()).collect(),
+            numbers: [number].iter().filter(|n| !n.is_empty()).map(|n| Private::new((*n).to_owned())).collect(),
+        };
+        // Somebody else's, and another system's.
+        customers.heard(&[heard("crm", &["70"], ""), heard("erp", &["7"], "+8613800138000")]).await;
+        assert_eq!(desk.asked.load(Ordering::SeqCst), before);
+        // By id: who they are and their facts are asked for, of the call that shows them; the card was never without them.
+        *desk.answer.lock().unwrap() = Outcome::Ok(serde_json::json!([{"id": "7", "name": "Zhang Li"}]));
+        customers.heard(&[heard("crm", &["7"], "")]).await;
+        desk.gate.add_permits(8);
+        loop {
+            let card = card_of(&mut cards, 1).await;
+            let Answer::Found(person) = &card.answer else { panic!("{:?}", card.answer) };
+            if person.head.name.as_ref().is_some_and(|name| name.expose() == "Zhang Li") {
+                break;
+            }
+        }
+        // By number: a caller who was known as somebody is asked for, once.
+        let asked = desk.asked.load(Ordering::SeqCst);
+        customers.heard(&[heard("crm", &[], "+8613900139000")]).await;
+        while desk.asked.load(Ordering::SeqCst) == asked {
+            card_of(&mut cards, 2).await;
+        }
     }
 
     #[tokio::test]

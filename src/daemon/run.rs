@@ -35,6 +35,7 @@ use crate::{
     admin::{
         self, Readiness,
         hint::{Gate, Hint},
+        hooks::Door,
         http::Figures,
     },
     agents::{self, Roster, Screens, shards::live as shards},
@@ -121,6 +122,10 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     let admin_listener = TcpListener::bind(settings.admin.listen)
         .await
         .map_err(|e| format!("cannot listen on {} (admin): {e}", settings.admin.listen))?;
+    let hooks_listener = match settings.hooks.listen {
+        None => None,
+        Some(at) => Some(TcpListener::bind(at).await.map_err(|e| format!("cannot listen on {at} (hooks): {e}"))?),
+    };
     let verifier =
         Arc::new(access::live::verifier(&settings.agents.tokens).map_err(|e| format!("agents.tokens: {e}"))?);
     let keys = back.spawn(access::live::keep(verifier.clone(), settings.agents.tokens.keys.clone()));
@@ -230,6 +235,12 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         tasks.spawn(super::gaps::watch(switch.clone(), store.clone(), ends.control.clone(), metrics.clone()));
     }
     tasks.spawn(systems(connectors.clone(), ends.control.clone()));
+    tasks.spawn(changes(customers.clone(), ends.hooks.1));
+    if let Some(listener) = hooks_listener {
+        let folder = settings.hooks_folder();
+        let door = Door::new(connectors.clone(), &settings.hooks, folder, ends.hooks.0, metrics.clone());
+        tasks.spawn(admin::hooks::serve(listener, Arc::new(door), doors_stop.clone().cancelled_owned()));
+    }
     tasks.spawn(connectors::index::live::keep(connectors.clone(), settings.index_folder()));
     tasks.spawn(indexes(connectors.clone(), metrics.clone()));
     tasks.spawn(heartbeat(ends.control.clone(), waiting.clone(), beats.clone()));
@@ -569,6 +580,16 @@ async fn heartbeat(control: mpsc::Sender<Control>, waiting: Arc<Mutex<Vec<String
         *waiting.lock().unwrap_or_else(PoisonError::into_inner) = list;
         beats.fetch_add(1, Ordering::Relaxed);
         notify(&[sd_notify::NotifyState::Watchdog]);
+    }
+}
+
+/// What business systems say has changed is asked for anew. Gathered a little: one look through the cache serves all of it.
+async fn changes(customers: Customers, mut told: mpsc::Receiver<connectors::hook::Heard>) {
+    let mut heard = Vec::new();
+    while told.recv_many(&mut heard, wiring::HOOKS).await > 0 {
+        customers.heard(&heard).await;
+        heard.clear();
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

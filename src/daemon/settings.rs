@@ -22,6 +22,8 @@ pub struct Settings {
     #[serde(default)]
     pub admin: admin::Settings,
     #[serde(default)]
+    pub hooks: admin::hooks::Settings,
+    #[serde(default)]
     pub store: store::Settings,
     #[serde(default)]
     pub dial: calls::guard::Settings,
@@ -90,6 +92,12 @@ impl Settings {
         self.store.path.with_file_name("tokens")
     }
 
+    /// Where ids of events lie that business systems told.
+    #[must_use]
+    pub fn hooks_folder(&self) -> std::path::PathBuf {
+        self.store.path.with_file_name("hooks")
+    }
+
     /// What a schema cannot see.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {
@@ -118,6 +126,8 @@ impl Settings {
                 .into_iter()
                 .map(|(key, found, wanted)| problem(format!("callbacks.{key}"), format!("found {found}"), wanted)),
         );
+        let hooks = self.hooks.problems().into_iter();
+        problems.extend(hooks.map(|(key, found, wanted)| problem(format!("hooks.{key}"), found.to_owned(), wanted)));
         let dial = self.dial.problems().into_iter();
         problems.extend(dial.map(|(key, found, wanted)| problem(format!("dial.{key}"), found, wanted)));
         problems.extend(self.customers.unread(&self.plan()).into_iter().map(|n| {

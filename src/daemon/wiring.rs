@@ -9,6 +9,7 @@ use super::core::{Asking, Caller, Search};
 use crate::{
     agents::{Heard, Token},
     calls::{self, Command, missed::Row, seats::Places},
+    connectors,
     customers::{Answered, Candidate},
     recordings,
     records::{self, live::Answer as Kept},
@@ -82,6 +83,8 @@ pub const FETCHES: usize = 256;
 /// Pieces of 64 KiB of one recording for one player. Filled by the keeper's task, drained by the player's socket. Full: the file is not read on. 64
 /// players hold 8 MiB.
 pub const PIECES: usize = 2;
+/// What business systems say has changed. Filled by the door of webhooks, drained by a task that has it asked for anew. Full: the system is told to come later.
+pub const HOOKS: usize = 256;
 /// Reload, stop, beats. Filled by the supervisor, drained by the core. Full: the supervisor waits.
 pub const CONTROL: usize = 16;
 
@@ -118,6 +121,7 @@ pub struct OtherEnds {
     pub fetches: (mpsc::Sender<recordings::live::Fetch>, mpsc::Receiver<recordings::live::Fetch>),
     pub commands: HashMap<SwitchId, mpsc::Receiver<Command>>,
     pub places: watch::Receiver<Places>,
+    pub hooks: (mpsc::Sender<connectors::hook::Heard>, mpsc::Receiver<connectors::hook::Heard>),
 }
 
 /// The way of one recording to one player; there is one for each, made by the shard that has the socket.
@@ -163,6 +167,7 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
             fetches: mpsc::channel(FETCHES),
             commands: commands_out,
             places: places_out,
+            hooks: mpsc::channel(HOOKS),
         },
     )
 }

@@ -91,6 +91,7 @@ pub struct Metrics {
     pub link_refused: Family<Link, Gauge>,
     pub link_resyncs: Family<Link, Gauge>,
     pub lookups: Family<Lookup, Gauge>,
+    pub webhooks: Family<Lookup, Counter>,
     /// The indexes of numbers: what they hold, how old it is, how long the last whole walk took, walks that failed one after the other.
     pub index_customers: Family<System, Gauge>,
     pub index_numbers: Family<System, Gauge>,
@@ -143,6 +144,7 @@ impl Metrics {
             link_refused: Family::default(),
             link_resyncs: Family::default(),
             lookups: Family::default(),
+            webhooks: Family::default(),
             index_customers: Family::default(),
             index_numbers: Family::default(),
             index_unreadable: Family::default(),
@@ -188,6 +190,7 @@ impl Metrics {
         registry.register("link_refused", "What came over a link and was refused", m.link_refused.clone());
         registry.register("link_resyncs", "Snapshots taken of a switch", m.link_resyncs.clone());
         registry.register("lookups", "Lookups by system and outcome", m.lookups.clone());
+        registry.register("webhooks", "Webhooks that came, by system and what became of them", m.webhooks.clone());
         registry.register("index_customers", "Customers in the index of numbers", m.index_customers.clone());
         registry.register("index_numbers", "Numbers in the index", m.index_numbers.clone());
         registry.register("index_unreadable", "Stored numbers that are none", m.index_unreadable.clone());

@@ -333,7 +333,7 @@ pub async fn walk(
 }
 
 /// The id as a file's name.
-pub(in super::super) fn name(system: &SystemId) -> String {
+pub(crate) fn name(system: &SystemId) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     system.as_str().bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02x}") }).collect()
 }

@@ -1,0 +1,247 @@
+//! `POST /v1/hooks/CONNECTOR`: where business systems say by themselves that something changed. A listener of its own, closed unless the settings open it, for it is the one
+//! that strangers reach.
+//!
+//! An answer of 200 means: it is that system, the event was handed on, and it will be known when it comes again. Everything else looks the same from outside (404 without a word): no
+//! stranger learns which connectors there are or what of a signature was wrong. What is too much is told to come later.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    io::Write as _,
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, Semaphore, mpsc},
+    time::timeout,
+};
+
+use crate::{
+    connectors::{
+        Connectors,
+        hook::{self, BODY_CAP, Heard, Verdict},
+        index::live::name,
+    },
+    live::now,
+    watch::{Lookup, Metrics},
+    words::SystemId,
+};
+
+/// Connections at one time, and how long one may last: a vendor sends a request or two. A flood fills these and nothing else.
+const CONNECTIONS: usize = 128;
+const LASTS: Duration = Duration::from_secs(60);
+/// For the head, and for the body after it.
+const READ: Duration = Duration::from_secs(10);
+/// Bodies in hand at one time: 16 MiB at most.
+const BODIES: usize = 16;
+/// Event ids in one file; two files are kept. Vendors try again for hours or days, the busiest sends some thousand events a day.
+const IDS: usize = 16_384;
+
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Address and port for `/v1/hooks/CONNECTOR`; absent: nobody listens. TLS is the reverse proxy's.
+    pub listen: Option<SocketAddr>,
+    /// How vendors reach it: `https://cti.example.com`. Some of them sign the whole address.
+    pub public_url: Option<String>,
+}
+
+impl Settings {
+    /// What cannot be meant: key, what was found, what would be right.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, &'static str, &'static str)> {
+        let url = self.public_url.as_deref().unwrap_or("https://cti.example.com");
+        let good = (url.starts_with("https://") || url.starts_with("http://")) && !url.ends_with('/');
+        let wanted = "https://host, without a slash at the end";
+        if good { Vec::new() } else { vec![("public_url", "this is no web address", wanted)] }
+    }
+}
+
+/// What the listener stands on.
+pub struct Door {
+    connectors: Connectors,
+    out: mpsc::Sender<Heard>,
+    public_url: String,
+    metrics: Metrics,
+    ids: Mutex<Ids>,
+    bodies: Semaphore,
+}
+
+impl Door {
+    /// `out`: whoever keeps what the systems say has changed; full, it is told to vendors. `folder`: where event ids are remembered.
+    #[must_use]
+    pub fn new(
+        connectors: Connectors,
+        settings: &Settings,
+        folder: PathBuf,
+        out: mpsc::Sender<Heard>,
+        metrics: Metrics,
+    ) -> Self {
+        let public_url = settings.public_url.clone().unwrap_or_default();
+        let ids = Mutex::new(Ids { folder, seen: HashMap::new() });
+        Self { connectors, out, public_url, metrics, ids, bodies: Semaphore::new(BODIES) }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> StatusCode {
+        let path = request.uri().path();
+        let system = path.strip_prefix("/v1/hooks/").filter(|_| request.method() == Method::POST);
+        let system = system.map(SystemId::from).and_then(|id| self.connectors.hooked(&id));
+        let label = system.as_ref().map_or("none", |system| system.id.as_str()).to_owned();
+        let (status, outcome) = match self.taken(system.as_deref(), request).await {
+            Ok(outcome) => (StatusCode::OK, outcome),
+            Err((status, outcome)) => (status, outcome),
+        };
+        self.metrics.webhooks.get_or_create(&Lookup { system: label, outcome: outcome.to_owned() }).inc();
+        status
+    }
+
+    /// # Errors
+    /// What is answered, and the word for our own figures.
+    async fn taken(
+        &self,
+        system: Option<&crate::connectors::System>,
+        request: Request<Incoming>,
+    ) -> Result<&'static str, (StatusCode, &'static str)> {
+        let later = (StatusCode::SERVICE_UNAVAILABLE, "later");
+        let _body = self.bodies.try_acquire().map_err(|_| later)?;
+        let (head, body) = request.into_parts();
+        // Read for a stranger too, so that what is there answers as fast as what is not.
+        let body = timeout(READ, Limited::new(body, BODY_CAP).collect()).await;
+        let Ok(Ok(body)) = body else { return Err((StatusCode::NOT_FOUND, "broken-off")) };
+        let Some(system) = system else { return Err((StatusCode::NOT_FOUND, "unknown")) };
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let url = match self.public_url.as_str() {
+            "" => {
+                let host = head.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+                format!("https://{host}{target}")
+            }
+            public => format!("{public}{target}"),
+        };
+        let headers = head.headers.iter();
+        let headers: Vec<(String, String)> = headers
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .collect();
+        let body = body.to_bytes();
+        let came = hook::Request { method: head.method.as_str(), url: &url, headers: &headers, body: &body };
+        let (id, heard) = match hook::judge(system, &came, now().wall) {
+            Verdict::Refused(why) => {
+                tracing::debug!(system = %system.id, why, "a webhook was refused");
+                return Err((StatusCode::NOT_FOUND, "refused"));
+            }
+            Verdict::Accepted { id, heard } => (id, heard),
+        };
+        // One after the other: the same event twice at one time is one event.
+        let mut ids = self.ids.lock().await;
+        if let Some(id) = &id
+            && ids.of(&system.id).has(id)
+        {
+            return Ok("again");
+        }
+        self.out.try_send(heard).map_err(|_| later)?;
+        if let Some(id) = id
+            && let Err(error) = ids.remember(&system.id, id)
+        {
+            tracing::error!(system = %system.id, %error, "a webhook's id cannot be remembered; it may be taken twice");
+        }
+        Ok("accepted")
+    }
+}
+
+/// Serves until `stop` completes.
+pub async fn serve(listener: TcpListener, door: Arc<Door>, stop: impl Future<Output = ()>) {
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    tokio::pin!(stop);
+    loop {
+        let place = connections.clone().acquire_owned();
+        let (socket, place) = tokio::select! {
+            () = &mut stop => return,
+            accepted = async { (place.await, listener.accept().await) } => match accepted {
+                (Ok(place), Ok((socket, _))) => (socket, place),
+                _ => continue,
+            },
+        };
+        let door = door.clone();
+        tokio::spawn(async move {
+            let _place = place;
+            let answer = service_fn(move |request| {
+                let door = door.clone();
+                async move {
+                    let status = door.answer(request).await;
+                    let mut answer = Response::new(Full::<Bytes>::default());
+                    *answer.status_mut() = status;
+                    if status == StatusCode::SERVICE_UNAVAILABLE {
+                        answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("10"));
+                    }
+                    Ok::<_, std::convert::Infallible>(answer)
+                }
+            });
+            let mut http = hyper::server::conn::http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(READ).max_buf_size(64 * 1024);
+            let _ = timeout(LASTS, http.serve_connection(TokioIo::new(socket), answer)).await;
+        });
+    }
+}
+
+/// Events that were taken, of each system.
+struct Ids {
+    folder: PathBuf,
+    seen: HashMap<SystemId, Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    now: HashSet<[u8; 32]>,
+    before: HashSet<[u8; 32]>,
+}
+
+impl Seen {
+    fn has(&self, id: &[u8; 32]) -> bool {
+        self.now.contains(id) || self.before.contains(id)
+    }
+}
+
+impl Ids {
+    fn path(&self, system: &SystemId, which: &str) -> PathBuf {
+        self.folder.join(format!("{}.{which}", name(system)))
+    }
+
+    fn of(&mut self, system: &SystemId) -> &Seen {
+        if !self.seen.contains_key(system) {
+            // A torn last id is none.
+            let read = |which: &str| {
+                let bytes = fs::read(self.path(system, which)).unwrap_or_default();
+                bytes.chunks_exact(32).filter_map(|id| id.try_into().ok()).take(IDS).collect()
+            };
+            let seen = Seen { now: read("ids"), before: read("before") };
+            self.seen.insert(system.clone(), seen);
+        }
+        &self.seen[system]
+    }
+
+    /// On the disk before the vendor is told. A few hundred microseconds, behind which other events wait; what does that thousands of times a second is no business system.
+    fn remember(&mut self, system: &SystemId, id: [u8; 32]) -> io::Result<()> {
+        let (path, before) = (self.path(system, "ids"), self.path(system, "before"));
+        self.of(system);
+        let Some(seen) = self.seen.get_mut(system) else { return Ok(()) };
+        if seen.now.len() >= IDS {
+            seen.before = std::mem::take(&mut seen.now);
+            fs::rename(&path, before)?;
+        }
+        seen.now.insert(id);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        let mut file = fs::OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
+        file.write_all(&id)?;
+        file.sync_data()
+    }
+}

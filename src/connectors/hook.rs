@@ -1,0 +1,395 @@
+//! `webhooks`: what a business system tells by itself. Whether it is that system that speaks, what it said happened, and whom that concerns.
+//!
+//! Vendors sign in as many ways as they are signed for, so a file writes their formula here too: what the sender must have sent, and where it stands. Both are compared in constant
+//! time. Nothing of the body is read before. What is left out: a handshake that wants something of the first request back (Slack, Feishu).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use minijinja::value::{Value, ValueKind};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::{
+    private::{Private, Secret},
+    words::{SystemId, Wall},
+};
+
+use super::{
+    System,
+    value::from_json,
+    wire::decoded,
+    words::{Compiled, text_of},
+};
+
+/// A vendor's event is some KiB; a list of a hundred of them some hundred.
+pub const BODY_CAP: usize = 1024 * 1024;
+/// Signatures a request may carry, and those that may be right (a secret and the one before it).
+const SIGNATURES: usize = 16;
+/// Events in one request, and customers or numbers that one names.
+const MANY: usize = 1_000;
+
+/// What expressions see besides the variables: of the request, before anything of its body is read.
+pub const SEES: [&str; 6] = ["method", "path", "url", "query", "headers", "text"];
+
+/// The section of a connector's file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    pub verify: Verify,
+    /// When it was sent, which must be signed too: an older one is somebody's copy.
+    pub time: Option<Time>,
+    /// Expression over the request: what names this event. One that was taken already is taken again and does nothing.
+    pub id: Option<String>,
+    /// Expression over the request: a list of which each element is an event of its own, `item`.
+    pub each: Option<String>,
+    /// What becomes of an event: all that hold.
+    #[serde(default)]
+    pub events: Vec<Event>,
+    #[serde(default)]
+    pub examples: Vec<Example>,
+}
+
+/// How the sender proves who it is. Expressions see `headers` (lower-case names), `method`, `path`, `url` (as the vendor was given it), `query`, `text` (the body as it came), and
+/// the secrets as `secret.NAME`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Verify {
+    Signature(Signature),
+    /// Standard Webhooks (standardwebhooks.com, 1.0.0): `webhook-id`, `webhook-timestamp`, `webhook-signature`.
+    Standard(Shared),
+    /// A secret that is sent as it is.
+    Token(Token),
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Signature {
+    /// Expression: what it must be, or a list of what it may be.
+    pub value: String,
+    /// Expression: what was sent, or a list of it: `headers['x-hub-signature-256']`.
+    pub given: String,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Shared {
+    /// The name of a secret variable; `whsec_` before it is no part of it.
+    pub secret: String,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// The name of a secret variable.
+    pub secret: String,
+    pub header: Option<String>,
+    pub query: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Time {
+    /// Expression over the request.
+    pub value: String,
+    #[serde(default)]
+    pub unit: Unit,
+    /// Default: five minutes either way.
+    #[serde(default = "five_minutes")]
+    pub within_s: u32,
+}
+
+fn five_minutes() -> u32 {
+    300
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Seconds since 1970.
+    #[default]
+    S,
+    Ms,
+    Rfc3339,
+}
+
+/// Expressions see what [`Verify`] names but the secrets, and `body`, which is the body's JSON (or its fields, if it is a form), and `item` where there is `each`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// Absent: every event.
+    pub when: Option<String>,
+    /// Expression: the id, or the ids, of customers of this system whose facts are to be asked for anew.
+    pub customers: Option<String>,
+    /// The same by numbers as they are stored there: who has one may have changed.
+    pub numbers: Option<String>,
+}
+
+/// A proof inside the file, with the vendor's own secret of its documents.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Example {
+    pub name: String,
+    /// When it comes, RFC 3339. Default: 2026-01-01 00:00 UTC.
+    pub at: Option<String>,
+    #[serde(default)]
+    pub secrets: BTreeMap<String, String>,
+    /// Default: `https://cti.example.com/v1/hooks/` and the connector.
+    pub url: Option<String>,
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    pub text: String,
+    /// Absent: it is refused.
+    pub accepted: Option<Accepted>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Accepted {
+    pub id: Option<String>,
+    pub customers: BTreeSet<String>,
+    pub numbers: BTreeSet<String>,
+}
+
+/// The section, compiled.
+pub struct Hooks {
+    pub value: Compiled,
+    pub given: Compiled,
+    pub time: Option<(Compiled, Unit, u32)>,
+    pub id: Option<Compiled>,
+    pub each: Option<Compiled>,
+    pub events: Vec<Told>,
+    pub secrets: BTreeMap<String, Secret>,
+    pub examples: Vec<Example>,
+}
+
+/// An [`Event`], compiled.
+pub struct Told {
+    pub when: Option<Compiled>,
+    pub customers: Option<Compiled>,
+    pub numbers: Option<Compiled>,
+}
+
+/// A file's words for the three ways: what must be sent, what was sent, when, and what names it.
+#[must_use]
+pub fn formula(verify: &Verify) -> (String, String, Option<Time>, Option<String>) {
+    match verify {
+        Verify::Signature(signature) => (signature.value.clone(), signature.given.clone(), None, None),
+        Verify::Standard(Shared { secret }) => (
+            format!(
+                "'v1,' ~ ((headers['webhook-id'] ~ '.' ~ headers['webhook-timestamp'] ~ '.' ~ text) | hmac_sha256(secret['{secret}'] | replace('whsec_', '') | from_base64) | base64)"
+            ),
+            "headers['webhook-signature'] | split(' ')".to_owned(),
+            Some(Time { value: "headers['webhook-timestamp']".to_owned(), unit: Unit::S, within_s: five_minutes() }),
+            Some("headers['webhook-id']".to_owned()),
+        ),
+        Verify::Token(token) => {
+            let given = match (&token.header, &token.query) {
+                (Some(name), _) => format!("headers['{}']", name.to_ascii_lowercase()),
+                (None, name) => format!("query['{}']", name.as_deref().unwrap_or_default()),
+            };
+            (format!("secret['{}']", token.secret), given, None, None)
+        }
+    }
+}
+
+/// A request as it came.
+pub struct Request<'a> {
+    pub method: &'a str,
+    /// As the vendor was given it, with the query.
+    pub url: &'a str,
+    /// Names in lower case.
+    pub headers: &'a [(String, String)],
+    pub body: &'a [u8],
+}
+
+/// A verified webhook, for whoever keeps what it says has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    pub system: SystemId,
+    /// Ids at that system.
+    pub customers: BTreeSet<String>,
+    /// [`crate::numbers::Number::key`] each.
+    pub numbers: BTreeSet<Private<String>>,
+}
+
+/// What a request is.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not that system, or a copy of long ago: why, for us alone.
+    Refused(&'static str),
+    /// `id`: SHA-256 of what names it.
+    Accepted { id: Option<[u8; 32]>, heard: Heard },
+}
+
+/// Judges a request that came at `now`.
+#[must_use]
+pub fn judge(system: &System, request: &Request, now: Wall) -> Verdict {
+    let Some(hooks) = &system.hooks else { return Verdict::Refused("its file has no webhooks") };
+    judge_with(system, hooks, &hooks.secrets, request, now).0
+}
+
+fn judge_with(
+    system: &System,
+    hooks: &Hooks,
+    secrets: &BTreeMap<String, Secret>,
+    request: &Request,
+    now: Wall,
+) -> (Verdict, Option<String>) {
+    let refused = |why: &'static str| (Verdict::Refused(why), None);
+    // Each vendor's body is text; what is none was signed by nobody.
+    let Ok(text) = std::str::from_utf8(request.body) else { return refused("the body is no text") };
+    let headers = request.headers.iter().map(|(name, value)| (name.as_str(), Value::from(value.as_str())));
+    let (address, query) = request.url.split_once('?').unwrap_or((request.url, ""));
+    let path = address.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
+    let fields = |text: &str| {
+        let pairs = text.split('&').filter(|pair| !pair.is_empty()).take(MANY);
+        Value::from_pairs(pairs.map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(name), Value::from(decoded(value)))
+        }))
+    };
+    let seen = [
+        ("method", Value::from(request.method)),
+        ("url", Value::from(request.url)),
+        ("path", Value::from(path.unwrap_or("/"))),
+        ("query", fields(query)),
+        ("headers", Value::from_pairs(headers)),
+        ("text", Value::from(text)),
+    ];
+    let variables = || system.context.iter().map(|(k, v)| (k.as_str(), v.clone()));
+    let with = |more: &[(&'static str, Value)]| {
+        let both = seen.iter().chain(more).map(|(k, v)| (*k, v.clone()));
+        Value::from_pairs(variables().chain(both))
+    };
+    let shown = secrets.iter().map(|(name, secret)| (name.as_str(), Value::from(secret.expose())));
+    let signed = with(&[("secret", Value::from_pairs(shown))]);
+    let (Ok(value), Ok(given)) = (hooks.value.eval(&signed), hooks.given.eval(&signed)) else {
+        return refused("it is not signed");
+    };
+    if !same(&value, &given) {
+        return refused("the signature is another one");
+    }
+    let plain = with(&[]);
+    if let Some((time, unit, within_s)) = &hooks.time {
+        let sent = time.eval(&plain).ok().and_then(|value| moment(&value, *unit));
+        let good = sent.is_some_and(|sent| sent.abs_diff(now.0) <= u64::from(*within_s) * 1000);
+        if !good {
+            return refused("it is too old, or has no time");
+        }
+    }
+    let form = header(request, "content-type").is_some_and(|kind| kind.contains("x-www-form-urlencoded"));
+    let body = match form {
+        true => Some(fields(text)),
+        false => serde_json::from_str(text).ok().map(|json| from_json(&json)),
+    };
+    let body: Vec<_> = body.map(|body| ("body", body)).into_iter().collect();
+    let whole = with(&body);
+    let name = hooks.id.as_ref().and_then(|id| id.eval(&whole).ok());
+    let name = name.filter(|name| !name.is_undefined() && !name.is_none()).map(|name| text_of(&name));
+    let items = match &hooks.each {
+        None => vec![None],
+        Some(each) => {
+            match each.eval(&whole).ok().and_then(|list| Some(list.try_iter().ok()?.take(MANY).map(Some).collect())) {
+                Some(items) => items,
+                None => Vec::new(),
+            }
+        }
+    };
+    let mut heard = Heard { system: system.id.clone(), customers: BTreeSet::new(), numbers: BTreeSet::new() };
+    for item in items {
+        let context = match item {
+            None => whole.clone(),
+            Some(item) => {
+                let mut more = body.clone();
+                more.push(("item", item));
+                with(&more)
+            }
+        };
+        for event in hooks.events.iter().filter(|event| event.when.as_ref().is_none_or(|when| when.holds(&context))) {
+            heard.customers.extend(all(event.customers.as_ref(), &context));
+            let keys = all(event.numbers.as_ref(), &context);
+            let keys = keys.iter().filter_map(|text| system.numbers.read(text).key().map(str::to_owned));
+            heard.numbers.extend(keys.map(Private::new));
+        }
+    }
+    let id = name.as_ref().map(|name| Sha256::digest(name).into());
+    (Verdict::Accepted { id, heard }, name)
+}
+
+fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+    request.headers.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
+}
+
+/// A text, or some.
+fn texts(value: &Value, most: usize) -> Vec<String> {
+    match value.kind() {
+        ValueKind::Seq | ValueKind::Iterable => {
+            value.try_iter().map(|list| list.take(most).map(|one| text_of(&one)).collect()).unwrap_or_default()
+        }
+        ValueKind::Undefined | ValueKind::None => Vec::new(),
+        _ => vec![text_of(value)],
+    }
+}
+
+/// Whether one of what was given is one of what it may be. Digests are compared, all of them: how long it takes says nothing.
+fn same(value: &Value, given: &Value) -> bool {
+    let digests = |value: &Value| -> Vec<[u8; 32]> {
+        let texts = texts(value, SIGNATURES).into_iter().filter(|text| !text.is_empty());
+        texts.map(|text| Sha256::digest(text.as_bytes()).into()).collect()
+    };
+    let (value, given) = (digests(value), digests(given));
+    let mut found = subtle::Choice::from(0);
+    for (a, b) in value.iter().flat_map(|a| given.iter().map(move |b| (a, b))) {
+        found |= a.ct_eq(b);
+    }
+    found.into()
+}
+
+/// Milliseconds since 1970.
+fn moment(value: &Value, unit: Unit) -> Option<i64> {
+    let text = text_of(value);
+    match unit {
+        Unit::S => text.trim().parse::<i64>().ok()?.checked_mul(1000),
+        Unit::Ms => text.trim().parse().ok(),
+        Unit::Rfc3339 => Some(text.trim().parse::<jiff::Timestamp>().ok()?.as_millisecond()),
+    }
+}
+
+fn all(expression: Option<&Compiled>, context: &Value) -> Vec<String> {
+    let value = expression.and_then(|expression| expression.eval(context).ok());
+    let texts = value.map(|value| texts(&value, MANY)).unwrap_or_default();
+    texts.into_iter().filter(|text| !text.is_empty()).collect()
+}
+
+/// Plays the section's examples.
+#[must_use]
+pub fn examples(system: &System) -> Vec<(String, Result<(), String>)> {
+    let Some(hooks) = &system.hooks else { return Vec::new() };
+    hooks.examples.iter().map(|example| (example.name.clone(), play(system, hooks, example))).collect()
+}
+
+fn play(system: &System, hooks: &Hooks, example: &Example) -> Result<(), String> {
+    let at = match &example.at {
+        None => super::sign::Stamp::example().ms,
+        Some(text) => text.parse::<jiff::Timestamp>().map_err(|_| "\"at:\" is no moment (RFC 3339)")?.as_millisecond(),
+    };
+    let mut secrets = hooks.secrets.clone();
+    secrets.extend(example.secrets.iter().map(|(name, secret)| (name.clone(), Secret::new(secret.clone()))));
+    let headers: Vec<(String, String)> =
+        example.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+    let default = format!("https://cti.example.com/v1/hooks/{}", system.id);
+    let url = example.url.as_deref().unwrap_or(&default);
+    let request = Request { method: "POST", url, headers: &headers, body: example.text.as_bytes() };
+    match (judge_with(system, hooks, &secrets, &request, Wall(at)), &example.accepted) {
+        ((Verdict::Refused(_), _), None) => Ok(()),
+        ((Verdict::Refused(why), _), Some(_)) => Err(format!("it is refused: {why}")),
+        ((Verdict::Accepted { .. }, _), None) => Err("it is accepted".to_owned()),
+        ((Verdict::Accepted { heard, .. }, id), Some(wanted)) => {
+            let numbers = heard.numbers.into_iter().map(Private::into_inner).collect();
+            let found = Accepted { id, customers: heard.customers, numbers };
+            if found == *wanted { Ok(()) } else { Err(format!("it says {found:?}, not {wanted:?}")) }
+        }
+    }
+}
