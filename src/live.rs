@@ -86,6 +86,26 @@ pub fn http_client(tls_ca: Option<&Path>, connect: Duration) -> Result<reqwest::
 /// # Errors
 /// As [`http_client`].
 pub fn http_client_by(tls_ca: Option<&Path>, connect: Duration, unpack: bool) -> Result<reqwest::Client, String> {
+    client(tls_ca, connect, unpack, None)
+}
+
+/// The same as [`http_client`] with the public roots, and with somebody who says what a name means.
+///
+/// # Errors
+/// As [`http_client`].
+pub fn http_client_named(
+    connect: Duration,
+    names: std::sync::Arc<dyn reqwest::dns::Resolve>,
+) -> Result<reqwest::Client, String> {
+    client(None, connect, false, Some(names))
+}
+
+fn client(
+    tls_ca: Option<&Path>,
+    connect: Duration,
+    unpack: bool,
+    names: Option<std::sync::Arc<dyn reqwest::dns::Resolve>>,
+) -> Result<reqwest::Client, String> {
     // ring is the one provider in the tree; a second install in a process is refused and means the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
@@ -97,6 +117,9 @@ pub fn http_client_by(tls_ca: Option<&Path>, connect: Duration, unpack: bool) ->
         .deflate(unpack)
         .brotli(unpack)
         .user_agent(concat!("linecard/", env!("CARGO_PKG_VERSION")));
+    if let Some(names) = names {
+        builder = builder.dns_resolver(names);
+    }
     if let Some(path) = tls_ca {
         let shown = path.display();
         let roots =

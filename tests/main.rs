@@ -53,4 +53,5 @@ mod tls;
 mod traps;
 mod trunks;
 mod webhooks;
+mod webhooks_out;
 mod who;

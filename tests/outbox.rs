@@ -124,7 +124,7 @@ impl Running {
     async fn put(&self, n: u64, steps: &[(&str, &str)]) -> Vec<String> {
         let puts: Vec<EffectPut> = steps.iter().map(|(system, step)| effect(n, system, step)).collect();
         let keys = puts.iter().map(|put| put.row.key.clone()).collect();
-        let set = EffectSet { call: key(n), puts, at: linecard::live::now().wall };
+        let set = EffectSet { call: key(n), puts, at: linecard::live::now().wall, adds: false };
         self.store.submit(Batch { effects: vec![set], ..Batch::default() }).await.unwrap();
         keys
     }

@@ -567,8 +567,9 @@ async fn a_csrf_token_is_fetched_for_writes_and_anew_when_it_is_refused() {
     let both = futures_util::future::join(system.run(ticket()), system.run(ticket())).await;
     assert!(matches!(both, (Outcome::Ok(_), Outcome::Ok(_))), "{both:?}");
     assert_eq!(state.lock().unwrap().tickets, 4);
+    // Whether the second of them was refused too, or found the new token there, is a matter of moments.
     let asked = heard(&state);
-    assert_eq!((asked.len(), asked.iter().filter(|line| *line == fetch).count()), (5, 1), "{asked:?}");
+    assert_eq!(asked.iter().filter(|line| *line == fetch).count(), 1, "{asked:?}");
     // One that is refused whatever is fetched ends after one more try.
     state.lock().unwrap().never = true;
     assert!(matches!(system.run(ticket()).await, Outcome::AuthExpired { .. }));

@@ -168,7 +168,11 @@ pub async fn serve(listener: TcpListener, door: Arc<Door>, stop: impl Future<Out
             () = &mut stop => return,
             accepted = async { (place.await, listener.accept().await) } => match accepted {
                 (Ok(place), Ok((socket, _))) => (socket, place),
-                _ => continue,
+                // No file handle is left, or the peer went at once: a moment later there may be one.
+                _ => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
             },
         };
         let door = door.clone();

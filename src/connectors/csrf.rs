@@ -15,6 +15,8 @@ pub fn session(csrf: &Csrf) -> SessionAuth {
             body: None,
             sign: None,
             decode: fetch.decode.clone(),
+            charset: None,
+            answer_charset: None,
             outcome: fetch.outcome.clone(),
             deadline_ms: None,
         },

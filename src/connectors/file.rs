@@ -363,8 +363,7 @@ pub struct Fetch {
     pub headers: BTreeMap<String, String>,
     #[serde(default)]
     pub query: BTreeMap<String, Value>,
-    #[serde(default)]
-    pub decode: Decode,
+    pub decode: Option<Decode>,
     /// As in a step.
     pub outcome: Vec<Rule>,
 }

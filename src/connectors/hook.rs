@@ -291,10 +291,9 @@ fn judge_with(
     let items = match &hooks.each {
         None => vec![None],
         Some(each) => {
-            match each.eval(&whole).ok().and_then(|list| Some(list.try_iter().ok()?.take(MANY).map(Some).collect())) {
-                Some(items) => items,
-                None => Vec::new(),
-            }
+            let list = each.eval(&whole).ok();
+            let items = list.and_then(|list| Some(list.try_iter().ok()?.take(MANY).map(Some).collect()));
+            items.unwrap_or_default()
         }
     };
     let mut heard = Heard { system: system.id.clone(), customers: BTreeSet::new(), numbers: BTreeSet::new() };

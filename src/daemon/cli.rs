@@ -55,6 +55,9 @@ pub enum Verb {
     /// Call records that were written.
     #[command(subcommand)]
     Records(Records),
+    /// What is told of calls to other systems as they happen (webhooks.yaml).
+    #[command(subcommand)]
+    Webhook(Webhook),
     /// Who sits where.
     #[command(subcommand)]
     Agents(Agents),
@@ -338,6 +341,34 @@ pub enum Outbox {
         why: String,
         #[command(flatten)]
         store: StoreFile,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Webhook {
+    /// Events of webhooks.yaml that are not delivered yet, oldest first.
+    #[command(
+        after_help = "Examples:\n  linecard webhook list\n  linecard webhook list --all --json   (also what was delivered)\n`linecard outbox retry KEY` sends one again now, `linecard outbox drop KEY` gives it up."
+    )]
+    List {
+        #[command(flatten)]
+        store: StoreFile,
+        /// Also what is done.
+        #[arg(long)]
+        all: bool,
+    },
+    /// One event with its attempts, what it says and what the receiver answered.
+    Show {
+        key: String,
+        #[command(flatten)]
+        store: StoreFile,
+    },
+    /// Sends an event that means nothing, now, and tells what was answered.
+    #[command(after_help = "Example:\n  linecard webhook ping crm --config /etc/linecard")]
+    Ping {
+        name: String,
+        #[command(flatten)]
+        folder: Folder,
     },
 }
 

@@ -23,7 +23,7 @@ use crate::{
     connectors, customers,
     files::{self, Problem, Read},
     numbers::{China, DialOut, Plan, TrunkMap, TrunksFile, trunks},
-    records::{Offers, Rules},
+    records::{Offers, Rules, hooks::Webhooks},
     switches,
     words::SwitchId,
 };
@@ -94,8 +94,8 @@ pub fn site(settings: &Settings, directory: &Directory) -> customers::Site {
 
 /// Which system offers what, as the records desk needs it.
 #[must_use]
-pub fn offers(set: &connectors::Set) -> Offers {
-    let mut offers = Offers::default();
+pub fn offers(set: &connectors::Set, webhooks: Arc<Webhooks>) -> Offers {
+    let mut offers = Offers { webhooks, ..Offers::default() };
     for system in set.iter() {
         offers.hashes.insert(system.id.clone(), system.hash.clone());
         for operation in connectors::operation::OPERATIONS.iter().filter(|o| system.operation(o.name).is_some()) {
@@ -123,6 +123,7 @@ pub struct Reloadable {
     pub directory: Arc<Directory>,
     pub rules: Arc<Rules>,
     pub guarded: Arc<Guarded>,
+    pub webhooks: Arc<Webhooks>,
     pub connectors: connectors::Set,
 }
 
@@ -226,6 +227,15 @@ fn files_of(
     let rules = text(folder, "rules.yaml", &mut problems).unwrap_or_else(|| DEFAULT_RULES.to_owned());
     let rules = Rules::read("rules.yaml", &rules).map_err(|mut p| problems.append(&mut p)).ok();
 
+    // Nobody is told of calls unless the file is there.
+    let webhooks = match text(folder, "webhooks.yaml", &mut problems) {
+        None => Webhooks::default(),
+        Some(text) => {
+            let read = Webhooks::read("webhooks.yaml", &text, &|place| place.resolve());
+            read.map_err(|mut p| problems.append(&mut p)).unwrap_or_default()
+        }
+    };
+
     let guarded = settings.as_ref().and_then(|settings| guarded(folder, settings, &plan, &mut problems));
 
     let set = connectors::Set::new(connector_files);
@@ -253,6 +263,7 @@ fn files_of(
                 directory: Arc::new(Directory::of(agents.map(|r| r.value).unwrap_or_default())),
                 rules: Arc::new(rules),
                 guarded: Arc::new(guarded),
+                webhooks: Arc::new(webhooks),
                 connectors: set,
             },
             settings,

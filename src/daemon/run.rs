@@ -45,7 +45,10 @@ use crate::{
     live::{instant, now},
     numbers::trunks::unmapped,
     recordings::{self, live::Keeper},
-    records::{self, Desk},
+    records::{
+        self, Desk,
+        hooks::{self, live::Sender},
+    },
     store::{AuditRow, CheckpointRow, Reader, RecordRow, SeatRow, State, Store},
     switches::{self, live::Stats},
     watch::{self, Metrics, Trace},
@@ -107,7 +110,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     let switches: Vec<SwitchId> = switch_settings.iter().map(|s| s.id().clone()).collect();
     let (core_ends, mut ends) = wiring::channels(&switches);
 
-    let offers = Arc::new(load::offers(&reloadable.connectors));
+    let offers = Arc::new(load::offers(&reloadable.connectors, reloadable.webhooks.clone()));
     let connectors = Connectors::keeping(reloadable.connectors, settings.tokens_folder());
     let customers = Customers::remembering(
         Arc::new(connectors.clone()),
@@ -197,10 +200,11 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     let mut tasks = JoinSet::new();
     let clerk_stop = CancellationToken::new();
     let clerk = back.spawn(records::live::clerk(store.clone(), ends.outputs, ends.kept, clerk_stop.clone()));
+    let sender = Sender::new(reloadable.webhooks.clone());
     let outbox_stop = CancellationToken::new();
     let outbox = back.spawn(records::live::deliver(
         store.clone(),
-        Delivered { connectors: connectors.clone(), customers: customers.clone() },
+        Delivered { connectors: connectors.clone(), customers: customers.clone(), sender: sender.clone() },
         settings.outbox.clone(),
         outbox_stop.clone(),
     ));
@@ -257,7 +261,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                reload(&folder, &switch_settings, (&connectors, &customers), &ends.control, &metrics).await;
+                reload(&folder, &switch_settings, (&connectors, &customers, &sender), &ends.control, &metrics).await;
             }
         }
     }
@@ -427,7 +431,7 @@ async fn at(deadline: Option<tokio::time::Instant>) {
 async fn reload(
     folder: &Path,
     running: &[Arc<switches::Settings>],
-    (connectors, customers): (&Connectors, &Customers),
+    (connectors, customers, sender): (&Connectors, &Customers, &Sender),
     control: &mpsc::Sender<Control>,
     metrics: &Metrics,
 ) {
@@ -450,9 +454,10 @@ async fn reload(
                 book.switches = load::rules_of(running);
             }
             let rules = loaded.live.rules.clone();
-            let offers = Arc::new(load::offers(&loaded.live.connectors));
+            let offers = Arc::new(load::offers(&loaded.live.connectors, loaded.live.webhooks.clone()));
             customers.reload(load::site(&loaded.settings, &loaded.live.directory));
             connectors.swap(loaded.live.connectors);
+            sender.reload(loaded.live.webhooks);
             let guarded = loaded.live.guarded.clone();
             let _ = control.send(Control::Reload { book: Box::new(book), rules, offers, guarded }).await;
             tracing::info!("settings were reloaded");
@@ -479,13 +484,20 @@ async fn reload(
 struct Delivered {
     connectors: Connectors,
     customers: Customers,
+    sender: Sender,
 }
 
 impl records::live::Systems for Delivered {
     fn idempotency(&self, tenant: &TenantId, system: &SystemId, operation: &str) -> Idempotency {
+        if system.as_str().starts_with(hooks::PREFIX) {
+            return Idempotency::Key;
+        }
         records::live::Systems::idempotency(&self.connectors, tenant, system, operation)
     }
     async fn ask(&self, ask: Ask) -> Outcome {
+        if ask.system.as_str().starts_with(hooks::PREFIX) {
+            return self.sender.send(&ask).await;
+        }
         let about = [customers::ATTACH, customers::CREATE].contains(&ask.operation.as_str());
         let number = ask.inputs.get("number").and_then(|n| n.as_str()).filter(|_| about).map(str::to_owned);
         let tenant = ask.tenant.clone();

@@ -305,6 +305,13 @@ impl Desk {
             entry.record = Some(record);
         }
         entry.book = book.or(entry.book.take());
+        if !entry.aside {
+            let mut batch = Batch::default();
+            self.offers.webhooks.change(change, entry.record.as_ref(), &mut batch.effects);
+            if !batch.is_empty() {
+                self.submit(batch, Vec::new());
+            }
+        }
         match change.what {
             What::Ended | What::Amended => self.end(now, &mut entry),
             What::Established(_) if told && !entry.ended => {
@@ -553,7 +560,11 @@ impl Desk {
         if matches!(command.said, Said::Attach { .. } | Said::Create { .. }) && !entry.ended {
             // While the call is up these are all that it has to have done.
             let puts = entry.wishes().map(|wish| wishes::put(wish, &entry.key, &self.offers)).collect();
-            batch.effects.push(EffectSet { call: entry.key.clone(), puts, at: now.wall });
+            batch.effects.push(EffectSet { call: entry.key.clone(), puts, at: now.wall, adds: false });
+        }
+        if let (Said::WrapUp { .. }, Some(record)) = (&command.said, entry.record.as_ref().filter(|_| !entry.aside)) {
+            let (agent, said) = (command.agent.as_str(), body.expose());
+            self.offers.webhooks.wrapped(record, agent, said, now.wall, &mut batch.effects);
         }
         batch.notes.push(NoteRow {
             tenant: entry.key.tenant.clone(),
@@ -593,6 +604,9 @@ impl Desk {
     fn write_end(&mut self, now: Now, entry: &mut Entry, batch: &mut Batch) {
         let first = entry.revision == 0;
         entry.write_end(now, &self.rules, &self.offers, &self.directory, batch);
+        if let Some(record) = entry.record.as_ref().filter(|_| !entry.aside) {
+            self.offers.webhooks.written(record, first, now.wall, &mut batch.effects);
+        }
         self.call_back(now, entry, first, batch);
     }
 

@@ -403,3 +403,33 @@ fn another_hand_writes_a_record_only_while_the_desk_has_it_not() {
     assert!(desk.amended(amended.clone()));
     assert_eq!(submits(&mut desk)[0].0.records, [amended]);
 }
+
+#[test]
+fn webhooks_are_told_in_the_order_in_which_it_happened_and_nothing_else_is_withdrawn() {
+    let text = "webhooks: [{name: w, url: 'https://w.example/', secret: {env: A}}]\n";
+    let secret = |_: &crate::files::SecretRef| Ok(crate::private::Secret::new("0123456789abcdef".to_owned()));
+    let webhooks = Arc::new(super::super::hooks::Webhooks::read("webhooks.yaml", text, &secret).unwrap());
+    let rules = Arc::new(Rules::read("rules.yaml", DEFAULT).unwrap());
+    let mut desk = Desk::new(rules, Arc::new(Offers { webhooks, ..offers() }), Arc::default());
+    let up = || Some(record(json!({"outcome": null, "ended_at": null})));
+    let offer = crate::calls::change::Offer {
+        ordinal: 1,
+        agent: "1001".into(),
+        device: "PJSIP/1001".to_owned(),
+        role: crate::calls::change::Role::Inbound,
+    };
+    desk.change(at(0), &change(What::Appeared), None, up(), None);
+    desk.change(at(1), &change(What::Offered(offer.clone())), None, up(), None);
+    desk.change(at(2), &change(What::Established(offer)), None, up(), None);
+    desk.change(at(3), &change(What::Ended), None, Some(record(json!({}))), None);
+    let wrapup = Said::WrapUp { disposition: vec!["billing".to_owned()], notes: None, ticket: false };
+    desk.command(at(4), said(wrapup), 8);
+    let sets: Vec<EffectSet> = submits(&mut desk).into_iter().flat_map(|(batch, _)| batch.effects).collect();
+    let told: Vec<&EffectSet> = sets.iter().filter(|set| set.adds).collect();
+    let steps: Vec<&str> = told.iter().map(|set| set.puts[0].row.step.as_str()).collect();
+    let wrapped = format!("wrapup-1001-{}", at(4).wall.0);
+    assert_eq!(steps, ["delivered-1", "established-1", "ended", "record-1", wrapped.as_str(), "record-2"]);
+    // A line of their own: a ticket of the same call waits for none of them.
+    assert!(told.iter().all(|set| set.call == told[0].call && set.call.call != call()));
+    assert!(sets.iter().filter(|set| !set.adds).all(|set| set.call.call == call()));
+}

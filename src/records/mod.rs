@@ -2,12 +2,13 @@
 //!
 //! The [`desk`] (still, on the core thread) turns changes of calls and words of agents into batches; its clerk in [`live`] carries them to the
 //! store. [`rules`] say which effects an ended call has. The outbox in [`live`] carries effects to the business systems, and [`judge`]
-//! decides from each outcome how an effect goes on.
+//! decides from each outcome how an effect goes on. [`hooks`] tell of calls as they happen, by the same outbox.
 
 pub mod callbacks;
 pub mod command;
 pub mod desk;
 pub mod expression;
+pub mod hooks;
 pub mod judge;
 pub mod list;
 pub mod live;

@@ -2,7 +2,10 @@
 //!
 //! Still: a [`Known`] goes in, effects come out, the same for the same input.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -18,7 +21,7 @@ use crate::{
     words::{SystemId, TenantId, Wall},
 };
 
-use super::expression;
+use super::{expression, hooks::Webhooks};
 
 /// The rules in use, and the hash of the text they were read from.
 #[derive(Clone, Debug)]
@@ -108,6 +111,8 @@ pub struct Offers {
     pub systems: HashMap<String, Vec<SystemId>>,
     /// System to its file's hash.
     pub hashes: HashMap<SystemId, String>,
+    /// Who is told of calls besides.
+    pub webhooks: Arc<Webhooks>,
 }
 
 impl Offers {
@@ -211,7 +216,7 @@ impl Rules {
     pub fn effects(&self, known: &Known<'_>, offers: &Offers) -> (EffectSet, Vec<String>) {
         let record = known.record;
         let call = CallKey { tenant: record.tenant.clone(), call: record.call };
-        let mut set = EffectSet { call, puts: Vec::new(), at: known.now };
+        let mut set = EffectSet { call, puts: Vec::new(), at: known.now, adds: false };
         let mut left_out = Vec::new();
         let context = context(known);
         for rule in &self.file.rules {

@@ -31,7 +31,7 @@ fn candidate() -> Candidate {
 pub(in crate::records) fn offers() -> Offers {
     let both: Vec<SystemId> = vec!["desk".into(), "redmine".into()];
     let operations = ["ticket.create", "note.add"];
-    Offers { systems: operations.map(|name| (name.to_owned(), both.clone())).into(), hashes: HashMap::new() }
+    Offers { systems: operations.map(|name| (name.to_owned(), both.clone())).into(), ..Offers::default() }
 }
 
 fn effects(rules: &Rules, known: &Known<'_>) -> Value {

@@ -210,6 +210,9 @@ pub struct EffectSet {
     pub puts: Vec<EffectPut>,
     /// When this was concluded; a withdrawal is dated with it.
     pub at: Wall,
+    /// Nothing is withdrawn: these are events, and what has happened is not taken back.
+    #[serde(default)]
+    pub adds: bool,
 }
 
 /// An effect as it should be. If it does not exist, it is made. If it exists and cannot have reached the system yet, it is changed

@@ -62,28 +62,8 @@ pub fn records(verb: Records) -> Exit {
 pub fn outbox(verb: Outbox) -> Exit {
     let now = crate::live::now().wall;
     match verb {
-        Outbox::List { store, all } => with(&store, |reader| {
-            let states = if all { State::ALL.to_vec() } else { Vec::new() };
-            let mut rows =
-                list::outbox_list(reader, &EffectFilter { states, limit: 100_000, ..EffectFilter::default() })?;
-            rows.reverse();
-            for row in &rows {
-                print(row, store.json);
-            }
-            if rows.is_empty() && !store.json {
-                println!("nothing waits");
-            }
-            Ok(())
-        }),
-        Outbox::Show { key, store } => with(&store, |reader| {
-            let row = list::outbox_show(reader, &key, store.full)?;
-            if store.json {
-                print(&row, true);
-            } else {
-                println!("{}", serde_json::to_string_pretty(&row).unwrap_or_default());
-            }
-            Ok(())
-        }),
+        Outbox::List { store, all } => effects(&store, all, ""),
+        Outbox::Show { key, store } => effect(&store, &key),
         Outbox::Retry { key, store } => with(&store, |reader| {
             let key = reader.effect(&key)?.key;
             print(&list::outbox_retry(reader, &key, now)?, store.json);
@@ -95,6 +75,35 @@ pub fn outbox(verb: Outbox) -> Exit {
             Ok(())
         }),
     }
+}
+
+/// Effects at systems whose names begin so, oldest first.
+pub fn effects(store: &StoreFile, all: bool, system: &str) -> Exit {
+    with(store, |reader| {
+        let states = if all { State::ALL.to_vec() } else { Vec::new() };
+        let mut rows = list::outbox_list(reader, &EffectFilter { states, limit: 100_000, ..EffectFilter::default() })?;
+        rows.retain(|row| row.system.as_str().starts_with(system));
+        rows.reverse();
+        for row in &rows {
+            print(row, store.json);
+        }
+        if rows.is_empty() && !store.json {
+            println!("nothing waits");
+        }
+        Ok(())
+    })
+}
+
+pub fn effect(store: &StoreFile, key: &str) -> Exit {
+    with(store, |reader| {
+        let row = list::outbox_show(reader, key, store.full)?;
+        if store.json {
+            print(&row, true);
+        } else {
+            println!("{}", serde_json::to_string_pretty(&row).unwrap_or_default());
+        }
+        Ok(())
+    })
 }
 
 pub fn agents(verb: &Agents) -> Exit {

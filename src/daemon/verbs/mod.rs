@@ -8,6 +8,7 @@ mod numbers;
 mod sign_in;
 mod sip;
 mod trunks;
+mod webhook;
 
 use std::{fs, path::Path, process::ExitCode};
 
@@ -62,6 +63,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Numbers(verb) => numbers::numbers(verb),
         Verb::Outbox(verb) => data::outbox(verb),
         Verb::Records(verb) => data::records(verb),
+        Verb::Webhook(verb) => webhook::webhook(verb),
         Verb::Agents(verb) => data::agents(&verb),
         Verb::Audit(verb) => data::audit(&verb),
         Verb::Sip(verb) => sip::sip(&verb),

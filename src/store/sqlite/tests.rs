@@ -108,7 +108,7 @@ fn effect(n: u64, system: &str, step: &str, text: &str) -> EffectPut {
     EffectPut { row, content: text.into(), amend: Some(amend) }
 }
 fn set(n: u64, puts: Vec<EffectPut>) -> Batch {
-    Batch { effects: vec![EffectSet { call: key(n), puts, at: Wall(2_000) }], ..Batch::default() }
+    Batch { effects: vec![EffectSet { call: key(n), puts, at: Wall(2_000), adds: false }], ..Batch::default() }
 }
 fn claim_at(now: i64) -> Claim {
     Claim { now: Wall(now), lease_ms: 60_000, quiet_ms: 5_000, room: Vec::new(), room_else: 8 }

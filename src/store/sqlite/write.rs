@@ -298,6 +298,9 @@ fn effects(conn: &Connection, who: &Who<'_>, set: &EffectSet) -> Result<()> {
     for one in &set.puts {
         put(conn, who, one, set.at)?;
     }
+    if set.adds {
+        return Ok(());
+    }
     // What is no longer called for and cannot have reached the system goes. `later` without `unsure` was refused or never arrived.
     let mut old = conn.prepare_cached(
         "SELECT key, base FROM effects WHERE tenant = ?1 AND call = ?2 AND state IN ('waiting', 'later') AND unsure = 0",
