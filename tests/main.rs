@@ -23,6 +23,7 @@ mod limits;
 #[cfg(feature = "real-servers")]
 mod lines;
 mod locate;
+mod mail;
 mod mirror;
 mod numbers;
 mod outbox;
@@ -30,6 +31,8 @@ mod people;
 mod privacy;
 #[cfg(feature = "real-servers")]
 mod real_kinds;
+#[cfg(feature = "real-servers")]
+mod real_ldap;
 #[cfg(feature = "real-servers")]
 mod real_mariadb;
 #[cfg(feature = "real-servers")]
@@ -42,12 +45,15 @@ mod real_postgres;
 mod real_redmine;
 #[cfg(feature = "real-servers")]
 mod real_rt;
+#[cfg(feature = "real-servers")]
+mod real_smtp;
 mod recordings;
 mod route_hint;
 mod sign_in;
 mod strangers;
 #[cfg(feature = "real-servers")]
 mod systemd;
+mod tables;
 #[cfg(feature = "real-servers")]
 mod tls;
 mod traps;

@@ -1,6 +1,8 @@
 //! From a file's text to a [`System`]: every template and expression compiled, every name known, all problems told at
 //! once with their places. What passes here cannot fail later for a word misspelt.
 
+mod kinds;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
@@ -36,6 +38,8 @@ use super::{
     words::{Compiled, environment, render, unknown_word},
 };
 
+use kinds::Kind;
+
 /// What a site gives besides the file: values for variables, how a secret is fetched, and the clock.
 pub struct Given<'a> {
     /// Name of a text or choice variable, and its value here.
@@ -55,7 +59,7 @@ pub fn compile(name: &str, text: &str, given: &Given) -> Result<System, Vec<Prob
         read: &read,
         problems: Vec::new(),
         env: environment(),
-        web: false,
+        kind: Kind::Web,
         templates: 0,
         known: BTreeSet::new(),
         used: BTreeSet::new(),
@@ -71,8 +75,7 @@ pub(super) struct Maker<'a> {
     read: &'a Read<File>,
     problems: Vec<Problem>,
     env: Environment<'static>,
-    /// The system speaks HTTP.
-    web: bool,
+    kind: Kind,
     templates: usize,
     /// Names that may stand in what is compiled now.
     known: BTreeSet<String>,
@@ -300,8 +303,30 @@ impl Maker<'_> {
 
     /// Where the system is, and by what it is spoken to. `None` after a problem.
     fn at(&mut self, file: &File, context: &BTreeMap<String, Value>, secrets: &BTreeMap<String, Secret>) -> Option<At> {
+        let places =
+            [file.base_url.is_some(), file.sql.is_some(), file.csv.is_some(), file.ldap.is_some(), file.smtp.is_some()];
+        match places.iter().filter(|there| **there).count() {
+            1 => {}
+            count => {
+                let found = if count == 0 { "nowhere where the system is" } else { "two places where the system is" };
+                self.problem("", found, "one of: base_url, sql, csv, ldap, smtp");
+                return None;
+            }
+        }
+        if let Some(csv) = &file.csv {
+            self.kind = Kind::Csv;
+            return self.csv(csv, file, context).map(At::Csv);
+        }
+        if let Some(ldap) = &file.ldap {
+            self.kind = Kind::Ldap;
+            return Some(At::Ldap(self.ldap(ldap, file, context, secrets)));
+        }
+        if let Some(smtp) = &file.smtp {
+            self.kind = Kind::Smtp;
+            return Some(At::Smtp(self.smtp(smtp, file, context, secrets)));
+        }
         match (&file.base_url, &file.sql) {
-            (Some(base_url), None) => {
+            (Some(base_url), _) => {
                 let base_url = self.now("/base_url", base_url, context);
                 let rest = base_url.strip_prefix("https://").or_else(|| base_url.strip_prefix("http://"));
                 if rest.is_none_or(|r| r.is_empty() || r.starts_with('/') || r.contains('@')) || base_url.ends_with('/')
@@ -309,7 +334,7 @@ impl Maker<'_> {
                     let wanted = "https://host or http://host:port, without a slash at the end";
                     self.problem("/base_url", "no web address", wanted);
                 }
-                self.web = true;
+                self.kind = Kind::Web;
                 let base = match &file.auth {
                     file::Auth::Session(session) => session.base.as_ref(),
                     file::Auth::Oauth2(oauth2) => oauth2.base.as_ref(),
@@ -319,20 +344,8 @@ impl Maker<'_> {
                 Some(At::Web(Web { base_url, hosts: file.hosts.clone(), led, tls_ca: file.tls_ca.clone() }))
             }
             (None, Some(sql)) => {
-                let only_web = [
-                    ("auth", !matches!(file.auth, file::Auth::None)),
-                    ("sign", file.sign.is_some()),
-                    ("csrf", file.csrf.is_some()),
-                    ("webhooks", file.webhooks.is_some()),
-                    ("headers", !file.headers.is_empty()),
-                    ("hosts", !file.hosts.is_empty()),
-                    ("tls_ca", file.tls_ca.is_some() && matches!(sql, SqlFile::Sqlite(_))),
-                    ("charset", file.charset.is_some()),
-                    ("answer_charset", file.answer_charset.is_some()),
-                ];
-                for (key, _) in only_web.into_iter().filter(|(_, there)| *there) {
-                    self.problem(&format!("/{key}"), "this is for a system that speaks HTTP", "leave it out");
-                }
+                self.kind = Kind::Sql;
+                self.only_web(file, !matches!(sql, SqlFile::Sqlite(_)));
                 Some(At::Sql(match sql {
                     SqlFile::Sqlite(sqlite) => {
                         Database::Sqlite { path: self.now("/sql/sqlite/path", &sqlite.path, context) }
@@ -345,12 +358,7 @@ impl Maker<'_> {
                     }
                 }))
             }
-            (one, _) => {
-                let found =
-                    if one.is_some() { "two places where the system is" } else { "nowhere where the system is" };
-                self.problem("", found, "one of: base_url, sql");
-                None
-            }
+            (None, None) => None,
         }
     }
 
@@ -451,6 +459,13 @@ impl Maker<'_> {
         }
         if !(2..=10_000).contains(&page.size) {
             self.problem(&format!("{at}/page/size"), format!("found {}", page.size), "2 to 10000");
+        }
+        if self.kind == Kind::Ldap && !matches!(page.by, file::PageBy::Cursor(_)) {
+            self.problem(
+                &format!("{at}/page/by"),
+                "a directory gives pages by its cookie",
+                "by: {cursor: body.cookie}",
+            );
         }
         let outside = self.known.clone();
         self.known.extend(ANSWER.map(str::to_owned));
@@ -793,6 +808,10 @@ impl Maker<'_> {
             for_each: None,
             sql: None,
             with: BTreeMap::new(),
+            find: None,
+            rows: None,
+            search: None,
+            mail: None,
             method: login.method,
             path: Some(login.path.clone()),
             query: login.query.clone(),
@@ -960,7 +979,12 @@ impl Maker<'_> {
             let wanted = "\"by:\" only at operations that read something of a customer";
             self.problem(&format!("{at}/by"), "this operation is not told of a customer to look for", wanted);
         }
-        let steps = file.steps.iter().enumerate().map(|(n, s)| self.step(&format!("{at}/steps/{n}"), s)).collect();
+        let steps = file.steps.iter().enumerate().map(|(n, s)| self.step(&format!("{at}/steps/{n}"), s));
+        let steps: Vec<Step> = steps.collect();
+        if !spec.writes && steps.iter().any(|step| matches!(step.what, What::Mail(Some(_)))) {
+            let wanted = "\"mail:\" in mail.send or notify";
+            self.problem(&format!("{at}/steps"), "a question would send a mail", wanted);
+        }
         let outside = self.known.clone();
         self.known.extend(ANSWER.map(str::to_owned));
         let output = file.output.as_ref().map(|o| self.expressions(&format!("{at}/output"), o));
@@ -1017,16 +1041,23 @@ impl Maker<'_> {
             self.known.insert("item".to_owned());
         }
         let answered = self.known.clone();
-        let what = if self.web { self.web_step(at, file, sent) } else { self.sql_step(at, file) };
+        self.foreign(at, self.kind, file);
+        let what = match (self.kind, &self.read.value.csv) {
+            (Kind::Web, _) => self.web_step(at, file, sent),
+            (Kind::Csv, Some(csv)) => self.csv_step(at, file, csv),
+            (Kind::Ldap, _) => self.ldap_step(at, file),
+            (Kind::Smtp, _) => self.mail_step(at, file),
+            (Kind::Sql | Kind::Csv, _) => self.sql_step(at, file),
+        };
         self.known = answered;
-        if self.web {
+        if self.kind == Kind::Web {
             self.known.extend(ANSWER.map(str::to_owned));
         } else {
             self.known.insert("body".to_owned());
         }
         let outcome = file.outcome.iter().enumerate().map(|(n, rule)| self.rule(&format!("{at}/outcome/{n}"), rule));
         let mut outcome: Vec<Rule> = outcome.collect();
-        if outcome.is_empty() && !self.web {
+        if outcome.is_empty() && self.kind != Kind::Web {
             outcome.push(Rule {
                 status: None,
                 when: None,
@@ -1047,9 +1078,6 @@ impl Maker<'_> {
     }
 
     fn sql_step(&mut self, at: &str, file: &file::Step) -> What {
-        if file.path.is_some() || file.body.is_some() || !file.query.is_empty() || !file.headers.is_empty() {
-            self.problem(at, "a database has no path, query, headers or body", "\"sql:\" and \"with:\"");
-        }
         self.known.extend(EACH.map(str::to_owned));
         let with = file.with.iter().map(|(k, v)| (k.clone(), self.tree(&format!("{at}/with/{k}"), v))).collect();
         let statement = match &file.sql {
@@ -1075,9 +1103,6 @@ impl Maker<'_> {
     }
 
     fn web_step(&mut self, at: &str, file: &file::Step, sent: &[&str]) -> What {
-        if file.sql.is_some() || !file.with.is_empty() {
-            self.problem(at, "a system that speaks HTTP takes no statement", "\"path:\"");
-        }
         let path = file.path.as_deref().unwrap_or_default();
         if !path.starts_with('/') {
             self.problem(&format!("{at}/path"), "the path does not begin with a slash", "/...");

@@ -9,6 +9,7 @@ use crate::{private::Secret, words::Mono};
 use super::{
     Outcome, System,
     charset::{self, Charsets},
+    csv::Which,
     file::{Example, ExampleExchange, Is},
     oauth2::REFRESH,
     page::{Held, Walk},
@@ -146,15 +147,44 @@ impl Bench<'_> {
                 same(request, exchange)?;
                 answer(exchange, request.charsets)
             }
-            Request::Sql(query) => {
-                same_step(&query.step, &query.with, exchange)?;
-                Ok(match &exchange.answer.json {
-                    Some(rows) => Ok(Response { status: 0, headers: Vec::new(), body: Payload::Value(rows.clone()) }),
-                    None => Err(no_answer()),
-                })
+            Request::Sql(query) => told(&query.step, &query.with, exchange),
+            Request::Csv(rows) => {
+                let asked = match &rows.which {
+                    Which::Where(columns) => columns.clone(),
+                    Which::From(from, size) => {
+                        json!({"from": from, "size": size}).as_object().cloned().unwrap_or_default()
+                    }
+                };
+                told(&rows.step, &asked, exchange)
+            }
+            Request::Ldap(search) => {
+                let mut asked = Map::new();
+                asked.insert("base".to_owned(), search.base.clone().into());
+                asked.insert("filter".to_owned(), search.filter.clone().into());
+                if let Some((_, Some(cookie))) = &search.page {
+                    asked.insert("cookie".to_owned(), cookie.clone().into());
+                }
+                told(&search.step, &asked, exchange)
+            }
+            Request::Mail(letter) => {
+                let asked = letter.mail.as_ref().map(|mail| mail.shown()).unwrap_or_default();
+                told(&letter.step, &asked, exchange)
             }
         }
     }
+}
+
+/// What answers a step that has no path, if it asks what is written.
+fn told(
+    step: &str,
+    asked: &Map<String, Json>,
+    exchange: &ExampleExchange,
+) -> Result<Result<Response, Trouble>, String> {
+    same_step(step, asked, exchange)?;
+    Ok(match &exchange.answer.json {
+        Some(rows) => Ok(Response { status: 0, headers: Vec::new(), body: Payload::Value(rows.clone()) }),
+        None => Err(no_answer()),
+    })
 }
 
 fn same_step(step: &str, with: &Map<String, Json>, exchange: &ExampleExchange) -> Result<(), String> {

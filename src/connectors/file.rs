@@ -14,6 +14,7 @@ use serde_json::Value;
 use super::limits::file::{BreakerFile, LimitsFile, OperationLimitsFile, RetriesFile};
 use crate::{files::SecretRef, words::SystemId};
 
+use super::kinds::{CsvFile, LdapFile, MailFile, RowsFile, SearchFile, SmtpFile};
 use super::standing::StandsOn;
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -37,10 +38,16 @@ pub struct File {
     /// Words for codes; each is seen under its name, like a variable: `record.state | table(order_states)`.
     #[serde(default)]
     pub tables: BTreeMap<String, BTreeMap<String, Value>>,
-    /// Where a system that speaks HTTP is. Template over the variables: scheme, host, perhaps a path; no slash at the end. A file has one of `base_url` and `sql`.
+    /// Where a system that speaks HTTP is. Template over the variables: scheme, host, perhaps a path; no slash at the end. A file has one of `base_url`, `sql`, `csv`, `ldap` and `smtp`.
     pub base_url: Option<String>,
     /// Where a database is, in place of `base_url`.
     pub sql: Option<SqlFile>,
+    /// Where a table is, in place of `base_url`.
+    pub csv: Option<CsvFile>,
+    /// Where a directory is, in place of `base_url`.
+    pub ldap: Option<LdapFile>,
+    /// Where a mail server is, in place of `base_url`.
+    pub smtp: Option<SmtpFile>,
     /// Hosts (`host` or `host:port`) that may be asked besides that of `base_url`.
     #[serde(default)]
     pub hosts: Vec<String>,
@@ -629,6 +636,16 @@ pub struct Step {
     /// Templates: the values of a statement's parameters. They never become text of the statement.
     #[serde(default)]
     pub with: BTreeMap<String, Value>,
+    /// At `csv`: templates, by columns of `find_by`; the rows of which one of them has this value. The answer, `body`, has `rows`, each a map from column to text, and how many there are
+    /// in all, `total`.
+    #[serde(rename = "where")]
+    pub find: Option<BTreeMap<String, Value>>,
+    /// At `csv`, in place of `where`: rows by their places.
+    pub rows: Option<RowsFile>,
+    /// At `ldap`.
+    pub search: Option<SearchFile>,
+    /// At `smtp`. A step without it logs in and sends nothing.
+    pub mail: Option<MailFile>,
     /// The first rule that holds decides. Over HTTP there is no success by default: an answer that no rule fits, and whose status
     /// is no plain refusal, is `broken`. A database says itself whether it answered: without rules its rows are `ok`.
     #[serde(default)]

@@ -1,11 +1,14 @@
-//! What carries a system's requests: connections over HTTP, or to a database.
+//! What carries a system's requests: connections over HTTP, to a database, a directory or a mail server, or a table in memory.
 
 use std::time::Instant;
 
 use super::{
+    csv::live::Csv,
     http::Http,
+    ldap::live::Ldap,
     run::{Request, Response, Trouble},
     set::{At, Database, System},
+    smtp::live::Smtp,
     sql::{live::Sql, mysql::live::MySql, postgres::live::Postgres},
 };
 
@@ -16,6 +19,9 @@ pub enum Line {
     Sql(Sql),
     Postgres(Postgres),
     MySql(MySql),
+    Csv(Csv),
+    Ldap(Ldap),
+    Smtp(Smtp),
 }
 
 impl Line {
@@ -27,6 +33,9 @@ impl Line {
             At::Sql(Database::Sqlite { path }) => Ok(Self::Sql(Sql::new(system.id.as_str(), path))),
             At::Sql(Database::Postgres(server)) => Ok(Self::Postgres(Postgres::new(system.id.as_str(), server)?)),
             At::Sql(Database::MySql(server)) => Ok(Self::MySql(MySql::new(system.id.as_str(), server)?)),
+            At::Csv(spec) => Ok(Self::Csv(Csv::new(system.id.as_str(), spec))),
+            At::Ldap(directory) => Ok(Self::Ldap(Ldap::new(system.id.as_str(), directory)?)),
+            At::Smtp(server) => Ok(Self::Smtp(Smtp::new(system.id.as_str(), server)?)),
         }
     }
 
@@ -37,6 +46,9 @@ impl Line {
             (Self::Sql(sql), Request::Sql(query)) => sql.send(query, deadline).await,
             (Self::Postgres(server), Request::Sql(query)) => server.send(query, deadline).await,
             (Self::MySql(server), Request::Sql(query)) => server.send(query, deadline).await,
+            (Self::Csv(csv), Request::Csv(rows)) => csv.send(rows, deadline).await,
+            (Self::Ldap(ldap), Request::Ldap(search)) => ldap.send(search, deadline).await,
+            (Self::Smtp(smtp), Request::Mail(mail)) => smtp.send(mail.mail, deadline).await,
             // A file's steps are all of its system's kind: `compile` sees to it.
             _ => Err(Trouble::NotSent("this request is of another kind than its system".to_owned())),
         }

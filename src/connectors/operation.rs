@@ -57,6 +57,12 @@ pub const OPERATIONS: &[Operation] = &[
     // `text` is what is written.
     write("ticket.create", &["call", "key", "title", "text"], WRITE),
     write("note.add", &["call", "key", "target", "text"], WRITE),
+    // To addresses, several with commas. `html` is ready; what goes out is made by the file.
+    write(
+        "mail.send",
+        &["call", "key", "to", "subject", "text"],
+        &["html", "cc", "reply_to", "customer", "agent", "agent_id", "number", "at", "record"],
+    ),
     write("notify", &["call", "key", "text"], WRITE),
 ];
 

@@ -20,12 +20,19 @@ use super::{
     assertion::Assertion,
     body::Body,
     charset::Charsets,
+    csv::{Rows, Which},
     file::{Is, Method},
+    index,
+    ldap::Search,
     limits::hints::{Told, retry_after},
     page::{self, Held, Turn},
     session::{For, Session},
-    set::{At, Auth, Leaf, Operation, Place, SessionAuth, Step, System, Tree, Web, WebStep, What},
+    set::{
+        At, Auth, Find, Leaf, MailServer, MailStep, Operation, Place, SessionAuth, Step, System, Tree, Web, WebStep,
+        What,
+    },
     sign::Sign,
+    smtp::{Mail, Parts},
     sql::Statement,
     value::{from_json, to_json},
     wire,
@@ -41,6 +48,9 @@ const SEEN: usize = 32;
 pub enum Request {
     Web(WebRequest),
     Sql(Query),
+    Csv(Rows),
+    Ldap(Search),
+    Mail(Letter),
 }
 
 impl Request {
@@ -50,8 +60,17 @@ impl Request {
         match self {
             Self::Web(web) => format!("{} {}", web.method.as_str(), web.path),
             Self::Sql(query) => query.step.clone(),
+            Self::Csv(rows) => rows.step.clone(),
+            Self::Ldap(search) => search.step.clone(),
+            Self::Mail(letter) => letter.step.clone(),
         }
     }
+}
+
+/// A mail; or only a login.
+pub struct Letter {
+    pub step: String,
+    pub mail: Option<Mail>,
 }
 
 /// A question to a database.
@@ -516,8 +535,68 @@ impl<'a> Run<'a> {
                 let with = trees(with, &self.system.env, &self.with(&each))?;
                 Ok((Request::Sql(Query { step: step.name.clone(), statement: statement.clone(), with }), String::new()))
             }
-            (What::Web(_), _) => Err("the system does not speak HTTP".to_owned()),
+            (What::Csv(find), _) => {
+                let (env, context) = (&self.system.env, self.with(&each));
+                let which = match find {
+                    Find::Where(columns) => Which::Where(trees(columns, env, &context)?),
+                    Find::From(from, size) => {
+                        let number = |leaf: &Leaf| {
+                            let text = leaf.text(env, &context)?;
+                            text.trim().parse::<u64>().map_err(|_| "\"rows:\" gives no number".to_owned())
+                        };
+                        Which::From(number(from)?, number(size)?)
+                    }
+                };
+                Ok((Request::Csv(Rows { step: step.name.clone(), which }), String::new()))
+            }
+            (What::Ldap(ldap), _) => {
+                let (env, context) = (&self.system.env, self.with(&each));
+                let (base, filter) = (ldap.base.text(env, &context)?, ldap.filter.text(env, &context)?);
+                let page = self.op.page.as_ref().map(|page| {
+                    let turn = self.turn.clone().unwrap_or_else(|| Turn::first(&page.plan));
+                    (turn.size, turn.cursor.as_str().map(str::to_owned))
+                });
+                let (step, attributes) = (step.name.clone(), ldap.attributes.clone());
+                let search = Search { step, base, scope: ldap.scope, filter, attributes, page };
+                Ok((Request::Ldap(search), String::new()))
+            }
+            (What::Mail(mail), At::Smtp(server)) => {
+                let mail = mail.as_ref().map(|mail| self.mail(step, mail, server, &each)).transpose()?;
+                Ok((Request::Mail(Letter { step: step.name.clone(), mail }), String::new()))
+            }
+            _ => Err("the system is of another kind".to_owned()),
         }
+    }
+
+    fn mail(
+        &self,
+        step: &Step,
+        mail: &MailStep,
+        server: &MailServer,
+        each: &[(&'static str, Value)],
+    ) -> Result<Mail, String> {
+        let (env, context) = (&self.system.env, self.with(each));
+        let text = |leaf: &Option<Leaf>| leaf.as_ref().map_or(Ok(String::new()), |leaf| leaf.text(env, &context));
+        let addresses = |tree: &Tree| -> Result<Vec<String>, String> {
+            match tree.json(env, &context)? {
+                None | Some(Json::Null) => Ok(Vec::new()),
+                Some(Json::String(text)) => Ok(vec![text]),
+                Some(Json::Array(list)) => Ok(list.iter().map(wire::plain).collect()),
+                Some(_) => Err("the recipients are neither a text nor a list".to_owned()),
+            }
+        };
+        let from = text(&mail.from)?;
+        let parts = Parts {
+            from: if from.trim().is_empty() { server.from.clone() } else { from },
+            reply_to: text(&mail.reply_to)?,
+            to: addresses(&mail.to)?,
+            cc: mail.cc.as_ref().map_or(Ok(Vec::new()), addresses)?,
+            subject: mail.subject.text(env, &context)?,
+            text: mail.text.text(env, &context)?,
+            html: text(&mail.html)?,
+        };
+        let key = self.context.get("key").map(Value::to_string).unwrap_or_default();
+        Mail::new(&step.name, &key, u64::try_from((self.system.stamp)().ms).unwrap_or_default(), server.most, parts)
     }
 
     fn web(
@@ -823,9 +902,10 @@ impl<'a> Run<'a> {
             let mut mapped = self.mapped(fields, &context)?;
             let id = mapped.get("id").map(|id| Private::new(wire::plain(id)));
             if let Some(asked) = &self.asked {
+                // A field may hold several.
                 let same = |name: &str| {
-                    let text = mapped.get(name).map(wire::plain).unwrap_or_default();
-                    !text.is_empty() && self.system.numbers.read(&text).same_line(asked)
+                    let spelled = index::spellings(mapped.get(name));
+                    spelled.iter().any(|text| self.system.numbers.read(text).same_line(asked))
                 };
                 let Some((_, why)) = op.phones.iter().find(|(name, _)| same(name)) else {
                     self.saw(Saw::Refused { id, why: "none of its numbers is the one that was asked for".to_owned() });

@@ -11,9 +11,11 @@ use super::{
     assertion::Assertion,
     body::Body,
     charset::Charsets,
-    file,
+    csv, file,
     hook::Hooks,
     kept::Refresh,
+    kinds::MailTls,
+    ldap,
     limits::Limits,
     operation::Operation as Spec,
     page::Page,
@@ -119,6 +121,9 @@ impl System {
 pub enum At {
     Web(Web),
     Sql(Database),
+    Csv(csv::Spec),
+    Ldap(Directory),
+    Smtp(MailServer),
 }
 
 impl At {
@@ -130,6 +135,11 @@ impl At {
             Self::Sql(Database::Sqlite { path }) => format!("sqlite:{path}"),
             Self::Sql(Database::Postgres(server)) => server.text("postgres"),
             Self::Sql(Database::MySql(server)) => server.text("mysql"),
+            Self::Csv(spec) => format!("csv:{}", spec.path),
+            Self::Ldap(Directory { host, port, wrapped, .. }) => {
+                format!("ldap{}://{host}:{port}", if *wrapped { "s" } else { "" })
+            }
+            Self::Smtp(MailServer { host, port, .. }) => format!("smtp://{host}:{port}"),
         }
     }
 }
@@ -173,6 +183,35 @@ impl Server {
         let Self { host, port, database, .. } = self;
         format!("{kind}://{host}:{port}/{database}")
     }
+}
+
+/// A directory that is read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Directory {
+    pub host: String,
+    pub port: u16,
+    /// TLS from the first byte; else by StartTLS.
+    pub wrapped: bool,
+    pub tls: bool,
+    pub login: Option<(String, Secret)>,
+    /// Path of a PEM file.
+    pub tls_ca: Option<String>,
+}
+
+/// A mail server that takes our mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailServer {
+    pub host: String,
+    pub port: u16,
+    pub tls: MailTls,
+    pub login: Option<(String, Secret)>,
+    /// Whose mail it is, where a step does not say.
+    pub from: String,
+    pub hello: String,
+    /// Bytes of the largest mail.
+    pub most: usize,
+    /// Path of a PEM file.
+    pub tls_ca: Option<String>,
 }
 
 /// How a request proves who we are.
@@ -261,7 +300,8 @@ impl Step {
     pub fn changes(&self) -> bool {
         match &self.what {
             What::Web(web) => web.method != file::Method::Get,
-            What::Sql { .. } => false,
+            What::Sql { .. } | What::Csv(_) | What::Ldap(_) => false,
+            What::Mail(mail) => mail.is_some(),
         }
     }
 }
@@ -269,7 +309,39 @@ impl Step {
 /// What a step asks.
 pub(super) enum What {
     Web(Box<WebStep>),
-    Sql { statement: Statement, with: Vec<(String, Tree)> },
+    Sql {
+        statement: Statement,
+        with: Vec<(String, Tree)>,
+    },
+    Csv(Find),
+    Ldap(Box<LdapStep>),
+    /// `None`: only a login.
+    Mail(Option<Box<MailStep>>),
+}
+
+/// Which rows of a table.
+pub(super) enum Find {
+    Where(Vec<(String, Tree)>),
+    /// From which on, and how many.
+    From(Leaf, Leaf),
+}
+
+#[derive(Default)]
+pub(super) struct LdapStep {
+    pub base: Leaf,
+    pub scope: ldap::Scope,
+    pub filter: Leaf,
+    pub attributes: Vec<String>,
+}
+
+pub(super) struct MailStep {
+    pub from: Option<Leaf>,
+    pub reply_to: Option<Leaf>,
+    pub to: Tree,
+    pub cc: Option<Tree>,
+    pub subject: Leaf,
+    pub text: Leaf,
+    pub html: Option<Leaf>,
 }
 
 pub(super) struct WebStep {
@@ -300,6 +372,12 @@ pub(super) enum Leaf {
     Value(Compiled),
     /// The name of a template in the system's environment.
     Template(String),
+}
+
+impl Default for Leaf {
+    fn default() -> Self {
+        Self::Fixed(String::new())
+    }
 }
 
 impl Leaf {

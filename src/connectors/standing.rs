@@ -109,6 +109,8 @@ impl fmt::Display for StandsOn {
 pub fn sign_in(file: &File) -> String {
     let auth = match &file.auth {
         Auth::None if matches!(file.sql, Some(SqlFile::Postgres(_) | SqlFile::Mysql(_))) => "user and password",
+        Auth::None if file.ldap.as_ref().is_some_and(|ldap| ldap.user.is_some()) => "user and password (bind)",
+        Auth::None if file.smtp.as_ref().is_some_and(|smtp| smtp.user.is_some()) => "user and password (AUTH)",
         Auth::None => "",
         Auth::Key(key) => match (&key.header, &key.query) {
             (Some(name), _) => return signed(&format!("key ({name})"), file),

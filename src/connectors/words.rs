@@ -1,7 +1,7 @@
 //! The one expression language: minijinja, strict, with fuel and a cap on what it may write.
 //!
 //! Escaping is chosen by the place: what stands in a path is percent-encoded, JSON and XML are built as
-//! structures. For query languages inside a text there are filters. No files, no environment, no secrets are in sight.
+//! structures, values in a directory's filter and in HTML are escaped as they want it. For query languages inside a text there are filters. No files, no environment, no secrets are in sight.
 
 use std::{io, sync::LazyLock};
 
@@ -14,6 +14,7 @@ use regex::Regex;
 
 use crate::{numbers::Plan, words::percent};
 
+use super::ldap::filter;
 use super::value::{Decimal, Omit, from_json, to_json};
 
 /// Steps of the machine for one evaluation: some thousand records mapped, or a loop stopped within milliseconds.
@@ -30,9 +31,10 @@ pub fn environment() -> Environment<'static> {
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     env.set_fuel(Some(FUEL));
     env.set_recursion_limit(50);
-    env.set_auto_escape_callback(|name| match name.starts_with("path/") {
-        true => AutoEscape::Custom("path".into()),
-        false => AutoEscape::None,
+    env.set_auto_escape_callback(|name| match name.split_once('/') {
+        Some((place @ ("path" | "filter" | "dn"), _)) => AutoEscape::Custom(place.to_owned().into()),
+        Some(("html", _)) => AutoEscape::Html,
+        _ => AutoEscape::None,
     });
     env.set_formatter(|out, state, value| {
         if value.is_undefined() {
@@ -42,7 +44,16 @@ pub fn environment() -> Environment<'static> {
             return Ok(());
         }
         let text = value.to_string();
-        let text = if matches!(state.auto_escape(), AutoEscape::Custom(_)) { percent(&text) } else { text };
+        let text = match state.auto_escape() {
+            AutoEscape::Custom(place) => match place.as_ref() {
+                "filter" | "dn" if value.is_safe() => text,
+                "filter" => filter::value(&text),
+                "dn" => filter::name(&text),
+                _ => percent(&text),
+            },
+            AutoEscape::Html => return minijinja::escape_formatter(out, state, value),
+            _ => text,
+        };
         out.write_str(&text).map_err(Error::from)
     });
     env.add_global("omit", Value::from_object(Omit));

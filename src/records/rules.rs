@@ -182,7 +182,7 @@ impl Rules {
                 .flatten()
                 {
                     let Some(known) = operation::named(name).filter(|known| known.writes) else {
-                        let wanted = "ticket.create, note.add or notify";
+                        let wanted = "ticket.create, note.add, mail.send or notify";
                         problems.push(read.problem(&key, format!("there is no operation {name} that writes"), wanted));
                         continue;
                     };
