@@ -193,3 +193,45 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+/// Whether the daemon runs or not: what it kept of failing requests and of how systems stand.
+#[test]
+fn what_was_kept_of_systems_is_read_without_the_daemon() {
+    let desk = "connector: desk\nschema: 1\nbase_url: 'http://127.0.0.1:1'\noperations:\n  check:\n    steps: [{name: who, path: /me, outcome: [{status: [200], is: ok}]}]\n    output: {}\n";
+    let failure = r#"{"at":"2026-11-26T12:00:00.000Z","operation":"finance","step":"balance","method":"GET","path":"/f/{{ customer.id }}","query":["q"],"status":503,"outcome":"busy","reason":"desk answered","took_ms":42}"#;
+    let standing =
+        r#"{"at":"2026-11-26T12:00:02.000Z","systems":[{"system":"desk","operations":{"finance":{"asked":3}}}]}"#;
+    let folder = Folder::new(&[
+        ("connectors/desk.yaml", desk),
+        ("watch/desk.jsonl", &format!("{failure}\nhalf a li")),
+        ("watch/standing.json", standing),
+    ]);
+    let store = folder.0.join("x.db").display().to_string();
+    let settings = GOOD.replace("PORT", "0").replace("/nonexistent/x.db", &store);
+    fs::write(folder.0.join("linecard.yaml"), settings).unwrap();
+    let told = folder.linecard(&["evidence", "desk"]);
+    let out = text(&told.stdout);
+    assert!(told.status.success(), "{}", text(&told.stderr));
+    for there in [
+        "finance, step \"balance\", 42 ms",
+        "GET /f/{{ customer.id }}",
+        "(parameters: q)",
+        "answered  503",
+        "busy: desk answered",
+    ] {
+        assert!(out.contains(there), "{there}: {out}");
+    }
+    let json = text(&folder.linecard(&["evidence", "desk", "--json"]).stdout);
+    assert_eq!(json.lines().collect::<Vec<_>>(), [failure]);
+    let nobody = folder.linecard(&["evidence", "crm"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(text(&nobody.stderr).contains("there are: desk"), "{}", text(&nobody.stderr));
+    let list = text(&folder.linecard(&["connector", "list", "--json"]).stdout);
+    assert!(list.contains(r#""standing":{"operations":{"finance":{"asked":3}},"system":"desk"}"#), "{list}");
+    // A mistake in the rules of alerts is told like any other.
+    fs::write(folder.0.join("alerts.yaml"), "to: [desk]\nrules: [{id: a, signal: error-rate}]\n").unwrap();
+    let told = folder.linecard(&["check"]);
+    let out = text(&told.stdout) + &text(&told.stderr);
+    assert_eq!(told.status.code(), Some(78), "{out}");
+    assert!(out.contains("alerts.yaml:1") && out.contains("alerts.yaml:2"), "{out}");
+}

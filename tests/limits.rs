@@ -19,24 +19,24 @@ use tokio::{
 
 /// What came, and when.
 #[derive(Default)]
-struct Ledger {
+pub struct Ledger {
     came: Mutex<Vec<(Instant, String)>>,
 }
 
 impl Ledger {
-    fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.came.lock().unwrap().len()
     }
     fn times(&self) -> Vec<Instant> {
         self.came.lock().unwrap().iter().map(|(at, _)| *at).collect()
     }
-    fn paths(&self) -> Vec<String> {
+    pub fn paths(&self) -> Vec<String> {
         self.came.lock().unwrap().iter().map(|(_, path)| path.clone()).collect()
     }
 }
 
 /// `brain`: how many came before, and the path; nothing: it hangs up. Answers go out while `open` is true.
-async fn system(
+pub async fn system(
     brain: impl Fn(usize, &str) -> Option<String> + Send + Sync + 'static,
     open: watch::Receiver<bool>,
 ) -> (SocketAddr, Arc<Ledger>) {
@@ -74,7 +74,7 @@ async fn system(
     (address, ledger)
 }
 
-fn answer(status: u16, headers: &str, body: &serde_json::Value) -> Option<String> {
+pub fn answer(status: u16, headers: &str, body: &serde_json::Value) -> Option<String> {
     let body = body.to_string();
     let length = body.len();
     Some(format!(
@@ -82,7 +82,7 @@ fn answer(status: u16, headers: &str, body: &serde_json::Value) -> Option<String
     ))
 }
 
-fn good() -> Option<String> {
+pub fn good() -> Option<String> {
     answer(200, "", &json!({"balance": "1.00", "login": "linecard", "id": 7}))
 }
 
@@ -136,7 +136,7 @@ fn ask(operation: &str, deadline_ms: u64) -> Ask {
     }
 }
 
-fn open() -> (watch::Sender<bool>, watch::Receiver<bool>) {
+pub fn open() -> (watch::Sender<bool>, watch::Receiver<bool>) {
     watch::channel(true)
 }
 

@@ -58,6 +58,7 @@ mod tables;
 mod tls;
 mod traps;
 mod trunks;
+mod watch;
 mod webhooks;
 mod webhooks_out;
 mod who;

@@ -21,12 +21,15 @@ use dashmap::DashMap;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Ask, Given, Idempotency, Outcome, Priority, Saw, Seen, Set, System, compile, file,
+    Ask, Given, Idempotency, Outcome, Priority, Saw, Seen, Set, Standing, System, compile,
+    evidence::Ring,
+    figures::Figures,
+    file,
     index::{self, live::Shelf},
     kept::live::{Folder, Hand},
     limits::{
-        breaker::{Ended, Shown},
-        gate::{Pass, Used, Why},
+        breaker::Ended,
+        gate::{Pass, Why},
         live::{Limiter, Turn},
     },
     line::Line,
@@ -59,6 +62,8 @@ struct Inner {
     shelves: DashMap<SystemId, Arc<Shelf>>,
     /// Limits and breakers; they too.
     limiters: DashMap<SystemId, Arc<Limiter>>,
+    /// What is seen of systems; it too.
+    watched: DashMap<SystemId, Arc<Watched>>,
 }
 
 /// One system with its connections.
@@ -69,6 +74,7 @@ struct Ready {
     /// The sign-in, and what requests need that change something.
     doors: [Arc<Door>; 2],
     kept: Arc<OnceLock<Folder>>,
+    watched: Arc<Watched>,
     /// Monotonic microseconds: when it last said who we are.
     checked_at: AtomicU64,
 }
@@ -96,13 +102,20 @@ impl Door {
     }
 }
 
-/// How a system stands.
-#[derive(Clone, Debug)]
-pub struct Standing {
-    pub system: SystemId,
-    /// The system's own, and those of operations that have one.
-    pub breakers: Vec<(Option<&'static str>, Shown)>,
-    pub used: Vec<Used>,
+/// What is seen of one system. Nobody panics while holding either, and if so: what they say is still true.
+#[derive(Default)]
+struct Watched {
+    figures: Mutex<Figures>,
+    ring: Mutex<Ring>,
+}
+
+impl Watched {
+    fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One question on its way through the limits.
@@ -120,7 +133,7 @@ struct Asking<'a> {
 
 impl Asking<'_> {
     fn ended(&self, outcome: &Outcome) -> Ended {
-        let took_ms = u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX);
+        let took_ms = ms(self.took);
         match outcome {
             Outcome::Busy { .. } | Outcome::Broken { .. } | Outcome::Unknown { .. } if self.held => Ended::Unasked,
             // Without a request sent it was the login that failed.
@@ -130,6 +143,10 @@ impl Asking<'_> {
             _ => Ended::Answered { took_ms, somebody_waits: self.priority == Priority::Pop },
         }
     }
+}
+
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// What a card needs to know of an operation.
@@ -226,6 +243,7 @@ impl Connectors {
                 limiter: self.limiter(system),
                 doors,
                 kept: self.inner.kept.clone(),
+                watched: self.inner.watched.entry(system.id.clone()).or_default().clone(),
                 checked_at: AtomicU64::new(0),
             };
             (system.id.clone(), Arc::new(ready))
@@ -244,12 +262,29 @@ impl Connectors {
     #[must_use]
     pub fn standing(&self) -> Vec<Standing> {
         let ready = self.inner.ready.load();
-        let standing = ready.iter().map(|(system, ready)| Standing {
-            system: system.clone(),
-            breakers: ready.limiter.standing(),
-            used: ready.limiter.used(),
+        let at = now().mono;
+        let standing = ready.iter().map(|(system, ready)| {
+            let (figures, apart_ms) = {
+                let mut figures = ready.watched.figures();
+                (figures.now(at), figures.apart_ms(at))
+            };
+            let (breakers, used) = (ready.limiter.standing(), ready.limiter.used());
+            Standing { system: system.clone(), breakers, used, figures, apart_ms }
         });
         standing.collect()
+    }
+
+    /// A system's failing requests as lines of JSON, if there are new ones since the last time.
+    #[must_use]
+    pub fn evidence(&self, system: &SystemId) -> Option<String> {
+        self.inner.watched.get(system)?.ring().lines()
+    }
+
+    /// What an earlier run kept of them.
+    pub fn remember(&self, system: &SystemId, ring: Ring) {
+        if let Some(watched) = self.inner.watched.get(system) {
+            *watched.ring() = ring;
+        }
     }
 
     #[must_use]
@@ -320,7 +355,8 @@ impl Connectors {
             return Outcome::Invalid { reason: format!("{} does not offer {}", ask.system, ask.operation) };
         };
         let name = operation.spec.name;
-        let deadline = Instant::now() + ask.deadline.min(Duration::from_millis(operation.deadline_ms));
+        let begun = Instant::now();
+        let deadline = begun + ask.deadline.min(Duration::from_millis(operation.deadline_ms));
         let outcome = match self.by_index(&ready, &ask, name, deadline, seen).await {
             Some(outcome) => outcome,
             None => ready.run(&ask, name, deadline, seen).await,
@@ -328,6 +364,7 @@ impl Connectors {
         if outcome.reason().is_some() {
             tracing::debug!(system = %ask.system, operation = name, outcome = outcome.word(), reason = outcome.reason(), "a business system did not do it");
         }
+        ready.watched.figures().ended(name, outcome.word(), ms(begun.elapsed()), now().mono);
         self.count(ask.system, name, &outcome);
         outcome
     }
@@ -512,7 +549,9 @@ impl Ready {
                     let begun = Instant::now();
                     let answers = futures_util::future::join_all(sent).await;
                     let (mut passes, mut results, mut waited) = (Vec::new(), Vec::new(), Duration::ZERO);
-                    for (pass, result, left) in answers {
+                    let mut times = Vec::new();
+                    for (pass, result, left, took) in answers {
+                        times.push(took);
                         asking.sent += u32::from(pass.is_some());
                         asking.held |= matches!(result, Err(Trouble::Held(_)));
                         waited = waited.max(left);
@@ -525,29 +564,37 @@ impl Ready {
                         if let Some(Some(pass)) = passes.get(at) {
                             self.limiter.told(*pass, &told);
                         }
+                        if let Some(date) = told.date {
+                            let at = now();
+                            self.watched.figures().clock(date, at.wall, at.mono);
+                        }
+                    }
+                    for (at, failing) in run.failed() {
+                        let took = times.get(at).copied().map_or(0, ms);
+                        self.watched.ring().add(failing.masked(now().wall, asking.name, took, inputs));
                     }
                 }
             }
         }
     }
 
-    /// One request, when it may go; with it how long it waited for that.
+    /// One request, when it may go; with it how long it waited for that, and how long the system took.
     async fn send(
         &self,
         line: &Line,
         request: Request,
         asking: &Asking<'_>,
         priority: Priority,
-    ) -> (Option<Pass>, Result<Response, Trouble>, Duration) {
+    ) -> (Option<Pass>, Result<Response, Trouble>, Duration, Duration) {
         let begun = Instant::now();
         let permit = self.limiter.pass(asking.name, priority, asking.deadline).await;
         let waited = begun.elapsed();
         match permit {
             Ok(permit) => {
                 let answer = line.send(request, asking.deadline).await;
-                (permit.pass(), answer, waited)
+                (permit.pass(), answer, waited, begun.elapsed().saturating_sub(waited))
             }
-            Err(why) => (None, Err(Trouble::Held(self.held(why))), waited),
+            Err(why) => (None, Err(Trouble::Held(self.held(why))), waited, Duration::ZERO),
         }
     }
 

@@ -21,6 +21,7 @@ use super::{
     body::Body,
     charset::Charsets,
     csv::{Rows, Which},
+    evidence::{self, Failing},
     file::{Is, Method},
     index,
     ldap::Search,
@@ -183,6 +184,8 @@ pub struct Run<'a> {
     seen: Vec<Saw>,
     /// What the last answers said of limits, by their place.
     told: Vec<(usize, Told)>,
+    /// Those of the last requests that failed, by their place.
+    failed: Vec<(usize, Failing)>,
 }
 
 impl<'a> Run<'a> {
@@ -287,6 +290,7 @@ impl<'a> Run<'a> {
             done: None,
             seen: Vec::new(),
             told: Vec::new(),
+            failed: Vec::new(),
         }
     }
 
@@ -325,6 +329,43 @@ impl<'a> Run<'a> {
         match &mut self.look {
             Some(look) => look.told(),
             None => std::mem::take(&mut self.told),
+        }
+    }
+
+    /// Those of the last requests that failed, each with its place.
+    pub fn failed(&mut self) -> Vec<(usize, Failing)> {
+        match &mut self.look {
+            Some(look) => look.failed(),
+            None => std::mem::take(&mut self.failed),
+        }
+    }
+
+    fn failing(&self, step: &Step, response: Option<&Response>, id: u32, outcome: &Outcome) -> Failing {
+        let (method, path, query) = match &step.what {
+            What::Web(web) => {
+                let query = web.query.iter().map(|(name, _)| name.clone()).collect();
+                (web.method.as_str().to_owned(), web.path.source(&self.system.env), query)
+            }
+            _ => Default::default(),
+        };
+        let (mut body, mut bytes) = (None, 0);
+        if let (Some(Payload::Bytes(text)), What::Web(web)) = (response.map(|r| &r.body), &step.what) {
+            let kind =
+                response.and_then(|r| r.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type")));
+            let kind = kind.map(|(_, value)| value.as_str());
+            body = answer::read(&web.decode, text, kind, web.charsets, id).ok().map(|answer| answer.body);
+            bytes = text.len();
+        }
+        Failing {
+            step: step.name.clone(),
+            method,
+            path,
+            query,
+            status: response.map(|r| r.status),
+            headers: response.map(|r| evidence::headers(&r.headers)).unwrap_or_default(),
+            body,
+            bytes,
+            outcome: outcome.clone(),
         }
     }
 
@@ -415,9 +456,17 @@ impl<'a> Run<'a> {
                 Ok(response) => {
                     let (outcome, told) = self.judge(op, step, (item.clone(), id), &response);
                     self.told.push((at, told));
+                    if let Some(bad) = outcome.as_ref().filter(|outcome| outcome.reason().is_some()) {
+                        self.failed.push((at, self.failing(step, Some(&response), id, bad)));
+                    }
                     outcome
                 }
-                Err(trouble) => Some(self.trouble(op, step, trouble)),
+                Err(Trouble::Held(outcome)) => Some(outcome),
+                Err(trouble) => {
+                    let outcome = self.trouble(op, step, trouble);
+                    self.failed.push((at, self.failing(step, None, id, &outcome)));
+                    Some(outcome)
+                }
             };
             let what = self.lapsed;
             let need = self.need(what);

@@ -381,6 +381,15 @@ impl Default for Leaf {
 }
 
 impl Leaf {
+    /// As the file writes it, without anything of a call.
+    pub fn source<'a>(&'a self, env: &'a Environment<'static>) -> String {
+        match self {
+            Self::Fixed(text) => text.clone(),
+            Self::Value(_) => "{{ … }}".to_owned(),
+            Self::Template(name) => env.get_template(name).map(|t| t.source().to_owned()).unwrap_or_default(),
+        }
+    }
+
     pub fn text(&self, env: &Environment<'static>, context: &Value) -> Result<String, String> {
         match self {
             Self::Fixed(text) => Ok(text.clone()),

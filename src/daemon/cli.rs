@@ -46,6 +46,11 @@ pub enum Verb {
     /// Connector files: what is there, their own examples, one live operation.
     #[command(subcommand)]
     Connector(Connector),
+    /// The last failing requests of a business system, masked, to hand to its vendor: nobody's data, no secret, with timings.
+    #[command(
+        after_help = "Examples:\n  linecard evidence crm --config /etc/linecard\n  linecard evidence crm --json > crm.jsonl"
+    )]
+    Evidence(Evidence),
     /// The numbers that a business system holds.
     #[command(subcommand)]
     Numbers(Numbers),
@@ -79,6 +84,17 @@ pub struct Folder {
     /// The settings folder.
     #[arg(long, value_name = "DIR", env = "LINECARD_CONFIG", default_value = "/etc/linecard")]
     pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Evidence {
+    /// The connector, as its file is named.
+    pub connector: String,
+    #[command(flatten)]
+    pub folder: Folder,
+    /// One request a line.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -24,8 +24,8 @@ use crate::{
     files::{self, Problem, Read},
     numbers::{China, DialOut, Plan, TrunkMap, TrunksFile, trunks},
     records::{Offers, Rules, hooks::Webhooks},
-    switches,
-    words::SwitchId,
+    switches, watch,
+    words::{SwitchId, SystemId},
 };
 
 impl Loaded {
@@ -125,6 +125,7 @@ pub struct Reloadable {
     pub guarded: Arc<Guarded>,
     pub webhooks: Arc<Webhooks>,
     pub connectors: connectors::Set,
+    pub alerts: watch::alerts::Rules,
 }
 
 /// Reads `folder`.
@@ -254,8 +255,13 @@ fn files_of(
         }
     }
 
-    match (settings, rules, guarded) {
-        (Some(settings), Some(rules), Some(guarded)) if problems.is_empty() => Ok(Loaded {
+    let notifies = |system: &SystemId| set.system(system).is_some_and(|s| s.operation("notify").is_some());
+    let alerts = text(folder, "alerts.yaml", &mut problems);
+    let alerts = watch::alerts::Rules::read("alerts.yaml", alerts.as_deref(), &notifies);
+    let alerts = alerts.map_err(|mut p| problems.append(&mut p)).ok();
+
+    match (settings, rules, guarded, alerts) {
+        (Some(settings), Some(rules), Some(guarded), Some(alerts)) if problems.is_empty() => Ok(Loaded {
             folder: folder.to_owned(),
             switches,
             live: Reloadable {
@@ -265,6 +271,7 @@ fn files_of(
                 guarded: Arc::new(guarded),
                 webhooks: Arc::new(webhooks),
                 connectors: set,
+                alerts,
             },
             settings,
             notes,

@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use prometheus_client::registry::Registry;
 use tokio::{
     net::TcpListener,
@@ -51,7 +52,10 @@ use crate::{
     },
     store::{AuditRow, CheckpointRow, Reader, RecordRow, SeatRow, State, Store},
     switches::{self, live::Stats},
-    watch::{self, Metrics, Trace},
+    watch::{
+        self, Metrics, Trace,
+        alerts::{Rules, live::Watcher},
+    },
     words::{CallId, SwitchId, SystemId, TenantId},
 };
 
@@ -112,6 +116,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
 
     let offers = Arc::new(load::offers(&reloadable.connectors, reloadable.webhooks.clone()));
     let connectors = Connectors::keeping(reloadable.connectors, settings.tokens_folder());
+    let alerts = Arc::new(ArcSwap::from_pointee(reloadable.alerts));
     let customers = Customers::remembering(
         Arc::new(connectors.clone()),
         Some(Arc::new(store.clone())),
@@ -247,6 +252,13 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     }
     tasks.spawn(connectors::index::live::keep(connectors.clone(), settings.index_folder()));
     tasks.spawn(indexes(connectors.clone(), metrics.clone()));
+    tasks.spawn(connectors::evidence::live::keep(connectors.clone(), settings.watch_folder()));
+    let heard = Box::new({
+        let stats = stats.clone();
+        move || stats.iter().flat_map(Stats::each).map(|(switch, _, link)| (switch.to_string(), link.events)).collect()
+    });
+    let watcher = Watcher::new(connectors.clone(), metrics.clone(), heard, alerts.clone(), &settings.watch_folder());
+    tasks.spawn(watcher.watch());
     tasks.spawn(heartbeat(ends.control.clone(), waiting.clone(), beats.clone()));
     tasks.spawn(count(store.clone(), customers.clone(), screens.clone(), keeper, stats, metrics.clone()));
 
@@ -261,7 +273,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                reload(&folder, &switch_settings, (&connectors, &customers, &sender), &ends.control, &metrics).await;
+                reload(&folder, &switch_settings, (&connectors, &customers, &sender, &alerts), &ends.control, &metrics).await;
             }
         }
     }
@@ -431,7 +443,7 @@ async fn at(deadline: Option<tokio::time::Instant>) {
 async fn reload(
     folder: &Path,
     running: &[Arc<switches::Settings>],
-    (connectors, customers, sender): (&Connectors, &Customers, &Sender),
+    (connectors, customers, sender, alerts): (&Connectors, &Customers, &Sender, &ArcSwap<Rules>),
     control: &mpsc::Sender<Control>,
     metrics: &Metrics,
 ) {
@@ -458,6 +470,7 @@ async fn reload(
             customers.reload(load::site(&loaded.settings, &loaded.live.directory));
             connectors.swap(loaded.live.connectors);
             sender.reload(loaded.live.webhooks);
+            alerts.store(Arc::new(loaded.live.alerts));
             let guarded = loaded.live.guarded.clone();
             let _ = control.send(Control::Reload { book: Box::new(book), rules, offers, guarded }).await;
             tracing::info!("settings were reloaded");

@@ -98,6 +98,12 @@ impl Settings {
         self.store.path.with_file_name("hooks")
     }
 
+    /// Where what is seen of business systems is kept, and what fires.
+    #[must_use]
+    pub fn watch_folder(&self) -> std::path::PathBuf {
+        self.store.path.with_file_name("watch")
+    }
+
     /// What a schema cannot see.
     #[must_use]
     pub fn problems(&self) -> Vec<Problem> {

@@ -3,6 +3,8 @@
 //! Rooms keep their own counters where things happen; this room names them for Prometheus in one place, so that a dashboard
 //! survives a refactoring. No label ever holds personal data; tenant, switch, system, outcome and stage are all there is.
 
+pub mod alerts;
+pub mod systems;
 pub mod trace;
 
 use std::sync::{Arc, Mutex};
@@ -123,6 +125,8 @@ pub struct Metrics {
     /// Frames of agents that were refused, by the code they were told.
     pub refused: Family<Kind, Counter>,
     pub reloads: Family<Kind, Counter>,
+    /// Business systems over the last minutes, and what fires.
+    pub systems: systems::Figures,
     /// Links to recordings, what players asked and got, and what was too old.
     pub recordings: Family<Kind, Gauge>,
 }
@@ -167,6 +171,7 @@ impl Metrics {
             unwatched_seconds: Counter::default(),
             refused: Family::default(),
             reloads: Family::default(),
+            systems: systems::Figures::default(),
             recordings: Family::default(),
         };
         let mut registry = Registry::with_prefix("linecard");
@@ -221,6 +226,7 @@ impl Metrics {
         registry.register("refused_frames", "Agent frames refused, by code", m.refused.clone());
         registry.register("reloads", "Reloads of the settings, by outcome", m.reloads.clone());
         registry.register("recordings", "Links to recordings, players and what was too old", m.recordings.clone());
+        m.systems.register(&mut registry);
         (metrics, registry)
     }
 }

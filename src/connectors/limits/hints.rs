@@ -20,6 +20,8 @@ pub struct Told {
     /// From now.
     pub reset_ms: Option<u64>,
     pub cost: Option<u64>,
+    /// The answer's own clock.
+    pub date: Option<Wall>,
 }
 
 /// Where a file says that hints stand.
@@ -50,7 +52,8 @@ impl Hints {
     /// `context` is the answer as expressions see it, `wall` our clock.
     #[must_use]
     pub fn read(&self, headers: &Headers, context: &Value, wall: Wall) -> Told {
-        let wall = sent_at(headers).unwrap_or(wall);
+        let date = sent_at(headers);
+        let wall = date.unwrap_or(wall);
         let mut told = self.dialect.map_or_else(Told::default, |dialect| by_dialect(dialect, headers, wall));
         let text = |hint: &Hint| match &hint.place {
             Place::Header(name) => headers.get(name).map(|text| (*text).to_owned()),
@@ -61,6 +64,7 @@ impl Hints {
         };
         let count = |hint: &Option<Hint>| hint.as_ref().and_then(&text).and_then(|text| whole(&text));
         let time = |hint: &Option<Hint>| hint.as_ref().and_then(|hint| from_now(&text(hint)?, hint.unit, wall));
+        told.date = date;
         told.remaining = count(&self.remaining).or(told.remaining);
         told.limit = count(&self.limit).or(told.limit);
         told.reset_ms = time(&self.reset).or(told.reset_ms);

@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use super::{Exit, fail, wrong};
 use crate::{
     connectors::{
-        self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System, draft, index::live as index, operation,
-        set::Operation, standing::StandsOn,
+        self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System, draft, evidence::live as evidence,
+        index::live as index, operation, set::Operation, standing::StandsOn,
     },
     daemon::{
         cli::{Connector, New},
@@ -22,6 +22,7 @@ pub fn connector(verb: Connector) -> Exit {
         Connector::List { folder, json } => match load::load(&folder.config, &[]) {
             Err(problems) => wrong(&problems),
             Ok(loaded) => {
+                let standing = evidence::standing(&loaded.settings.watch_folder());
                 for system in loaded.live.connectors.iter() {
                     let offers: Vec<&str> = offers(system).map(|o| o.spec.name).collect();
                     let index = system.index.map(|_| index::on_disk(&loaded.settings.index_folder(), &system.id));
@@ -29,6 +30,13 @@ pub fn connector(verb: Connector) -> Exit {
                         let mut line = json!({"system": system.id, "title": system.title, "operations": offers, "hash": system.hash, "stands_on": system.stands_on});
                         if let Some(index) = &index {
                             line["index"] = index.as_ref().map_or(Value::Null, shown);
+                        }
+                        if let Some(standing) = &standing {
+                            let mine = standing["systems"]
+                                .as_array()
+                                .and_then(|all| all.iter().find(|s| s["system"] == json!(system.id)));
+                            line["standing"] = mine.cloned().unwrap_or_default();
+                            line["standing_at"] = standing["at"].clone();
                         }
                         println!("{line}");
                     } else {

@@ -3,6 +3,7 @@
 mod check;
 mod connector;
 mod data;
+mod evidence;
 mod explain;
 mod numbers;
 mod sign_in;
@@ -60,6 +61,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Explain(args) => explain::explain(&args),
         Verb::Trunks(verb) => trunks::trunks(&verb),
         Verb::Connector(verb) => connector::connector(verb),
+        Verb::Evidence(args) => evidence::evidence(&args),
         Verb::Numbers(verb) => numbers::numbers(verb),
         Verb::Outbox(verb) => data::outbox(verb),
         Verb::Records(verb) => data::records(verb),

@@ -1,0 +1,295 @@
+//! Alerts: which figure is bad for how long, and who is told. The rules are YAML (`config/alerts.yaml`, compiled in); a site's own file changes, adds and switches off.
+//!
+//! `judge` decides over time, so that nothing flaps or storms; `trend` says when a limit will be reached; `live` gathers the figures, keeps what fires over a restart and tells it.
+
+pub mod judge;
+pub mod live;
+pub mod trend;
+
+use std::fmt;
+
+use jiff::tz::TimeZone;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    calls::hours::Hours,
+    files::{self, Problem, Read},
+    words::{SystemId, Wall},
+};
+
+/// The ready rules, with a sentence each.
+pub const READY: &str = include_str!("../../../config/alerts.yaml");
+
+/// alerts.yaml.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// Connectors whose `notify` tells every alert that names no others. The log and `/metrics` always do.
+    pub to: Vec<SystemId>,
+    /// IANA name, for `hours`. Default: Asia/Shanghai.
+    pub zone: Option<String>,
+    pub rules: Vec<RuleFile>,
+}
+
+/// One rule. One with the id of a ready rule takes its place, whole.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleFile {
+    pub id: String,
+    pub signal: Signal,
+    /// Bad is more than this, in the signal's unit.
+    pub above: Option<f64>,
+    /// Bad is less than this.
+    pub below: Option<f64>,
+    /// With fewer questions than this a rate or a time says nothing. Default 10.
+    #[serde(default = "ten")]
+    pub minimum: u64,
+    /// It is told when it has been bad for so long. Default 60.
+    #[serde(default = "minute")]
+    pub for_s: u32,
+    /// And that it is over when it has been good for so long. Default 180.
+    #[serde(default = "three_minutes")]
+    pub clear_s: u32,
+    /// Judged only then; outside of it is good.
+    #[serde(default)]
+    pub hours: Vec<Hours>,
+    /// Only these systems or switches.
+    pub only: Option<Vec<String>>,
+    /// In place of the file's `to`.
+    pub to: Option<Vec<SystemId>>,
+    /// Not judged at all.
+    #[serde(default)]
+    pub off: bool,
+}
+
+fn ten() -> u64 {
+    10
+}
+fn minute() -> u32 {
+    60
+}
+fn three_minutes() -> u32 {
+    180
+}
+
+/// What there is to judge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signal {
+    /// Percent of a system's questions that failed, by operation, over five minutes.
+    ErrorRate,
+    /// Milliseconds within which 95 of 100 questions were answered, by operation, over five minutes.
+    LatencyP95,
+    /// Seconds for which the breaker of a system or operation has been open.
+    LeftAlone,
+    /// By how many percent points fewer callers are found at a system than usual.
+    MatchRateDrop,
+    /// Minutes until a limit of a system is used up, at the rate of the last ten.
+    QuotaMinutes,
+    /// Seconds by which a system's clock is apart from ours.
+    ClockSkew,
+    /// Seconds for which the oldest effect has been due in the outbox.
+    OutboxAge,
+    /// Seconds since a switch said anything.
+    SwitchSilent,
+    /// Calls of the last ten minutes to numbers without a row in trunks.yaml.
+    UnmappedCalls,
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ErrorRate => "failed questions, percent",
+            Self::LatencyP95 => "95 of 100 answered within, ms",
+            Self::LeftAlone => "left alone, s",
+            Self::MatchRateDrop => "fewer callers found than usual, percent points",
+            Self::QuotaMinutes => "until the limit is used up, min",
+            Self::ClockSkew => "clocks apart, s",
+            Self::OutboxAge => "oldest effect due for, s",
+            Self::SwitchSilent => "nothing heard for, s",
+            Self::UnmappedCalls => "calls without a row within 10 min",
+        })
+    }
+}
+
+/// One figure at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    pub signal: Signal,
+    /// The system or switch.
+    pub of: String,
+    /// And which part of it: an operation, a window.
+    pub part: Option<String>,
+    pub value: f64,
+    /// How many questions it stands on; `None` where that is no matter.
+    pub questions: Option<u64>,
+    /// What explains it, as it is told.
+    pub text: String,
+}
+
+impl Sample {
+    #[must_use]
+    pub fn subject(&self) -> String {
+        match &self.part {
+            Some(part) => format!("{} {part}", self.of),
+            None => self.of.clone(),
+        }
+    }
+}
+
+/// A rule in force.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    pub id: String,
+    pub signal: Signal,
+    pub bound: Bound,
+    pub minimum: u64,
+    pub for_ms: u64,
+    pub clear_ms: u64,
+    hours: Vec<Hours>,
+    only: Option<Vec<String>>,
+    pub to: Vec<SystemId>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bound {
+    Above(f64),
+    Below(f64),
+}
+
+impl fmt::Display for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Above(bound) => write!(f, "above {bound}"),
+            Self::Below(bound) => write!(f, "below {bound}"),
+        }
+    }
+}
+
+impl Rule {
+    /// Whether this figure is one of the rule's.
+    #[must_use]
+    pub fn concerns(&self, sample: &Sample) -> bool {
+        self.signal == sample.signal && self.only.as_ref().is_none_or(|only| only.contains(&sample.of))
+    }
+
+    /// Whether it is bad now.
+    #[must_use]
+    pub fn bad(&self, sample: &Sample, now: Wall, zone: &TimeZone) -> bool {
+        let over = match self.bound {
+            Bound::Above(bound) => sample.value > bound,
+            Bound::Below(bound) => sample.value < bound,
+        };
+        over && sample.questions.is_none_or(|n| n >= self.minimum) && self.on(now, zone)
+    }
+
+    fn on(&self, now: Wall, zone: &TimeZone) -> bool {
+        let Ok(at) = jiff::Timestamp::from_millisecond(now.0) else { return true };
+        let local = at.to_zoned(zone.clone()).datetime();
+        let within = |hours: &Hours| {
+            hours.on(local.weekday())
+                && hours.times().is_some_and(|(from, to)| from <= local.time() && local.time() < to)
+        };
+        self.hours.is_empty() || self.hours.iter().any(within)
+    }
+}
+
+/// All rules in force.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub rules: Vec<Rule>,
+    pub zone: TimeZone,
+}
+
+impl Rules {
+    /// The ready rules with a site's file on top of them. `notifies`: whether a connector offers `notify`.
+    ///
+    /// # Errors
+    /// Every problem of the file; never empty.
+    pub fn read(name: &str, text: Option<&str>, notifies: &dyn Fn(&SystemId) -> bool) -> Result<Self, Vec<Problem>> {
+        let ready = files::read::<File>("config/alerts.yaml", READY)?.value;
+        let Some(text) = text else {
+            return Ok(Self { rules: rules(&ready.rules, &ready.to), zone: zone(&ready).unwrap_or(TimeZone::UTC) });
+        };
+        let read = files::read::<File>(name, text)?;
+        let problems = problems(&read, notifies);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let own = read.value;
+        let kept = ready.rules.iter().filter(|rule| own.rules.iter().all(|mine| mine.id != rule.id));
+        let all: Vec<RuleFile> = kept.chain(&own.rules).cloned().collect();
+        let zone = zone(&own).or_else(|| zone(&ready)).unwrap_or(TimeZone::UTC);
+        Ok(Self { rules: rules(&all, &own.to), zone })
+    }
+}
+
+fn zone(file: &File) -> Option<TimeZone> {
+    TimeZone::get(file.zone.as_deref()?).ok()
+}
+
+fn bound(rule: &RuleFile) -> Option<Bound> {
+    match (rule.above, rule.below) {
+        (Some(bound), None) => Some(Bound::Above(bound)),
+        (None, Some(bound)) => Some(Bound::Below(bound)),
+        _ => None,
+    }
+}
+
+fn rules(files: &[RuleFile], to: &[SystemId]) -> Vec<Rule> {
+    let rules = files.iter().filter(|rule| !rule.off).filter_map(|file| {
+        Some(Rule {
+            id: file.id.clone(),
+            signal: file.signal,
+            bound: bound(file)?,
+            minimum: file.minimum,
+            for_ms: u64::from(file.for_s) * 1000,
+            clear_ms: u64::from(file.clear_s) * 1000,
+            hours: file.hours.clone(),
+            only: file.only.clone(),
+            to: file.to.clone().unwrap_or_else(|| to.to_vec()),
+        })
+    });
+    rules.collect()
+}
+
+fn problems(read: &Read<File>, notifies: &dyn Fn(&SystemId) -> bool) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let file = &read.value;
+    if file.zone.is_some() && zone(file).is_none() {
+        problems.push(read.problem_at("/zone", "no time zone", "an IANA name: Asia/Shanghai"));
+    }
+    let mut targets = |at: String, to: &[SystemId]| {
+        for (n, system) in to.iter().enumerate() {
+            if !notifies(system) {
+                let found = format!("no connector \"{system}\" offers notify");
+                problems.push(read.problem_at(&format!("{at}/{n}"), found, "the id of one that does"));
+            }
+        }
+    };
+    targets("/to".to_owned(), &file.to);
+    for (n, rule) in file.rules.iter().enumerate() {
+        targets(format!("/rules/{n}/to"), rule.to.as_deref().unwrap_or_default());
+    }
+    for (n, rule) in file.rules.iter().enumerate() {
+        let at = format!("/rules/{n}");
+        let number = [rule.above, rule.below].into_iter().flatten().all(f64::is_finite);
+        if bound(rule).is_none() || !number {
+            problems.push(read.problem_at(&at, "it does not say what is bad", "either \"above:\" or \"below:\""));
+        }
+        if rule.id.is_empty() || file.rules.iter().take(n).any(|other| other.id == rule.id) {
+            problems.push(read.problem_at(
+                &format!("{at}/id"),
+                "no id, or one that is there already",
+                "an id of its own",
+            ));
+        }
+        for (m, hours) in rule.hours.iter().enumerate() {
+            for (key, found, wanted) in hours.problems() {
+                problems.push(read.problem_at(&format!("{at}/hours/{m}/{key}"), found, wanted));
+            }
+        }
+    }
+    problems
+}
