@@ -14,8 +14,9 @@ mod sqlite;
 
 pub use rows::{
     Amend, AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow,
-    EffectFilter, EffectPut, EffectRow, EffectSet, History, Next, NoteRow, PositionRow, RecordFilter, RecordRow,
-    SeatRow, Settled, State, StateRow, Stats, TraceRow, effect_key,
+    EffectFilter, EffectPut, EffectRow, EffectSet, FlowDue, FlowFileRow, FlowFilter, FlowRow, FlowWordRow, History,
+    Next, NoteRow, PositionRow, RecordFilter, RecordRow, SeatRow, Settled, State, StateRow, Stats, TraceRow,
+    effect_key,
 };
 pub use settings::{OnDamage, Settings};
 pub use sqlite::{Reader, Store};

@@ -26,6 +26,12 @@ pub struct Batch {
     pub positions: Vec<PositionRow>,
     pub callbacks: Vec<CallbackRow>,
     pub states: Vec<StateRow>,
+    /// Texts of flow files, by their hashes: a flow in hand goes on by the one it began with.
+    pub flow_files: Vec<FlowFileRow>,
+    pub flows: Vec<FlowRow>,
+    pub flow_words: Vec<FlowWordRow>,
+    /// Words that are in a flow of this batch: their rows go.
+    pub flow_heard: Vec<String>,
 }
 
 impl Batch {
@@ -44,6 +50,10 @@ impl Batch {
             && self.positions.is_empty()
             && self.callbacks.is_empty()
             && self.states.is_empty()
+            && self.flow_files.is_empty()
+            && self.flows.is_empty()
+            && self.flow_words.is_empty()
+            && self.flow_heard.is_empty()
     }
 
     /// Adds `next` behind this one; the order within each kind is kept.
@@ -64,6 +74,10 @@ impl Batch {
         self.positions.append(&mut next.positions);
         self.callbacks.append(&mut next.callbacks);
         self.states.append(&mut next.states);
+        self.flow_files.append(&mut next.flow_files);
+        self.flows.append(&mut next.flows);
+        self.flow_words.append(&mut next.flow_words);
+        self.flow_heard.append(&mut next.flow_heard);
     }
 
     /// About how many bytes it holds, for the bound of the writer's queue.
@@ -76,7 +90,9 @@ impl Batch {
             self.effects.iter().flat_map(|set| &set.puts).map(|put| put.row.inputs.expose().len()).sum();
         let traces: usize = self.traces.iter().map(|row| row.body.expose().len()).sum();
         let callbacks: usize = self.callbacks.iter().map(|row| row.body.expose().len()).sum();
-        256 + records + open + notes + effects + traces + callbacks
+        let flows: usize = self.flows.iter().map(|row| row.body.expose().len()).sum();
+        let words: usize = self.flow_words.iter().map(|row| row.body.expose().len()).sum();
+        256 + records + open + notes + effects + traces + callbacks + flows + words
     }
 }
 
@@ -200,6 +216,73 @@ pub struct CallbackRow {
     pub open: bool,
     /// JSON of the room that wrote it.
     pub body: Private<String>,
+}
+
+/// The text of a flow's file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowFileRow {
+    pub hash: String,
+    /// Its name.
+    pub flow: String,
+    pub text: String,
+}
+
+/// One run of a flow, as it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowRow {
+    pub tenant: TenantId,
+    /// The same for the same cause: a second beginning of it changes nothing.
+    pub id: String,
+    /// Name of its file, and the hash of the text it goes by.
+    pub flow: String,
+    pub hash: String,
+    pub call: Option<CallId>,
+    /// 0 begins it; otherwise one more than what it follows, or it is refused.
+    pub revision: u32,
+    pub state: String,
+    /// There is still something to do, by us or by people.
+    pub open: bool,
+    /// Something waits for a person.
+    pub person: bool,
+    /// When it goes on; absent: when somebody says something.
+    pub due_at: Option<Wall>,
+    pub born_at: Wall,
+    pub updated_at: Wall,
+    /// JSON of the room that wrote it.
+    pub body: Private<String>,
+}
+
+/// What somebody said to a flow, until the flow has heard it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlowWordRow {
+    pub tenant: TenantId,
+    /// The same word twice is one.
+    pub id: String,
+    pub flow: String,
+    pub at: Wall,
+    /// JSON of the room that wrote it.
+    pub body: Private<String>,
+}
+
+/// A flow that is due, and what was said to it, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowDue {
+    pub row: FlowRow,
+    pub words: Vec<FlowWordRow>,
+}
+
+/// Of flows: what is wanted, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlowFilter {
+    /// By the beginning of its id.
+    pub id: Option<String>,
+    pub call: Option<CallId>,
+    /// Those that are over too.
+    pub all: bool,
+    /// Only those that wait for a person.
+    pub person: bool,
+    /// 0 is 100.
+    pub limit: usize,
 }
 
 /// Everything a call is to have done at the business systems by what is known now. What was put before for this call and is not in
@@ -459,6 +542,9 @@ pub struct Stats {
     /// The earliest `due_at` of those still to be done by us; it may lie ahead.
     pub oldest_due: Option<Wall>,
     pub open_calls: u64,
+    /// Flows that are not over, and those of them that wait for a person.
+    pub flows_open: u64,
+    pub flows_person: u64,
     /// Commits, and batches that went into them, since this daemon opened the store.
     pub commits: u64,
     pub batches: u64,

@@ -4,6 +4,7 @@
 //! WAL with synchronous=FULL: what was answered is on the disk. The queue to the writer is bounded by weight (64 MiB) and by
 //! number (10,000); when it is full, `submit` waits for room, and its caller's own bounded channel fills.
 
+mod flows;
 mod outbox;
 mod queue;
 mod read;
@@ -19,8 +20,8 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use super::{
     OnDamage, Settings, StoreError,
     rows::{
-        Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, RecordRow,
-        SeatRow, Settled, StateRow, Stats,
+        Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, FlowDue, FlowRow, History,
+        RecordRow, SeatRow, Settled, StateRow, Stats,
     },
 };
 use crate::{
@@ -49,6 +50,7 @@ struct Inner {
     path: PathBuf,
     set_aside: Option<PathBuf>,
     effects: Arc<Notify>,
+    flows: Arc<Notify>,
     writer: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -74,8 +76,8 @@ impl Store {
         // Not in wiring: it is the inside of this store, as its file is. Bounded by the permits of `room`, which weigh bytes.
         let jobs = Arc::new(Queue::default());
         let inbox = jobs.clone();
-        let effects = Arc::new(Notify::new());
-        let writer = Writer::new(settings, conn, lock, fence, effects.clone());
+        let (effects, flows) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let writer = Writer::new(settings, conn, lock, fence, (effects.clone(), flows.clone()));
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || {
@@ -84,7 +86,7 @@ impl Store {
             })
             .map_err(|e| schema::disk(&path, &e.to_string()))?;
         let room = Arc::new(Semaphore::new(ROOM));
-        let inner = Inner { jobs, room, fence, path, set_aside, effects, writer: Some(writer) };
+        let inner = Inner { jobs, room, fence, path, set_aside, effects, flows, writer: Some(writer) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -197,6 +199,35 @@ impl Store {
         self.ask(0, |answer| Job::Recall(tenant, number, customers, answer)).await
     }
 
+    /// Flows that are due, oldest first, but not those in `hand`; and when the next one will be.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn flows_due(
+        &self,
+        now: Wall,
+        most: usize,
+        hand: Vec<String>,
+    ) -> Result<(Vec<FlowDue>, Option<Wall>), StoreError> {
+        self.ask(0, |answer| Job::Flows { now, most, hand, answer }).await
+    }
+
+    /// The text of a flow's file by its hash.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn flow_file(&self, hash: String) -> Result<Option<String>, StoreError> {
+        self.ask(0, |answer| Job::FlowFile(hash, answer)).await
+    }
+
+    /// Flows that are not over, oldest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn flows_open(&self, most: usize) -> Result<Vec<FlowRow>, StoreError> {
+        self.ask(0, |answer| Job::FlowsOpen(most, answer)).await
+    }
+
     /// # Errors
     /// The file cannot be read.
     pub async fn stats(&self) -> Result<Stats, StoreError> {
@@ -207,6 +238,12 @@ impl Store {
     #[must_use]
     pub fn effects(&self) -> Arc<Notify> {
         self.inner.effects.clone()
+    }
+
+    /// Told after each commit in which a flow begins or somebody says something to one.
+    #[must_use]
+    pub fn flows(&self) -> Arc<Notify> {
+        self.inner.flows.clone()
     }
 
     /// Of this opening; it rises with each.

@@ -329,14 +329,20 @@ pub(super) fn stats(conn: &Connection) -> Result<Stats> {
         .query_row([], |row| row.get::<_, i64>(0))?
         .try_into()
         .unwrap_or(0);
+    let count = |what: &str| {
+        conn.prepare_cached(&format!("SELECT count(*) FROM flows WHERE {what} = 1"))?
+            .query_row([], |row| row.get::<_, i64>(0))
+            .map(|n| u64::try_from(n).unwrap_or(0))
+    };
+    (out.flows_open, out.flows_person) = (count("open")?, count("person")?);
     Ok(out)
 }
 
-fn limit(wanted: usize) -> i64 {
+pub(super) fn limit(wanted: usize) -> i64 {
     if wanted == 0 { 100 } else { small(wanted as u64) }
 }
 
-fn call(row: &Row<'_>, column: &str) -> Result<CallId> {
+pub(super) fn call(row: &Row<'_>, column: &str) -> Result<CallId> {
     row.get::<_, String>(column)?.parse().map_err(|e: ulid::DecodeError| unread(e.into()))
 }
 

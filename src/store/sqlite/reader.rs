@@ -9,14 +9,14 @@ use crate::{
     store::{
         Settings, StoreError,
         rows::{
-            AuditFilter, AuditRow, CallKey, CallbackRow, CheckpointRow, EffectFilter, EffectRow, History, RecordFilter,
-            RecordRow, SeatRow, State, Stats,
+            AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, EffectFilter, EffectRow, FlowFilter,
+            FlowRow, FlowWordRow, History, RecordFilter, RecordRow, SeatRow, State, Stats,
         },
     },
     words::{CallId, TenantId, Wall},
 };
 
-use super::{outbox, read, schema, write};
+use super::{flows, outbox, read, schema, write};
 
 /// A second connection with a busy timeout of five seconds. A running daemon sees what it changed within a second.
 pub struct Reader {
@@ -144,6 +144,35 @@ impl Reader {
     /// The file cannot be read.
     pub fn sat(&self, limit: u32) -> Result<Vec<SeatRow>, StoreError> {
         read::sat(&self.conn, limit).map_err(|e| self.told(&e))
+    }
+
+    /// Flows, newest first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn flows(&self, filter: &FlowFilter) -> Result<Vec<FlowRow>, StoreError> {
+        flows::list(&self.conn, filter).map_err(|e| self.told(&e))
+    }
+
+    /// The text of a flow's file by its hash.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn flow_file(&self, hash: &str) -> Result<Option<String>, StoreError> {
+        flows::file(&self.conn, hash).map_err(|e| self.told(&e))
+    }
+
+    /// Says something to a flow; a running daemon hears it within a second. Written to the audit.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn say(&self, word: FlowWordRow, audit: AuditRow) -> Result<(), StoreError> {
+        let told = |e| self.told(&e);
+        let batch = Batch { flow_words: vec![word], audit: vec![audit], ..Batch::default() };
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(told)?;
+        let done = write::batch(&self.conn, &write::Who { owner: &self.owner, fence: 0 }, &batch).map_err(told);
+        self.conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).map_err(told)?;
+        done
     }
 
     /// Who did what, newest first.

@@ -97,6 +97,28 @@ const MIGRATIONS: &[&str] = &["
         owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
         state TEXT NOT NULL, reason TEXT, since INTEGER NOT NULL,
         PRIMARY KEY (tenant, key)) WITHOUT ROWID;
+    ", "
+    CREATE TABLE flow_files (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
+        flow TEXT NOT NULL, text TEXT NOT NULL,
+        PRIMARY KEY (key, tenant));
+    CREATE TABLE flows (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
+        flow TEXT NOT NULL, hash TEXT NOT NULL, call TEXT, state TEXT NOT NULL, open INTEGER NOT NULL, person INTEGER NOT NULL,
+        born_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (key, tenant));
+    CREATE INDEX flows_due ON flows (due_at) WHERE open = 1 AND due_at IS NOT NULL;
+    CREATE INDEX flows_open ON flows (born_at) WHERE open = 1;
+    CREATE INDEX flows_person ON flows (born_at) WHERE person = 1;
+    CREATE INDEX flows_call ON flows (call) WHERE call IS NOT NULL;
+    CREATE TABLE flow_words (
+        id INTEGER PRIMARY KEY, tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
+        flow TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL,
+        UNIQUE (key, tenant));
+    CREATE INDEX flow_words_flow ON flow_words (flow, id);
     "];
 
 /// Files up to this size are checked whole at each start (about 1 s on a slow disk); of larger ones the first pages are, for a start

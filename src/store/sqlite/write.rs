@@ -19,7 +19,7 @@ pub(super) struct Who<'a> {
 }
 
 impl Who<'_> {
-    fn fence(&self) -> i64 {
+    pub(super) fn fence(&self) -> i64 {
         small(self.fence)
     }
 }
@@ -64,7 +64,7 @@ pub(super) fn batch(conn: &Connection, who: &Who<'_>, batch: &Batch) -> Result<(
     for row in &batch.states {
         state(conn, who, row)?;
     }
-    Ok(())
+    super::flows::write(conn, who, batch)
 }
 
 fn state(conn: &Connection, who: &Who<'_>, row: &StateRow) -> Result<()> {

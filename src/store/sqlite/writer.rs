@@ -18,14 +18,14 @@ use crate::{
     store::{
         Settings, StoreError,
         rows::{
-            Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, History, RecordRow,
-            SeatRow, Settled, StateRow, Stats,
+            Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, FlowDue, FlowRow,
+            History, RecordRow, SeatRow, Settled, StateRow, Stats,
         },
     },
     words::{CallId, SwitchId, TenantId, Wall},
 };
 
-use super::{outbox, queue::Queue, read, schema, write};
+use super::{flows, outbox, queue::Queue, read, schema, write};
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -41,6 +41,14 @@ pub(super) enum Job {
     Recall(TenantId, Option<Private<String>>, Vec<String>, Answer<(Option<ChoiceRow>, Vec<ContactRow>)>),
     Stats(Answer<Stats>),
     Position(TenantId, SwitchId, Answer<Option<String>>),
+    Flows {
+        now: Wall,
+        most: usize,
+        hand: Vec<String>,
+        answer: Answer<(Vec<FlowDue>, Option<Wall>)>,
+    },
+    FlowFile(String, Answer<Option<String>>),
+    FlowsOpen(usize, Answer<Vec<FlowRow>>),
     Ended(Wall, Wall, Answer<Vec<Private<String>>>),
     EndedAfter {
         tenant: TenantId,
@@ -72,6 +80,7 @@ pub(super) struct Writer {
     /// knows what the kernel kept.
     conn: Option<Connection>,
     effects: Arc<Notify>,
+    flows: Arc<Notify>,
     commits: Arc<AtomicU64>,
     batches: u64,
     _lock: schema::Lock,
@@ -83,7 +92,7 @@ impl Writer {
         conn: Connection,
         lock: schema::Lock,
         fence: u64,
-        effects: Arc<Notify>,
+        (effects, flows): (Arc<Notify>, Arc<Notify>),
     ) -> Self {
         Self {
             path: settings.path.clone(),
@@ -93,6 +102,7 @@ impl Writer {
             fence,
             conn: Some(conn),
             effects,
+            flows,
             commits: Arc::new(AtomicU64::new(0)),
             batches: 0,
             _lock: lock,
@@ -116,13 +126,14 @@ impl Writer {
     fn group(&mut self, group: Vec<Sent>) {
         let mut rooms = Vec::with_capacity(group.len());
         let mut held: Vec<Held> = Vec::with_capacity(group.len());
-        let mut put_effects = false;
+        let (mut put_effects, mut put_flows) = (false, false);
         let outcome = self.begin();
         // Where the transaction could not even begin, or was rolled back under us, every job of the group is told so.
         let mut broken = outcome.err();
         for Sent { job, room } in group {
             rooms.push(room);
             put_effects |= matches!(&job, Job::Submit(batch, _) if !batch.effects.is_empty());
+            put_flows |= matches!(&job, Job::Submit(batch, _) if flows::wakes(batch));
             self.batches += u64::from(matches!(&job, Job::Submit(..)));
             let (answer, rolled_back) = self.job(job, broken.as_ref());
             held.push(answer);
@@ -147,6 +158,9 @@ impl Writer {
         }
         if outcome.is_ok() && put_effects {
             self.effects.notify_one();
+        }
+        if outcome.is_ok() && put_flows {
+            self.flows.notify_one();
         }
     }
 
@@ -174,6 +188,11 @@ impl Writer {
             Job::Position(tenant, switch, answer) => {
                 self.step(broken, answer, |conn| read::position(conn, &tenant, &switch))
             }
+            Job::Flows { now, most, hand, answer } => {
+                self.step(broken, answer, |conn| flows::due(conn, now, most, &hand))
+            }
+            Job::FlowFile(hash, answer) => self.step(broken, answer, |conn| flows::file(conn, &hash)),
+            Job::FlowsOpen(most, answer) => self.step(broken, answer, |conn| flows::open(conn, most)),
             Job::Ended(from, to, answer) => self.step(broken, answer, |conn| read::ended(conn, from, to)),
             Job::EndedAfter { tenant, after, until, most, answer } => {
                 self.step(broken, answer, |conn| read::ended_after(conn, &tenant, after, until, most))
