@@ -47,9 +47,9 @@ mod soap;
 mod sql;
 pub mod standing;
 mod state;
-mod value;
+pub mod value;
 mod wire;
-mod words;
+pub mod words;
 
 pub use ask::{Ask, Idempotency, Outcome, Priority, Saw, Seen};
 pub use compile::{Given, compile};

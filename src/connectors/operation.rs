@@ -23,6 +23,10 @@ const fn write(name: &'static str, required: &'static [&'static str], optional: 
 const WRITE: &[&str] =
     &["customer", "agent", "agent_id", "number", "title", "kind", "priority", "at", "record", "private"];
 
+const CLOSE: &[&str] = &["text", "customer", "agent", "agent_id", "at", "private"];
+/// `target` is what the freeze answered.
+const REFUND: &[&str] = &["customer", "target", "amount", "reason", "agent", "agent_id", "number", "at"];
+
 /// All of them. `call` is our call's ULID, `key` the effect's stable key, `target` an object with `id` and `type`.
 pub const OPERATIONS: &[Operation] = &[
     // Who am I here? Answers one object.
@@ -64,6 +68,13 @@ pub const OPERATIONS: &[Operation] = &[
         &["html", "cc", "reply_to", "customer", "agent", "agent_id", "number", "at", "record"],
     ),
     write("notify", &["call", "key", "text"], WRITE),
+    // `text` is why.
+    write("ticket.close", &["call", "key", "target"], CLOSE),
+    // Money that goes back for an order: held there, let go of again, paid. `key` finds what was done; `amount` is a decimal text.
+    read("refund.find", &["key"], &["call", "order"]),
+    write("refund.freeze", &["call", "key", "order", "amount"], REFUND),
+    write("refund.unfreeze", &["call", "key", "order"], REFUND),
+    write("refund.pay", &["call", "key", "order", "amount"], REFUND),
 ];
 
 /// The login of `auth: session`: played like an operation, and asked by nobody.

@@ -131,6 +131,18 @@ impl Compiled {
     }
 }
 
+/// What a text looks up outside itself, with what it asks of it: `inputs.amount`. Bare expressions, or templates.
+///
+/// # Errors
+/// What the language says of the text.
+pub fn looked_up(text: &str, bare: bool) -> Result<std::collections::HashSet<String>, String> {
+    Ok(if bare {
+        EXPRESSIONS.compile_expression_owned(text.to_owned()).map_err(|e| said(&e))?.undeclared_variables(true)
+    } else {
+        EXPRESSIONS.template_from_str(text).map_err(|e| said(&e))?.undeclared_variables(true)
+    })
+}
+
 /// The language looks a filter or test up only when it runs; a misspelt one is to be told when the file is read. Texts in
 /// quotes are passed over. `template`: only what stands in `{{ }}` and `{% %}` counts.
 #[must_use]

@@ -71,7 +71,7 @@ pub struct Reply {
 /// One thing that was written: the ledger's line. Kept whatever became of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Written {
-    /// `ticket`, `note`, `customer` (one was made) or `phone` (a number was put to one).
+    /// `ticket`, `note`, `close`, `notice`, `customer` (one was made), `phone` (a number was put to one), `freeze` or `release` (of money).
     pub what: &'static str,
     /// The id it got.
     pub id: u64,
@@ -105,7 +105,7 @@ impl World {
         match system {
             System::Erp => self.erp(request, now),
             System::Loyalty => loyalty(request),
-            System::Orders => orders(request),
+            System::Orders => self.orders(request, now),
             System::Tickets => self.tickets(request, now),
         }
     }
@@ -159,6 +159,22 @@ impl World {
                 Some(on) => self.write(request, "note", Some(on), now),
                 None => Reply::json(404, &json!({"error": "no such ticket"})),
             },
+            ("PUT", ["api", "tickets", id, "close"]) => match self.ticket(id) {
+                Some(on) => {
+                    if !self.written.iter().any(|w| w.what == "close" && w.ticket == on) {
+                        self.write(request, "close", Some(on), now);
+                    }
+                    Reply::json(200, &json!({"ticket": {"id": on, "status": "closed"}}))
+                }
+                None => Reply::json(404, &json!({"error": "no such ticket"})),
+            },
+            ("POST", ["api", "notices"]) => {
+                let key = body_of(request)["key"].as_str().unwrap_or_default().to_owned();
+                if let Some(known) = self.written.iter().find(|w| w.what == "notice" && w.key == key) {
+                    return Reply::json(200, &json!({"notice": {"id": known.id}}));
+                }
+                self.write(request, "notice", None, now)
+            }
             _ => Reply::json(404, &json!({"error": "no such page"})),
         }
     }
@@ -194,6 +210,7 @@ impl World {
         };
         let reply = match what {
             "ticket" => json!({"ticket": ticket(&written)}),
+            "notice" => json!({"notice": {"id": id}}),
             _ => json!({"note": {"id": id}}),
         };
         self.written.push(written);
@@ -362,6 +379,74 @@ fn loyalty(request: &Request) -> Reply {
         },
         _ => Reply::xml(404, "<error code=\"path\"/>"),
     }
+}
+
+impl World {
+    /// Money of orders that is frozen and released, and what can be read of buyers.
+    fn orders(&mut self, request: &Request, now: Now) -> Reply {
+        let segments: Vec<&str> = request.path.split('/').filter(|s| !s.is_empty()).collect();
+        let failed = |code: u32, message: &str| Reply::json(200, &json!({"errcode": code, "errmsg": message}));
+        let body = body_of(request);
+        let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+        let released = |id: u64| self.written.iter().any(|w| w.what == "release" && w.ticket == id);
+        match (request.method.as_str(), segments.as_slice()) {
+            ("GET", ["refunds"]) => {
+                let key = request.query.get("key");
+                let of_key = self.written.iter().filter(|w| w.what == "freeze" && key.is_none_or(|key| *key == w.key));
+                let refunds: Vec<Value> = of_key
+                    .map(|w| json!({"id": w.id, "key": w.key, "order": w.subject, "amount": w.text, "held": !released(w.id)}))
+                    .collect();
+                Reply::json(200, &json!({"errcode": 0, "refunds": refunds}))
+            }
+            ("POST", ["refunds"]) => {
+                let order = PEOPLE.iter().flat_map(|p| p.orders).find(|(no, ..)| *no == text("order"));
+                let Some((_, _, _, whole)) = order else { return failed(40004, "order does not exist") };
+                let cents = |sum: &str| sum.parse::<f64>().map_or(0, |sum| (sum * 100.0).round() as i64);
+                let held =
+                    self.written.iter().filter(|w| w.what == "freeze" && w.subject == text("order") && !released(w.id));
+                if held.map(|w| cents(&w.text)).sum::<i64>() + cents(&text("amount")) > cents(whole) {
+                    return failed(40009, "more than the order's amount");
+                }
+                let id = self.written.len() as u64 + 1;
+                self.written.push(Written {
+                    what: "freeze",
+                    id,
+                    ticket: id,
+                    call: String::new(),
+                    key: text("key"),
+                    subject: text("order"),
+                    text: text("amount"),
+                    contact: None,
+                    at: now.wall,
+                });
+                Reply::json(200, &json!({"errcode": 0, "refund": {"id": id, "state": "held"}}))
+            }
+            ("PUT", ["refunds", id, "release"]) => {
+                let held = self.written.iter().find(|w| w.what == "freeze" && w.id.to_string() == **id).map(|w| w.id);
+                let Some(held) = held else { return failed(40004, "refund does not exist") };
+                if !released(held) {
+                    let id = self.written.len() as u64 + 1;
+                    self.written.push(Written {
+                        what: "release",
+                        id,
+                        ticket: held,
+                        call: String::new(),
+                        key: text("key"),
+                        subject: String::new(),
+                        text: text("reason"),
+                        contact: None,
+                        at: now.wall,
+                    });
+                }
+                Reply::json(200, &json!({"errcode": 0, "refund": {"id": held, "state": "released"}}))
+            }
+            _ => orders(request),
+        }
+    }
+}
+
+fn body_of(request: &Request) -> Value {
+    serde_json::from_slice(&request.body).unwrap_or_default()
 }
 
 fn orders(request: &Request) -> Reply {
