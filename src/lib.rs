@@ -10,6 +10,7 @@ pub mod connectors;
 pub mod customers;
 pub mod daemon;
 pub mod files;
+pub mod flows;
 pub mod live;
 pub mod numbers;
 pub mod private;

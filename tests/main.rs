@@ -12,6 +12,7 @@ mod databases;
 mod dialog_events;
 mod drafts;
 mod fixtures;
+mod flows;
 mod freeswitch;
 mod fuzz;
 mod gaps;

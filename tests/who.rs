@@ -13,13 +13,17 @@ use crate::{agents::desk::Screen, daemon::Desk};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
 
-async fn screen(desk: &Desk, agent: &str) -> Screen {
+pub async fn screen(desk: &Desk, agent: &str) -> Screen {
     let token = desk.stage.verb(Path::new(PROGRAM), &["token", "--agent", agent, "--ttl", "1h"]).unwrap();
+    screen_with(desk, token.trim()).await
+}
+
+pub async fn screen_with(desk: &Desk, token: &str) -> Screen {
     let mut request = format!("ws://{}/v1/agent", desk.stage.places.agents).into_client_request().unwrap();
     request.headers_mut().insert("Sec-WebSocket-Protocol", "linecard.v1".parse().unwrap());
     let stream = TcpStream::connect(desk.stage.places.agents).await.unwrap();
     let mut screen = Screen::over(client_async(request, stream).await.map(|(socket, _)| socket));
-    screen.say(json!({"type": "authenticate", "token": token.trim()})).await;
+    screen.say(json!({"type": "authenticate", "token": token})).await;
     screen.begin().await;
     screen
 }

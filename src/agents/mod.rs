@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use roster::{About, Ask, Available, Deeds, Errand, Kept, LinkState, Output, Phones, Roster, Token};
+pub use roster::{About, Ask, Available, Deeds, Errand, FlowAsk, Kept, LinkState, Output, Phones, Roster, Token};
 pub use screen::{Figures, Screens};
 pub use settings::{Limits, Settings, States, Tls};
 
@@ -50,6 +50,8 @@ pub enum CoalesceKey {
     Agent,
     /// `link.changed` of a link.
     Link(Arc<str>),
+    /// `flow.changed` of a flow.
+    Flow(Arc<str>),
     /// `team.changed` of an agent.
     Member(AgentId),
 }

@@ -23,6 +23,10 @@ use crate::{
         seats::How,
     },
     customers::{BlockState, FoundBy, NotAsked, Reason, Shared},
+    flows::{
+        file::{Approver, Kind},
+        view::{StepSeen, TaskSeen},
+    },
     numbers::Class,
     private::Private,
     records::callbacks::Why,
@@ -605,6 +609,12 @@ pub struct Done<'a> {
     /// For `team.list`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub team: Option<Team<'a>>,
+    /// For `flow.list`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flows: Option<Flows<'a>>,
+    /// For `flow.start`: its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow: Option<&'a str>,
     /// For `call.park`: what to dial to fetch the call, where the switch says it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub space: Option<&'a str>,
@@ -620,7 +630,18 @@ impl<'a> Done<'a> {
     /// With nothing to say but that it is done.
     #[must_use]
     pub const fn of(id: &'a str) -> Self {
-        Self { id, call: None, candidates: None, callbacks: None, team: None, space: None, recording: None, link: None }
+        Self {
+            id,
+            call: None,
+            candidates: None,
+            callbacks: None,
+            team: None,
+            flows: None,
+            flow: None,
+            space: None,
+            recording: None,
+            link: None,
+        }
     }
 }
 
@@ -754,6 +775,93 @@ pub struct MemberCall<'a> {
 #[serde(transparent)]
 pub struct TeamChanged<'a>(pub Member<'a>);
 
+/// What an agent may begin, and what is under way that is theirs to see.
+#[derive(Serialize, JsonSchema)]
+pub struct Flows<'a> {
+    pub offers: Vec<FlowOffer<'a>>,
+    /// Newest first.
+    pub list: Vec<FlowSeen<'a>>,
+}
+
+/// A flow with a button, and what it must be told.
+#[derive(Serialize, JsonSchema)]
+pub struct FlowOffer<'a> {
+    /// What `flow.start` takes.
+    pub name: &'a str,
+    /// By language.
+    pub title: BTreeMap<String, String>,
+    pub inputs: Vec<FlowInput<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct FlowInput<'a> {
+    pub name: &'a str,
+    #[serde(rename = "type")]
+    pub kind: Kind,
+    /// By language; empty: the name will do.
+    pub label: BTreeMap<String, String>,
+    pub required: bool,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub choices: &'a [String],
+    /// For `amount`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max: Option<&'a str>,
+}
+
+/// Where a flow stands.
+#[derive(Serialize, JsonSchema)]
+pub struct FlowSeen<'a> {
+    pub flow: &'a str,
+    pub name: &'a str,
+    /// By language.
+    pub title: &'a BTreeMap<String, String>,
+    pub state: FlowState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub call: Option<CallId>,
+    /// Who asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<&'a str>,
+    #[schemars(with = "String")]
+    pub since: Wall,
+    pub steps: &'a [StepSeen],
+    /// Why it was stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+    /// What this agent may say: `flow.approve`, `flow.refuse`, `flow.stop`, `flow.task`.
+    pub actions: Vec<&'a str>,
+    /// Who may agree, and up to which amount.
+    #[serde(skip_serializing_if = "<[Approver]>::is_empty")]
+    pub approvers: &'a [Approver],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub amount: Option<&'a str>,
+    /// What waits for a person; for supervisors.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<Cow<'a, TaskSeen>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FlowState {
+    Running,
+    /// Somebody must agree.
+    Approval,
+    /// What was done is being taken back.
+    Undoing,
+    /// A person must look at something.
+    Person,
+    Done,
+    /// It ended, and what was done is taken back.
+    Undone,
+}
+
+/// `flow.changed`: the flow again, whole.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct FlowChanged<'a>(pub FlowSeen<'a>);
+
 /// A request was refused, or came to nothing.
 #[derive(Serialize, JsonSchema)]
 pub struct Failed<'a> {
@@ -798,6 +906,10 @@ pub enum Code {
     NoDevice,
     /// This callback is over.
     UnknownCallback,
+    /// There is no such flow, or it is over.
+    UnknownFlow,
+    /// An input is missing, or is not what the flow asks for; the message says which.
+    InvalidInput,
     /// A colleague claimed this callback.
     CallbackClaimed,
     /// There is no such call, or it has no such recording.
@@ -905,6 +1017,7 @@ bodies! {
     AgentChanged => "agent.changed",
     LinkChanged => "link.changed",
     TeamChanged => "team.changed",
+    FlowChanged => "flow.changed",
     Done => "done",
     Failed => "failed",
 }
@@ -1065,6 +1178,77 @@ pub struct CallbackAsk {
     #[serde(default)]
     #[schemars(with = "Option<String>", length(max = 2000))]
     pub note: Option<Private<String>>,
+}
+
+/// What this agent may begin (for a call on the screen, or without one) and what is under way. With the role `supervisor`: all that waits for somebody, and
+/// `flow.changed` of it comes to this screen from then on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct FlowList {}
+
+/// Begins a flow; `done` when it is durable. `flow.changed` tells how it goes.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+pub struct FlowStart {
+    #[schemars(length(min = 1, max = 100))]
+    pub name: String,
+    /// The call on the screen that it is about.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub call: Option<CallId>,
+    /// By name.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, serde_json::Value>")]
+    pub inputs: Private<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// `flow.approve`: the asker of this request agrees; never who asked for the flow. `flow.refuse`: it ends, and what was done is taken back.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct FlowAgree {
+    #[schemars(length(min = 1, max = 32))]
+    pub flow: String,
+    #[schemars(length(min = 1, max = 100))]
+    pub step: String,
+    #[serde(default)]
+    #[schemars(with = "Option<String>", length(max = 2000))]
+    pub why: Option<Private<String>>,
+}
+
+/// It ends, and what was done is taken back; for who asked for it and for supervisors.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct FlowStop {
+    #[schemars(length(min = 1, max = 32))]
+    pub flow: String,
+    #[serde(default)]
+    #[schemars(with = "Option<String>", length(max = 2000))]
+    pub why: Option<Private<String>>,
+}
+
+/// What a supervisor says of a task.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+pub struct FlowTask {
+    #[schemars(length(min = 1, max = 32))]
+    pub flow: String,
+    pub task: u32,
+    pub what: TaskWord,
+    #[serde(default)]
+    #[schemars(with = "Option<String>", length(max = 2000))]
+    pub note: Option<Private<String>>,
+    /// What the system gave, where later steps need it.
+    #[serde(default)]
+    #[schemars(with = "Option<serde_json::Value>")]
+    pub result: Option<Private<serde_json::Value>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TaskWord {
+    /// It is mine.
+    Take,
+    /// It was done.
+    Done,
+    /// It was not, and is not to be.
+    NotDone,
+    /// It was not: try it again.
+    Again,
 }
 
 /// To hear a call that is over: one in which this agent talked, one of their team's for a supervisor, or what the settings allow their role.
@@ -1258,6 +1442,12 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("queue.logout", true, QueueOf::json_schema(generator)),
         ("wrapup.extend", true, WrapupExtend::json_schema(generator)),
         ("team.list", true, TeamList::json_schema(generator)),
+        ("flow.list", true, FlowList::json_schema(generator)),
+        ("flow.start", true, FlowStart::json_schema(generator)),
+        ("flow.approve", true, FlowAgree::json_schema(generator)),
+        ("flow.refuse", true, FlowAgree::json_schema(generator)),
+        ("flow.stop", true, FlowStop::json_schema(generator)),
+        ("flow.task", true, FlowTask::json_schema(generator)),
         ("recording.link", true, RecordingWanted::json_schema(generator)),
         ("seat.claim", true, SeatClaim::json_schema(generator)),
         ("seat.leave", true, SeatLeave::json_schema(generator)),

@@ -15,8 +15,9 @@ use crate::{
 use super::protocol::{
     AgentNext, AgentSet, AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CallDigits, CallOf, CallPickup,
     CallTo, CallVerb, CallbackAsk, CallbackIt, CallbackList, CandidateChoose, CandidateForget, Card, CardAnswer,
-    CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, Dial, Envelope, Failed, NotesSet,
-    QueueOf, RecordingWanted, Remembered, Resume, SeatClaim, TeamList, WrapupExtend, WrapupSubmit,
+    CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, Dial, Envelope, Failed, FlowAgree,
+    FlowList, FlowStart, FlowStop, FlowTask, NotesSet, QueueOf, RecordingWanted, Remembered, Resume, SeatClaim,
+    TeamList, WrapupExtend, WrapupSubmit,
 };
 
 /// Any frame of a client.
@@ -27,13 +28,13 @@ pub enum Incoming {
 }
 
 /// What wants an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     pub id: String,
     pub what: Wanted,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Wanted {
     CandidateChoose(CandidateChoose),
     CandidateForget(CandidateForget),
@@ -59,6 +60,11 @@ pub enum Wanted {
     Queue { log_on: bool, of: QueueOf },
     WrapupExtend(WrapupExtend),
     TeamList(TeamList),
+    FlowList,
+    FlowStart(FlowStart),
+    FlowAgree { agrees: bool, of: FlowAgree },
+    FlowStop(FlowStop),
+    FlowTask(FlowTask),
     RecordingLink(RecordingWanted),
     SeatClaim(SeatClaim),
     SeatLeave,
@@ -117,6 +123,12 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
                 "queue.logout" => Wanted::Queue { log_on: false, of: body(text, id)? },
                 "wrapup.extend" => Wanted::WrapupExtend(body(text, id)?),
                 "team.list" => Wanted::TeamList(body(text, id)?),
+                "flow.list" => body::<FlowList>(text, id).map(|_| Wanted::FlowList)?,
+                "flow.start" => Wanted::FlowStart(body(text, id)?),
+                "flow.approve" => Wanted::FlowAgree { agrees: true, of: body(text, id)? },
+                "flow.refuse" => Wanted::FlowAgree { agrees: false, of: body(text, id)? },
+                "flow.stop" => Wanted::FlowStop(body(text, id)?),
+                "flow.task" => Wanted::FlowTask(body(text, id)?),
                 "recording.link" => Wanted::RecordingLink(body(text, id)?),
                 "seat.claim" => Wanted::SeatClaim(body(text, id)?),
                 "seat.leave" => Wanted::SeatLeave,
@@ -180,6 +192,18 @@ fn judge(what: &Wanted) -> Result<(), &'static str> {
         }
         Wanted::CallbackAsk(ask) if ask.note.as_ref().is_some_and(|note| long(note.expose(), 2_000)) => {
             return Err("a note has at most 2000 characters");
+        }
+        Wanted::FlowStart(start)
+            if start.name.is_empty() || long(&start.name, 100) || start.inputs.expose().len() > 100 =>
+        {
+            return Err("a flow's name has 1 to 100 characters, and it is told at most 100 inputs");
+        }
+        Wanted::FlowAgree { of: FlowAgree { why: Some(text), .. }, .. }
+        | Wanted::FlowStop(FlowStop { why: Some(text), .. })
+        | Wanted::FlowTask(FlowTask { note: Some(text), .. })
+            if long(text.expose(), 2_000) =>
+        {
+            return Err("what is said has at most 2000 characters");
         }
         Wanted::NotesSet(notes) if long(notes.text.expose(), 20_000) => {
             return Err("notes have at most 20000 characters");

@@ -57,6 +57,9 @@ pub enum Verb {
     /// What waits to be delivered, what failed and why.
     #[command(subcommand)]
     Outbox(Outbox),
+    /// Flows: what is under way, what waits for a person.
+    #[command(subcommand)]
+    Flows(Flows),
     /// Call records that were written.
     #[command(subcommand)]
     Records(Records),
@@ -386,6 +389,75 @@ pub enum Webhook {
         #[command(flatten)]
         folder: Folder,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Flows {
+    /// Those that are not over, newest first.
+    #[command(after_help = "Example:\n  linecard flows list --person    (what waits for people)")]
+    List {
+        #[command(flatten)]
+        store: StoreFile,
+        /// Also those that are over.
+        #[arg(long)]
+        all: bool,
+        /// Only those that wait for a person.
+        #[arg(long)]
+        person: bool,
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// One flow: its steps, and its tasks with all that is needed for them.
+    Show {
+        /// Its id, or the beginning of it.
+        flow: String,
+        #[command(flatten)]
+        store: StoreFile,
+    },
+    /// Ends it, and takes back what was done.
+    Stop {
+        flow: String,
+        #[arg(long)]
+        why: String,
+        #[command(flatten)]
+        store: StoreFile,
+    },
+    /// Something that only a person can do or know.
+    #[command(subcommand)]
+    Task(FlowTask),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FlowTask {
+    /// It is mine.
+    Take(FlowTaskOf),
+    /// I looked, and it was done; or I did it.
+    #[command(
+        after_help = "Example:\n  linecard flows task done 01KB 1 --note \"seen in the bank's list\" --result '{\"id\": \"P-7\"}'"
+    )]
+    Done(FlowTaskOf),
+    /// I looked, and it was not done: what was done before is taken back, or it is left out.
+    NotDone(FlowTaskOf),
+    /// I looked, and it was not done: try it again.
+    Again(FlowTaskOf),
+}
+
+#[derive(Debug, Args)]
+pub struct FlowTaskOf {
+    /// The flow's id, or the beginning of it.
+    pub flow: String,
+    /// The task's number.
+    pub task: u32,
+    #[arg(long)]
+    pub note: Option<String>,
+    /// JSON that the system gave, where later steps need it.
+    #[arg(long)]
+    pub result: Option<String>,
+    /// Who says so.
+    #[arg(long = "as", value_name = "NAME", default_value = "cli")]
+    pub who: String,
+    #[command(flatten)]
+    pub store: StoreFile,
 }
 
 #[derive(Debug, Subcommand)]

@@ -26,6 +26,7 @@ use crate::{
         seats::{How, Places, Refusal, Sitting, Turn, Wish},
     },
     customers::{Answer, Answered, Candidate, Card, Customers, NotAsked, Question},
+    flows,
     numbers::{Class, NoMatch, Number, TrunkRow, dial_out::Refused},
     private::Private,
     recordings,
@@ -121,6 +122,8 @@ pub struct Core {
     pub traces: Traces,
     /// What is held against every dial.
     pub guard: Guard,
+    /// What begins a flow; the default begins none.
+    pub flows: flows::live::Plans,
 }
 
 impl Core {
@@ -155,6 +158,7 @@ impl Core {
             switches,
             traces: Traces::default(),
             guard: Guard::default(),
+            flows: flows::live::Plans::default(),
         }
     }
 
@@ -608,7 +612,12 @@ impl Core {
                     tracing::warn!(reason, "what an agent said was refused");
                     self.roster.committed(now, Token(token), false);
                 }
-                output => self.unsent.push_back(output),
+                records::Output::Submit { mut batch, tokens } => {
+                    // A flow that a record begins is durable with it.
+                    self.flows.starter().written(&mut batch, now.wall, &self.directory);
+                    self.unsent.push_back(records::Output::Submit { batch, tokens });
+                }
+                output @ records::Output::Load(_) => self.unsent.push_back(output),
             }
         }
         busy
@@ -715,6 +724,11 @@ impl Core {
                 TraceRow { tenant: trace.tenant, call, at, until, body }
             });
         self.desk.change(now, change, Some(face), record, checkpoint);
+        let flows = self.flows.starter().changed(change, face, || self.customer(call), &self.directory);
+        if !flows.is_empty() {
+            let batch = Box::new(Batch { flows, ..Batch::default() });
+            self.unsent.push_back(records::Output::Submit { batch, tokens: Vec::new() });
+        }
         if let Some(row) = story {
             let batch = Box::new(Batch { traces: vec![row], ..Batch::default() });
             self.unsent.push_back(records::Output::Submit { batch, tokens: Vec::new() });
@@ -731,6 +745,14 @@ impl Core {
                 tracing::debug!(%call, switch = %face.switch, "a call ended");
             }
             what => tracing::debug!(%call, switch = %face.switch, what = word(what), "a call changed"),
+        }
+    }
+
+    /// Who calls, as flows see it: the record of the system that knew them first, and those of all systems under `at`.
+    fn customer(&self, call: CallId) -> serde_json::Value {
+        match self.cards.get(&call).map(|(_, card)| &card.answer) {
+            Some(Answer::Found(person)) => flows::start::customer(person),
+            _ => serde_json::Value::Null,
         }
     }
 
@@ -948,6 +970,45 @@ impl Core {
         Ok(Some(self.desk.callbacks().number(&dial.tenant, id).ok_or(Failure::UnknownTarget)?.clone()))
     }
 
+    /// A flow stands elsewhere than before.
+    pub fn flow(&mut self, now: Now, view: flows::View) {
+        self.roster.flow(now, view, &self.directory);
+        self.settle(now, None);
+    }
+
+    /// What an agent says of flows is a row of the store before it is answered; whoever carries flows on hears it there.
+    fn flow_asked(&mut self, now: Now, ask: agents::FlowAsk, token: Token) {
+        let mut batch = Batch::default();
+        match ask {
+            agents::FlowAsk::Start { call, press } => {
+                let face = call.and_then(|call| self.book.face(call));
+                let customer = call.map_or(serde_json::Value::Null, |call| self.customer(call));
+                let (tenant, who) = (press.tenant.clone(), press.agent.to_string());
+                match self.flows.starter().pressed(press, face, customer, &self.directory, now.wall) {
+                    Err(refused) => return self.roster.no_flow(now, token, &refused),
+                    Ok(row) => {
+                        self.roster.flow_begun(token, &row.id);
+                        let (what, about) = ("flow.start".to_owned(), row.id.clone());
+                        batch.audit.push(AuditRow {
+                            tenant,
+                            at: now.wall,
+                            who,
+                            what,
+                            about,
+                            reason: Some(row.flow.clone()),
+                        });
+                        batch.flows.push(row);
+                    }
+                }
+            }
+            agents::FlowAsk::Say { tenant, flow, word, request } => {
+                let id = format!("{} {flow} {request}", word.who);
+                batch.flow_words.push(word.row(&tenant, &flow, id, now.wall));
+            }
+        }
+        self.unsent.push_back(records::Output::Submit { batch: Box::new(batch), tokens: vec![token.0] });
+    }
+
     fn asked(&mut self, now: Now, ask: Ask) {
         match ask {
             Ask::Record(command, token) => {
@@ -991,6 +1052,11 @@ impl Core {
                     self.roster.no_callback(now, token, refused);
                 }
             }
+            Ask::Flows { key, screen, id } => {
+                let starter = self.flows.starter();
+                self.roster.flows_listed(now, (&key, screen, &id), &starter, &self.directory);
+            }
+            Ask::Flow(ask, token) => self.flow_asked(now, *ask, token),
             Ask::Act(errand) => {
                 let request = errand.request.clone();
                 if let Err(failure) = self.act(now, errand) {

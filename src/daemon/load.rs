@@ -22,6 +22,7 @@ use crate::{
     },
     connectors, customers,
     files::{self, Problem, Read},
+    flows,
     numbers::{China, DialOut, Plan, TrunkMap, TrunksFile, trunks},
     records::{Offers, Rules, hooks::Webhooks},
     switches, watch,
@@ -126,6 +127,7 @@ pub struct Reloadable {
     pub webhooks: Arc<Webhooks>,
     pub connectors: connectors::Set,
     pub alerts: watch::alerts::Rules,
+    pub flows: Vec<Arc<flows::Plan>>,
 }
 
 /// Reads `folder`.
@@ -255,6 +257,14 @@ fn files_of(
         }
     }
 
+    let mut plans = Vec::new();
+    for (name, text) in texts(folder, "flows", &mut problems) {
+        match flows::read(&name, &text, &set) {
+            Ok(plan) => plans.push(Arc::new(plan)),
+            Err(mut told) => problems.append(&mut told),
+        }
+    }
+
     let notifies = |system: &SystemId| set.system(system).is_some_and(|s| s.operation("notify").is_some());
     let alerts = text(folder, "alerts.yaml", &mut problems);
     let alerts = watch::alerts::Rules::read("alerts.yaml", alerts.as_deref(), &notifies);
@@ -272,6 +282,7 @@ fn files_of(
                 webhooks: Arc::new(webhooks),
                 connectors: set,
                 alerts,
+                flows: plans,
             },
             settings,
             notes,

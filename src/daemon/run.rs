@@ -43,6 +43,7 @@ use crate::{
     calls::Book,
     connectors::{self, Ask, Connectors, Idempotency, Outcome},
     customers::{self, Customers},
+    flows,
     live::{instant, now},
     numbers::trunks::unmapped,
     recordings::{self, live::Keeper},
@@ -152,6 +153,9 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     })
     .map_err(|e| e.to_string())?;
 
+    let plans = flows::live::Plans::default();
+    plans.swap(&store, reloadable.flows).await.map_err(|e| e.to_string())?;
+
     // Open calls of the last run, before the first snapshot.
     let open = store.open_calls().await.map_err(|e| e.to_string())?;
     let seats = store.seats().await.map_err(|e| e.to_string())?;
@@ -177,6 +181,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     roster.can(switch_settings.iter().map(|s| (s.id().clone(), s.abilities())).collect());
     let core_seed = CoreSeed {
         guarded: reloadable.guarded.clone(),
+        flows: plans.clone(),
         places: ends.places.clone(),
         ends: core_ends,
         said: ends.said.clone(),
@@ -213,6 +218,13 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         settings.outbox.clone(),
         outbox_stop.clone(),
     ));
+    let means = flows::live::Means {
+        systems: Delivered { connectors: connectors.clone(), customers: customers.clone() },
+        plans: plans.clone(),
+        settings: settings.flows.clone(),
+        tenant: TenantId::default(),
+    };
+    let flows = back.spawn(flows::live::drive(store.clone(), means, ends.flows.clone(), outbox_stop.clone()));
     tasks.spawn(searches(customers.clone(), ends.searches, ends.found.clone()));
     tasks.spawn(recordings::live::keep(keeper.clone(), ends.recordings, ends.linked, ends.fetches.1));
     tasks.spawn(sweeps(keeper.clone(), ends.control.clone()));
@@ -273,7 +285,8 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                reload(&folder, &switch_settings, (&connectors, &customers, &sender, &alerts), &ends.control, &metrics).await;
+                let reloaded = Reloaded { connectors: &connectors, customers: &customers, sender: &sender, alerts: &alerts, plans: &plans, store: &store };
+                reload(&folder, &switch_settings, reloaded, &ends.control, &metrics).await;
             }
         }
     }
@@ -291,6 +304,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         let _ = clerk.await;
         outbox_stop.cancel();
         let _ = outbox.await;
+        let _ = flows.await;
     })
     .await;
     admin_stop.cancel();
@@ -308,6 +322,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
 
 /// What the core thread is made of. All of it may cross to that thread; nothing of it comes back.
 struct CoreSeed {
+    flows: flows::live::Plans,
     guarded: Arc<crate::calls::guard::Guarded>,
     places: tokio::sync::watch::Receiver<crate::calls::seats::Places>,
     ends: CoreEnds,
@@ -346,6 +361,7 @@ impl CoreSeed {
             mut kept,
             mut found,
             mut linked,
+            mut flows,
             mut control,
             outputs,
             searches,
@@ -358,6 +374,7 @@ impl CoreSeed {
         let mut core = Core::new(rooms, self.customers, self.directory, self.switches, self.metrics, outs);
         core.traces = self.traces;
         core.guard.reload(self.guarded);
+        core.flows = self.flows;
         core.restore(now(), self.open, self.seats);
         for (settings, stats) in self.switch_settings.iter().zip(&self.stats) {
             let Some(commands) = self.commands.remove(settings.id()) else { continue };
@@ -384,6 +401,7 @@ impl CoreSeed {
                 Some(answer) = kept.recv() => core.kept(now(), answer),
                 Some((token, list)) = found.recv() => core.found(now(), token, list),
                 Some(answer) = linked.recv() => core.linked(now(), answer),
+                Some(view) = flows.recv() => core.flow(now(), view),
                 order = control.recv() => match order {
                     Some(Control::Reload { book, rules, offers, guarded }) => core.reload(now(), *book, rules, offers, guarded),
                     Some(Control::System { id, up, reason }) => core.system(now(), id, up, reason),
@@ -439,11 +457,21 @@ async fn at(deadline: Option<tokio::time::Instant>) {
     }
 }
 
+/// What takes new settings while it runs.
+struct Reloaded<'a> {
+    connectors: &'a Connectors,
+    customers: &'a Customers,
+    sender: &'a Sender,
+    alerts: &'a ArcSwap<Rules>,
+    plans: &'a flows::live::Plans,
+    store: &'a Store,
+}
+
 /// Trunks, agents, connectors and rules again, all or nothing. Switches and linecard.yaml need a restart; a change there is said.
 async fn reload(
     folder: &Path,
     running: &[Arc<switches::Settings>],
-    (connectors, customers, sender, alerts): (&Connectors, &Customers, &Sender, &ArcSwap<Rules>),
+    parts: Reloaded<'_>,
     control: &mpsc::Sender<Control>,
     metrics: &Metrics,
 ) {
@@ -467,10 +495,13 @@ async fn reload(
             }
             let rules = loaded.live.rules.clone();
             let offers = Arc::new(load::offers(&loaded.live.connectors, loaded.live.webhooks.clone()));
-            customers.reload(load::site(&loaded.settings, &loaded.live.directory));
-            connectors.swap(loaded.live.connectors);
-            sender.reload(loaded.live.webhooks);
-            alerts.store(Arc::new(loaded.live.alerts));
+            if let Err(error) = parts.plans.swap(parts.store, loaded.live.flows).await {
+                tracing::error!(%error, "the disk took no flows: those that ran go on");
+            }
+            parts.customers.reload(load::site(&loaded.settings, &loaded.live.directory));
+            parts.connectors.swap(loaded.live.connectors);
+            parts.sender.reload(loaded.live.webhooks);
+            parts.alerts.store(Arc::new(loaded.live.alerts));
             let guarded = loaded.live.guarded.clone();
             let _ = control.send(Control::Reload { book: Box::new(book), rules, offers, guarded }).await;
             tracing::info!("settings were reloaded");
@@ -675,6 +706,8 @@ async fn count(
             }
             let oldest = figures.oldest_due.map_or(0, |due| now().wall.since(due) / 1000);
             metrics.outbox_oldest_seconds.set(whole(oldest));
+            metrics.flows_open.set(whole(figures.flows_open));
+            metrics.flows_person.set(whole(figures.flows_person));
         }
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::logs;
-use crate::{admin, agents, calls, customers, files::Problem, numbers::Plan, recordings, records, store, watch};
+use crate::{admin, agents, calls, customers, files::Problem, flows, numbers::Plan, recordings, records, store, watch};
 
 /// Every key with its default and a sentence: the manual and the behaviour are the same text.
 pub const DEFAULTS: &str = include_str!("../../config/linecard.yaml");
@@ -31,6 +31,8 @@ pub struct Settings {
     pub customers: customers::Settings,
     #[serde(default)]
     pub outbox: records::Delivery,
+    #[serde(default)]
+    pub flows: flows::Settings,
     #[serde(default)]
     pub callbacks: records::callbacks::Settings,
     #[serde(default)]

@@ -11,7 +11,7 @@ use crate::{
     calls::{self, Command, missed::Row, seats::Places},
     connectors,
     customers::{Answered, Candidate},
-    recordings,
+    flows, recordings,
     records::{self, live::Answer as Kept},
     store::{PositionRow, RecordRow},
     switches::Said,
@@ -85,6 +85,8 @@ pub const FETCHES: usize = 256;
 pub const PIECES: usize = 2;
 /// What business systems say has changed. Filled by the door of webhooks, drained by a task that has it asked for anew. Full: the system is told to come later.
 pub const HOOKS: usize = 256;
+/// Where flows stand. Filled by those who carry them on, drained by the core. Full: they wait; pops do not.
+pub const FLOWS: usize = 256;
 /// Reload, stop, beats. Filled by the supervisor, drained by the core. Full: the supervisor waits.
 pub const CONTROL: usize = 16;
 
@@ -96,6 +98,7 @@ pub struct CoreEnds {
     pub kept: mpsc::Receiver<Kept>,
     pub found: mpsc::Receiver<(Token, Vec<Arc<Candidate>>)>,
     pub linked: mpsc::Receiver<recordings::Answer>,
+    pub flows: mpsc::Receiver<flows::View>,
     pub control: mpsc::Receiver<Control>,
     pub outputs: mpsc::Sender<records::Output>,
     pub searches: mpsc::Sender<Search>,
@@ -114,6 +117,7 @@ pub struct OtherEnds {
     pub kept: mpsc::Sender<Kept>,
     pub found: mpsc::Sender<(Token, Vec<Arc<Candidate>>)>,
     pub linked: mpsc::Sender<recordings::Answer>,
+    pub flows: mpsc::Sender<flows::View>,
     pub control: mpsc::Sender<Control>,
     pub outputs: mpsc::Receiver<records::Output>,
     pub searches: mpsc::Receiver<Search>,
@@ -138,6 +142,7 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
     let (cards_in, cards) = mpsc::channel(CARDS);
     let (kept_in, kept) = mpsc::channel(KEPT);
     let (found_in, found) = mpsc::channel(SEARCHES);
+    let (flows_in, flows) = mpsc::channel(FLOWS);
     let (control_in, control) = mpsc::channel(CONTROL);
     let (outputs, outputs_out) = mpsc::channel(OUTPUTS);
     let (searches, searches_out) = mpsc::channel(SEARCHES);
@@ -152,7 +157,21 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
         .unzip();
     let (places, places_out) = watch::channel(Places::default());
     (
-        CoreEnds { said, heard, cards, kept, found, linked, control, outputs, searches, recordings, commands, places },
+        CoreEnds {
+            said,
+            heard,
+            cards,
+            kept,
+            found,
+            linked,
+            flows,
+            control,
+            outputs,
+            searches,
+            recordings,
+            commands,
+            places,
+        },
         OtherEnds {
             said: said_in,
             heard: heard_in,
@@ -160,6 +179,7 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
             kept: kept_in,
             found: found_in,
             linked: linked_in,
+            flows: flows_in,
             control: control_in,
             outputs: outputs_out,
             searches: searches_out,

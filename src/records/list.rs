@@ -147,7 +147,8 @@ fn mask_names(value: &mut Value) {
     }
 }
 
-fn mask_all(value: &mut Value) {
+/// Masks every text.
+pub fn mask_all(value: &mut Value) {
     match value {
         Value::Object(map) => map.values_mut().for_each(mask_all),
         Value::Array(list) => list.iter_mut().for_each(mask_all),

@@ -335,7 +335,9 @@ fn context(known: &Known<'_>) -> Value {
     })
 }
 
-pub(super) fn customer(candidate: &Candidate) -> Value {
+/// What templates see of a customer.
+#[must_use]
+pub fn customer(candidate: &Candidate) -> Value {
     let mut map = candidate.facts();
     map.insert("id".to_owned(), candidate.link.id.clone().into());
     map.insert("type".to_owned(), candidate.link.kind.clone().into());

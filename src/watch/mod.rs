@@ -103,6 +103,8 @@ pub struct Metrics {
     pub index_failures: Family<System, Gauge>,
     pub outbox: Family<State, Gauge>,
     pub outbox_oldest_seconds: Gauge,
+    pub flows_open: Gauge,
+    pub flows_person: Gauge,
     pub agents: Gauge,
     pub screens: Gauge,
     pub calls_open: Gauge,
@@ -157,6 +159,8 @@ impl Metrics {
             index_failures: Family::default(),
             outbox: Family::default(),
             outbox_oldest_seconds: Gauge::default(),
+            flows_open: Gauge::default(),
+            flows_person: Gauge::default(),
             agents: Gauge::default(),
             screens: Gauge::default(),
             calls_open: Gauge::default(),
@@ -208,6 +212,8 @@ impl Metrics {
             "Age of the oldest effect not yet done",
             m.outbox_oldest_seconds.clone(),
         );
+        registry.register("flows_open", "Flows that are not over", m.flows_open.clone());
+        registry.register("flows_person", "Flows that wait for a person", m.flows_person.clone());
         registry.register("agents", "Agents with a screen", m.agents.clone());
         registry.register("screens", "Agent connections", m.screens.clone());
         registry.register("calls_open", "Calls going on", m.calls_open.clone());

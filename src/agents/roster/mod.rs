@@ -7,6 +7,7 @@
 //! What an agent sees hangs on (tenant, agent) alone, both from the token: nothing that a client says names another agent.
 
 mod callbacks;
+mod flows;
 mod frames;
 mod mask;
 mod recordings;
@@ -89,8 +90,19 @@ pub enum Ask {
     Recording { asker: Asker, call: CallId, recording: usize, token: Token },
     /// Then [`Roster::callbacks`].
     Callbacks { key: (TenantId, AgentId), screen: ScreenId, id: String, most: usize },
+    /// Then [`Roster::flow_begun`] and [`Roster::committed`], or [`Roster::no_flow`].
+    Flow(Box<FlowAsk>, Token),
+    /// Then [`Roster::flows_listed`].
+    Flows { key: (TenantId, AgentId), screen: ScreenId, id: String },
     /// Then [`Roster::committed`], or [`Roster::no_callback`].
     Callback { key: (TenantId, AgentId), id: CallId, wish: records::callbacks::Wish, token: Token },
+}
+
+/// What an agent says of flows.
+#[derive(Clone, Debug)]
+pub enum FlowAsk {
+    Start { call: Option<CallId>, press: crate::flows::start::Press },
+    Say { tenant: TenantId, flow: String, word: crate::flows::Word, request: String },
 }
 
 /// A switch or system came or went.
@@ -138,6 +150,8 @@ pub struct Roster {
     abilities: HashMap<SwitchId, Abilities>,
     /// Who looks at their team.
     watch: team::Watch,
+    /// Those under way.
+    flows: flows::Flows,
     /// What of it can be heard afterwards.
     heard: Offered,
     due: BTreeMap<(Mono, u64), Due>,
@@ -219,6 +233,7 @@ impl Roster {
             attending: HashMap::new(),
             abilities: HashMap::new(),
             watch: team::Watch::default(),
+            flows: flows::Flows::default(),
             heard: Offered::default(),
             due: BTreeMap::new(),
             count: 0,
@@ -435,6 +450,7 @@ impl Roster {
         let Some(key) = self.key_of(screen) else { return };
         self.screens.remove(&screen);
         self.watch.leave(screen);
+        self.flows.leave(screen);
         self.seen(now, &key);
         let Some(stream) = self.streams.get_mut(&key) else { return };
         stream.screens.retain(|other| *other != screen);

@@ -40,6 +40,8 @@ pub(super) enum Waiting {
     Durable(Asked),
     /// Durable, and then the pop leaves the screen.
     WrapUp(Asked, Box<str>),
+    /// Durable; the flow's id, once it has one.
+    Flow(Asked, Option<String>),
     Search(Asked, Option<CallId>),
     Recording(Asked),
     /// Part of a request that is answered by another part.
@@ -77,6 +79,7 @@ impl Roster {
                 return self.out.push_back(deliver(screen, None, done(now, &id, None)));
             }
             Wanted::CallbackList(list) => return self.list_callbacks(&key, screen, id, &list),
+            Wanted::FlowList => return self.list_flows(&key, screen, id, directory),
             Wanted::TeamList(list) => return self.list_team(now, (&key, screen, &id), &list, directory),
             _ => {}
         }
@@ -146,7 +149,15 @@ impl Roster {
             Wanted::CallbackRelease(it) => self.callback(&asked, it.callback, Wish::Release),
             Wanted::CallbackClose(it) => self.callback(&asked, it.callback, Wish::Close),
             Wanted::CallbackAsk(ask) => self.ask_callback(&asked, ask),
-            Wanted::Ping | Wanted::ScreenActivate | Wanted::CallbackList(_) | Wanted::TeamList(_) => Ok(()),
+            Wanted::FlowStart(start) => self.start_flow(screen, &asked, start, directory),
+            Wanted::FlowAgree { agrees, of } => self.agree(screen, &asked, agrees, of, directory),
+            Wanted::FlowStop(stop) => self.stop_flow(screen, &asked, stop, directory),
+            Wanted::FlowTask(task) => self.flow_task(screen, &asked, task, directory),
+            Wanted::Ping
+            | Wanted::ScreenActivate
+            | Wanted::CallbackList(_)
+            | Wanted::TeamList(_)
+            | Wanted::FlowList => Ok(()),
         };
         if let Err((code, message)) = result {
             if dials {
@@ -162,6 +173,13 @@ impl Roster {
         let (asked, pop) = match waiting {
             Waiting::Durable(asked) => (asked, None),
             Waiting::WrapUp(asked, pop) => (asked, Some(pop)),
+            Waiting::Flow(asked, flow) => {
+                let frame = match durable {
+                    true => wire::write(0, now.wall, &Done { flow: flow.as_deref(), ..Done::of(&asked.1) }),
+                    false => failed(now, &asked.1, Code::Unavailable, "it could not be written down; try again"),
+                };
+                return self.answer(&asked, frame);
+            }
             Waiting::Search(asked, _) | Waiting::Recording(asked) => (asked, None),
             Waiting::Nobody => return,
         };

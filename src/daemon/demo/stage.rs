@@ -22,6 +22,8 @@ const FILES: &[(&str, &str)] = &[
     ("connectors/erp.yaml", include_str!("../../../config/demo/connectors/erp.yaml")),
     ("connectors/loyalty.yaml", include_str!("../../../config/demo/connectors/loyalty.yaml")),
     ("connectors/orders.yaml", include_str!("../../../config/demo/connectors/orders.yaml")),
+    ("flows/refund.yaml", include_str!("../../../config/demo/flows/refund.yaml")),
+    ("flows/missed-call.yaml", include_str!("../../../config/demo/flows/missed-call.yaml")),
     ("connectors/desk.yaml", include_str!("../../../config/demo/connectors/desk.yaml")),
 ];
 

@@ -160,7 +160,7 @@ pub fn audit(verb: &Audit) -> Exit {
     })
 }
 
-fn with(store: &StoreFile, work: impl FnOnce(&Reader) -> Result<(), StoreError>) -> Exit {
+pub(super) fn with(store: &StoreFile, work: impl FnOnce(&Reader) -> Result<(), StoreError>) -> Exit {
     open(&store.folder, work)
 }
 

@@ -5,6 +5,7 @@ mod connector;
 mod data;
 mod evidence;
 mod explain;
+mod flows;
 mod numbers;
 mod sign_in;
 mod sip;
@@ -64,6 +65,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Evidence(args) => evidence::evidence(&args),
         Verb::Numbers(verb) => numbers::numbers(verb),
         Verb::Outbox(verb) => data::outbox(verb),
+        Verb::Flows(verb) => flows::flows(verb),
         Verb::Records(verb) => data::records(verb),
         Verb::Webhook(verb) => webhook::webhook(verb),
         Verb::Agents(verb) => data::agents(&verb),

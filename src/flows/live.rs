@@ -1,0 +1,365 @@
+//! Carries flows on: takes what is due out of the store, lets the machine decide, puts the run on disk, and then asks the systems.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::{
+    sync::mpsc,
+    task::{Id, JoinSet},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    connectors::{Ask, Outcome, Priority},
+    live::{dice, now},
+    records::live::Systems,
+    store::{AuditRow, Batch, FlowDue, FlowFileRow, Store, StoreError},
+    words::{TenantId, Wall},
+};
+
+use super::{
+    Settings, Starter,
+    compile::{self, Plan},
+    machine::{Answered, Run, Wanted},
+    view::View,
+    word::{Said, Word},
+};
+
+/// Between two looks at the store without a reason: words come from the command line too, and say nothing to us.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// As many as screens remember.
+const RECALLED: usize = 5_000;
+
+/// The flows in use, for whoever begins them; the texts of all others are in the store.
+#[derive(Clone, Default)]
+pub struct Plans {
+    starter: Arc<ArcSwap<Starter>>,
+}
+
+impl Plans {
+    #[must_use]
+    pub fn starter(&self) -> Arc<Starter> {
+        self.starter.load_full()
+    }
+
+    /// Puts whole new files in place, once their texts are in the store: a flow may not begin by a text that a restart could not find.
+    ///
+    /// # Errors
+    /// The disk refuses; what was in use stays.
+    pub async fn swap(&self, store: &Store, plans: Vec<Arc<Plan>>) -> Result<(), StoreError> {
+        let row = |plan: &Arc<Plan>| FlowFileRow {
+            hash: plan.hash.clone(),
+            flow: plan.name.clone(),
+            text: plan.text.clone(),
+        };
+        let batch = Batch { flow_files: plans.iter().map(row).collect(), ..Batch::default() };
+        if !batch.is_empty() {
+            store.submit(batch).await?;
+        }
+        self.starter.store(Arc::new(Starter::new(plans)));
+        Ok(())
+    }
+}
+
+/// What it takes besides the store.
+#[derive(Clone)]
+pub struct Means<S> {
+    pub systems: S,
+    pub plans: Plans,
+    pub settings: Settings,
+    /// Where flows that the clock begins belong.
+    pub tenant: TenantId,
+}
+
+/// Carries on what is due until `stop`. What is on its way then is marked so on disk: the next start looks before it sends anything again.
+pub async fn drive<S: Systems>(store: Store, means: Means<S>, news: mpsc::Sender<View>, stop: CancellationToken) {
+    let woken = store.flows();
+    let mut driver = Driver {
+        store,
+        means: Arc::new(means),
+        news,
+        flying: JoinSet::new(),
+        hand: HashMap::new(),
+        old: Arc::default(),
+        minute: 0,
+        stop: stop.clone(),
+    };
+    driver.recall().await;
+    loop {
+        let wait = driver.claim().await;
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = woken.notified() => {}
+            () = sleep(wait) => {}
+            Some(ended) = driver.flying.join_next_with_id() => driver.landed(&ended),
+        }
+        while let Some(ended) = driver.flying.try_join_next_with_id() {
+            driver.landed(&ended);
+        }
+    }
+    while driver.flying.join_next().await.is_some() {}
+}
+
+struct Driver<S> {
+    store: Store,
+    means: Arc<Means<S>>,
+    news: mpsc::Sender<View>,
+    flying: JoinSet<()>,
+    hand: HashMap<Id, String>,
+    old: Old,
+    minute: i64,
+    stop: CancellationToken,
+}
+
+/// Plans of earlier files that flows still go by.
+type Old = Arc<Mutex<HashMap<String, Arc<Plan>>>>;
+
+impl<S: Systems> Driver<S> {
+    /// Flows that wait for a person or a moment, for screens of this run: they are not told again until they go on.
+    async fn recall(&self) {
+        let rows = match self.store.flows_open(RECALLED).await {
+            Ok(rows) => rows,
+            Err(error) => {
+                return tracing::warn!(%error, "flows that wait cannot be read; screens see them when they go on");
+            }
+        };
+        for row in rows {
+            let carrier = self.carrier();
+            let run = Run::of(&row, row.updated_at, &self.means.settings);
+            if let (Ok(run), Ok(plan)) = (run, carrier.plan(&row.flow, &row.hash).await) {
+                carrier.tell(&run, &plan).await;
+            }
+        }
+    }
+
+    fn carrier(&self) -> Carrier<S> {
+        Carrier {
+            store: self.store.clone(),
+            means: self.means.clone(),
+            news: self.news.clone(),
+            old: self.old.clone(),
+            stop: self.stop.clone(),
+        }
+    }
+
+    fn landed(&mut self, ended: &Result<(Id, ()), tokio::task::JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => *id,
+            // Its row says what was on its way; it is due again when it is looked at next.
+            Err(error) => {
+                tracing::error!(%error, "a flow broke off; it is taken up again");
+                error.id()
+            }
+        };
+        self.hand.remove(&id);
+    }
+
+    /// Takes in hand what is due, and says how long there is nothing else.
+    async fn claim(&mut self) -> Duration {
+        self.schedule().await;
+        let room = self.means.settings.at_once.max(1).saturating_sub(self.hand.len());
+        if room == 0 {
+            return LOOK;
+        }
+        let hand: Vec<String> = self.hand.values().cloned().collect();
+        let at = now().wall;
+        match self.store.flows_due(at, room, hand).await {
+            Ok((due, next)) => {
+                for due in due {
+                    let id = due.row.id.clone();
+                    let task = self.flying.spawn(self.carrier().carry(due));
+                    self.hand.insert(task.id(), id);
+                }
+                next.map_or(LOOK, |next| {
+                    Duration::from_millis(next.since(now().wall)).clamp(Duration::from_millis(1), LOOK)
+                })
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot take flows out of the store");
+                LOOK
+            }
+        }
+    }
+
+    async fn schedule(&mut self) {
+        let at = now().wall;
+        let minute = at.0.div_euclid(60_000);
+        if minute == self.minute {
+            return;
+        }
+        let flows = self.means.plans.starter().scheduled(&self.means.tenant, at);
+        // Rows that are there already change nothing: a restart within the minute begins nothing twice.
+        if !flows.is_empty()
+            && let Err(error) = self.store.submit(Batch { flows, ..Batch::default() }).await
+        {
+            return tracing::warn!(%error, "flows that are due by the clock could not begin; trying again");
+        }
+        self.minute = minute;
+    }
+}
+
+struct Carrier<S> {
+    store: Store,
+    means: Arc<Means<S>>,
+    news: mpsc::Sender<View>,
+    old: Old,
+    stop: CancellationToken,
+}
+
+impl<S: Systems> Carrier<S> {
+    /// As far as it goes without waiting for a moment or a person.
+    async fn carry(self, due: FlowDue) {
+        let FlowDue { row, words } = due;
+        let at = now().wall;
+        let read = Run::of(&row, at, &self.means.settings);
+        let (mut run, plan) = match (read, self.plan(&row.flow, &row.hash).await) {
+            (Ok(run), Ok(plan)) => (run, plan),
+            (Err(why), _) | (_, Err(why)) => {
+                tracing::error!(
+                    flow = row.flow,
+                    id = row.id,
+                    why,
+                    "a flow cannot go on; it is tried again in a minute"
+                );
+                // Not in hand for this long, so that others are not held up by it.
+                tokio::select! { () = sleep(Duration::from_secs(60)) => {}, () = self.stop.cancelled() => {} }
+                return;
+            }
+        };
+        let mut batch = Batch::default();
+        for word in words {
+            batch.flow_heard.push(word.id.clone());
+            let Some(said) = Word::of(&word) else { continue };
+            let heard = run.hear(&plan, &said, at);
+            if let Err(why) = heard {
+                tracing::info!(flow = row.flow, id = row.id, why, "a word to a flow changes nothing");
+            }
+            batch.audit.push(AuditRow {
+                tenant: run.tenant.clone(),
+                at,
+                who: said.who.clone(),
+                what: word_of(&said.said).to_owned(),
+                about: run.id.clone(),
+                reason: Some(heard.map_or_else(str::to_owned, |()| "done".to_owned())),
+            });
+        }
+        let mut answers = FuturesUnordered::new();
+        loop {
+            let at = now().wall;
+            let was = run.state();
+            let systems = &self.means.systems;
+            let tenant = run.tenant.clone();
+            let wanted = if self.stop.is_cancelled() {
+                // Nothing new is begun; what is on its way is still heard.
+                Vec::new()
+            } else {
+                run.turn(&plan, at, |system, operation| systems.idempotency(&tenant, system, operation))
+            };
+            if !self.keep(&mut run, at, std::mem::take(&mut batch)).await {
+                // Nothing was sent for what is not on disk; it is taken up again as the disk has it.
+                return;
+            }
+            if run.state() != was && ["person", "undone", "done"].contains(&run.state()) {
+                match run.state() {
+                    "done" => tracing::info!(flow = run.flow, id = run.id, "a flow is done"),
+                    state => tracing::warn!(
+                        flow = run.flow,
+                        id = run.id,
+                        state,
+                        "a flow needs a look: see `linecard flows show`"
+                    ),
+                }
+            }
+            self.tell(&run, &plan).await;
+            for one in wanted {
+                answers.push(self.ask(tenant.clone(), one));
+            }
+            let Some(answered) = answers.next().await else { return };
+            run.answered(&plan, answered, now().wall, &self.means.settings);
+        }
+    }
+
+    /// On disk, or not: then it must not go on from here.
+    async fn keep(&self, run: &mut Run, at: Wall, mut batch: Batch) -> bool {
+        run.revision = run.revision.saturating_add(1);
+        batch.flows = vec![run.row(at)];
+        let mut wait = Duration::from_millis(100);
+        loop {
+            match self.store.submit(batch.clone()).await {
+                Ok(()) => return true,
+                Err(error) if error.passes() => {
+                    tracing::warn!(flow = run.flow, id = run.id, %error, "a flow waits for the disk");
+                    tokio::select! {
+                        () = sleep(wait) => wait = (wait * 2).min(Duration::from_secs(2)),
+                        () = self.stop.cancelled() => return false,
+                    }
+                }
+                Err(error) => {
+                    tracing::error!(flow = run.flow, id = run.id, %error, "the store refused a flow");
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Screens are told where it stands; where the core is gone, it goes on all the same.
+    async fn tell(&self, run: &Run, plan: &Plan) {
+        let view = View::of(run, plan);
+        tokio::select! {
+            _ = self.news.send(view) => {}
+            () = self.stop.cancelled() => {}
+        }
+    }
+
+    async fn ask(&self, tenant: TenantId, wanted: Wanted) -> Answered {
+        let Wanted { path, undo, system, operation, inputs } = wanted;
+        let deadline = Duration::from_millis(self.means.settings.deadline_ms);
+        let can = self.means.systems.idempotency(&tenant, &system, operation);
+        let ask =
+            Ask { tenant, system, operation: operation.to_owned(), inputs, deadline, priority: Priority::Background };
+        // The connector keeps the deadline itself; the second one is for a fake or a bug.
+        let outcome = timeout(deadline + Duration::from_secs(1), self.means.systems.ask(ask))
+            .await
+            .unwrap_or_else(|_| Outcome::Unknown { reason: "no answer within the deadline".to_owned() });
+        Answered { path, undo, outcome, can, dice: dice() }
+    }
+
+    /// The file that it began with, whatever stands in the folder now.
+    async fn plan(&self, name: &str, hash: &str) -> Result<Arc<Plan>, String> {
+        if let Some(plan) = self.means.plans.starter().plans().iter().find(|plan| plan.hash == hash) {
+            return Ok(plan.clone());
+        }
+        if let Some(plan) = self.old.lock().unwrap_or_else(PoisonError::into_inner).get(hash) {
+            return Ok(plan.clone());
+        }
+        let text = self.store.flow_file(hash.to_owned()).await.map_err(|e| e.to_string())?;
+        let text = text.ok_or_else(|| "the text of its file is not in the store".to_owned())?;
+        let plan = compile::again(name, &text).map_err(|problems| {
+            problems.first().map_or_else(|| "its file cannot be read any more".to_owned(), ToString::to_string)
+        })?;
+        let plan = Arc::new(plan);
+        let mut old = self.old.lock().unwrap_or_else(PoisonError::into_inner);
+        if old.len() > 100 {
+            old.clear();
+        }
+        old.insert(hash.to_owned(), plan.clone());
+        Ok(plan)
+    }
+}
+
+const fn word_of(said: &Said) -> &'static str {
+    match said {
+        Said::Approve { .. } => "flow.approve",
+        Said::Refuse { .. } => "flow.refuse",
+        Said::Stop { .. } => "flow.stop",
+        Said::Take { .. } => "flow.task.take",
+        Said::Settle { .. } => "flow.task.settle",
+    }
+}

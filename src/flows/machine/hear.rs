@@ -1,0 +1,139 @@
+//! What somebody says: who agrees, who refuses, what a person found or did.
+
+use serde_json::{Value, json};
+
+use super::{
+    super::{
+        compile::{Approval, Plan, may_agree},
+        file::Approver,
+        word::{Said, Settled, Word},
+    },
+    Mark, Run, SettledBy, Stop, Task, TaskKind, Trying,
+    sight::{Leaf, Place},
+};
+use crate::words::Wall;
+
+impl Run {
+    /// # Errors
+    /// Why it changes nothing.
+    pub fn hear(&mut self, plan: &Plan, word: &Word, now: Wall) -> Result<(), &'static str> {
+        if self.end.is_some() {
+            return Err("it is over");
+        }
+        match &word.said {
+            Said::Approve { step } => {
+                self.may_agree(plan, step, word)?;
+                let result = json!({"by": word.who});
+                self.done(step, result, Some(word.who.clone()), now);
+                Ok(())
+            }
+            Said::Refuse { step, why } => {
+                self.may_refuse(plan, step, word)?;
+                let reason = "it was refused".to_owned();
+                self.marks.insert(step.clone(), Mark::Failed { at: now, reason: reason.clone(), passed: false });
+                let (step, who) = (Some(step.clone()), Some(word.who.clone()));
+                self.stop = Some(Stop { at: now, step, reason, who, why: why.clone() });
+                Ok(())
+            }
+            Said::Stop { why } => {
+                if self.behind_pivot(plan) {
+                    return Err("there is no way back any more");
+                }
+                if self.stop.is_none() {
+                    let (who, why) = (Some(word.who.clone()), why.clone());
+                    self.stop = Some(Stop { at: now, step: None, reason: "it was stopped".to_owned(), who, why });
+                }
+                Ok(())
+            }
+            Said::Take { task } => {
+                let task = self.open_task(*task)?;
+                task.taken = Some(word.who.clone());
+                Ok(())
+            }
+            Said::Settle { task, how, note, result } => {
+                let settled = SettledBy { who: word.who.clone(), at: now, how: *how, note: note.clone() };
+                let task = self.open_task(*task)?;
+                task.settled = Some(settled);
+                let (kind, path, who) = (task.kind, task.step.clone(), word.who.clone());
+                let result = result.as_ref().map_or_else(|| json!({}), |result| result.expose().clone());
+                match (kind, how) {
+                    (TaskKind::Undo, Settled::Done) => {
+                        let mark = Mark::Done { at: now, order: 0, result: Value::Null.into(), by: Some(who) };
+                        self.undos.insert(path, mark);
+                    }
+                    // Surely not there, so it is no repetition.
+                    (_, Settled::Again) => {
+                        let trying =
+                            Trying { born_at: now, due_at: now, attempts: 0, unsure: false, sent: false, reason: None };
+                        self.set(&path, kind == TaskKind::Undo, Mark::Trying(trying));
+                    }
+                    (TaskKind::Undo, Settled::NotDone) => {
+                        let reason = "left as it is".to_owned();
+                        self.undos.insert(path, Mark::Failed { at: now, reason, passed: true });
+                    }
+                    (_, Settled::Done) => self.done(&path, result, Some(who), now),
+                    (TaskKind::Decide, Settled::NotDone) => {
+                        let passed = self.behind_pivot(plan);
+                        let reason = "somebody looked: it was not done".to_owned();
+                        self.marks.insert(path, Mark::Failed { at: now, reason, passed });
+                    }
+                    (TaskKind::Finish, Settled::NotDone) => {
+                        let reason = "left out by a person".to_owned();
+                        self.marks.insert(path, Mark::Failed { at: now, reason, passed: true });
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn open_task(&mut self, n: u32) -> Result<&mut Task, &'static str> {
+        let task = self.tasks.iter_mut().find(|task| task.task == n).ok_or("there is no such task")?;
+        if task.settled.is_some() { Err("the task is settled") } else { Ok(task) }
+    }
+
+    /// Whether this one may agree to this step now. Four eyes: never who asked.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn may_agree(&self, plan: &Plan, step: &str, word: &Word) -> Result<(), &'static str> {
+        let (approval, sum) = self.waiting(plan, step)?;
+        if self.cause.agent.as_ref().is_some_and(|agent| agent.as_str() == word.who) {
+            return Err("who asked for it may not agree to it");
+        }
+        may_agree(&approval.roles, &word.roles, sum.as_deref())
+    }
+
+    fn may_refuse(&self, plan: &Plan, step: &str, word: &Word) -> Result<(), &'static str> {
+        let (approval, _) = self.waiting(plan, step)?;
+        let may = approval.roles.iter().any(|approver| word.roles.contains(&approver.role));
+        if may { Ok(()) } else { Err("your role may not refuse it") }
+    }
+
+    pub(super) fn waiting<'p>(
+        &self,
+        plan: &'p Plan,
+        step: &str,
+    ) -> Result<(&'p Approval, Option<String>), &'static str> {
+        let Some(Mark::Waiting { amount, .. }) = self.marks.get(step).filter(|_| self.stop.is_none()) else {
+            return Err("nothing waits there for a word");
+        };
+        let place = self.places(plan).into_iter().find(|place| place.path == step);
+        match place.map(|place| place.leaf) {
+            Some(Leaf::Approval(approval)) => Ok((approval, amount.clone())),
+            _ => Err("nothing waits there for a word"),
+        }
+    }
+
+    /// Who may agree to what waits, for showing it to them.
+    #[must_use]
+    pub fn approvers(&self, plan: &Plan) -> Vec<Approver> {
+        let waits = |path: &str| self.stop.is_none() && matches!(self.marks.get(path), Some(Mark::Waiting { .. }));
+        let waiting = self.places(plan).into_iter().filter(|place| waits(&place.path));
+        let of = |place: Place<'_>| match place.leaf {
+            Leaf::Approval(approval) => approval.roles.clone(),
+            Leaf::Step(_) => Vec::new(),
+        };
+        waiting.flat_map(of).collect()
+    }
+}

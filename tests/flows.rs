@@ -1,0 +1,521 @@
+//! Flows in the whole daemon: a refund that is seen, agreed to, done or taken back; and five thousand of them against a bank that acts and then
+//! loses every tenth answer, with SIGKILLs in between. The bank's own ledger, which lives in this process and was never killed, judges.
+//!
+//! `cargo test` plays 600 refunds; `LINECARD_REFUNDS=5000` is the full form.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use linecard::{
+    daemon::demo::{hosts::Mode, story::Story},
+    flows::{Run, Said, Settings, Word, machine::Mark, word::Settled},
+    live,
+    store::{self, AuditRow, FlowFilter, FlowRow, Reader},
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use crate::{agents::desk::Screen, daemon::Desk, who};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
+const QUICK: &str = "\nflows: {deadline_ms: 2000, quiet_ms: 300, backoff_ms: 20, backoff_cap_ms: 200}\n";
+
+fn configure(desk: &Desk, more: &str) {
+    let file = desk.stage.settings().join("linecard.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(file, text + more).unwrap();
+}
+
+fn reader(desk: &Desk) -> Reader {
+    let path = desk.folder.join("store/linecard.db");
+    Reader::open(&store::Settings { path, ..store::Settings::default() }).unwrap()
+}
+
+async fn with_role(desk: &Desk, agent: &str, role: &str) -> Screen {
+    let words = ["token", "--agent", agent, "--ttl", "1h", "--roles", role];
+    let token = desk.stage.verb(Path::new(PROGRAM), &words).unwrap();
+    who::screen_with(desk, token.trim()).await
+}
+
+/// The next `flow.changed` that is so; what came on the way is in `seen`.
+async fn flow(screen: &mut Screen, so: impl Fn(&Value) -> bool) -> Value {
+    loop {
+        let frame = screen.next_of("flow.changed").await;
+        if so(&frame) {
+            return frame;
+        }
+    }
+}
+
+fn states(frame: &Value) -> BTreeMap<&str, &str> {
+    let steps = frame["steps"].as_array().unwrap().iter();
+    steps.map(|step| (step["step"].as_str().unwrap(), step["state"].as_str().unwrap())).collect()
+}
+
+fn what(desk: &Desk) -> Vec<&'static str> {
+    let mut all = desk.hosts.tickets.ledger();
+    all.extend(desk.hosts.orders.ledger());
+    all.sort_by_key(|w| w.at);
+    all.iter().map(|w| w.what).filter(|what| !["customer", "phone"].contains(what)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_is_begun_on_a_call_agreed_to_by_another_done_once_and_taken_back_when_it_fails() {
+    let mut desk = Desk::set(1.0).await;
+    desk.stage.write("rules.yaml", "rules: []\n").unwrap();
+    configure(&desk, QUICK);
+    desk.start(None).await;
+    desk.until("the daemon is logged in", |desk| desk.pbx.logged_in() > 0).await;
+    let mut agent = who::screen(&desk, "1001").await;
+    let mut boss = with_role(&desk, "1003", "supervisor").await;
+
+    // What may be begun, and what it must be told.
+    agent.say(json!({"type": "flow.list", "id": "l"})).await;
+    let flows = agent.next_of("done").await["flows"].clone();
+    let inputs: Vec<_> =
+        flows["offers"][0]["inputs"].as_array().unwrap().iter().map(|i| i["name"].as_str().unwrap()).collect();
+    assert_eq!(
+        (flows["offers"].as_array().unwrap().len(), &flows["offers"][0]["name"], inputs),
+        (1, &json!("refund"), vec!["amount", "order", "reason"])
+    );
+    boss.say(json!({"type": "flow.list", "id": "l"})).await;
+    boss.next_of("done").await;
+
+    desk.pbx.play(Story::Answered, "13800138000", Some(0));
+    let pop = loop {
+        let frame = agent.next().await;
+        let found = frame["card"]["answer"]["state"] == "found"
+            && frame["card"]["blocks"].as_array().unwrap().iter().all(|b| b["state"] != "pending");
+        if found {
+            break frame;
+        }
+    };
+    let call = pop["call"].clone();
+    let start = |id: &str, order: &str, amount: &str| json!({"type": "flow.start", "id": id, "name": "refund", "call": call, "inputs": {"order": order, "amount": amount, "reason": "damaged"}});
+    for (id, order, amount, code) in [
+        ("a", "SO-20261120-03", "-1", "invalid-input"),
+        ("b", "SO-20261120-03", "1e3", "invalid-input"),
+        ("c", "", "1", "invalid-input"),
+    ] {
+        agent.say(start(id, order, amount)).await;
+        assert_eq!(agent.next_of("failed").await["code"], code, "{order} {amount}");
+    }
+
+    // A small one goes by itself, and the agent sees each step.
+    agent.say(start("small", "SO-20261120-03", "129.00")).await;
+    let id = agent.next_of("done").await["flow"].clone();
+    let done = flow(&mut agent, |f| f["flow"] == id && f["state"] == "done").await;
+    assert_eq!(
+        states(&done),
+        [
+            ("agree", "skipped"),
+            ("finance", "done"),
+            ("freeze", "done"),
+            ("note", "done"),
+            ("ticket", "done"),
+            ("verify", "done")
+        ]
+        .into()
+    );
+    let mut made = what(&desk);
+    made[2..].sort_unstable();
+    assert_eq!(made, ["ticket", "freeze", "note", "notice"]);
+
+    // The same order and amount again is the same flow: nothing is done twice.
+    agent.say(start("twice", "SO-20261120-03", "129.00")).await;
+    assert_eq!(agent.next_of("done").await["flow"], id);
+
+    // Somebody else's order ends before anything is written.
+    agent.say(start("other", "SO-20261117-29", "10")).await;
+    let other = agent.next_of("done").await["flow"].clone();
+    let ended = flow(&mut agent, |f| f["flow"] == other && f["state"] == "undone").await;
+    assert_eq!((&ended["reason"], what(&desk).len()), (&json!("the order is not this customer's"), 4));
+
+    // A large one waits for a supervisor; the agent who asked may not agree, and a restart forgets nothing of it.
+    agent.say(start("large", "SO-20261102-17", "900.00")).await;
+    let large = agent.next_of("done").await["flow"].clone();
+    flow(&mut agent, |f| f["flow"] == large && f["state"] == "approval").await;
+    let seen = flow(&mut boss, |f| f["flow"] == large && f["state"] == "approval").await;
+    assert_eq!(seen["actions"], json!(["flow.approve", "flow.refuse", "flow.stop"]));
+    agent.say(json!({"type": "flow.approve", "id": "own", "flow": large, "step": "agree"})).await;
+    assert_eq!(agent.next_of("failed").await["code"], "not-permitted");
+    desk.child.as_mut().unwrap().kill().unwrap();
+    desk.child.take().unwrap().wait().unwrap();
+    desk.start(None).await;
+    let mut agent = who::screen(&desk, "1001").await;
+    let mut boss = with_role(&desk, "1003", "supervisor").await;
+    let listed = loop {
+        boss.say(json!({"type": "flow.list", "id": format!("l{}", live::now().mono.0)})).await;
+        let list = boss.next_of("done").await["flows"]["list"].clone();
+        if !list.as_array().unwrap().is_empty() {
+            break list[0].clone();
+        }
+    };
+    assert_eq!((&listed["flow"], &listed["state"], &listed["amount"]), (&large, &json!("approval"), &json!("900.00")));
+
+    // He agrees, and the order system takes the money back out of our hands: what was done is taken back, and a person is told what is not.
+    desk.hosts.orders.set(Mode::Well);
+    boss.say(json!({"type": "flow.approve", "id": "yes", "flow": large, "step": "agree"})).await;
+    boss.next_of("done").await;
+    flow(&mut agent, |f| f["flow"] == large && f["state"] == "done").await;
+    let audit = desk.stage.verb(Path::new(PROGRAM), &["audit", "--about", large.as_str().unwrap(), "--json"]).unwrap();
+    assert!(audit.contains("\"flow.approve\"") && audit.contains("\"1003\""), "{audit}");
+
+    // More than the order is worth: the ticket that was made for it is closed with the reason.
+    let before = what(&desk).len();
+    agent.say(json!({"type": "flow.start", "id": "much", "name": "refund", "inputs": {"order": "SO-20261120-03", "amount": "1", "reason": "late"}})).await;
+    let without = agent.next_of("done").await["flow"].clone();
+    let ended = flow(&mut agent, |f| f["flow"] == without && f["state"] == "undone").await;
+    assert!(ended["reason"].as_str().unwrap().starts_with("its inputs cannot be worked out"), "{ended}");
+    assert_eq!(what(&desk).len(), before);
+    let list = desk.stage.verb(Path::new(PROGRAM), &["flows", "list", "--all"]).unwrap();
+    assert_eq!(list.lines().count(), 4, "{list}");
+}
+
+/// What the bank was told, and what it did.
+#[derive(Default)]
+struct Bank {
+    frozen: BTreeMap<String, u32>,
+    /// By order: the keys under which it was paid.
+    paid: BTreeMap<String, Vec<String>>,
+    tickets: BTreeMap<String, u32>,
+    /// Orders of the kind that cannot be looked for, whose answer was lost.
+    lost: BTreeSet<String>,
+    writes: u64,
+    answers_lost: u64,
+}
+
+impl Bank {
+    /// The answer, and whether it is lost on the way.
+    fn answer(&mut self, method: &str, path: &str, body: &Value) -> (Value, bool) {
+        let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+        let (key, order) = (text("key"), text("order"));
+        if method == "GET" {
+            let wanted = path.split("key=").nth(1).unwrap_or_default();
+            let known = self.frozen.contains_key(wanted) || self.paid.values().flatten().any(|key| key == wanted);
+            let found = if known { json!([{"id": wanted, "key": wanted}]) } else { json!([]) };
+            return (json!({"found": found}), false);
+        }
+        match path {
+            // Each time that it is asked: who asks twice without looking, does it twice.
+            "/freeze" => *self.frozen.entry(key.clone()).or_default() += 1,
+            "/pay/lookup" | "/pay/none" => self.paid.entry(order.clone()).or_default().push(key.clone()),
+            "/pay/key" => {
+                let keys = self.paid.entry(order.clone()).or_default();
+                if !keys.contains(&key) {
+                    keys.push(key.clone());
+                }
+            }
+            "/ticket" => *self.tickets.entry(key.clone()).or_insert(0) = 1,
+            "/unfreeze" => {}
+            other => panic!("the bank was asked for {other}"),
+        }
+        self.writes += 1;
+        let lost = self.writes.is_multiple_of(10);
+        self.answers_lost += u64::from(lost);
+        if lost && path == "/pay/none" {
+            self.lost.insert(order);
+        }
+        (json!({"id": key}), lost)
+    }
+}
+
+async fn serve(listener: TcpListener, bank: Arc<Mutex<Bank>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        // A client that is killed in the middle ends its connection with an error: that is how it should be.
+        tokio::spawn(guest(stream, bank.clone()));
+    }
+}
+
+async fn guest(mut stream: TcpStream, bank: Arc<Mutex<Bank>>) -> std::io::Result<()> {
+    let mut bytes = Vec::new();
+    loop {
+        let head = loop {
+            if let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
+                break end + 4;
+            }
+            if stream.read_buf(&mut bytes).await? == 0 {
+                return Ok(());
+            }
+        };
+        let text = String::from_utf8_lossy(&bytes[..head]).to_lowercase();
+        let length = text
+            .split("content-length: ")
+            .nth(1)
+            .and_then(|rest| rest.split("\r\n").next())
+            .map_or(0, |n| n.parse().unwrap());
+        while bytes.len() < head + length {
+            if stream.read_buf(&mut bytes).await? == 0 {
+                return Ok(());
+            }
+        }
+        let line = String::from_utf8_lossy(&bytes[..head]).into_owned();
+        let mut words = line.split(' ');
+        let (method, path) = (words.next().unwrap(), words.next().unwrap());
+        let body: Value = serde_json::from_slice(&bytes[head..head + length]).unwrap_or_default();
+        let (answer, lost) = bank.lock().unwrap().answer(method, path, &body);
+        bytes.drain(..head + length);
+        if lost {
+            return Ok(());
+        }
+        let answer = answer.to_string();
+        let whole = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
+            answer.len()
+        );
+        stream.write_all(whole.as_bytes()).await?;
+    }
+}
+
+const CONNECTOR: &str = r#"
+connector: bank_KIND
+schema: 1
+title: Bank
+base_url: "http://ADDRESS"
+auth: none
+numbers: {country: CN}
+deadline_ms: 1500
+concurrency: 32
+operations:
+  refund.find:
+    steps:
+      - name: find
+        path: /find
+        query: {key: "{{ key }}"}
+        outcome:
+          - {status: [200], when: not body.found, is: empty}
+          - {status: [200], when: body.found, is: ok}
+        records: body.found
+    keep: record.key == key
+    fields: {id: record.id}
+    one: true
+  refund.freeze:
+    idempotent: {lookup: refund.find}
+    steps:
+      - name: freeze
+        method: POST
+        path: /freeze
+        body: {json: {key: "{{ key }}", order: "{{ order }}"}}
+        outcome: [{status: [200], when: body.id is defined, is: ok}]
+    output: {id: key}
+  refund.unfreeze:
+    idempotent: put
+    steps:
+      - name: unfreeze
+        method: PUT
+        path: /unfreeze
+        body: {json: {key: "{{ target.id }}"}}
+        outcome: [{status: [200], when: body.id is defined, is: ok}]
+    output: {id: key}
+  refund.pay:
+    idempotent: IDEMPOTENT
+    steps:
+      - name: pay
+        method: POST
+        path: /pay/KIND
+        headers: {Idempotency-Key: "{{ key }}"}
+        body: {json: {key: "{{ key }}", order: "{{ order }}", amount: "{{ amount }}"}}
+        outcome: [{status: [200], when: body.id is defined, is: ok}]
+    output: {id: key}
+  ticket.create:
+    idempotent: key
+    steps:
+      - name: ticket
+        method: POST
+        path: /ticket
+        headers: {Idempotency-Key: "{{ key }}"}
+        body: {json: {key: "{{ key }}", text: "{{ text }}"}}
+        outcome: [{status: [200], when: body.id is defined, is: ok}]
+    output: {id: key}
+"#;
+
+const FLOW: &str = r#"
+flow: refund
+schema: 1
+title: Refund
+on: [{button: {}}]
+once: inputs.order
+inputs:
+  order: {type: text}
+  amount: {type: amount}
+  kind: {type: choice, choices: [lookup, key, none]}
+steps:
+  - step: {name: freeze, system: bank_lookup, operation: refund.freeze, inputs: {order: "{{ inputs.order }}", amount: "{{ inputs.amount }}"}, save: frozen,
+           undo: {operation: refund.unfreeze, inputs: {order: "{{ inputs.order }}", target: "{{ frozen }}"}}}
+  - step: {name: pay-lookup, when: inputs.kind == 'lookup', system: bank_lookup, operation: refund.pay, inputs: &pay {order: "{{ inputs.order }}", amount: "{{ inputs.amount }}"}, undo: none, pivot: true}
+  - step: {name: pay-key, when: inputs.kind == 'key', system: bank_key, operation: refund.pay, inputs: *pay, undo: none, pivot: true}
+  - step: {name: pay-none, when: inputs.kind == 'none', system: bank_none, operation: refund.pay, inputs: *pay, undo: none, pivot: true}
+  - step: {name: ticket, system: bank_key, operation: ticket.create, inputs: {title: "{{ inputs.order }}", text: paid}, undo: none}
+"#;
+
+const KINDS: [(&str, &str); 3] = [("lookup", "{lookup: refund.find}"), ("key", "key"), ("none", "none")];
+
+fn order(n: usize) -> (String, &'static str) {
+    (format!("O-{n}"), KINDS[n % 3].0)
+}
+
+fn order_of(row: &FlowRow) -> String {
+    let body: Value = serde_json::from_str(row.body.expose()).unwrap();
+    body["cause"]["inputs"]["order"].as_str().unwrap().to_owned()
+}
+
+fn all(desk: &Desk) -> Vec<FlowRow> {
+    reader(desk).flows(&FlowFilter { all: true, limit: 1_000_000, ..FlowFilter::default() }).unwrap()
+}
+
+/// Sends what is to be begun until so many are durable.
+async fn begin(screen: &mut Screen, left: &mut VecDeque<usize>, until: usize) {
+    let mut sent = BTreeSet::new();
+    while left.len() > until || !sent.is_empty() {
+        while sent.len() < 16 && left.len() > until {
+            let n = left.pop_front().unwrap();
+            let (order, kind) = order(n);
+            let inputs = json!({"order": order, "amount": "1.00", "kind": kind});
+            screen.say(json!({"type": "flow.start", "id": format!("r{n}"), "name": "refund", "inputs": inputs})).await;
+            sent.insert(n);
+        }
+        let frame = screen.next_of("done").await;
+        let n: usize = frame["id"].as_str().unwrap()[1..].parse().unwrap();
+        assert!(sent.remove(&n), "an answer to nothing: {frame}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_refund_is_paid_twice_none_is_silent_and_people_get_exactly_those_that_nobody_can_know() {
+    let wanted: usize = std::env::var("LINECARD_REFUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(600);
+    let began = Instant::now();
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let bank = Arc::new(Mutex::new(Bank::default()));
+    let server = tokio::spawn(serve(listener, bank.clone()));
+
+    let mut desk = Desk::set(1.0).await;
+    std::fs::remove_dir_all(desk.stage.settings().join("flows")).unwrap();
+    for (kind, idempotent) in KINDS {
+        let text =
+            CONNECTOR.replace("KIND", kind).replace("IDEMPOTENT", idempotent).replace("ADDRESS", &address.to_string());
+        desk.stage.write(&format!("connectors/bank_{kind}.yaml"), &text).unwrap();
+    }
+    desk.stage.write("flows/refund.yaml", FLOW).unwrap();
+    configure(&desk, QUICK);
+
+    // Killed while they begin and while they run; what the disk has then of requests on their way that cannot be looked for, nobody can know.
+    let kills = (wanted / 500).clamp(4, 10);
+    let mut left: VecDeque<usize> = (0..wanted).collect();
+    let mut torn = BTreeSet::new();
+    for life in 0..kills {
+        desk.start(None).await;
+        let mut screen = who::screen(&desk, "1001").await;
+        begin(&mut screen, &mut left, wanted - wanted * (life + 1) / (kills + 1)).await;
+        desk.child.as_mut().unwrap().kill().unwrap();
+        desk.child.take().unwrap().wait().unwrap();
+        for row in all(&desk) {
+            let run = Run::of(&row, row.updated_at, &Settings::default()).unwrap();
+            // As it was read it is unsure; only what was on its way is so and due later.
+            if matches!(run.marks.get("pay-none"), Some(Mark::Trying(trying)) if trying.unsure) {
+                torn.insert(order_of(&row));
+            }
+        }
+    }
+    desk.start(None).await;
+    let mut screen = who::screen(&desk, "1001").await;
+    begin(&mut screen, &mut left, 0).await;
+    drop(screen);
+    let rest = |desk: &Desk| {
+        let open = reader(desk).flows(&FlowFilter { limit: 1_000_000, ..FlowFilter::default() }).unwrap();
+        open.iter().all(|row| row.person)
+    };
+    wait(&desk, "all refunds are done or a person's", rest).await;
+
+    let rows = all(&desk);
+    let person: BTreeSet<String> = rows.iter().filter(|row| row.person).map(order_of).collect();
+    {
+        let bank = bank.lock().unwrap();
+        let twice: Vec<_> = bank.paid.iter().filter(|(_, keys)| keys.len() > 1).collect();
+        assert!(twice.is_empty(), "paid twice: {twice:?}");
+        assert!(bank.frozen.values().chain(bank.tickets.values()).all(|times| *times == 1), "frozen or written twice");
+        assert_eq!(rows.len(), wanted, "each refund is one flow");
+        let silent: Vec<_> = rows
+            .iter()
+            .filter(|row| !row.person && (row.state != "done" || !bank.paid.contains_key(&order_of(row))))
+            .collect();
+        assert!(silent.is_empty(), "neither paid nor a person's: {silent:?}");
+        let expected: BTreeSet<String> = bank.lost.union(&torn).cloned().collect();
+        assert_eq!(person, expected, "the list for people is exactly what nobody can know");
+        assert!(!bank.lost.is_empty() && bank.answers_lost > 0, "nothing was lost: this proves nothing");
+        println!(
+            "{wanted} refunds, {kills} kills: {} writes at the bank, {} answers lost; {} for people ({} lost by the bank, {} on their way at a kill); paid twice 0, silent 0; {:?}",
+            bank.writes,
+            bank.answers_lost,
+            person.len(),
+            bank.lost.len(),
+            torn.len(),
+            began.elapsed()
+        );
+    }
+
+    // A person looks at the bank, says what is there, and all of them are paid once.
+    let reader = reader(&desk);
+    for (n, row) in rows.iter().filter(|row| row.person).enumerate() {
+        let order = order_of(row);
+        let run = Run::of(row, row.updated_at, &Settings::default()).unwrap();
+        let task = run.open_tasks().next().unwrap();
+        assert_eq!(
+            (task.system.as_str(), task.operation.as_str(), task.inputs.expose()["order"].as_str()),
+            ("bank_none", "refund.pay", Some(order.as_str()))
+        );
+        let paid = bank.lock().unwrap().paid.contains_key(&order);
+        let verb = if paid { "done" } else { "again" };
+        if n < 3 {
+            let words = ["flows", "task", verb, &row.id, "1", "--note", "seen in the bank's list"];
+            desk.stage.verb(Path::new(PROGRAM), &words).unwrap();
+            continue;
+        }
+        let how = if paid { Settled::Done } else { Settled::Again };
+        let said = Said::Settle { task: 1, how, note: None, result: None };
+        let word = Word { who: "test".into(), roles: Vec::new(), said };
+        let now = live::now().wall;
+        let audit = AuditRow {
+            tenant: row.tenant.clone(),
+            at: now,
+            who: "test".into(),
+            what: "flow.said".into(),
+            about: row.id.clone(),
+            reason: None,
+        };
+        reader.say(word.row(&row.tenant, &row.id, format!("test {}", row.id), now), audit).unwrap();
+    }
+    // What was tried again may be lost again: then it is a person's again, and never paid twice.
+    wait(&desk, "every flow rests again", |desk| {
+        rest(desk) && all(desk).iter().filter(|row| row.person).all(|row| row.body.expose().contains("\"task\":2"))
+    })
+    .await;
+    let bank = bank.lock().unwrap();
+    assert!(bank.paid.values().all(|keys| keys.len() == 1), "paid twice");
+    for row in all(&desk) {
+        assert!(
+            bank.paid.contains_key(&order_of(&row)) && (row.state == "done" || row.person),
+            "{} is {}",
+            order_of(&row),
+            row.state
+        );
+    }
+    server.abort();
+}
+
+async fn wait(desk: &Desk, what: &str, so: impl Fn(&Desk) -> bool) {
+    let end = Instant::now() + Duration::from_secs(100);
+    while !so(desk) {
+        let log = || std::fs::read_to_string(desk.stage.log()).unwrap_or_default();
+        assert!(Instant::now() < end, "it never came true that {what}; the daemon says:\n{}", log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
