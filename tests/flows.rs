@@ -12,11 +12,12 @@ use std::{
 };
 
 use linecard::{
-    daemon::demo::{hosts::Mode, story::Story},
+    daemon::demo::story::Story,
     flows::{Run, Said, Settings, Word, machine::Mark, word::Settled},
     live,
     store::{self, AuditRow, FlowFilter, FlowRow, Reader},
 };
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -139,6 +140,21 @@ async fn a_refund_is_begun_on_a_call_agreed_to_by_another_done_once_and_taken_ba
     let ended = flow(&mut agent, |f| f["flow"] == other && f["state"] == "undone").await;
     assert_eq!((&ended["reason"], what(&desk).len()), (&json!("the order is not this customer's"), 4));
 
+    // More than the order is worth: the ticket that was made for it is closed with the reason.
+    agent.say(start("much", "SO-20261120-03", "400.00")).await;
+    agent.next_of("done").await;
+    agent.say(start("more", "SO-20261120-03", "499.00")).await;
+    let more = agent.next_of("done").await["flow"].clone();
+    for n in 0..6 {
+        agent.say(start(&format!("m{n}"), "SO-20261120-03", &format!("49{n}.50"))).await;
+        agent.next_of("done").await;
+    }
+    let all_held = flow(&mut agent, |f| f["state"] == "undone").await;
+    assert_eq!(all_held["reason"], "conflict: more than the order's amount would be frozen", "{more} {all_held}");
+    assert_eq!(states(&all_held)["ticket"], "undone");
+    let closed = desk.hosts.tickets.ledger().into_iter().find(|w| w.what == "close").unwrap();
+    assert_eq!(closed.text, "The refund came to nothing: conflict: more than the order's amount would be frozen");
+
     // A large one waits for a supervisor; the agent who asked may not agree, and a restart forgets nothing of it.
     agent.say(start("large", "SO-20261102-17", "900.00")).await;
     let large = agent.next_of("done").await["flow"].clone();
@@ -152,24 +168,19 @@ async fn a_refund_is_begun_on_a_call_agreed_to_by_another_done_once_and_taken_ba
     desk.start(None).await;
     let mut agent = who::screen(&desk, "1001").await;
     let mut boss = with_role(&desk, "1003", "supervisor").await;
-    let listed = loop {
-        boss.say(json!({"type": "flow.list", "id": format!("l{}", live::now().mono.0)})).await;
-        let list = boss.next_of("done").await["flows"]["list"].clone();
-        if !list.as_array().unwrap().is_empty() {
-            break list[0].clone();
-        }
-    };
+    until_listed(&mut boss, &large).await;
+    boss.say(json!({"type": "flow.list", "id": "again"})).await;
+    let listed = boss.next_of("done").await["flows"]["list"][0].clone();
     assert_eq!((&listed["flow"], &listed["state"], &listed["amount"]), (&large, &json!("approval"), &json!("900.00")));
 
-    // He agrees, and the order system takes the money back out of our hands: what was done is taken back, and a person is told what is not.
-    desk.hosts.orders.set(Mode::Well);
+    // He agrees, and it is done.
     boss.say(json!({"type": "flow.approve", "id": "yes", "flow": large, "step": "agree"})).await;
     boss.next_of("done").await;
     flow(&mut agent, |f| f["flow"] == large && f["state"] == "done").await;
     let audit = desk.stage.verb(Path::new(PROGRAM), &["audit", "--about", large.as_str().unwrap(), "--json"]).unwrap();
     assert!(audit.contains("\"flow.approve\"") && audit.contains("\"1003\""), "{audit}");
 
-    // More than the order is worth: the ticket that was made for it is closed with the reason.
+    // Without a customer there is nobody whose order it could be: nothing is written.
     let before = what(&desk).len();
     agent.say(json!({"type": "flow.start", "id": "much", "name": "refund", "inputs": {"order": "SO-20261120-03", "amount": "1", "reason": "late"}})).await;
     let without = agent.next_of("done").await["flow"].clone();
@@ -177,7 +188,120 @@ async fn a_refund_is_begun_on_a_call_agreed_to_by_another_done_once_and_taken_ba
     assert!(ended["reason"].as_str().unwrap().starts_with("its inputs cannot be worked out"), "{ended}");
     assert_eq!(what(&desk).len(), before);
     let list = desk.stage.verb(Path::new(PROGRAM), &["flows", "list", "--all"]).unwrap();
-    assert_eq!(list.lines().count(), 4, "{list}");
+    assert_eq!(list.lines().count(), 12, "{list}");
+}
+
+const RING: &str = r#"
+flow: ring
+schema: 1
+title: Ring
+on: [delivered]
+steps:
+  - step: {name: tell, system: desk, operation: notify, inputs: {text: "{{ customer.name if customer else call.number }} rings at {{ agent }}"}, undo: none}
+"#;
+
+const WRAPPED: &str = r#"
+flow: wrapped
+schema: 1
+title: Wrapped
+on: [{wrap-up: [billing]}]
+inputs:
+  what: {type: text, from: "{{ event.disposition }}"}
+steps:
+  - step: {name: tell, system: desk, operation: notify, inputs: {text: "{{ inputs.what }} by {{ agent }} of {{ customer.at.erp.id }}"}, undo: none}
+"#;
+
+fn notices(desk: &Desk) -> Vec<String> {
+    desk.hosts.tickets.ledger().into_iter().filter(|w| w.what == "notice").map(|w| w.text).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_and_wrap_ups_begin_theirs_once_and_a_flow_goes_on_by_the_text_it_began_with() {
+    let mut desk = Desk::set(0.3).await;
+    desk.stage.write("rules.yaml", "rules: []\n").unwrap();
+    configure(&desk, QUICK);
+    let file = |name: &str| desk.stage.settings().join("flows").join(name);
+    let (missed, refund) = (file("missed-call.yaml"), file("refund.yaml"));
+    let text = std::fs::read_to_string(&missed).unwrap();
+    std::fs::write(&missed, text.replace("call.number and call.wait_ms and call.wait_ms > 5000", "call.number"))
+        .unwrap();
+    desk.stage.write("flows/ring.yaml", RING).unwrap();
+    desk.stage.write("flows/wrapped.yaml", WRAPPED).unwrap();
+    desk.start(None).await;
+    desk.until("the daemon is logged in", |desk| desk.pbx.logged_in() > 0).await;
+    let mut agent = who::screen(&desk, "1001").await;
+    let mut boss = with_role(&desk, "1003", "supervisor").await;
+    boss.say(json!({"type": "flow.list", "id": "l"})).await;
+    boss.next_of("done").await;
+
+    desk.pbx.play(Story::Answered, "13800138000", Some(0));
+    let pop = agent.next_of("pop").await;
+    desk.until("whose phone rings is told", |desk| notices(desk).len() == 1).await;
+    assert!(notices(&desk)[0].ends_with(" rings at 1001"), "{:?}", notices(&desk));
+    desk.until("the call is over", |desk| desk.records().len() == 1).await;
+    let wrapup = json!({"type": "wrapup.submit", "id": "w", "call": pop["call"], "disposition": ["billing", "refund"]});
+    agent.say(wrapup).await;
+    desk.until("the wrap-up begins its flow", |desk| notices(desk).len() == 2).await;
+    assert_eq!(notices(&desk)[1], "billing/refund by 1001 of 1001");
+
+    desk.pbx.play(Story::DirectMissed, "13800138000", Some(1));
+    let subjects = |desk: &Desk| -> Vec<String> {
+        desk.hosts.tickets.ledger().into_iter().filter(|w| w.what == "ticket").map(|w| w.subject).collect()
+    };
+    desk.until("a missed call is a ticket", |desk| subjects(desk).len() == 1).await;
+    assert_eq!(subjects(&desk), ["Call back 陈静"]);
+
+    // A refund waits; the file is changed under it, and it goes on by the old one. The next one goes by the new.
+    desk.pbx.play(Story::Answered, "13800138000", Some(0));
+    let call = loop {
+        let frame = agent.next().await;
+        if frame["card"]["answer"]["state"] == "found"
+            && frame["call"] != pop["call"]
+            && frame["card"]["candidates"][0]["also"].as_array().is_some_and(|also| also.len() > 1)
+        {
+            break frame["call"].clone();
+        }
+    };
+    let start = |id: &str, amount: &str| json!({"type": "flow.start", "id": id, "name": "refund", "call": call, "inputs": {"order": "SO-20261102-17", "amount": amount, "reason": "late"}});
+    agent.say(start("one", "900.00")).await;
+    let one = agent.next_of("done").await["flow"].clone();
+    flow(&mut boss, |f| f["flow"] == one && f["state"] == "approval").await;
+    let old = std::fs::read_to_string(&refund).unwrap();
+    let new = old
+        .replace("title: \"Refund {{ inputs.amount }}", "title: \"Money back {{ inputs.amount }}")
+        .replace("float > 500", "float > 5000");
+    assert_ne!(old, new);
+    std::fs::write(&refund, new.replace("system: orders", "system: nobody")).unwrap();
+    desk.signal(Signal::HUP);
+    desk.until("a file with mistakes is refused whole", |d| {
+        d.metrics().contains("linecard_reloads_total{kind=\"refused\"} 1")
+    })
+    .await;
+    std::fs::write(&refund, new).unwrap();
+    desk.signal(Signal::HUP);
+    desk.until("the reload was taken", |d| d.metrics().contains("linecard_reloads_total{kind=\"good\"} 1")).await;
+    desk.child.as_mut().unwrap().kill().unwrap();
+    desk.child.take().unwrap().wait().unwrap();
+    desk.start(None).await;
+    let mut boss = with_role(&desk, "1003", "supervisor").await;
+    until_listed(&mut boss, &one).await;
+    boss.say(json!({"type": "flow.approve", "id": "y", "flow": one, "step": "agree"})).await;
+    boss.next_of("done").await;
+    desk.until("it goes on by the old text", |desk| subjects(desk).len() == 2).await;
+    assert!(subjects(&desk)[1].starts_with("Refund 900.00"), "{:?}", subjects(&desk));
+    // Nothing was begun a second time by the restart, or by the records that were written again.
+    assert_eq!(notices(&desk).iter().filter(|text| text.contains("billing/refund")).count(), 1);
+}
+
+/// Asks until this flow is among those that wait.
+async fn until_listed(boss: &mut Screen, flow: &Value) {
+    loop {
+        boss.say(json!({"type": "flow.list", "id": format!("l{}", live::now().mono.0)})).await;
+        let list = boss.next_of("done").await["flows"]["list"].clone();
+        if list.as_array().unwrap().iter().any(|one| one["flow"] == *flow) {
+            return;
+        }
+    }
 }
 
 /// What the bank was told, and what it did.
@@ -383,7 +507,7 @@ async fn begin(screen: &mut Screen, left: &mut VecDeque<usize>, until: usize) {
             sent.insert(n);
         }
         let frame = screen.next_of("done").await;
-        let n: usize = frame["id"].as_str().unwrap()[1..].parse().unwrap();
+        let n: usize = frame["id"].as_str().unwrap().strip_prefix('r').unwrap().parse().unwrap();
         assert!(sent.remove(&n), "an answer to nothing: {frame}");
     }
 }
