@@ -2,6 +2,7 @@
 import { Callbacks } from "./callbacks.js";
 import { Desk, nameOf, phase } from "./desk.js";
 import { erase, keep, kept } from "./keep.js";
+import { Flows, form, picture, titled } from "./flows.js";
 import { Link } from "./link.js";
 import { choices, stateWords, told } from "./state.js";
 import { age, because, clock, day, groups, label, language, otherLanguage, reason, t, timeOfDay, value } from "./say.js";
@@ -21,13 +22,14 @@ let tab = "facts";
 let timer;
 
 const link = new Link({
-  frame: (frame) => { hear(desk.take(frame, link.now())); crew.take(frame); if (frame.type === "welcome") { void reclaim(); crew.again(); } draw(); },
+  frame: (frame) => { hear(desk.take(frame, link.now())); crew.take(frame); flows.take(frame); if (frame.type === "welcome") { void reclaim(); crew.again(); } if (frame.type === "snapshot" || frame.type === "resumed") void flows.look(); draw(); },
   up: () => { if (frozen) say("status", t("back")); frozen = undefined; $("door").hidden = true; $("desk").hidden = false; },
   down: () => { if (!frozen && desk.me) { frozen = link.now(); say("alert", t("away.us", { t: timeOfDay(frozen) })); } draw(); },
   refused: () => { sessionStorage.removeItem("token"); door(t("door.refused")); },
 });
 const backs = new Callbacks(link, () => draw());
 const crew = new Team(link, () => draw());
+const flows = new Flows(link, () => draw());
 const wanted = new Set(); // calls whose customer asked to be called back
 
 // Small hands for the document.
@@ -358,17 +360,32 @@ $("audio").onerror = () => {
 };
 function drawFacts(is, call) {
   const keptHere = call ? [] : [...drafts];
-  fill($("facts"), [is === "idle" || is === "gone" || is === "elsewhere", call?.pop.pop, call?.pop.card, call?.pop.chosen, call?.pop.actions, made.get(call?.pop.call), keptHere, !call && [backs.open, backs.list, minute()]], () => {
+  fill($("facts"), [is === "idle" || is === "gone" || is === "elsewhere", call?.pop.pop, call?.pop.card, call?.pop.chosen, call?.pop.actions, made.get(call?.pop.call), keptHere, call ? [flows.offers, flows.of(call.pop.call)] : [backs.open, backs.list, minute(), flows.waiting()]], () => {
     if (!call) {
       const list = keptHere.map(([id, text]) => el("div", "kept", el("p", "", text), button(t("erase"), () => { drafts.delete(id); void keep(desk.me.id, id, text).then(() => erase(desk.me.id, id, text)); draw(); }, id)));
-      return [list.length ? el("section", "block tall", el("h2", "", t("kept.title")), ...list) : el("p", "quiet", t("idle.facts")), backs.open ? callBack() : ""].filter(Boolean);
+      return [list.length ? el("section", "block tall", el("h2", "", t("kept.title")), ...list) : el("p", "quiet", t("idle.facts")), ...flows.waiting().map(flow), backs.open ? callBack() : ""].filter(Boolean);
     }
     const { card } = call.pop;
     const shown = [whoIs(call.pop)];
     if (card.answer.state === "unavailable") shown.push(el("p", "quiet red", icon("cut"), card.answer.reason ?? t("no-answer-yet")));
-    return shown.concat(card.blocks.map(block)).filter(Boolean);
+    return shown.concat(flows.of(call.pop.call).map(flow), card.blocks.map(block), begins(call.pop.call)).filter(Boolean);
   });
   tickAges();
+}
+/** How a flow goes, and what may be said of it. */
+const flow = (f) => picture(f, { el, button }, (what, body) => void ask(what, body));
+/** The flows that may be begun with this call. */
+function begins(call) {
+  if (!flows.offers.length) return undefined;
+  return el("section", "block flows", el("h2", "", t("flow.title")), el("div", "row acts-row", ...flows.offers.map((o) => button(titled(o.title, o.name), () => begin(o, call), `flow ${o.name}`))));
+}
+function begin(offer, call) {
+  const send = async (inputs) => {
+    try { await link.ask("flow.start", { name: offer.name, call, inputs }); say("status", t("flow.begun", { s: titled(offer.title, offer.name) })); $("flow").close(); } catch (failed) { return because(failed); }
+  };
+  $("flow").replaceChildren(form(offer, { el }, send, () => { $("flow").close(); $("find").focus(); }));
+  open("flow");
+  $("flow").querySelector("input, select, textarea")?.focus();
 }
 /** Who it is, as far as that is a question: the candidates with their reasons, what was chosen and by whom, and what can be done about nobody. */
 function whoIs({ card, chosen, call, actions }) {
@@ -620,7 +637,7 @@ async function seat(type, body) {
 // One box at a time: two would lie over each other and take each other's clicks.
 function open(id) {
   if (id !== "states-box") shutStates(false);
-  for (const other of ["panel", "maker", "desks", "to", "team"]) if (other !== id && $(other).open) $(other).close();
+  for (const other of ["panel", "maker", "flow", "desks", "to", "team"]) if (other !== id && $(other).open) $(other).close();
   if (!$(id).open) $(id).show();
 }
 // Dial and find: a panel beside the call, never over the strip.
@@ -693,6 +710,7 @@ addEventListener("keydown", (e) => {
   else if (e.key === "Escape" && $("states-box").open) shutStates(true);
   else if (e.key === "Escape" && $("to").open) { $("to").close(); $("find").focus(); }
   else if (e.key === "Escape" && $("desks").open) { $("desks").close(); $("seat").focus(); }
+  else if (e.key === "Escape" && $("flow").open) { $("flow").close(); $("find").focus(); }
   else if (e.key === "Escape" && $("maker").open) { $("maker").close(); $("find").focus(); }
   else if (e.key === "Escape" && $("panel").open) { $("panel").close(); $("find").focus(); }
   else return;

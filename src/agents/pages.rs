@@ -24,13 +24,14 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let files: [(&str, &str, &[u8]); 12] = [
+    let files: [(&str, &str, &[u8]); 13] = [
         ("/", HTML, include_bytes!("../../web/index.html")),
         ("/web/desk.css", CSS, include_bytes!("../../web/desk.css")),
         ("/web/app.js", SCRIPT, include_bytes!("../../web/app.js")),
         ("/web/desk.js", SCRIPT, include_bytes!("../../web/desk.js")),
         ("/web/link.js", SCRIPT, include_bytes!("../../web/link.js")),
         ("/web/callbacks.js", SCRIPT, include_bytes!("../../web/callbacks.js")),
+        ("/web/flows.js", SCRIPT, include_bytes!("../../web/flows.js")),
         ("/web/team.js", SCRIPT, include_bytes!("../../web/team.js")),
         ("/web/keep.js", SCRIPT, include_bytes!("../../web/keep.js")),
         ("/web/state.js", SCRIPT, include_bytes!("../../web/state.js")),
