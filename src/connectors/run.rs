@@ -51,7 +51,7 @@ pub enum Request {
     Sql(Query),
     Csv(Rows),
     Ldap(Search),
-    Mail(Letter),
+    Mail(Box<Letter>),
 }
 
 impl Request {
@@ -588,12 +588,12 @@ impl<'a> Run<'a> {
                 let (env, context) = (&self.system.env, self.with(&each));
                 let which = match find {
                     Find::Where(columns) => Which::Where(trees(columns, env, &context)?),
-                    Find::From(from, size) => {
+                    Find::From(range) => {
                         let number = |leaf: &Leaf| {
                             let text = leaf.text(env, &context)?;
                             text.trim().parse::<u64>().map_err(|_| "\"rows:\" gives no number".to_owned())
                         };
-                        Which::From(number(from)?, number(size)?)
+                        Which::From(number(&range.0)?, number(&range.1)?)
                     }
                 };
                 Ok((Request::Csv(Rows { step: step.name.clone(), which }), String::new()))
@@ -611,7 +611,7 @@ impl<'a> Run<'a> {
             }
             (What::Mail(mail), At::Smtp(server)) => {
                 let mail = mail.as_ref().map(|mail| self.mail(step, mail, server, &each)).transpose()?;
-                Ok((Request::Mail(Letter { step: step.name.clone(), mail }), String::new()))
+                Ok((Request::Mail(Box::new(Letter { step: step.name.clone(), mail })), String::new()))
             }
             _ => Err("the system is of another kind".to_owned()),
         }

@@ -323,7 +323,7 @@ pub(super) enum What {
 pub(super) enum Find {
     Where(Vec<(String, Tree)>),
     /// From which on, and how many.
-    From(Leaf, Leaf),
+    From(Box<(Leaf, Leaf)>),
 }
 
 #[derive(Default)]

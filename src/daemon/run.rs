@@ -212,14 +212,15 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     let clerk = back.spawn(records::live::clerk(store.clone(), ends.outputs, ends.kept, clerk_stop.clone()));
     let sender = Sender::new(reloadable.webhooks.clone());
     let outbox_stop = CancellationToken::new();
+    let delivered = Delivered { connectors: connectors.clone(), customers: customers.clone(), sender: sender.clone() };
     let outbox = back.spawn(records::live::deliver(
         store.clone(),
-        Delivered { connectors: connectors.clone(), customers: customers.clone(), sender: sender.clone() },
+        delivered.clone(),
         settings.outbox.clone(),
         outbox_stop.clone(),
     ));
     let means = flows::live::Means {
-        systems: Delivered { connectors: connectors.clone(), customers: customers.clone() },
+        systems: delivered,
         plans: plans.clone(),
         settings: settings.flows.clone(),
         tenant: TenantId::default(),

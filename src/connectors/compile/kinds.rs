@@ -213,10 +213,10 @@ impl Maker<'_> {
                 }
                 Find::Where(find.iter().map(|(k, v)| (k.clone(), self.tree(&format!("{at}/where/{k}"), v))).collect())
             }
-            (None, Some(rows)) => Find::From(
+            (None, Some(rows)) => Find::From(Box::new((
                 self.leaf(&format!("{at}/rows/from"), &rows.from, "text"),
                 self.leaf(&format!("{at}/rows/size"), &rows.size, "text"),
-            ),
+            ))),
             _ => {
                 self.problem(
                     at,

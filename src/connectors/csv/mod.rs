@@ -174,7 +174,7 @@ impl Table {
         }
     }
 
-    fn find<'a>(&'a self, column: &str, value: &Json) -> Vec<u32> {
+    fn find(&self, column: &str, value: &Json) -> Vec<u32> {
         let found = self.finds.iter().find(|found| self.columns.get(found.column).is_some_and(|name| name == column));
         let Some(found) = found else { return Vec::new() };
         let wanted = super::wire::plain(value);

@@ -11,10 +11,7 @@ use super::{
     sample::{below, numbers},
     yaml::{Entry, Node},
 };
-use crate::connectors::{
-    file::{Decode, XmlDecode},
-    wire,
-};
+use crate::connectors::wire;
 
 /// Drafts a file from the template's text.
 ///
@@ -22,8 +19,7 @@ use crate::connectors::{
 /// Why nothing can be made of it.
 pub fn draft(id: &str, xml: &str, country: &str, area: Option<&str>) -> Result<String, String> {
     let lists = ["Parameter", "Scenario", "Value", "Rule", "Variable", "Output"].map(str::to_owned).to_vec();
-    let decoded = wire::decode(&Decode::Xml(XmlDecode { lists }), xml.as_bytes(), None);
-    let root = decoded.map_err(|why| why.replace("the answer", "the template"))?;
+    let root = wire::read_xml(xml, &lists).map_err(|why| why.replace("the answer", "the template"))?;
     let crm = root.get("Crm").ok_or("this is no 3CX template: its root is not <Crm>")?;
     let template = Template { crm, prefix: text(crm.pointer("/Number/@Prefix")) };
     let scenarios =

@@ -245,10 +245,9 @@ impl Connection {
                 self.buffer.drain(..taken);
                 return Ok(inside);
             }
-            let mut part = [0; 16 * 1024];
-            match self.stream.read(&mut part).await {
-                Ok(0) | Err(_) => return Err("the connection is gone".to_owned()),
-                Ok(count) => self.buffer.extend_from_slice(part.get(..count).unwrap_or_default()),
+            self.buffer.reserve(16 * 1024);
+            if !self.stream.read_buf(&mut self.buffer).await.is_ok_and(|count| count > 0) {
+                return Err("the connection is gone".to_owned());
             }
         }
     }

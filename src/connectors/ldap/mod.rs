@@ -201,7 +201,7 @@ fn cookie(rest: Elements<'_>) -> Result<Vec<u8>, String> {
             if parts.tagged(4)? != PAGED.as_bytes() {
                 continue;
             }
-            for part in parts.flatten().filter(|part| part.tag == 4) {
+            if let Some(part) = parts.flatten().find(|part| part.tag == 4) {
                 let mut page = Elements(Elements(part.inside).tagged(0x30)?);
                 page.tagged(2)?;
                 return Ok(page.tagged(4)?.to_vec());

@@ -17,6 +17,9 @@ const STORM_MS: u64 = 600_000;
 /// Subjects of all rules together: a system has some twenty operations.
 const SUBJECTS: usize = 2_000;
 
+/// A subject, and what is said of it.
+type About = (String, String);
+
 /// To be told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Notice {
@@ -86,13 +89,7 @@ impl Judge {
     }
 
     /// Subjects that begin to fire, and those that are over, each with its text.
-    fn of(
-        &mut self,
-        rule: &Rule,
-        now: Wall,
-        zone: &TimeZone,
-        samples: &[Sample],
-    ) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    fn of(&mut self, rule: &Rule, now: Wall, zone: &TimeZone, samples: &[Sample]) -> (Vec<About>, Vec<About>) {
         let all: usize = self.states.values().map(BTreeMap::len).sum();
         let states = self.states.entry(rule.id.clone()).or_default();
         let (mut fired, mut ended) = (Vec::new(), Vec::new());
