@@ -978,6 +978,81 @@ async fn a_supervisor_and_the_team() {
     assert_eq!(browser.complaints, Vec::<String>::new());
 }
 
+fn refund(state: &str, steps: Value, more: Value) -> Value {
+    let mut frame = json!({"flow": "01JD8Z6Q5M00000000000000F1", "name": "refund", "title": {"en": "Refund", "zh": "退款"}, "state": state, "call": CALL,
+        "agent": "1001", "since": in_seconds(-3), "steps": steps, "actions": []});
+    frame.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    frame
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn flows_under_the_call_and_what_waits_for_a_supervisor() {
+    let mut daemon = Daemon::start().await;
+    let mut browser = Browser::start().await;
+    browser.size(1440, 820).await;
+    browser.go(&daemon.address.clone()).await;
+    browser.eval("document.getElementById('token').focus()").await;
+    browser.type_text("a.b.c").await;
+    browser.click("enter").await;
+    daemon.welcome_as(json!(["supervisor"])).await;
+    daemon.say("snapshot", json!({"agent": agent("ready"), "links": links(true), "calls": []}));
+    let list = daemon.hear("flow.list").await;
+    let offer = json!({"name": "refund", "title": {"en": "Refund", "zh": "退款"}, "inputs": [
+        {"name": "amount", "type": "amount", "label": {"en": "Amount", "zh": "金额"}, "required": true},
+        {"name": "reason", "type": "choice", "label": {}, "required": true, "choices": ["damaged", "late"]}]});
+    // What waits for a supervisor stands on the desk while it rests: with all that is needed.
+    let task = json!({"task": 1, "kind": "decide", "step": "pay", "system": "bank", "operation": "refund.pay", "key": "k-7", "reason": "unknown: no answer <b>",
+        "inputs": {"order": "SO-9", "amount": "129.00", "key": "k-7"}, "at": in_seconds(-60),
+        "done": [{"step": "freeze", "system": "orders", "operation": "refund.freeze", "id": "F-3", "at": in_seconds(-90)}]});
+    let waits = refund(
+        "person",
+        json!([{"step": "pay", "state": "person", "reason": "unknown: no answer"}]),
+        json!({"agent": "1002", "actions": ["flow.task"], "tasks": [task]}),
+    );
+    daemon.say("done", json!({"id": list["id"], "flows": {"offers": [offer], "list": [waits]}}));
+    browser.until("facts.textContent.includes('Nobody knows whether this was done') && facts.textContent.includes('refund.freeze · orders #F-3') && facts.textContent.includes('order: SO-9')").await;
+    browser.shots("12-flow-task").await;
+    browser.eval("facts.querySelector('[data-key$=\"1 again\"]').click()").await;
+    let said = daemon.hear("flow.task").await;
+    assert_eq!((&said["what"], &said["task"]), (&json!("again"), &json!(1)));
+    daemon.done(&said);
+    daemon.say("flow.changed", refund("done", json!([{"step": "pay", "state": "done"}]), json!({"agent": "1002"})));
+    browser.until("!facts.textContent.includes('Nobody knows')").await;
+
+    // Under a call: a button, a form for what must be told, and each step as it goes.
+    daemon.say("pop", pop(filled()));
+    browser.until("facts.querySelector('[data-key=\"flow refund\"]')?.textContent==='Refund'").await;
+    browser.eval("facts.querySelector('[data-key=\"flow refund\"]').click()").await;
+    browser.until("flow.open && document.activeElement.name==='amount'").await;
+    browser.type_text("900.00").await;
+    browser.shots("12a-flow-form").await;
+    browser.eval("flow.querySelector('form').requestSubmit()").await;
+    let start = daemon.hear("flow.start").await;
+    assert_eq!(
+        (&start["name"], &start["call"], &start["inputs"]),
+        (&json!("refund"), &json!(CALL), &json!({"amount": "900.00", "reason": "damaged"}))
+    );
+    daemon.say("failed", json!({"id": start["id"], "code": "invalid-input", "message": "amount is more than 500"}));
+    browser.until("flow.querySelector('.says').textContent==='One of the answers does not fit.'").await;
+    browser.eval("flow.querySelector('form').requestSubmit()").await;
+    let start = daemon.hear("flow.start").await;
+    daemon.say("done", json!({"id": start["id"], "flow": "01JD8Z6Q5M00000000000000F1"}));
+    browser.until("!flow.open").await;
+    let steps = json!([{"step": "verify", "title": {"en": "The order is this customer's", "zh": "核对订单"}, "state": "done"}, {"step": "agree", "state": "approval"}, {"step": "ticket", "state": "open"}]);
+    daemon.say("flow.changed", refund("approval", steps, json!({"agent": "1002", "amount": "900.00", "actions": ["flow.approve", "flow.refuse", "flow.stop"], "approvers": [{"role": "supervisor"}]})));
+    browser.until("facts.querySelectorAll('.step').length===3 && facts.querySelector('.step.approval .source').textContent==='waits' && facts.textContent.includes('900.00')").await;
+    browser.shots("12b-flow-steps").await;
+    browser.eval("facts.querySelector('[data-key$=\" approve\"]').click()").await;
+    let agreed = daemon.hear("flow.approve").await;
+    assert_eq!((&agreed["flow"], &agreed["step"]), (&json!("01JD8Z6Q5M00000000000000F1"), &json!("agree")));
+    daemon.done(&agreed);
+    browser.click("lang").await;
+    browser.until("facts.textContent.includes('核对订单') && facts.querySelector('.step.approval .source').textContent==='等待'").await;
+    browser.size(320, 640).await;
+    assert_eq!(browser.eval("desk.scrollWidth<=innerWidth").await, json!(true), "320 px scrolls sideways");
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
 /// `linecard demo` as a newcomer starts it, on a folder of its own.
 struct Demo {
     child: Child,

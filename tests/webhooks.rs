@@ -72,7 +72,7 @@ const VENDORS: [(&str, &str); 5] = [
   time: {value: "headers['x-zendesk-webhook-signature-timestamp']", unit: rfc3339}
   id: body.id
   events:
-    - {when: "body.type.startswith('zen:event-type:user.')", customers: body.detail.id, numbers: body.detail.phone}
+    - {when: "body.type is startingwith('zen:event-type:user.')", customers: body.detail.id, numbers: body.detail.phone}
   examples:
     - name: a user changed
       secrets: {hook: dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==}
@@ -90,7 +90,7 @@ const VENDORS: [(&str, &str); 5] = [
       given: headers['x-hubspot-signature-v3']
   time: {value: "headers['x-hubspot-request-timestamp']", unit: ms}
   each: body
-  events: [{when: "item.subscriptionType.startswith('contact.')", customers: item.objectId}]
+  events: [{when: "item.subscriptionType is startingwith('contact.')", customers: item.objectId}]
   examples:
     - name: two events at once
       url: https://cti.example.com/v1/hooks/hub

@@ -266,7 +266,10 @@ async fn private_addresses_names_that_lead_there_and_redirects_are_not_followed(
     let outcome = ping(&format!("http://localhost:{port}/"), "'127.0.0.1'").await;
     assert!(matches!(outcome, Outcome::Busy { .. }), "what is allowed is a name, not what it means: {outcome:?}");
     // An address written as one number is read as the one it is.
-    assert!(!matches!(ping(&format!("http://2130706433:{port}/"), "").await, Outcome::Ok(_)));
+    for url in ["http://2130706433", "http://0x7f.1", "http://0177.0.0.1", "http://[::ffff:7f00:1]"] {
+        let outcome = ping(&format!("{url}:{port}/"), "").await;
+        assert!(matches!(&outcome, Outcome::Denied { reason } if reason.contains("private")), "{url}: {outcome:?}");
+    }
     assert!(ledger.lock().unwrap().ids.is_empty(), "nobody was spoken to");
     assert!(Sender::new(hooks("webhooks: []\n")).ping("x").await.is_err());
 

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde_json::{Map, json};
 
-use super::{Webhook, Webhooks, host, public, request};
+use super::{Webhook, Webhooks, public, request};
 use crate::{
     connectors::{Ask, Outcome},
     live::now,
@@ -89,8 +89,11 @@ impl Sender {
         };
         let name = &webhook.name;
         let request = request(webhook, inputs, id, now().wall);
-        // An address that is written as one is never asked of a name server.
-        let literal = host(request.url.expose()).and_then(|host| Some((host.parse::<IpAddr>().ok()?, host)));
+        // An address that is written as one is never asked of a name server. It is read as the client reads it: `2130706433` and `0x7f.1` are 127.0.0.1 as well.
+        let literal = reqwest::Url::parse(request.url.expose()).ok().and_then(|url| {
+            let host = url.host_str()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+            Some((host.parse::<IpAddr>().ok()?, host))
+        });
         if let Some((ip, host)) = literal
             && !public(ip)
             && !hooks.allow.contains(&host)

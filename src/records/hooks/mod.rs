@@ -447,7 +447,7 @@ fn signing(key: &Secret) -> Option<Vec<u8>> {
 
 /// The host of a web address, in lower case, without brackets.
 #[must_use]
-pub fn host(url: &str) -> Option<String> {
+fn host(url: &str) -> Option<String> {
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     if authority.is_empty() || authority.contains(['@', '\\']) || url.chars().any(|c| c.is_control() || c == ' ') {
