@@ -228,9 +228,11 @@ impl Webhooks {
 
     /// An agent wrapped the call up.
     pub fn wrapped(&self, record: &Record, agent: &str, wrapup: &str, at: Wall, out: &mut Vec<EffectSet>) {
+        // Told again it is the same event, whenever that is; another wrap-up of the same agent is another.
+        let mark: String = Sha256::digest(wrapup).iter().take(8).map(|b| format!("{b:02x}")).collect();
         let wrapup: Value = serde_json::from_str(wrapup).unwrap_or_default();
         let more = object(json!({"agent": agent, "wrapup": wrapup}));
-        self.put(record, at, Told { event: Event::Wrapup, step: format!("wrapup-{agent}-{}", at.0), more }, out);
+        self.put(record, at, Told { event: Event::Wrapup, step: format!("wrapup-{agent}-{mark}"), more }, out);
     }
 
     fn put(&self, record: &Record, at: Wall, told: Told, out: &mut Vec<EffectSet>) {
