@@ -104,6 +104,13 @@ pub fn session(auth: &Oauth2Auth, path: &str, what: For) -> SessionAuth {
         }
         _ => "the user or password is refused",
     };
+    // Not every server says why: of a used or revoked token Glewlwyd 2.7 says nothing.
+    let refused_else = match &auth.grant {
+        Grant::RefreshToken(_) | Grant::AuthorizationCode(_) => {
+            "the token request is refused; perhaps somebody must sign in again"
+        }
+        _ => "the token request is refused",
+    };
     let outcome = vec![
         rule(&[200], Some("body.access_token is string and body.access_token != ''"), Is::Ok, None),
         refused("invalid_client", "the client's id or secret is refused"),
@@ -111,7 +118,7 @@ pub fn session(auth: &Oauth2Auth, path: &str, what: For) -> SessionAuth {
         refused("invalid_scope", "the scope is refused"),
         refused("unauthorized_client", "this client may not use this grant"),
         refused("unsupported_grant_type", "this grant is not offered"),
-        rule(&[400, 401, 403], None, Is::Denied, Some("the token request is refused")),
+        rule(&[400, 401, 403], None, Is::Denied, Some(refused_else)),
         rule(&[429], None, Is::RateLimited, None),
         rule(&[500, 502, 503, 504], None, Is::Busy, Some("the token endpoint is busy")),
     ];
