@@ -6,6 +6,7 @@ use crate::{
 };
 
 use super::{
+    super::wire,
     Guess,
     yaml::{Entry, Node},
 };
@@ -141,7 +142,7 @@ pub fn asked(id: &str, address: &str, phones: &[String], plan: &Plan) -> Result<
     let mut guess = None;
     let parts: Vec<String> = path
         .split('/')
-        .map(|part| match number(&decoded(part)) {
+        .map(|part| match number(&String::from_utf8_lossy(&unpercent(part))) {
             Some((template, why)) => {
                 guess = Some(why);
                 template
@@ -154,7 +155,7 @@ pub fn asked(id: &str, address: &str, phones: &[String], plan: &Plan) -> Result<
     let mut sign_in = None;
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (name, value) = (decoded(&name.replace('+', " ")), decoded(&value.replace('+', " ")));
+        let (name, value) = (wire::decoded(name), wire::decoded(value));
         let lower = name.to_ascii_lowercase();
         if ["key", "token", "secret", "sign"].iter().any(|word| lower.contains(word)) {
             sign_in = Some(SignIn::key(id, "query", &name, "", Guess::new(80, "its name is that of a key")));
@@ -168,10 +169,6 @@ pub fn asked(id: &str, address: &str, phones: &[String], plan: &Plan) -> Result<
     }
     let query = (!entries.is_empty()).then(|| Entry::new("query", Node::Map(entries)));
     Ok(Asked { base_url: format!("{scheme}://{host}"), path, query, sign_in })
-}
-
-fn decoded(text: &str) -> String {
-    String::from_utf8_lossy(&unpercent(text)).into_owned()
 }
 
 /// A stranger's text as a template that gives just that text.

@@ -150,7 +150,7 @@ impl Template<'_> {
         let more = more.into_iter().flatten().map(|p| (text(p.get("@Name")), text(p.get("@Value"))));
         let own = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decoded(name), decoded(value))
+            (wire::decoded(name), wire::decoded(value))
         });
         for (name, value) in own.chain(more) {
             let (value, number) = self.translated(&value, literal, &mut variables).ok_or_else(hard)?;
@@ -339,10 +339,6 @@ fn text(value: Option<&Json>) -> String {
 
 fn one_line(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(80).collect()
-}
-
-fn decoded(text: &str) -> String {
-    String::from_utf8_lossy(&crate::words::unpercent(text)).into_owned()
 }
 
 /// A parameter's name as a variable's: `MaxLength` is `max_length`.
