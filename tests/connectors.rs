@@ -290,7 +290,7 @@ async fn xml_is_read_and_its_bombs_are_refused() {
 #[tokio::test]
 async fn unknown_is_only_what_may_have_written() {
     // Nobody listens there any more.
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let gone = crate::daemon::door();
     let tell = || ask("notify", json!({"call": "c", "key": "k", "text": "t"}));
     assert!(matches!(desk(gone).run(tell()).await, Outcome::Busy { .. }));
     // It was sent, and the line broke.
@@ -394,7 +394,7 @@ async fn background_work_leaves_a_place_for_a_ringing_phone() {
 
 #[tokio::test]
 async fn what_is_missing_or_not_offered_is_said() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let gone = crate::daemon::door();
     let desk = desk(gone);
     for (operation, inputs) in [("call.find", json!({"call": "c"})), ("finance", json!({})), ("nonsense", json!({}))] {
         assert!(matches!(desk.run(ask(operation, inputs)).await, Outcome::Invalid { .. }), "{operation}");

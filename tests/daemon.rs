@@ -1,12 +1,11 @@
 //! The daemon as its admin lives with it: ready and watchdog told to systemd, reload whole or not at all, figures, a stop that drains.
 
 use std::{
-    collections::BTreeSet,
     net::SocketAddr,
     os::unix::net::UnixDatagram,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::Mutex,
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -14,7 +13,7 @@ use linecard::daemon::demo::{
     hosts::Hosts,
     live::Pbx,
     people::CALLERS,
-    stage::{Places, Stage, free},
+    stage::{Places, Stage},
     story::Story,
     switch::Settings,
 };
@@ -24,15 +23,15 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
 /// Longer than anything here may take on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-static PORTS: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
-
-/// A port that no other desk of this process was given: between the look and the daemon's own hand on it, two could be told the same, and then one asks the
-/// other's daemon whether it is ready.
-fn own(any: SocketAddr) -> SocketAddr {
-    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+/// An address on loopback where nobody listens, by TCP or UDP, and which nobody else is given: below the range out of which the
+/// system serves port 0 and every caller's own end (32768 and up on Linux), so that none of the tests beside this one gets it
+/// between this look and the daemon's own hand on it, nor while a daemon is started again.
+pub fn door() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(24_001);
     loop {
-        let at = free(any).unwrap();
-        if GIVEN.lock().unwrap().insert(at.port()) {
+        let at = SocketAddr::from(([127, 0, 0, 1], NEXT.fetch_add(1, Ordering::Relaxed)));
+        assert!(at.port() < 32_768, "every port below the system's own range was given away");
+        if std::net::TcpListener::bind(at).is_ok() && std::net::UdpSocket::bind(at).is_ok() {
             return at;
         }
     }
@@ -64,20 +63,16 @@ impl Desk {
         let folder =
             std::env::temp_dir().join(format!("linecard-daemon-{}-{:x}", std::process::id(), rand::random::<u64>()));
         let pbx = Pbx::start(Settings { pace, ..Settings::default() }, 7, any).await.unwrap();
-        // Several desks at once want the same ports: each looks for free ones and takes them before the next looks.
-        let hosts = {
-            let _one = PORTS.lock().await;
-            Hosts::start(Places::preferred()).await.unwrap()
-        };
         let places = Places {
-            agents: own(any),
-            admin: own(any),
+            agents: door(),
+            admin: door(),
             ami: pbx.address(),
-            erp: hosts.erp.address(),
-            loyalty: hosts.loyalty.address(),
-            orders: hosts.orders.address(),
-            desk: hosts.tickets.address(),
+            erp: door(),
+            loyalty: door(),
+            orders: door(),
+            desk: door(),
         };
+        let hosts = Hosts::start(places).await.unwrap();
         let stage = Stage::set(&folder, places).unwrap();
         Self { stage, pbx, hosts, folder, child: None }
     }

@@ -159,7 +159,7 @@ async fn the_next_target_of_srv_is_used_when_the_first_is_dead_and_the_second_sa
     let tired_at = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let good_at = TcpListener::bind("127.0.0.1:0").await.unwrap();
     // Nobody listens there any more.
-    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let dead = crate::daemon::door();
     let dns = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let mut zone = Zone::default();
     zone.naptr("pbx.test", 20, "SIP+D2U", "_sip._udp.pbx.test");

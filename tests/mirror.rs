@@ -300,7 +300,7 @@ fn what_an_asterisk_mirrors_adds_to_its_calls_and_makes_none() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_a_mirror_alone_tells_of_goes_on_after_a_restart() {
     let mut desk = crate::daemon::Desk::set(0.3).await;
-    let door = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let door = crate::daemon::door();
     let key = desk.folder.join("hep.key");
     fs::write(&key, "lab-hep-key").unwrap();
     desk.stage
