@@ -13,6 +13,7 @@ pub mod files;
 pub mod flows;
 pub mod live;
 pub mod numbers;
+pub mod privacy;
 pub mod private;
 pub mod recordings;
 pub mod records;

@@ -17,6 +17,7 @@ mod freeswitch;
 mod fuzz;
 mod gaps;
 mod histories;
+mod holdings;
 mod house;
 mod index;
 mod kill;

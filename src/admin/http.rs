@@ -1,5 +1,6 @@
 //! `/healthz` (this process answers), `/readyz` (switches attached, store open), `/metrics`, `/v1/calls/{call}/trace` (why a call popped or
-//! did not, with numbers masked), `/v1/trunks/unmapped` (numbers that were called and have no row), and `/v1/route-hint` (who calls, for a dialplan).
+//! did not, with numbers masked), `/v1/trunks/unmapped` (numbers that were called and have no row), `/v1/route-hint` (who calls, for a dialplan), and
+//! `/v1/people/forget` (what was looked up for a number is dropped).
 
 use std::{net::SocketAddr, pin::Pin, sync::Arc};
 
@@ -8,8 +9,9 @@ use axum::{
     extract::{ConnectInfo, Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Json, Response},
-    routing::get,
+    routing::{get, post},
 };
+use serde::Deserialize;
 use tokio::net::TcpListener;
 
 use super::{
@@ -18,6 +20,7 @@ use super::{
 };
 use crate::{
     numbers::trunks::unmapped::Line,
+    private::Private,
     watch::Trace,
     words::{CallId, TenantId},
 };
@@ -30,6 +33,8 @@ pub trait Figures: Send + Sync + 'static {
     fn trace(&self, call: CallId) -> Pin<Box<dyn Future<Output = Option<Trace>> + Send + '_>>;
     /// Numbers that were called and have no row in trunks.yaml, most called first.
     fn unmapped(&self) -> Vec<Line>;
+    /// Drops what was looked up for a number; answers how many answers went.
+    fn forget(&self, tenant: TenantId, number: Private<String>) -> Pin<Box<dyn Future<Output = usize> + Send + '_>>;
     /// Who may ask for hints.
     fn gate(&self) -> &Gate;
     /// What is known of a caller within the budget; `Err` is what is wrong with the question.
@@ -56,9 +61,34 @@ pub async fn serve(
         .route("/v1/calls/{call}/trace", get(trace))
         .route("/v1/trunks/unmapped", get(unmapped))
         .route("/v1/route-hint", get(route_hint))
+        .route("/v1/people/forget", post(forget))
         .with_state(figures)
         .into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, router).with_graceful_shutdown(stop).await
+}
+
+/// Whose data was erased (`linecard people erase`).
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Forget {
+    tenant: TenantId,
+    number: Private<String>,
+}
+
+/// For this machine alone, whatever address the admin's HTTP has. It costs whoever is forgotten a look-up at the next call, and nothing else.
+async fn forget(
+    State(figures): State<Arc<dyn Figures>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    body: String,
+) -> Response {
+    if !peer.ip().to_canonical().is_loopback() {
+        return wrong(StatusCode::FORBIDDEN, "only from this machine");
+    }
+    // What was wrong is told without what stood in it.
+    let Ok(Forget { tenant, number }) = serde_json::from_str(&body) else {
+        return wrong(StatusCode::BAD_REQUEST, "{\"tenant\": ..., \"number\": ...} is wanted");
+    };
+    Json(serde_json::json!({"dropped": figures.forget(tenant, number).await})).into_response()
 }
 
 async fn ready(State(figures): State<Arc<dyn Figures>>) -> Response {

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use roster::{About, Ask, Available, Deeds, Errand, FlowAsk, Kept, LinkState, Output, Phones, Roster, Token};
+pub use roster::{About, Ask, Available, Deeds, Errand, FlowAsk, Kept, LinkState, Output, Phones, Roster, Token, View};
 pub use screen::{Figures, Screens};
 pub use settings::{Limits, Settings, States, Tls};
 

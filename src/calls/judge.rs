@@ -108,6 +108,7 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
             .map(|r| Related { call: r.call, relation: "edge".to_owned(), certain: r.certain })
             .collect(),
         quality: if lost || adopted || facts.hole { Quality::Estimated } else { Quality::Exact },
+        erased_at: None,
     }
 }
 

@@ -196,6 +196,7 @@ impl Book {
                 .into_iter()
                 .collect(),
             quality: Quality::Gap,
+            erased_at: None,
         };
         Some((record, line.and_then(|l| l.title.clone())))
     }

@@ -5,7 +5,7 @@
 //! own expiry is only the hard maximum.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     future::Future,
     pin::Pin,
     sync::{
@@ -301,6 +301,31 @@ impl Customers {
         for (call, wanted) in again {
             self.start(call, wanted, None);
         }
+    }
+
+    /// A person's data was erased: nothing is kept that was looked up for this number ([`crate::numbers::Number::key`]), nor for the customers whom it named. Answers
+    /// how many answers went.
+    pub async fn forget_number(&self, tenant: &TenantId, number: Private<String>) -> usize {
+        let cache = &self.0.cache;
+        let mine = || cache.iter().filter(|(key, _)| key.tenant == *tenant);
+        let mut heard: HashMap<SystemId, Heard> = HashMap::new();
+        for system in self.0.systems.systems() {
+            let of = Heard { system: system.clone(), numbers: [number.clone()].into(), customers: BTreeSet::new() };
+            let _ = heard.insert(system, of);
+        }
+        for (key, entry) in mine() {
+            let Some(of) = heard.get_mut(&key.system).filter(|of| touches(of, &key, &entry)) else { continue };
+            if let Found::Customers(list) = &entry.found {
+                of.customers.extend(list.iter().map(|one| one.link.id.clone()));
+            }
+        }
+        let touched = |key: &Key, entry: &Entry| heard.get(&key.system).is_some_and(|of| touches(of, key, entry));
+        let gone: Vec<Key> =
+            mine().filter(|(key, entry)| touched(key, entry)).map(|(key, _)| Key::clone(&key)).collect();
+        for key in &gone {
+            cache.invalidate(key).await;
+        }
+        gone.len()
     }
 
     /// The card as it now is goes out, and what is missing is asked for.

@@ -63,6 +63,9 @@ pub enum Verb {
     /// Call records that were written.
     #[command(subcommand)]
     Records(Records),
+    /// What is held of one person: shown, or erased.
+    #[command(subcommand)]
+    People(People),
     /// What is told of calls to other systems as they happen (webhooks.yaml).
     #[command(subcommand)]
     Webhook(Webhook),
@@ -458,6 +461,44 @@ pub struct FlowTaskOf {
     pub who: String,
     #[command(flatten)]
     pub store: StoreFile,
+}
+
+/// Of whom.
+#[derive(Debug, Args)]
+pub struct Held {
+    /// The person's number, as it is dialled here or with + and the country code.
+    pub number: String,
+    #[command(flatten)]
+    pub folder: Folder,
+    /// Default: the tenant `default`.
+    #[arg(long)]
+    pub tenant: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum People {
+    /// Everything that is held of this number, as JSON: records, notes, what was sent to business systems, traces, callbacks, flows.
+    #[command(after_help = "Example:\n  linecard people export 13800138000 > person.json")]
+    Export {
+        #[command(flatten)]
+        of: Held,
+    },
+    /// Erases it: records keep times, agents and outcomes and lose the person; the rest goes. Recordings in folders are removed.
+    ///
+    /// Refused while a call of the number is up or ended less than a quarter of an hour ago, while something of it waits in the outbox, and while a flow or a callback of it is open.
+    #[command(after_help = "Example:\n  linecard people erase 13800138000 --why \"request 2026-118\"")]
+    Erase {
+        #[command(flatten)]
+        of: Held,
+        /// For the audit; the number is not in it.
+        #[arg(long)]
+        why: String,
+        /// Drop what of the person's calls waits in the outbox.
+        #[arg(long)]
+        drop_waiting: bool,
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

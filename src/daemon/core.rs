@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch as watching};
 
 use crate::{
     agents::{
-        self, Ask, Heard, LinkState, Output, Phones, Roster, Screens, Token,
+        self, Ask, Heard, LinkState, Output, Phones, Roster, Screens, Token, View,
         protocol::{LinkKind, SeatClaim},
     },
     calls::{
@@ -1104,6 +1104,19 @@ impl Core {
                         None => String::new(),
                     },
                     reason: Some(deeds.result),
+                };
+                let batch = Box::new(Batch { audit: vec![row], ..Batch::default() });
+                self.unsent.push_back(records::Output::Submit { batch, tokens: Vec::new() });
+            }
+            Ask::Viewed(View { tenant, agent, customer, call, place }) => {
+                let call = call.map(|call| format!(", call {call}")).unwrap_or_default();
+                let row = AuditRow {
+                    tenant,
+                    at: now.wall,
+                    who: agent.to_string(),
+                    what: "customer.viewed".to_owned(),
+                    about: customer,
+                    reason: Some(format!("{place}{call}")),
                 };
                 let batch = Box::new(Batch { audit: vec![row], ..Batch::default() });
                 self.unsent.push_back(records::Output::Submit { batch, tokens: Vec::new() });

@@ -46,6 +46,8 @@ use crate::{
     flows,
     live::{instant, now},
     numbers::trunks::unmapped,
+    privacy,
+    private::Private,
     recordings::{self, live::Keeper},
     records::{
         self, Desk,
@@ -178,6 +180,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         roster.recall_state(now, key, kept);
     }
     roster.hears(settings.recordings.offered());
+    roster.record_views(settings.people.views.iter().cloned());
     roster.can(switch_settings.iter().map(|s| (s.id().clone(), s.abilities())).collect());
     let core_seed = CoreSeed {
         guarded: reloadable.guarded.clone(),
@@ -229,6 +232,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     tasks.spawn(searches(customers.clone(), ends.searches, ends.found.clone()));
     tasks.spawn(recordings::live::keep(keeper.clone(), ends.recordings, ends.linked, ends.fetches.1));
     tasks.spawn(sweeps(keeper.clone(), ends.control.clone()));
+    tasks.spawn(privacy::live::keep(settings.people.clone(), store.clone()));
 
     let waiting = Arc::new(Mutex::new(switches.iter().map(|s| format!("switch {s}")).collect::<Vec<_>>()));
     let figures = Arc::new(Page {
@@ -789,6 +793,9 @@ impl Figures for Page {
     }
     fn unmapped(&self) -> Vec<unmapped::Line> {
         self.metrics.unmapped_lines.lock().unwrap_or_else(PoisonError::into_inner).lines()
+    }
+    fn forget(&self, tenant: TenantId, number: Private<String>) -> Pin<Box<dyn Future<Output = usize> + Send + '_>> {
+        Box::pin(async move { self.hints.customers.forget_number(&tenant, number).await })
     }
     fn readiness(&self) -> Readiness {
         Readiness { waiting_for: self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone() }

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::logs;
-use crate::{admin, agents, calls, customers, files::Problem, flows, numbers::Plan, recordings, records, store, watch};
+use crate::{
+    admin, agents, calls, customers, files::Problem, flows, numbers::Plan, privacy, recordings, records, store, watch,
+};
 
 /// Every key with its default and a sentence: the manual and the behaviour are the same text.
 pub const DEFAULTS: &str = include_str!("../../config/linecard.yaml");
@@ -37,6 +39,8 @@ pub struct Settings {
     pub callbacks: records::callbacks::Settings,
     #[serde(default)]
     pub recordings: recordings::Settings,
+    #[serde(default)]
+    pub people: privacy::Settings,
     #[serde(default)]
     pub traces: watch::Settings,
     /// Values of this site for the variables of connector files, by connector: `redmine: {mobile_field: "3"}`.
@@ -134,6 +138,9 @@ impl Settings {
                 .into_iter()
                 .map(|(key, found, wanted)| problem(format!("callbacks.{key}"), format!("found {found}"), wanted)),
         );
+        let sound = |tenant: &_| self.recordings.keep(tenant).filter(|keep| keep.remove).map(|keep| keep.days);
+        let people = self.people.problems(sound).into_iter();
+        problems.extend(people.map(|(key, found, wanted)| problem(format!("people.{key}"), found, wanted)));
         let hooks = self.hooks.problems().into_iter();
         problems.extend(hooks.map(|(key, found, wanted)| problem(format!("hooks.{key}"), found.to_owned(), wanted)));
         let dial = self.dial.problems().into_iter();

@@ -6,10 +6,12 @@
 pub mod china;
 pub mod dial_out;
 pub mod number;
+pub mod sought;
 pub mod trunks;
 mod world;
 
 pub use china::China;
 pub use dial_out::{DialOut, OutRule};
 pub use number::{Class, Number, Plan};
+pub use sought::Sought;
 pub use trunks::{Mask, NoMatch, TrunkMap, TrunkRow, TrunksFile};

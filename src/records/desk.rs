@@ -31,6 +31,7 @@ use crate::{
 use super::{
     Callbacks, Command, Said,
     callbacks::{self, Seen},
+    list,
     papers::{Chosen, Noted, Paper, Wish, Wrapped, Written, customer_of, json_text, person_of, records_of, word},
     rules::{Known, Offers, Rules},
     wishes,
@@ -465,6 +466,12 @@ impl Desk {
                 } else if entry.record.is_none() {
                     return;
                 }
+            }
+            Ok(history) if list::is_erased(&history) => {
+                for (_, token) in waits {
+                    self.refuse(token, "what this call told of a person was erased; nothing is added to it");
+                }
+                return;
             }
             Ok(history) => {
                 let known = history.record.is_some() || history.checkpoint.is_some() || entry.record.is_some();

@@ -1,10 +1,11 @@
 //! What the command line shows of records and the outbox: serialisable rows, personal data masked unless asked for.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
-    store::{EffectFilter, EffectRow, Reader, RecordFilter, State, StoreError},
+    numbers::Sought,
+    store::{EffectFilter, EffectRow, History, Reader, RecordFilter, State, StoreError},
     words::{CallId, SystemId, TenantId, Wall},
 };
 
@@ -137,6 +138,51 @@ pub fn mask(value: &mut Value) {
         Value::Array(list) => list.iter_mut().for_each(mask),
         _ => {}
     }
+}
+
+/// Takes out of a record's body what it tells of its customer, and says when. What is left is for counting: times, queue, agents, outcome.
+#[must_use]
+pub fn erased(body: &str, sought: &Sought, at: Wall) -> String {
+    let mut value: Value = serde_json::from_str(body).unwrap_or_default();
+    let Value::Object(record) = &mut value else { return "{}".to_owned() };
+    for name in ["ref", "attributes", "attribute_faults"] {
+        record.remove(name);
+    }
+    let outbound = record.get("direction").and_then(Value::as_str) == Some("outbound");
+    if outbound {
+        record.remove("dialled");
+    }
+    if let Some(customer) = record.get_mut("customer").and_then(Value::as_object_mut) {
+        customer.retain(|key, _| matches!(key.as_str(), "class" | "withheld"));
+    }
+    let mut each = |name: &str, change: &dyn Fn(&mut Map<String, Value>)| {
+        let items = record.get_mut(name).and_then(Value::as_array_mut).into_iter().flatten();
+        items.filter_map(Value::as_object_mut).for_each(change);
+    };
+    each("wrapups", &|wrapup| {
+        wrapup.remove("notes");
+    });
+    each("parties", &|party| {
+        if party.get("role").and_then(Value::as_str) == Some("customer") {
+            party.retain(|key, _| matches!(key.as_str(), "id" | "role"));
+        }
+    });
+    each("recordings", &|recording| {
+        recording.extend(["id", "uri"].map(|name| (name.to_owned(), Value::from(""))));
+        recording.insert("state".to_owned(), Value::from("removed"));
+    });
+    record.insert("erased_at".to_owned(), serde_json::to_value(at).unwrap_or_default());
+    // Whatever is left, and whatever a later version writes into it.
+    sought.take_out(&mut value);
+    value.to_string()
+}
+
+/// Whether [`erased`] was done to what is stored of a call.
+pub(super) fn is_erased(history: &History) -> bool {
+    let body = history.record.as_ref().map(|row| row.body.expose().as_str()).unwrap_or_default();
+    // Most are not: they are not read twice.
+    body.contains("\"erased_at\"")
+        && serde_json::from_str::<Value>(body).is_ok_and(|record| !record["erased_at"].is_null())
 }
 
 fn mask_names(value: &mut Value) {

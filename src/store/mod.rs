@@ -8,6 +8,7 @@
 //! It does decide what must be decided inside a transaction: whether an effect may still be changed in place or has to be
 //! amended by another one, who may claim it, and whether a settlement is that of the claimer.
 
+pub mod held;
 pub mod rows;
 pub mod settings;
 mod sqlite;

@@ -41,6 +41,7 @@ impl Roster {
         directory: &Directory,
     ) {
         let Some(stream) = self.streams.get(key) else { return };
+        let ids: Vec<CallId> = list.iter().map(|callback| callback.id).collect();
         let list = list.iter().map(|callback| {
             let owner = callback.owner(now.wall).and_then(|(owner, _)| directory.agent(owner));
             let owner = owner.filter(|agent| agent.tenant == key.0);
@@ -51,6 +52,9 @@ impl Roster {
         let callbacks = Some(Callbacks { open, list });
         let frame = wire::write(0, now.wall, &Done { callbacks, ..Done::of(id) });
         self.out.push_back(deliver(screen, None, frame));
+        for id in ids {
+            self.view(key, id.to_string(), Some(id), "callbacks");
+        }
     }
 
     pub(super) fn callback(&mut self, asked: &Asked, id: CallId, wish: Wish) -> Refusable {

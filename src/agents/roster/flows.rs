@@ -16,7 +16,7 @@ use crate::{
         word::Settled,
     },
     numbers::Number,
-    words::Now,
+    words::{CallId, Now},
 };
 
 use super::{
@@ -77,8 +77,13 @@ impl Roster {
                 };
                 let masked = self.streams.get(&key).is_some_and(|stream| stream.masks(None));
                 let body = FlowChanged(seen(&view, &key, &self.roles_of(screen, directory), masked));
+                let tasks = !body.0.tasks.is_empty();
                 let frame = wire::write(0, now.wall, &body);
                 self.out.push_back(deliver(screen, Some(CoalesceKey::Flow(id.clone())), frame));
+                // What a person needs for a task is in it.
+                if let Some(call) = view.call.filter(|_| tasks) {
+                    self.view(&key, call.to_string(), Some(call), "flow-task");
+                }
             }
         }
         if ["done", "undone"].contains(&view.state.as_str()) {
@@ -146,10 +151,15 @@ impl Roster {
         };
         let mut list: Vec<&View> = self.flows.open.values().filter(mine).collect();
         list.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.flow.cmp(&b.flow)));
-        let list = list.into_iter().take(LISTED).map(|view| seen(view, key, &roles, masked)).collect();
+        let list: Vec<FlowSeen<'_>> =
+            list.into_iter().take(LISTED).map(|view| seen(view, key, &roles, masked)).collect();
+        let shown: Vec<CallId> = list.iter().filter(|one| !one.tasks.is_empty()).filter_map(|one| one.call).collect();
         let flows = Some(FlowsBody { offers: offers.collect(), list });
         let frame = wire::write(0, now.wall, &Done { flows, ..Done::of(id) });
         self.out.push_back(deliver(screen, None, frame));
+        for call in shown {
+            self.view(key, call.to_string(), Some(call), "flow-task");
+        }
     }
 
     pub(super) fn start_flow(

@@ -355,17 +355,21 @@ impl Roster {
         let masked = call.agents.iter().any(|key| self.streams.get(key).is_some_and(|stream| stream.masks(line)));
         call.render(masked);
         let Some(face) = &call.face else { return };
+        let mut viewers = Vec::new();
         for key in &call.agents {
             let Some(stream) = self.streams.get_mut(key) else { continue };
+            let looks = stream.active.is_some();
             let masked = stream.masks(face.line.as_deref());
             let mut pops = std::mem::take(&mut stream.busy().pops);
             for on_screen in pops.iter_mut().filter(|p| p.call == id && p.stage.is_shown()) {
                 let can = self.abilities.get(&face.switch);
                 let body = PopUpdated(pop(now.wall, call, face, on_screen, &key.1, masked, can));
                 stream.emit(now, Some(CoalesceKey::Card(id)), &body, &mut self.out);
+                viewers.extend(looks.then(|| key.clone()));
             }
             stream.busy().pops = pops;
         }
+        viewers.iter().for_each(|key| self.viewed(key, id, "pop"));
     }
 
     /// Where the call is, to those who have it (a phone that only rings learns nothing from it) and to `subject`.
@@ -469,12 +473,13 @@ impl Roster {
                 call.render(masked);
             }
         }
-        let mut calls = Vec::new();
+        let (mut calls, mut viewed) = (Vec::new(), Vec::new());
         for on_screen in stream.pops().iter().filter(|pop| active && pop.stage.is_shown()) {
             let Some(call) = self.calls.get(&on_screen.call) else { continue };
             let Some(face) = &call.face else { continue };
             let can = self.abilities.get(&face.switch);
             let hear = recordings::offered(&self.heard, call.ended, face, stream.roles());
+            viewed.push(face.call);
             calls.push(SnapshotCall {
                 pop: pop(now.wall, call, face, on_screen, &key.1, stream.masks(face.line.as_deref()), can),
                 state: call_changed(call, face, on_screen, None, directory, (can, hear)),
@@ -489,6 +494,7 @@ impl Roster {
         if active && let Some(stream) = self.streams.get_mut(key).filter(|stream| !stream.pops().is_empty()) {
             stream.busy().pops.iter_mut().for_each(|pop| pop.shown = true);
         }
+        viewed.into_iter().for_each(|call| self.viewed(key, call, "pop"));
     }
 }
 

@@ -17,6 +17,7 @@ mod state;
 mod stream;
 mod team;
 mod verbs;
+mod views;
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -42,6 +43,7 @@ use crate::{
 
 pub use state::{Available, Kept};
 pub use verbs::{About, Deeds, Errand};
+pub use views::View;
 
 use super::{
     Deliver, Heard, Limits, ScreenId, States, Told,
@@ -88,6 +90,8 @@ pub enum Ask {
     Search { tenant: TenantId, call: Option<CallId>, query: Private<String>, token: Token },
     /// Then [`Roster::linked`].
     Recording { asker: Asker, call: CallId, recording: usize, token: Token },
+    /// A customer was shown to somebody: for the audit.
+    Viewed(View),
     /// Then [`Roster::callbacks`].
     Callbacks { key: (TenantId, AgentId), screen: ScreenId, id: String, most: usize },
     /// Then [`Roster::flow_begun`] and [`Roster::committed`], or [`Roster::no_flow`].
@@ -152,6 +156,7 @@ pub struct Roster {
     watch: team::Watch,
     /// Those under way.
     flows: flows::Flows,
+    views: views::Views,
     /// What of it can be heard afterwards.
     heard: Offered,
     due: BTreeMap<(Mono, u64), Due>,
@@ -234,6 +239,7 @@ impl Roster {
             abilities: HashMap::new(),
             watch: team::Watch::default(),
             flows: flows::Flows::default(),
+            views: views::Views::default(),
             heard: Offered::default(),
             due: BTreeMap::new(),
             count: 0,
@@ -464,6 +470,7 @@ impl Roster {
         }
         if self.streams.get(&key).is_some_and(|s| s.screens.is_empty()) {
             self.goes(now, &key);
+            self.views_over(&key);
             self.later(now.mono.plus_ms(self.limits.resume_ms), Due::Idle(key));
         } else {
             self.tell_screens(now, &key, None);
@@ -519,6 +526,9 @@ impl Roster {
             call.agents.push(key.clone());
         }
         call.face = Some(Box::new(face.clone()));
+        if shown {
+            self.viewed(&key, face.call, "pop");
+        }
         self.settle_state(now, &key);
     }
 
@@ -601,6 +611,7 @@ impl Roster {
 
     /// A consultation proved to be part of the customer's call: who had it goes on under that call's id.
     fn absorbed(&mut self, now: Now, id: CallId, into: CallId, directory: &Directory) {
+        self.view_over(id);
         let Some(old) = self.calls.remove(&id) else { return };
         let call = self.calls.entry(into).or_insert_with(OnDesk::new);
         if call.face.is_none() {
@@ -702,6 +713,7 @@ impl Roster {
     fn forget_if_done(&mut self, id: CallId) {
         if self.calls.get(&id).is_some_and(|call| call.ended && call.agents.is_empty()) {
             self.calls.remove(&id);
+            self.view_over(id);
         }
     }
 

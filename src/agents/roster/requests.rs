@@ -196,9 +196,11 @@ impl Roster {
     /// What a search found, or why it could not be done (without personal data).
     pub fn found(&mut self, now: Now, token: Token, found: Result<Vec<Arc<Candidate>>, String>) {
         let Some(Waiting::Search(asked, call)) = self.waiting.remove(&token) else { return };
+        let mut viewed = Vec::new();
         let frame = match found {
             Err(reason) => failed(now, &asked.1, Code::Unavailable, &reason),
             Ok(found) => {
+                viewed.extend(found.iter().map(|one| one.link.clone()));
                 let masked = self.masks(&asked.0, call);
                 let mut candidates = wire::candidates(&found);
                 if masked {
@@ -215,6 +217,9 @@ impl Roster {
             }
         };
         self.answer(&asked, frame);
+        for link in viewed {
+            self.view(&asked.0, format!("{}:{}:{}", link.system, link.kind, link.id), call, "search");
+        }
     }
 
     /// A click-to-dial has its first leg, or will never have one. Later news of it is ignored.

@@ -70,10 +70,12 @@ impl Roster {
         let mut agents: Vec<&Agent> =
             directory.agents().map(|agent| &**agent).filter(|agent| is_of(directory, key, &agent.id)).collect();
         agents.sort_by(|a, b| a.id.cmp(&b.id));
-        let list = agents.iter().take(MOST).map(|agent| self.member(key, agent, directory)).collect();
+        let list: Vec<Member<'_>> = agents.iter().take(MOST).map(|agent| self.member(key, agent, directory)).collect();
+        let calls: Vec<CallId> = list.iter().filter_map(|member| Some(member.call.as_ref()?.call)).collect();
         let team = Team { agents: agents.len(), list };
         let frame = wire::write(0, now.wall, &Done { team: Some(team), ..Done::of(id) });
         self.out.push_back(deliver(screen, None, frame));
+        calls.into_iter().for_each(|call| self.viewed(key, call, "team"));
     }
 
     /// Something about this agent may look different now.
@@ -111,13 +113,16 @@ impl Roster {
                 .screens
                 .iter()
                 .filter(|(screen, who)| is_of(directory, who, &key.1) && self.is_supervisor(**screen, directory));
+            let mut viewed = Vec::new();
             let frames = watching.map(|(screen, who)| {
                 let body = TeamChanged(self.member(who, agent, directory));
+                viewed.extend(body.0.call.as_ref().map(|call| (who.clone(), call.call)));
                 let frame = wire::write(0, now.wall, &body);
                 deliver(*screen, Some(CoalesceKey::Member(key.1.clone())), frame)
             });
             let frames: Vec<Output> = frames.collect();
             self.out.extend(frames);
+            viewed.iter().for_each(|(who, call)| self.viewed(who, *call, "team"));
         }
         if !self.watch.changed.is_empty() {
             self.watch.due = true;

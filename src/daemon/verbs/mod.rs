@@ -7,6 +7,7 @@ mod evidence;
 mod explain;
 mod flows;
 mod numbers;
+mod people;
 mod sign_in;
 mod sip;
 mod trunks;
@@ -67,6 +68,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Outbox(verb) => data::outbox(verb),
         Verb::Flows(verb) => flows::flows(verb),
         Verb::Records(verb) => data::records(verb),
+        Verb::People(verb) => people::people(verb),
         Verb::Webhook(verb) => webhook::webhook(verb),
         Verb::Agents(verb) => data::agents(&verb),
         Verb::Audit(verb) => data::audit(&verb),

@@ -5,6 +5,7 @@
 //! number (10,000); when it is full, `submit` waits for room, and its caller's own bounded channel fills.
 
 mod flows;
+mod held;
 mod outbox;
 mod queue;
 mod read;
@@ -226,6 +227,21 @@ impl Store {
     /// The file cannot be read.
     pub async fn flows_open(&self, most: usize) -> Result<Vec<FlowRow>, StoreError> {
         self.ask(0, |answer| Job::FlowsOpen(most, answer)).await
+    }
+
+    /// Removes calls of a tenant that ended before, with all that is of them and nothing that is still to be done, and audit rows of before the
+    /// second moment: `most` of each, so that no commit waits for long. Answers how many calls and audit rows went.
+    ///
+    /// # Errors
+    /// As `submit`.
+    pub async fn prune(
+        &self,
+        tenant: TenantId,
+        calls: Option<Wall>,
+        audit: Option<Wall>,
+        most: usize,
+    ) -> Result<(usize, usize), StoreError> {
+        self.ask(0, |answer| Job::Prune { tenant, calls, audit, most, answer }).await
     }
 
     /// # Errors

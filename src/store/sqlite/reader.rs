@@ -1,6 +1,10 @@
 //! The command line's door: works on the file itself, also while the daemon runs.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use rusqlite::Connection;
 
@@ -8,6 +12,7 @@ use crate::{
     private::Private,
     store::{
         Settings, StoreError,
+        held::{Fate, Held},
         rows::{
             AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, EffectFilter, EffectRow, FlowFilter,
             FlowRow, FlowWordRow, History, RecordFilter, RecordRow, SeatRow, State, Stats,
@@ -16,7 +21,7 @@ use crate::{
     words::{CallId, TenantId, Wall},
 };
 
-use super::{flows, outbox, read, schema, write};
+use super::{flows, held, outbox, read, schema, write};
 
 /// A second connection with a busy timeout of five seconds. A running daemon sees what it changed within a second.
 pub struct Reader {
@@ -181,6 +186,56 @@ impl Reader {
     /// The file cannot be read.
     pub fn audit(&self, filter: &AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
         read::audit(&self.conn, filter).map_err(|e| self.told(&e))
+    }
+
+    /// Rows of a tenant that are of one of these calls, or in which `stands_in` finds what it looks for. Every row is read.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn held(
+        &self,
+        tenant: &TenantId,
+        calls: &BTreeSet<CallId>,
+        stands_in: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<Held>, StoreError> {
+        held::find(&self.conn, tenant, calls, stands_in).map_err(|e| self.told(&e))
+    }
+
+    /// Removes and rewrites rows in one transaction, so that their old bytes are in the file and its log no more. All of it is done, or nothing. Written
+    /// to the audit.
+    ///
+    /// # Errors
+    /// A row is not any more as it was read; or the disk refuses.
+    pub fn erase(&self, changes: &[(Held, Fate)], audit: &AuditRow) -> Result<(), StoreError> {
+        let told = |e| self.told(&e);
+        self.conn.execute_batch("BEGIN IMMEDIATE").map_err(told)?;
+        let done = changes
+            .iter()
+            .try_for_each(|(row, fate)| match held::change(&self.conn, &audit.tenant, row, fate, audit.at) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(StoreError::Refused {
+                    what: format!(
+                        "one of the {} changed while it was read; nothing was erased, say it again",
+                        row.shelf.as_str()
+                    ),
+                }),
+                Err(error) => Err(told(error)),
+            })
+            .and_then(|()| write::audit(&self.conn, &write::Who { owner: &self.owner, fence: 0 }, audit).map_err(told));
+        self.conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).map_err(told)?;
+        done?;
+        // The log still has the pages as they were. Who else is emptying it at this moment (the daemon, once a second) is soon done.
+        for _ in 0..100 {
+            let busy: bool =
+                self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0)).map_err(told)?;
+            if !busy {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Err(StoreError::Refused {
+            what: "it is erased, but the store's log could not be emptied while it was read; say it again".to_owned(),
+        })
     }
 
     /// # Errors

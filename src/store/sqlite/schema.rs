@@ -167,6 +167,8 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     // A checkpoint inside a commit is the store's latency peak; `checkpoint` does it on a connection of its own.
     conn.pragma_update(None, "wal_autocheckpoint", 0).map_err(told)?;
     conn.pragma_update(None, "cell_size_check", true).map_err(told)?;
+    // What is deleted is overwritten: a call's checkpoint must not outlive its erased record in a free page.
+    conn.pragma_update(None, "secure_delete", true).map_err(told)?;
     conn.set_prepared_statement_cache_capacity(64);
     migrate(&conn, path)?;
     Ok(conn)
@@ -177,6 +179,7 @@ pub(super) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     conn.pragma_update(None, "synchronous", "FULL").map_err(|e| error(path, &e))?;
     conn.pragma_update(None, "wal_autocheckpoint", 0).map_err(|e| error(path, &e))?;
+    conn.pragma_update(None, "secure_delete", true).map_err(|e| error(path, &e))?;
     version(&conn, path)?;
     Ok(conn)
 }

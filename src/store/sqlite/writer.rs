@@ -25,7 +25,7 @@ use crate::{
     words::{CallId, SwitchId, TenantId, Wall},
 };
 
-use super::{flows, outbox, queue::Queue, read, schema, write};
+use super::{flows, held, outbox, queue::Queue, read, schema, write};
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -56,6 +56,13 @@ pub(super) enum Job {
         until: Wall,
         most: usize,
         answer: Answer<Vec<RecordRow>>,
+    },
+    Prune {
+        tenant: TenantId,
+        calls: Option<Wall>,
+        audit: Option<Wall>,
+        most: usize,
+        answer: Answer<(usize, usize)>,
     },
     #[cfg(test)]
     LimitPages(Option<u32>, Answer<()>),
@@ -203,6 +210,13 @@ impl Writer {
                 Ok((choice.transpose()?.flatten(), contacts.collect::<rusqlite::Result<_>>()?))
             }),
             Job::Stats(answer) => self.step(broken, answer, stats),
+            Job::Prune { tenant, calls, audit, most, answer } => self.step(broken, answer, |conn| {
+                let gone = calls.map_or(Ok(0), |before| held::prune(conn, &tenant, before, most))?;
+                let rows = audit.map_or(Ok(0), |before| held::prune_audit(conn, &tenant, before, most))?;
+                // Freed pages go back to the disk, a few at a time as well.
+                conn.execute_batch("PRAGMA incremental_vacuum(256)")?;
+                Ok((gone, rows))
+            }),
             #[cfg(test)]
             Job::LimitPages(pages, answer) => self.step(broken, answer, |conn| {
                 let pages = pages.unwrap_or(1_000_000);
