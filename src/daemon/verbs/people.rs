@@ -85,7 +85,9 @@ fn with(of: &Of, work: impl FnOnce(Holdings) -> Result<(), String>) -> Exit {
         let reader = Reader::open(&settings.store).map_err(told)?;
         let named = reader.held(&tenant, &BTreeSet::new(), &|text| sought.stands_in(text)).map_err(told)?;
         let calls = trail::calls_of(&named, &sought)?;
-        let held = reader.held(&tenant, &calls, &|text| sought.stands_in(text)).map_err(told)?;
+        // All that is of these calls, and what stands elsewhere: texts are looked through once.
+        let mut held = reader.held(&tenant, &calls, &|_| false).map_err(told)?;
+        held.extend(named.into_iter().filter(|row| !row.call.is_some_and(|call| calls.contains(&call))));
         work(Holdings { settings, reader, sought, tenant, held, calls })
     });
     match done {
