@@ -60,6 +60,7 @@ mod tables;
 mod tls;
 mod traps;
 mod trunks;
+mod versions;
 mod watch;
 mod webhooks;
 mod webhooks_out;

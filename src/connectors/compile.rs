@@ -35,6 +35,7 @@ use super::{
     sql::Statement,
     standing,
     value::from_json,
+    version::{Declared, SendBy},
     words::{Compiled, environment, render, unknown_word},
 };
 
@@ -63,6 +64,7 @@ pub fn compile(name: &str, text: &str, given: &Given) -> Result<System, Vec<Prob
         templates: 0,
         known: BTreeSet::new(),
         used: BTreeSet::new(),
+        used_ever: BTreeSet::new(),
     };
     let hash = Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
     match maker.system(&read.value, hash, given) {
@@ -81,10 +83,14 @@ pub(super) struct Maker<'a> {
     known: BTreeSet<String>,
     /// Names that the operation which is compiled now looks up.
     used: BTreeSet<String>,
+    /// Names that anything of the file looks up.
+    used_ever: BTreeSet<String>,
 }
 
 /// What the language itself brings.
 const GLOBALS: [&str; 6] = ["omit", "range", "dict", "namespace", "numbers", "loop"];
+/// What templates call the file's `api:`.
+const API_VERSION: &str = "api_version";
 /// The operations whose answers are customers.
 const CUSTOMERS: [&str; 4] = ["customer.by_phone", "customer.by_account", "customer.get", "customer.search"];
 /// What stands beside an answer.
@@ -144,6 +150,13 @@ impl Maker<'_> {
             }
             context.insert(name.clone(), Value::from_pairs(table.iter().map(|(k, v)| (k.as_str(), from_json(v)))));
         }
+        if let Some(api) = &file.api {
+            if file.variables.contains_key(API_VERSION) || file.tables.contains_key(API_VERSION) {
+                let found = format!("\"{API_VERSION}\" is the name of \"api:\" in templates");
+                self.problem("/variables", found, "another name");
+            }
+            context.insert(API_VERSION.to_owned(), Value::from(api.as_str()));
+        }
         let numbers = Plan::new(&file.numbers.country, file.numbers.area.as_deref());
         let area = numbers.area.as_deref().map_or(Value::from(()), Value::from);
         context.insert(
@@ -164,7 +177,7 @@ impl Maker<'_> {
         let limits = self.limits(file);
         self.known.clone_from(&variables);
         self.known.extend(EACH.map(str::to_owned));
-        let headers = self.headers("/headers", &file.headers);
+        let mut headers = self.headers("/headers", &file.headers);
         let mut operations = BTreeMap::new();
         let mut changes = false;
         for (name, operation) in &file.operations {
@@ -184,6 +197,7 @@ impl Maker<'_> {
             }
             operations.insert(spec.name, operation);
         }
+        let (version, query) = self.version(file, &mut headers, &operations);
         self.index(file, changes);
         self.places(&auth, sign.as_ref(), &operations);
         self.joins_bytes(file, &auth, &operations);
@@ -236,7 +250,7 @@ impl Maker<'_> {
             hash,
             title: file.title.clone(),
             draft: file.draft,
-            api: file.api.clone(),
+            version,
             stands_on: file.stands_on.clone(),
             sign_in: standing::sign_in(file),
             at,
@@ -251,10 +265,56 @@ impl Maker<'_> {
             numbers,
             context,
             headers,
+            query,
             keys: file.keys.iter().map(|(name, field)| (std::sync::Arc::from(name.as_str()), field.clone())).collect(),
             operations,
             examples: file.examples.clone(),
         })
+    }
+
+    /// Which version the file depends on, how requests say so, and what they have for it in the query.
+    fn version(
+        &mut self,
+        file: &File,
+        headers: &mut Vec<(String, Leaf)>,
+        operations: &BTreeMap<&'static str, Operation>,
+    ) -> (Declared, Vec<(String, String)>) {
+        if operations.contains_key("version")
+            && file
+                .operations
+                .get("version")
+                .is_some_and(|o| o.output.as_ref().is_none_or(|o| !o.contains_key("version")))
+        {
+            self.problem("/operations/version", "it says no version", "\"output:\" with \"version:\"");
+        }
+        let mut declared = Declared { api: file.api.clone(), ..Declared::default() };
+        let Some(version) = &file.version else { return (declared, Vec::new()) };
+        let mut query = Vec::new();
+        let Some(api) = &file.api else {
+            self.problem("/version", "it is not said which version that is", "\"api:\" at the head of the file");
+            return (declared, query);
+        };
+        if file.base_url.is_none() && (version.send.is_some() || version.answered.is_some()) {
+            self.problem("/version", "only what speaks HTTP is told a version", "\"expect:\" alone, or none");
+        }
+        match &version.send {
+            Some(SendBy::Header(name)) => {
+                let one = BTreeMap::from([(name.clone(), api.clone())]);
+                headers.extend(self.headers("/version/send/header", &one));
+            }
+            Some(SendBy::Query(name)) => query.push((name.clone(), api.clone())),
+            Some(SendBy::Inline) if !self.used_ever.contains(API_VERSION) => {
+                let wanted = format!("{{{{ {API_VERSION} }}}} in base_url, a path or a body");
+                self.problem("/version/send", "no template of the file uses it", wanted);
+            }
+            Some(SendBy::Inline) | None => {}
+        }
+        if version.expect.is_some() && !operations.contains_key("version") {
+            self.problem("/version/expect", "nothing asks which version it is", "the operation \"version\"");
+        }
+        declared.answered = version.answered.as_ref().map(|name| name.to_ascii_lowercase());
+        declared.expect.clone_from(&version.expect);
+        (declared, query)
     }
 
     /// A token or a signature that stands in bodies has its place in each of them.
@@ -1191,6 +1251,7 @@ impl Maker<'_> {
     fn names(&mut self, at: &str, names: impl IntoIterator<Item = String>) {
         let names: Vec<String> = names.into_iter().collect();
         self.used.extend(names.iter().cloned());
+        self.used_ever.extend(names.iter().cloned());
         let mut unknown: Vec<String> =
             names.into_iter().filter(|n| !self.known.contains(n) && !GLOBALS.contains(&n.as_str())).collect();
         unknown.sort();

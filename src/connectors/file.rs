@@ -15,7 +15,7 @@ use super::limits::file::{BreakerFile, LimitsFile, OperationLimitsFile, RetriesF
 use crate::{files::SecretRef, words::SystemId};
 
 use super::kinds::{CsvFile, LdapFile, MailFile, RowsFile, SearchFile, SmtpFile};
-use super::standing::StandsOn;
+use super::{standing::StandsOn, version::VersionFile};
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -29,8 +29,10 @@ pub struct File {
     pub draft: bool,
     /// What agents see.
     pub title: Option<String>,
-    /// The vendor's API version this file was written for.
+    /// The vendor's API version this file was written for; templates see it as `api_version`.
     pub api: Option<String>,
+    /// How that is said to the system, and what the system may say of it.
+    pub version: Option<VersionFile>,
     /// A server that this file was proved on, or the pages that it was written from.
     pub stands_on: Option<StandsOn>,
     #[serde(default)]

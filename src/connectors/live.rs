@@ -40,6 +40,7 @@ use super::{
     set::SessionAuth,
     sign::{EXAMPLE_SECRET, Stamp},
     sign_in::Asked,
+    version,
 };
 
 /// "Nobody" and "you may not" are believed without asking who we are if the system said so within this time.
@@ -102,11 +103,12 @@ impl Door {
     }
 }
 
-/// What is seen of one system. Nobody panics while holding either, and if so: what they say is still true.
+/// What is seen of one system. Nobody panics while holding any of it, and if so: what it says is still true.
 #[derive(Default)]
 struct Watched {
     figures: Mutex<Figures>,
     ring: Mutex<Ring>,
+    versions: Mutex<version::Seen>,
 }
 
 impl Watched {
@@ -115,6 +117,9 @@ impl Watched {
     }
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn versions(&self) -> MutexGuard<'_, version::Seen> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -233,6 +238,10 @@ impl Connectors {
                     None => door,
                 }
             });
+            let watched = self.inner.watched.entry(system.id.clone()).or_default().clone();
+            if old.get(&system.id).is_some_and(|old| old.system.hash != system.hash) {
+                watched.versions().reloaded();
+            }
             let ready = Ready {
                 line: match kept {
                     // The secret is in the system, not in the connections: a new key is used at once.
@@ -243,7 +252,7 @@ impl Connectors {
                 limiter: self.limiter(system),
                 doors,
                 kept: self.inner.kept.clone(),
-                watched: self.inner.watched.entry(system.id.clone()).or_default().clone(),
+                watched,
                 checked_at: AtomicU64::new(0),
             };
             (system.id.clone(), Arc::new(ready))
@@ -269,7 +278,8 @@ impl Connectors {
                 (figures.now(at), figures.apart_ms(at))
             };
             let (breakers, used) = (ready.limiter.standing(), ready.limiter.used());
-            Standing { system: system.clone(), breakers, used, figures, apart_ms }
+            let version = ready.watched.versions().shown(&ready.system.version, at);
+            Standing { system: system.clone(), breakers, used, figures, apart_ms, version }
         });
         standing.collect()
     }
@@ -284,6 +294,22 @@ impl Connectors {
     pub fn remember(&self, system: &SystemId, ring: Ring) {
         if let Some(watched) = self.inner.watched.get(system) {
             *watched.ring() = ring;
+        }
+    }
+
+    /// Systems that say which version they are and are to be asked for it now.
+    #[must_use]
+    pub fn unprobed(&self) -> Vec<SystemId> {
+        let (ready, at) = (self.inner.ready.load(), now().mono);
+        let due = ready.values().filter(|ready| ready.system.operation("version").is_some());
+        due.filter(|ready| ready.watched.versions().due(at)).map(|ready| ready.system.id.clone()).collect()
+    }
+
+    /// What came of asking one of them.
+    pub fn probed(&self, system: &SystemId, outcome: &Outcome) {
+        if let Some(ready) = self.inner.ready.load().get(system) {
+            let at = now();
+            ready.watched.versions().probed(outcome, at.mono, at.wall);
         }
     }
 
@@ -555,6 +581,14 @@ impl Ready {
                         asking.sent += u32::from(pass.is_some());
                         asking.held |= matches!(result, Err(Trouble::Held(_)));
                         waited = waited.max(left);
+                        if let Ok(response) = &result {
+                            self.watched.versions().answer(
+                                asking.name,
+                                &self.system.version,
+                                &response.headers,
+                                now().mono,
+                            );
+                        }
                         passes.push(pass);
                         results.push(result);
                     }

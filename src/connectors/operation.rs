@@ -31,6 +31,8 @@ const REFUND: &[&str] = &["customer", "target", "amount", "reason", "agent", "ag
 pub const OPERATIONS: &[Operation] = &[
     // Who am I here? Answers one object.
     read("check", &[], &[]),
+    // Which version the system, or its API, says it is: one object with `version`.
+    read("version", &[], &[]),
     // `number` is a text; in the file it is an object with raw, e164, national, digits. Answers a list of customers.
     read("customer.by_phone", &["number"], &[]),
     // What the caller keyed or said of themselves (a contract's or member's number); answers as `customer.by_phone`.

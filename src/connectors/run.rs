@@ -662,6 +662,9 @@ impl<'a> Run<'a> {
             return Err("the path is no path".to_owned());
         }
         let mut query = trees(&step.query, env, &context)?;
+        if step.base.is_none() {
+            query.extend(self.system.query.iter().map(|(name, value)| (name.clone(), value.as_str().into())));
+        }
         let mut headers = Vec::new();
         for (name, leaf) in self.system.headers.iter().chain(&step.headers) {
             headers.push((name.clone(), header_value(leaf, env, &context)?));

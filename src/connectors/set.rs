@@ -24,6 +24,7 @@ use super::{
     sign_in::SignIn,
     sql::Statement,
     standing::StandsOn,
+    version::Declared,
     words::{Compiled, render},
 };
 
@@ -75,7 +76,8 @@ pub struct System {
     pub title: Option<String>,
     /// Not to be used yet.
     pub draft: bool,
-    pub api: Option<String>,
+    /// Which version of the vendor's API it depends on.
+    pub version: Declared,
     pub stands_on: Option<StandsOn>,
     /// How it proves who we are, in a few words.
     pub sign_in: String,
@@ -94,6 +96,8 @@ pub struct System {
     /// Variables and `numbers`, as templates see them.
     pub(super) context: BTreeMap<String, Value>,
     pub(super) headers: Vec<(String, Leaf)>,
+    /// Parameters of each request.
+    pub(super) query: Vec<(String, String)>,
     /// Shared key and the field that holds it.
     pub keys: Arc<[(Arc<str>, String)]>,
     pub(super) operations: BTreeMap<&'static str, Operation>,

@@ -187,7 +187,7 @@ mod tests {
             let offers = operation::OPERATIONS.iter().map(|o| o.name).filter(|o| system.operation(o).is_some());
             let offers: Vec<String> = offers.map(|o| format!("`{o}`")).collect();
             let title = system.title.as_deref().unwrap_or(system.id.as_str());
-            let api = system.api.as_ref().map(|api| format!(" ({api})")).unwrap_or_default();
+            let api = system.version.api.as_ref().map(|api| format!(" ({api})")).unwrap_or_default();
             let (offers, sign_in) = (offers.join(" "), &system.sign_in);
             writeln!(
                 text,

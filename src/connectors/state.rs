@@ -10,6 +10,7 @@ use super::{
         breaker::Shown,
         gate::{Quota, Used},
     },
+    version,
 };
 use crate::words::SystemId;
 
@@ -23,6 +24,7 @@ pub struct Standing {
     pub figures: BTreeMap<&'static str, Figure>,
     /// Its clock less ours.
     pub apart_ms: Option<i64>,
+    pub version: version::Shown,
 }
 
 impl Standing {
@@ -57,7 +59,7 @@ impl Standing {
             .collect();
         json!({
             "system": self.system, "breakers": breakers.collect::<Vec<_>>(), "limits": limits.collect::<Vec<_>>(),
-            "operations": operations, "clock_apart_ms": self.apart_ms,
+            "operations": operations, "clock_apart_ms": self.apart_ms, "version": self.version.json(),
         })
     }
 }

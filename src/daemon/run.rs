@@ -57,7 +57,10 @@ use crate::{
     switches::{self, live::Stats},
     watch::{
         self, Metrics, Trace,
-        alerts::{Rules, live::Watcher},
+        alerts::{
+            Rules,
+            live::{Switch, Watcher},
+        },
     },
     words::{CallId, SwitchId, SystemId, TenantId},
 };
@@ -269,10 +272,11 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     }
     tasks.spawn(connectors::index::live::keep(connectors.clone(), settings.index_folder()));
     tasks.spawn(indexes(connectors.clone(), metrics.clone()));
+    tasks.spawn(connectors::version::live::keep(connectors.clone()));
     tasks.spawn(connectors::evidence::live::keep(connectors.clone(), settings.watch_folder()));
     let heard = Box::new({
         let stats = stats.clone();
-        move || stats.iter().flat_map(Stats::each).map(|(switch, _, link)| (switch.to_string(), link.events)).collect()
+        move || stats.iter().map(seen).collect()
     });
     let watcher = Watcher::new(connectors.clone(), metrics.clone(), heard, alerts.clone(), &settings.watch_folder());
     tasks.spawn(watcher.watch());
@@ -452,6 +456,18 @@ impl CoreSeed {
             core.flush();
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// A switch, as whoever watches sees it.
+fn seen(stats: &Stats) -> Switch {
+    let version = |(version, (from, to)): (String, (&str, &str))| {
+        (version, Some(connectors::version::Range { from: from.to_owned(), to: to.to_owned() }))
+    };
+    Switch {
+        id: stats.switch().to_string(),
+        events: stats.each().iter().map(|(.., link)| link.events).sum(),
+        versions: stats.versions().into_iter().map(version).collect(),
     }
 }
 

@@ -197,6 +197,8 @@ pub struct Stats {
     pub resyncs: AtomicU64,
     /// The link is logged in and its snapshot was told.
     pub up: AtomicBool,
+    /// What the other end says it is.
+    version: Mutex<String>,
     last: Mutex<Option<Reason>>,
 }
 
@@ -205,6 +207,21 @@ impl Stats {
     #[must_use]
     pub fn last_reason(&self) -> Option<Reason> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What the other end said it is; empty before it did.
+    #[must_use]
+    pub fn version(&self) -> String {
+        self.version.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn is(&self, version: &str) {
+        if version.is_empty() {
+            return;
+        }
+        // It is a stranger's text, and goes into alerts.
+        let version = version.chars().filter(|c| !c.is_control()).take(80).collect();
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
     }
 
     pub(super) fn failed(&self, reason: &Reason) {

@@ -92,24 +92,46 @@ impl Stats {
             unknown: link.unknown.load(Ordering::Relaxed),
             unregistered: link.unregistered.load(Ordering::Relaxed),
         };
+        self.links().into_iter().map(|(feed, link)| (self.switch().clone(), feed, counts(link))).collect()
+    }
+
+    #[must_use]
+    pub const fn switch(&self) -> &SwitchId {
         match self {
-            Self::FreeSwitch { switch, link } => vec![(switch.clone(), Feed::Esl, counts(link))],
-            Self::Sip { switch, feeds, links } => {
-                let of = |feed: &Feed| if *feed == Feed::Hep { &links.hep } else { &links.sip };
-                feeds.iter().map(|feed| (switch.clone(), *feed, counts(of(feed)))).collect()
-            }
-            Self::Asterisk { switch, feeds, links } => feeds
-                .iter()
-                .map(|feed| {
-                    let link = match feed {
-                        Feed::Ari => &links.ari,
-                        Feed::Hep => &links.hep,
-                        _ => &links.ami,
-                    };
-                    (switch.clone(), *feed, counts(link))
-                })
-                .collect(),
+            Self::FreeSwitch { switch, .. } | Self::Sip { switch, .. } | Self::Asterisk { switch, .. } => switch,
         }
+    }
+
+    fn links(&self) -> Vec<(Feed, &link::Stats)> {
+        match self {
+            Self::FreeSwitch { link, .. } => vec![(Feed::Esl, &**link)],
+            Self::Sip { feeds, links, .. } => {
+                let of = |feed: &Feed| if *feed == Feed::Hep { &links.hep } else { &links.sip };
+                feeds.iter().map(|feed| (*feed, &**of(feed))).collect()
+            }
+            Self::Asterisk { feeds, links, .. } => {
+                let of = |feed: &Feed| match feed {
+                    Feed::Ari => &links.ari,
+                    Feed::Hep => &links.hep,
+                    _ => &links.ami,
+                };
+                feeds.iter().map(|feed| (*feed, &**of(feed))).collect()
+            }
+        }
+    }
+
+    /// What the switch said it is, over each link that says it, with the first and the last version that were tried (`docs/asterisk.md`, `docs/freeswitch.md`). Of AMI
+    /// it is the protocol's own: 5 is Asterisk 16, 11 is 22.
+    #[must_use]
+    pub fn versions(&self) -> Vec<(String, (&'static str, &'static str))> {
+        let tried = |feed| match feed {
+            Feed::Ami => Some(("5", "11")),
+            Feed::Ari => Some(("22", "22")),
+            Feed::Esl => Some(("1.10", "1.10")),
+            Feed::Sip | Feed::Hep => None,
+        };
+        let said = self.links().into_iter().filter_map(|(feed, link)| Some((link.version(), tried(feed)?)));
+        said.filter(|(version, _)| !version.is_empty()).collect()
     }
 }
 
@@ -246,6 +268,7 @@ impl Outlet {
         tracing::info!(switch = %self.switch, feed = ?self.feed, version, commands = self.beside, "the link is up");
         self.stats.up.store(true, Relaxed);
         self.stats.connects.fetch_add(1, Relaxed);
+        self.stats.is(&version);
         (self.up, self.down_told) = (true, false);
         if !self.beside {
             self.must(Heard::Link(LinkState::Up { version }));

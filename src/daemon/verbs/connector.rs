@@ -146,12 +146,12 @@ fn show(system: &System, as_json: bool) {
             offers(system).map(|o| (o.spec.name.to_owned(), safe(o).map_or(Value::Null, Value::from))).collect();
         println!(
             "{}",
-            json!({"system": system.id, "title": system.title, "api": system.api, "sign_in": system.sign_in,
+            json!({"system": system.id, "title": system.title, "api": system.version.api, "sign_in": system.sign_in,
                    "at": system.at.text(), "stands_on": system.stands_on, "operations": operations})
         );
         return;
     }
-    let api = system.api.as_ref().map(|api| format!(", version {api}")).unwrap_or_default();
+    let api = system.version.api.as_ref().map(|api| format!(", version {api}")).unwrap_or_default();
     println!("{}: {}{api}", system.id, system.title.as_deref().unwrap_or("no title"));
     match &system.stands_on {
         None => println!("stands on    not said"),

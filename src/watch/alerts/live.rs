@@ -14,11 +14,15 @@ use serde_json::{Map, Value};
 
 use super::{
     Rules, Sample, Signal,
+    drift::Known,
     judge::{Judge, Notice},
     trend::Trend,
 };
 use crate::{
-    connectors::{Ask, Connectors, Idempotency, Outcome, Priority, Standing, figures::WINDOW_S, limits::gate::Quota},
+    connectors::{
+        Ask, Connectors, Idempotency, Outcome, Priority, Standing, figures::WINDOW_S, limits::gate::Quota,
+        version::Range,
+    },
     live::now,
     watch::Metrics,
     words::{SystemId, TenantId, Wall},
@@ -44,6 +48,8 @@ struct Kept {
     judge: Judge,
     /// By system: the usual part of callers that are found.
     usual: BTreeMap<String, Usual>,
+    /// What systems and switches said of their versions.
+    versions: BTreeMap<String, Known>,
     owed: Vec<Owed>,
 }
 
@@ -62,13 +68,22 @@ struct Owed {
     since: Wall,
 }
 
-pub type Heard = Box<dyn Fn() -> Vec<(String, u64)> + Send + Sync>;
+/// One switch as it is seen now.
+#[derive(Clone, Debug, Default)]
+pub struct Switch {
+    pub id: String,
+    /// Told since the start.
+    pub events: u64,
+    /// What it calls itself, by the links that say it, each with the versions that were tried.
+    pub versions: Vec<(String, Option<Range>)>,
+}
+
+pub type Heard = Box<dyn Fn() -> Vec<Switch> + Send + Sync>;
 
 /// Where the figures come from, and where what fires is kept.
 pub struct Watcher {
     connectors: Connectors,
     metrics: Metrics,
-    /// Each switch, and how many events it told since the start.
     switches: Heard,
     rules: Arc<ArcSwap<Rules>>,
     file: PathBuf,
@@ -229,6 +244,27 @@ impl Watcher {
                 let text = format!("its clock is {seconds} s {way} ours");
                 samples.push(sample(Signal::ClockSkew, None, seconds as f64, None, text));
             }
+            if let Some((told, _)) = &one.version.told {
+                self.kept.versions.entry(system.clone()).or_insert_with(|| Known::new(told, at)).saw(told, at);
+            }
+            let changed = || self.kept.versions.get(&system).and_then(|known| known.drift(None, at));
+            if let Some(text) = one.version.drift.clone().or_else(changed) {
+                samples.push(sample(Signal::VersionDrift, None, 1.0, None, text));
+            }
+            for (operation, notice) in &one.version.ends {
+                let more = notice.link.as_ref().map(|link| format!("; see {link}")).unwrap_or_default();
+                let day = |at: Wall| at.to_string().split('T').next().unwrap_or_default().to_owned();
+                if let Some(since) = notice.deprecated {
+                    let when = since.map(|at| format!(" as of {}", day(at))).unwrap_or_default();
+                    let text = format!("its answers say that this way of asking is deprecated{when}{more}");
+                    samples.push(sample(Signal::Deprecated, Some(operation), 1.0, None, text));
+                }
+                if let Some(end) = notice.sunset {
+                    let days = (end.0.saturating_sub(at.0)) as f64 / 86_400_000.0;
+                    let text = format!("its answers say that this way of asking ends on {}{more}", day(end));
+                    samples.push(sample(Signal::SunsetDays, Some(operation), days, None, text));
+                }
+            }
             for used in &one.used {
                 let (what, long) = match used.what {
                     Quota::Window { per_s } => (format!("within {per_s} s"), per_s >= QUOTA_S),
@@ -260,7 +296,15 @@ impl Watcher {
         };
         let age = self.metrics.outbox_oldest_seconds.get();
         add(Signal::OutboxAge, "outbox", age as f64, format!("the oldest effect has been due for {age} s"));
-        for (switch, events) in (self.switches)() {
+        for Switch { id: switch, events, versions } in (self.switches)() {
+            for (version, tested) in versions {
+                let key = format!("switch {switch} {}", version.split(['/', ' ']).next().unwrap_or_default());
+                let known = self.kept.versions.entry(key).or_insert_with(|| Known::new(&version, at));
+                known.saw(&version, at);
+                if let Some(text) = known.drift(tested.as_ref(), at) {
+                    add(Signal::VersionDrift, &switch, 1.0, text);
+                }
+            }
             let (count, since) = self.heard.entry(switch.clone()).or_insert((events, at));
             if *count != events {
                 (*count, *since) = (events, at);

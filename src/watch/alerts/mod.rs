@@ -1,7 +1,8 @@
 //! Alerts: which figure is bad for how long, and who is told. The rules are YAML (`config/alerts.yaml`, compiled in); a site's own file changes, adds and switches off.
 //!
-//! `judge` decides over time, so that nothing flaps or storms; `trend` says when a limit will be reached; `live` gathers the figures, keeps what fires over a restart and tells it.
+//! `judge` decides over time, so that nothing flaps or storms; `trend` says when a limit will be reached, `drift` that something is another version than it was; `live` gathers the figures, keeps what fires over a restart and tells it.
 
+pub mod drift;
 pub mod judge;
 pub mod live;
 pub mod trend;
@@ -95,6 +96,12 @@ pub enum Signal {
     SwitchSilent,
     /// Calls of the last ten minutes to numbers without a row in trunks.yaml.
     UnmappedCalls,
+    /// 1 where a system's API or a switch is another version than was expected, or than it was until lately.
+    VersionDrift,
+    /// 1 where a system's answers say that an operation's way is deprecated.
+    Deprecated,
+    /// Days until an operation's way ends, as the system's answers say.
+    SunsetDays,
 }
 
 impl fmt::Display for Signal {
@@ -109,6 +116,9 @@ impl fmt::Display for Signal {
             Self::OutboxAge => "oldest effect due for, s",
             Self::SwitchSilent => "nothing heard for, s",
             Self::UnmappedCalls => "calls without a row within 10 min",
+            Self::VersionDrift => "another version",
+            Self::Deprecated => "deprecated",
+            Self::SunsetDays => "days until its end",
         })
     }
 }
