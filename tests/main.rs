@@ -59,6 +59,7 @@ mod tables;
 #[cfg(feature = "real-servers")]
 mod tls;
 mod traps;
+mod tried;
 mod trunks;
 mod versions;
 mod watch;

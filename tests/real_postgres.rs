@@ -6,7 +6,10 @@ use linecard::connectors::{Ask, Outcome};
 use serde_json::json;
 use tokio::sync::RwLock;
 
-use crate::real_kinds::{Only, env, finds_the_callers, load, pages, without};
+use crate::{
+    real_kinds::{Only, env, finds_the_callers, load, pages, without},
+    tried::Folder,
+};
 
 const FILE: &str = include_str!("../config/connectors/postgres.yaml");
 
@@ -60,6 +63,38 @@ async fn every_caller_of_the_real_database_is_found_and_nobody_else() {
         Outcome::Invalid { reason } => assert_eq!(reason, "postgres refuses a value (SQLSTATE 22P02)"),
         other => panic!("{other:?}"),
     }
+}
+
+/// As an integrator tries the file at a shell.
+#[tokio::test]
+async fn a_try_tells_what_the_real_database_was_asked_and_what_it_answered() {
+    let _up = SERVER.read().await;
+    let filled = |file: &str| {
+        file.replace("\nsql:", &format!("\ntls_ca: {}\nsql:", env("POSTGRES_CA")))
+            .replace("host: {text: \"127.0.0.1\"}", &format!("host: {{text: {}}}", env("POSTGRES_HOST")))
+            .replace("database: {text: crm}", &format!("database: {{text: {}}}", env("POSTGRES_DB")))
+            .replace("user: {text: linecard}", &format!("user: {{text: {}}}", env("POSTGRES_READER")))
+    };
+    let folder = Folder::new(&[("postgres.yaml", &filled(FILE))]);
+    let secrets = ["POSTGRES_PASSWORD"];
+    let (said, code) = folder.tries("postgres.yaml", &["customer.by_phone", "number=13800138000"], &secrets).await;
+    assert_eq!(code, 0, "{said}");
+    for part in [
+        "1. search",
+        ":like",
+        "like = \"%1%3%8%0%0%1%3%8%0%0%0%\"",
+        "1. answered after",
+        "taken",
+        "is read as +8613800138000",
+        "C10001",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    // A column that is not there: the server's own state, and nothing of the data.
+    let folder = Folder::new(&[("postgres.yaml", &filled(&FILE.replace("mobile", "mobbile")))]);
+    let (said, code) = folder.tries("postgres.yaml", &["customer.by_phone", "number=13800138000"], &secrets).await;
+    assert_eq!((code, said.contains("SQLSTATE 42703")), (1, true), "{said}");
+    assert!(!said.contains(&env("POSTGRES_PASSWORD")), "{said}");
 }
 
 #[tokio::test]

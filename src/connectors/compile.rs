@@ -30,7 +30,7 @@ use super::{
         At, Auth, Database, Leaf, Operation, Place, Rule, Server, SessionAuth, Step, System, Token, Tree, Web, WebStep,
         What,
     },
-    sign::{self, Sign, Stamp},
+    sign::{self, EXAMPLE_SECRET, Sign, Stamp},
     sign_in::{self, SignIn},
     sql::Statement,
     standing,
@@ -262,6 +262,7 @@ impl Maker<'_> {
             hooks,
             stamp: given.stamp,
             env: Environment::new(),
+            secrets: secrets.values().cloned().collect(),
             numbers,
             context,
             headers,
@@ -602,7 +603,7 @@ impl Maker<'_> {
                 let value = Secret::new(format!("{}{secret}", key.prefix));
                 match (&key.path, [&key.header, &key.query, &key.body]) {
                     (None, places) => match self.place("/auth/key", "key", places) {
-                        Some(place) => Auth::Key { place, value },
+                        Some(place) => Auth::Key { place, value, shown: format!("{}{EXAMPLE_SECRET}", key.prefix) },
                         None => Auth::None,
                     },
                     (Some(before), [None, None, None]) => {
@@ -612,7 +613,8 @@ impl Maker<'_> {
                         if !before.starts_with('/') || value.contains(odd) {
                             self.problem("/auth/key/path", "this and the key make no path", "/services/");
                         }
-                        Auth::Path { value: Secret::new(value) }
+                        let shown = format!("{before}{}{EXAMPLE_SECRET}", key.prefix);
+                        Auth::Path { value: Secret::new(value), shown }
                     }
                     (Some(_), _) => {
                         self.problem("/auth/key", "the key has two places", "one of: header, query, body, path");
@@ -625,7 +627,11 @@ impl Maker<'_> {
                 let secret = named(self, "/auth/basic/secret", &basic.secret);
                 let both = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{secret}"));
                 let place = Place::Header("Authorization".to_owned());
-                Auth::Key { place, value: Secret::new(format!("Basic {both}")) }
+                Auth::Key {
+                    place,
+                    value: Secret::new(format!("Basic {both}")),
+                    shown: format!("Basic {EXAMPLE_SECRET}"),
+                }
             }
             file::Auth::Session(session) => {
                 Auth::Session(Box::new(self.session("/auth/session", session, (context, secrets), None)))
@@ -996,7 +1002,8 @@ impl Maker<'_> {
         }
         let value = self.expression(&format!("{at}/value"), &file.value);
         self.known = outside;
-        Some(Sign { value: value?, place: place?, prefix: file.prefix.clone(), secrets: secrets.clone() })
+        let text = sign::text_in(&file.value).and_then(|text| Compiled::new(text).ok());
+        Some(Sign { value: value?, place: place?, prefix: file.prefix.clone(), secrets: secrets.clone(), text })
     }
 
     fn operation(

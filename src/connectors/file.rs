@@ -858,6 +858,27 @@ pub enum Is {
     Unknown,
 }
 
+impl Is {
+    /// As a file writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Empty => "empty",
+            Self::NotFound => "not_found",
+            Self::Denied => "denied",
+            Self::AuthExpired => "auth_expired",
+            Self::Ambiguous => "ambiguous",
+            Self::Invalid => "invalid",
+            Self::Conflict => "conflict",
+            Self::RateLimited => "rate_limited",
+            Self::Busy => "busy",
+            Self::Broken => "broken",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
 /// A proof inside the file: these inputs give these requests, these answers give this outcome.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

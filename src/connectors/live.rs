@@ -40,6 +40,7 @@ use super::{
     set::SessionAuth,
     sign::{EXAMPLE_SECRET, Stamp},
     sign_in::Asked,
+    trail::{Happened, Trail},
     version,
 };
 
@@ -123,12 +124,33 @@ impl Watched {
     }
 }
 
+/// Who is told what happens on the way.
+#[derive(Clone, Copy, Default)]
+struct Onlookers<'a> {
+    seen: Option<&'a Seen>,
+    trail: Option<&'a Trail>,
+}
+
+impl Onlookers<'_> {
+    fn saw(self, saws: impl IntoIterator<Item = Saw>) {
+        if let Some(seen) = self.seen {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).extend(saws);
+        }
+    }
+
+    fn tell(self, happened: impl FnOnce() -> Happened) {
+        if let Some(trail) = self.trail {
+            trail.tell(happened());
+        }
+    }
+}
+
 /// One question on its way through the limits.
 struct Asking<'a> {
     name: &'static str,
     priority: Priority,
     deadline: Instant,
-    seen: Option<&'a Seen>,
+    onlookers: Onlookers<'a>,
     /// Requests sent, and how long they took; waiting for leave does not count.
     sent: u32,
     took: Duration,
@@ -374,6 +396,18 @@ impl Connectors {
 
     /// The same, and what was seen on the way goes into `seen`.
     pub async fn run_seen(&self, ask: Ask, seen: Option<&Seen>) -> Outcome {
+        self.run_before(ask, Onlookers { seen, trail: None }).await
+    }
+
+    /// The same, and everything that happens is told to `trail`; without its leave nothing is sent that changes something.
+    pub async fn try_out(&self, ask: Ask, trail: &Trail) -> Outcome {
+        if let Some(ready) = self.inner.ready.load().get(&ask.system) {
+            trail.knows(ready.system.secrets.iter());
+        }
+        self.run_before(ask, Onlookers { seen: None, trail: Some(trail) }).await
+    }
+
+    async fn run_before(&self, ask: Ask, onlookers: Onlookers<'_>) -> Outcome {
         let Some(ready) = self.inner.ready.load().get(&ask.system).cloned() else {
             return Outcome::Invalid { reason: format!("there is no system {}", ask.system) };
         };
@@ -383,9 +417,9 @@ impl Connectors {
         let name = operation.spec.name;
         let begun = Instant::now();
         let deadline = begun + ask.deadline.min(Duration::from_millis(operation.deadline_ms));
-        let outcome = match self.by_index(&ready, &ask, name, deadline, seen).await {
+        let outcome = match self.by_index(&ready, &ask, name, deadline, onlookers).await {
             Some(outcome) => outcome,
-            None => ready.run(&ask, name, deadline, seen).await,
+            None => ready.run(&ask, name, deadline, onlookers).await,
         };
         if outcome.reason().is_some() {
             tracing::debug!(system = %ask.system, operation = name, outcome = outcome.word(), reason = outcome.reason(), "a business system did not do it");
@@ -421,17 +455,14 @@ impl Connectors {
         ask: &Ask,
         name: &'static str,
         deadline: Instant,
-        seen: Option<&Seen>,
+        onlookers: Onlookers<'_>,
     ) -> Option<Outcome> {
         let settings = ready.system.index.filter(|_| name == "customer.by_phone")?;
         let index = self.inner.shelves.get(&ask.system)?.index()?;
         let asked = index::line(&ready.system.numbers.read(ask.inputs.get("number")?.as_str()?))?;
         let hits = index.find(&asked);
         let at = now().wall;
-        if let Some(seen) = seen {
-            let saw = Saw::Indexed { customers: hits.len(), age_ms: at.since(index.known_at()) };
-            seen.lock().unwrap_or_else(PoisonError::into_inner).push(saw);
-        }
+        onlookers.saw([Saw::Indexed { customers: hits.len(), age_ms: at.since(index.known_at()) }]);
         let search = match index::way(hits.len(), settings.search, index::current(&index, &settings, at)) {
             index::Way::Search => return None,
             index::Way::Nobody => return Some(Outcome::Empty),
@@ -441,11 +472,11 @@ impl Connectors {
             let customer = serde_json::json!({"id": hit.id, "type": hit.kind});
             let inputs = serde_json::Map::from_iter([("customer".to_owned(), customer)]);
             let ask = Ask { operation: "customer.get".to_owned(), inputs, ..ask.clone() };
-            async move { ready.run(&ask, "customer.get", deadline, seen).await }
+            async move { ready.run(&ask, "customer.get", deadline, onlookers).await }
         });
         let searched = async {
             match search {
-                true => Some(ready.run(ask, name, deadline, seen).await),
+                true => Some(ready.run(ask, name, deadline, onlookers).await),
                 false => None,
             }
         };
@@ -454,9 +485,7 @@ impl Connectors {
             self.count(ask.system.clone(), "customer.get", answer);
         }
         let (mut found, saws) = index::still_have(&ready.system, &asked, answers)?;
-        if let Some(seen) = seen {
-            seen.lock().unwrap_or_else(PoisonError::into_inner).extend(saws);
-        }
+        onlookers.saw(saws);
         match searched {
             Some(Outcome::Ok(serde_json::Value::Array(more))) => index::join(&mut found, more),
             Some(Outcome::Empty | Outcome::NotFound) | None => {}
@@ -470,7 +499,13 @@ impl Connectors {
 }
 
 impl Ready {
-    async fn run(self: &Arc<Self>, ask: &Ask, name: &'static str, deadline: Instant, seen: Option<&Seen>) -> Outcome {
+    async fn run(
+        self: &Arc<Self>,
+        ask: &Ask,
+        name: &'static str,
+        deadline: Instant,
+        onlookers: Onlookers<'_>,
+    ) -> Outcome {
         let at = now().mono.0;
         let turn = match self.limiter.knock(name) {
             Ok(turn) => turn,
@@ -478,7 +513,8 @@ impl Ready {
         };
         let turn = if turn.probe && name != "check" && self.system.operation("check").is_some() {
             // "Who am I?" is cheaper to ask of a system that may still be in trouble.
-            let outcome = self.ask(turn, "check", &Default::default(), ask.priority, deadline, None).await;
+            let outcome =
+                self.ask(turn, "check", &Default::default(), ask.priority, deadline, Onlookers::default()).await;
             match (self.limiter.knock(name), outcome) {
                 (Ok(turn), _) => turn,
                 (Err(outcome), _) => return outcome,
@@ -486,11 +522,11 @@ impl Ready {
         } else {
             turn
         };
-        let outcome = self.ask(turn, name, &ask.inputs, ask.priority, deadline, seen).await;
+        let outcome = self.ask(turn, name, &ask.inputs, ask.priority, deadline, onlookers).await;
         match outcome {
             // A system may serve a wrong key as a stranger who sees nothing: before "nobody" is believed, it says who we are.
             Outcome::Empty | Outcome::NotFound | Outcome::Denied { .. } if name != "check" && !self.known(at) => {
-                match self.check(ask.priority, deadline).await {
+                match self.check(ask.priority, deadline, onlookers).await {
                     Some(Outcome::Ok(_)) | None => outcome,
                     Some(other) => other,
                 }
@@ -505,13 +541,20 @@ impl Ready {
         checked > 0 && Mono(at).since_ms(Mono(checked)) < CHECKED_MS
     }
 
-    async fn check(self: &Arc<Self>, priority: Priority, deadline: Instant) -> Option<Outcome> {
+    async fn check(
+        self: &Arc<Self>,
+        priority: Priority,
+        deadline: Instant,
+        onlookers: Onlookers<'_>,
+    ) -> Option<Outcome> {
         self.system.operation("check")?;
+        onlookers.tell(|| Happened::ChecksWhoWeAre);
         let turn = match self.limiter.knock("check") {
             Ok(turn) => turn,
             Err(outcome) => return Some(outcome),
         };
-        Some(self.ask(turn, "check", &Default::default(), priority, deadline, None).await)
+        let trail = Onlookers { seen: None, ..onlookers };
+        Some(self.ask(turn, "check", &Default::default(), priority, deadline, trail).await)
     }
 
     /// One operation that the breaker let through.
@@ -522,10 +565,10 @@ impl Ready {
         inputs: &serde_json::Map<String, serde_json::Value>,
         priority: Priority,
         deadline: Instant,
-        seen: Option<&Seen>,
+        onlookers: Onlookers<'_>,
     ) -> Outcome {
         let took = Duration::ZERO;
-        let mut asking = Asking { name, priority, deadline, seen, sent: 0, took, held: false };
+        let mut asking = Asking { name, priority, deadline, onlookers, sent: 0, took, held: false };
         let outcome = self.exchange(inputs, &mut asking).await;
         turn.ended(asking.ended(&outcome));
         if name == "check" && matches!(outcome, Outcome::Ok(_)) {
@@ -543,8 +586,9 @@ impl Ready {
             Ok(line) => line,
             Err(reason) => return Outcome::Broken { reason: format!("{}: {reason}", self.system.id) },
         };
+        let trail = asking.onlookers.trail;
         let mut run = match Run::new(&self.system, asking.name, inputs) {
-            Ok(run) => run,
+            Ok(run) => run.telling(trail),
             Err(outcome) => return outcome,
         };
         let safe = self.system.operation(asking.name).is_some_and(|o| o.idempotency != Idempotency::None);
@@ -555,18 +599,21 @@ impl Ready {
                     let safe = safe && !asking.held && run.may_go_on();
                     if let Some(pause) = self.limiter.again(&outcome, retries, safe, asking.deadline) {
                         retries += 1;
+                        asking.onlookers.tell(|| Happened::AsksAgain { pause_ms: ms(pause) });
                         tokio::time::sleep(pause).await;
                         run.goes_on();
                         continue;
                     }
-                    if let Some(seen) = asking.seen {
-                        seen.lock().unwrap_or_else(PoisonError::into_inner).extend(run.seen());
-                    }
+                    asking.onlookers.saw(run.seen());
                     return outcome;
                 }
                 Next::LogIn { what, over } => {
-                    let session = self.session(what, over, asking.deadline).await;
+                    let session = self.session(what, over, asking.deadline, trail).await;
                     run.logged_in(what, session);
+                }
+                Next::Send(_) if run.changes() && trail.is_some_and(|trail| !trail.writes) => {
+                    asking.onlookers.tell(|| Happened::NotSent);
+                    return Outcome::Invalid { reason: "it was not sent: it would change something".to_owned() };
                 }
                 Next::Send(requests) => {
                     // What has begun to write is not left half done because somebody else came: it goes with the phones.
@@ -576,6 +623,9 @@ impl Ready {
                     let answers = futures_util::future::join_all(sent).await;
                     let (mut passes, mut results, mut waited) = (Vec::new(), Vec::new(), Duration::ZERO);
                     let mut times = Vec::new();
+                    if let Some(trail) = trail {
+                        trail.took(answers.iter().map(|(_, _, left, took)| (ms(*took), ms(*left))).collect());
+                    }
                     for (pass, result, left, took) in answers {
                         times.push(took);
                         asking.sent += u32::from(pass.is_some());
@@ -653,7 +703,9 @@ impl Ready {
         what: For,
         over: Option<u64>,
         deadline: Instant,
+        trail: Option<&Trail>,
     ) -> BoxFuture<'_, Result<Arc<Session>, Outcome>> {
+        let trail = trail.cloned();
         Box::pin(async move {
             let door = self.door(what);
             let (way, waited) = {
@@ -661,10 +713,18 @@ impl Ready {
                 (keeper.ask(over, keeper.ended(), now().mono), keeper.ended())
             };
             match way {
-                Way::Use(session) => return Ok(session),
+                Way::Use(session) => {
+                    if let Some(trail) = &trail {
+                        trail.tell(Happened::SessionIsOpen { of: what.into() });
+                    }
+                    return Ok(session);
+                }
                 Way::No(outcome) => {
                     let refresh = self.system.session(what).is_some_and(|auth| auth.refresh.is_some());
                     if !refresh || !door.hand.anew(self.kept.get(), &self.system.id).await {
+                        if let Some(trail) = &trail {
+                            trail.not_logged_in(what, &outcome);
+                        }
                         return Err(outcome);
                     }
                     door.keeper().anew();
@@ -680,7 +740,7 @@ impl Ready {
                 match way {
                     Way::Use(session) => Ok(session),
                     Way::No(outcome) => Err(outcome),
-                    Way::LogIn { number } => ready.log_in(what, number).await,
+                    Way::LogIn { number } => ready.log_in(what, number, trail.as_ref()).await,
                 }
             });
             match tokio::time::timeout_at(tokio::time::Instant::from_std(deadline), login).await {
@@ -710,6 +770,7 @@ impl Ready {
         line: &Line,
         auth: &SessionAuth,
         number: u64,
+        trail: Option<&Trail>,
     ) -> Result<Session, Outcome> {
         let hand = &self.door(what).hand;
         let taken = match &auth.refresh {
@@ -717,12 +778,19 @@ impl Ready {
             Some(refresh) => Some((refresh, hand.take(self.kept.get(), &self.system, refresh).await?)),
         };
         let told: Vec<_> = taken.iter().map(|(_, taken)| (REFRESH, taken.token.clone())).collect();
-        let mut login = Login::of(&self.system, what, auth, &told);
+        let mut login = Login::of(&self.system, what, auth, &told).telling(trail);
         let deadline = Instant::now() + Duration::from_millis(auth.login.deadline_ms);
         loop {
             match login.next() {
-                Step::Send(request) => login.answer(self.ask_login(line, request, deadline).await),
-                Step::SignIn { over } => login.signed_in(self.session(For::All, over, deadline).await),
+                Step::Send(request) => {
+                    let begun = Instant::now();
+                    let answer = self.ask_login(line, request, deadline).await;
+                    if let Some(trail) = trail {
+                        trail.took(vec![(ms(begun.elapsed()), 0)]);
+                    }
+                    login.answer(answer);
+                }
+                Step::SignIn { over } => login.signed_in(self.session(For::All, over, deadline, trail).await),
                 Step::Done => break,
             }
         }
@@ -732,12 +800,20 @@ impl Ready {
         login.session(number, now().mono)
     }
 
-    async fn log_in(self: &Arc<Self>, what: For, number: u64) -> Result<Arc<Session>, Outcome> {
+    async fn log_in(self: &Arc<Self>, what: For, number: u64, trail: Option<&Trail>) -> Result<Arc<Session>, Outcome> {
         let id = &self.system.id;
         let (Ok(line), Some(auth)) = (&self.line, self.system.session(what)) else {
             return Err(Outcome::Broken { reason: format!("{id} has no login") });
         };
-        let result = self.log_in_with(what, line, auth, number).await;
+        let onlookers = Onlookers { seen: None, trail };
+        onlookers.tell(|| Happened::LogsIn { of: what.into() });
+        let result = self.log_in_with(what, line, auth, number, trail).await;
+        if let Some(trail) = trail {
+            match &result {
+                Ok(session) => trail.logged_in(what, auth, session),
+                Err(outcome) => trail.not_logged_in(what, outcome),
+            }
+        }
         let at = now().mono;
         let refused = result.as_ref().err().cloned();
         let mut keeper = self.door(what).keeper();

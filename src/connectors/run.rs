@@ -26,18 +26,20 @@ use super::{
     index,
     ldap::Search,
     limits::hints::{Told, retry_after},
+    operation::LOGIN,
     page::{self, Held, Turn},
     session::{For, Session},
     set::{
-        At, Auth, Find, Leaf, MailServer, MailStep, Operation, Place, SessionAuth, Step, System, Tree, Web, WebStep,
-        What,
+        At, Auth, Find, Leaf, MailServer, MailStep, Operation, Place, Rule, SessionAuth, Step, System, Tree, Web,
+        WebStep, What,
     },
-    sign::Sign,
+    sign::{EXAMPLE_SECRET, Sign, Stamp},
     smtp::{Mail, Parts},
     sql::Statement,
+    trail::{self, Condition, Happened, Not, Reading, Rules, Spelled, Trail, Tried},
     value::{from_json, to_json},
     wire,
-    words::national,
+    words::{Compiled, national},
 };
 
 /// At most so many requests of one `for_each`.
@@ -94,6 +96,8 @@ pub struct WebRequest {
     pub charsets: Charsets,
     /// That of a call by JSON-RPC.
     pub id: u32,
+    /// Of one that is shown: the text that is signed.
+    pub signed: Option<String>,
 }
 
 /// What came back.
@@ -135,6 +139,23 @@ pub enum Next {
         over: Option<u64>,
     },
     Done(Outcome),
+}
+
+/// What a request is made for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum To {
+    Send,
+    /// Without secrets.
+    Show,
+}
+
+impl To {
+    fn which<'a>(self, secret: &'a Secret, shown: &'a str) -> &'a str {
+        match self {
+            Self::Send => secret.expose(),
+            Self::Show => shown,
+        }
+    }
 }
 
 /// A session that this run needs.
@@ -186,6 +207,10 @@ pub struct Run<'a> {
     told: Vec<(usize, Told)>,
     /// Those of the last requests that failed, by their place.
     failed: Vec<(usize, Failing)>,
+    /// Who wants to know everything, if somebody does.
+    trail: Option<Trail>,
+    /// What stands for secrets in a request that is shown; a login's alone has any.
+    masks: Vec<(&'static str, Value)>,
 }
 
 impl<'a> Run<'a> {
@@ -259,7 +284,11 @@ impl<'a> Run<'a> {
         let secrets = auth.secrets.iter().map(|(name, secret)| (name.as_str(), Value::from(secret.expose())));
         context.insert("secret".to_owned(), Value::from_pairs(secrets));
         let (sign, assertions) = (auth.sign.as_ref(), &auth.assertions[..]);
-        Self { sign, assertions, ..Self::begin(system, &auth.login, context, false) }
+        let names = auth.secrets.keys().map(|name| (name.as_str(), Value::from(EXAMPLE_SECRET)));
+        let mut masks = vec![("secret", Value::from_pairs(names))];
+        let others = told.iter().map(|(name, _)| *name).chain(assertions.iter().map(|(name, _)| *name));
+        masks.extend(others.map(|name| (name, Value::from(EXAMPLE_SECRET))));
+        Self { sign, assertions, masks, ..Self::begin(system, &auth.login, context, false) }
     }
 
     fn begin(system: &'a System, op: &'a Operation, context: BTreeMap<String, Value>, signed_in: bool) -> Self {
@@ -291,6 +320,56 @@ impl<'a> Run<'a> {
             seen: Vec::new(),
             told: Vec::new(),
             failed: Vec::new(),
+            trail: None,
+            masks: Vec::new(),
+        }
+    }
+
+    /// Tells everything that happens from now on.
+    #[must_use]
+    pub fn telling(mut self, trail: Option<&Trail>) -> Self {
+        let Some(trail) = trail else { return self };
+        if let (Some(number), None) = (&self.asked, &self.trail) {
+            let given = number.raw.as_ref().map(|raw| raw.expose().clone()).unwrap_or_default();
+            trail.tell(Happened::Number { given, reads: Reading::from(number) });
+        }
+        if let Some(look) = self.look.take() {
+            trail.tell(Happened::LooksBefore { with: look.op.spec.name.to_owned() });
+            self.look = Some(Box::new(look.telling(Some(trail))));
+        }
+        self.trail = Some(trail.clone());
+        self
+    }
+
+    fn tell(&self, happened: impl FnOnce() -> Happened) {
+        if let Some(trail) = &self.trail {
+            trail.tell(happened());
+        }
+    }
+
+    /// An expression of the file, told if it does not fit.
+    fn eval(&self, what: &str, expression: &Compiled, context: &Value) -> Result<Value, String> {
+        expression.eval(context).inspect_err(|why| self.misfits(what, why, Some((expression, context))))
+    }
+
+    fn misfits(&self, what: &str, why: &str, expression: Option<(&Compiled, &Value)>) {
+        self.tell(|| Happened::Misfit {
+            what: what.to_owned(),
+            why: why.to_owned(),
+            expression: expression.map(|(expression, context)| self.condition(expression, context)),
+        });
+    }
+
+    /// What a login sees lets somebody in, and is shown as evidence is.
+    fn condition(&self, expression: &Compiled, context: &Value) -> Condition {
+        Condition::of(expression, context, self.op.spec.name == LOGIN.name)
+    }
+
+    /// Whether the requests of [`Self::next`] may change something over there.
+    pub fn changes(&self) -> bool {
+        match &self.look {
+            Some(look) => look.changes(),
+            None => self.op.spec.writes && self.op.steps.get(self.step).is_some_and(Step::changes),
         }
     }
 
@@ -407,8 +486,14 @@ impl<'a> Run<'a> {
                 Next::Done(Outcome::Empty | Outcome::NotFound) => {
                     self.seen = look.seen();
                     self.look = None;
+                    self.tell(|| Happened::LookedBefore { found: false });
                 }
-                next => return next,
+                next => {
+                    if matches!(next, Next::Done(Outcome::Ok(_))) {
+                        self.tell(|| Happened::LookedBefore { found: true });
+                    }
+                    return next;
+                }
             }
         }
         let op = self.op;
@@ -452,9 +537,10 @@ impl<'a> Run<'a> {
             let status = answer.as_ref().ok().map(|response| response.status);
             self.saw(Saw::Answered { step: step.name.clone(), status });
             self.lapsed = For::All;
+            self.tell_answer(at, step, &answer, id);
             let outcome = match answer {
                 Ok(response) => {
-                    let (outcome, told) = self.judge(op, step, (item.clone(), id), &response);
+                    let (outcome, told) = self.judge(op, step, at, (item.clone(), id), &response);
                     self.told.push((at, told));
                     if let Some(bad) = outcome.as_ref().filter(|outcome| outcome.reason().is_some()) {
                         self.failed.push((at, self.failing(step, Some(&response), id, bad)));
@@ -540,14 +626,15 @@ impl<'a> Run<'a> {
         }
         let context = self.with(&[]);
         if let Some(when) = &step.when
-            && !when.eval(&context)?.is_true()
+            && !self.eval("when", when, &context)?.is_true()
         {
+            self.tell(|| Happened::Skipped { step: step.name.clone(), when: self.condition(when, &context) });
             return Ok(Vec::new());
         }
         self.items = match &step.for_each {
             None => vec![None],
             Some(list) => {
-                let list = list.eval(&context)?;
+                let list = self.eval("for_each", list, &context)?;
                 let items: Vec<_> =
                     list.try_iter().map_err(|_| "for_each gives no list")?.map(Some).take(FAN_OUT + 1).collect();
                 if items.len() > FAN_OUT {
@@ -560,7 +647,17 @@ impl<'a> Run<'a> {
     }
 
     fn made(&mut self, step: &Step) -> Result<Vec<Request>, String> {
-        let made = self.items.iter().map(|item| self.request(step, item.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        let items = self.items.iter().map(|item| ((self.system.stamp)(), item.as_ref()));
+        let items: Vec<_> = items.collect();
+        let made = items.iter().map(|(stamp, item)| self.request(step, *item, *stamp, To::Send));
+        let made = made.collect::<Result<Vec<_>, _>>().inspect_err(|why| self.misfits(&step.name, why, None))?;
+        if let Some(trail) = &self.trail {
+            let shown = items.iter().filter_map(|(stamp, item)| {
+                let (request, _) = self.request(step, *item, *stamp, To::Show).ok()?;
+                Some((item.and_then(|item| to_json(item).ok().flatten()), trail::Asked::of(&request)))
+            });
+            trail.asked(&step.name, shown);
+        }
         let (made, addresses): (Vec<_>, Vec<_>) = made.into_iter().unzip();
         self.ids = made.iter().map(|request| if let Request::Web(web) = request { web.id } else { 0 }).collect();
         self.address = addresses.into_iter().next_back().unwrap_or_default();
@@ -568,16 +665,20 @@ impl<'a> Run<'a> {
     }
 
     /// The request, and its address without a key in it.
-    fn request(&self, step: &Step, item: Option<&Value>) -> Result<(Request, String), String> {
-        let stamp = (self.system.stamp)();
+    fn request(&self, step: &Step, item: Option<&Value>, stamp: Stamp, to: To) -> Result<(Request, String), String> {
         let mut each = stamp.values();
-        for (nth, (name, assertion)) in (0..).zip(self.assertions) {
-            each.push((name, assertion.made(stamp, nth)?.into()));
+        match to {
+            To::Send => {
+                for (nth, (name, assertion)) in (0..).zip(self.assertions) {
+                    each.push((name, assertion.made(stamp, nth)?.into()));
+                }
+            }
+            To::Show => each.extend(self.masks.iter().cloned()),
         }
         each.extend(item.map(|item| ("item", item.clone())));
         match (&step.what, &self.system.at) {
             (What::Web(web), At::Web(at)) => {
-                let (request, address) = self.web(web, at, &each, stamp.id())?;
+                let (request, address) = self.web(web, at, &each, stamp.id(), to)?;
                 Ok((Request::Web(request), address))
             }
             (What::Sql { statement, with }, _) => {
@@ -654,6 +755,7 @@ impl<'a> Run<'a> {
         at: &Web,
         each: &[(&'static str, Value)],
         id: u32,
+        to: To,
     ) -> Result<(WebRequest, String), String> {
         let env = &self.system.env;
         let context = self.with(each);
@@ -667,15 +769,22 @@ impl<'a> Run<'a> {
         }
         let mut headers = Vec::new();
         for (name, leaf) in self.system.headers.iter().chain(&step.headers) {
-            headers.push((name.clone(), header_value(leaf, env, &context)?));
+            let value = header_value(leaf, env, &context).map_err(|why| format!("{name}: {why}"))?;
+            headers.push((name.clone(), value));
         }
         let csrf = if step.method == Method::Get { None } else { Some(&self.csrf) };
         let needs = [Some(&self.sign_in), csrf];
-        let sessions: Vec<_> =
-            needs.into_iter().flatten().filter_map(|need| need.auth.zip(need.session.as_deref())).collect();
+        let sessions = needs.into_iter().flatten().filter_map(|need| need.auth.zip(need.session.clone()));
+        let sessions = sessions.map(|(auth, session)| match to {
+            To::Send => (auth, session),
+            To::Show => (auth, Arc::new(Session::example(auth))),
+        });
+        let sessions: Vec<_> = sessions.collect();
         let base = step.base.as_deref().unwrap_or_else(|| self.base(at));
         let mut url = match &self.system.auth {
-            Auth::Path { value } => format!("{base}{}{}", value.expose(), if path == "/" { "" } else { &path }),
+            Auth::Path { value, shown } => {
+                format!("{base}{}{}", to.which(value, shown), if path == "/" { "" } else { &path })
+            }
             _ => format!("{base}{path}"),
         };
         if let Some(next) = self.turn.as_ref().and_then(|turn| turn.url.as_deref()) {
@@ -684,11 +793,16 @@ impl<'a> Run<'a> {
             path = next.strip_prefix(self.base(at)).unwrap_or(next).to_owned();
             query.clear();
         }
+        let signed = std::cell::RefCell::new(None);
         // What is signed, with the body once that is made.
         let signature = |form: &Json, body: Option<&[u8]>| -> Result<Option<(&Sign, String)>, String> {
             let Some(sign) = self.sign else { return Ok(None) };
             let mut seen = each.to_vec();
             seen.extend(sign.sees(step.method, &url, &query, form, body));
+            if to == To::Show {
+                signed.replace(sign.shown(seen, |seen| self.with(seen)));
+                return Ok(Some((sign, format!("{}(signature)", sign.prefix))));
+            }
             Ok(Some((sign, sign.over(&self.with(&seen))?)))
         };
         let mut form = Json::Null;
@@ -697,8 +811,8 @@ impl<'a> Run<'a> {
             for (auth, session) in &sessions {
                 session.body(auth, &mut form)?;
             }
-            if let Auth::Key { place, value } = &self.system.auth {
-                place.in_body(value.expose(), &mut form).map_err(|why| format!("the key: {why}"))?;
+            if let Auth::Key { place, value, shown } = &self.system.auth {
+                place.in_body(to.which(value, shown), &mut form).map_err(|why| format!("the key: {why}"))?;
             }
         }
         let in_body = |sign: &&Sign| matches!(sign.place, Place::Body(_));
@@ -747,8 +861,12 @@ impl<'a> Run<'a> {
         let address = pairs(&query)?;
         match &self.system.auth {
             Auth::None | Auth::Path { .. } => {}
-            Auth::Key { place: Place::Header(name), value } => headers.push((name.clone(), value.expose().to_owned())),
-            Auth::Key { place: Place::Query(name), value } => drop(key.insert(name.clone(), value.expose().into())),
+            Auth::Key { place: Place::Header(name), value, shown } => {
+                headers.push((name.clone(), to.which(value, shown).to_owned()));
+            }
+            Auth::Key { place: Place::Query(name), value, shown } => {
+                key.insert(name.clone(), to.which(value, shown).into());
+            }
             Auth::Key { place: Place::Body(_), .. } => {}
             Auth::Session(_) => {}
         }
@@ -758,7 +876,50 @@ impl<'a> Run<'a> {
         }
         let url = pairs(&key)?;
         let charsets = step.charsets;
-        Ok((WebRequest { method: step.method, url, headers, body, path, query, charsets, id }, address))
+        let (method, signed) = (step.method, signed.into_inner());
+        Ok((WebRequest { method, url, headers, body, path, query, charsets, id, signed }, address))
+    }
+
+    /// What came, for who tries a file out. A login's answer holds what lets somebody in: its shape is enough.
+    fn tell_answer(&self, at: usize, step: &Step, answer: &Result<Response, Trouble>, id: u32) {
+        let Some(trail) = &self.trail else { return };
+        let login = self.op.spec.name == LOGIN.name;
+        let response = match answer {
+            Ok(response) => response,
+            Err(Trouble::NotSent(why) | Trouble::NoAnswer(why) | Trouble::Unusable(why)) => {
+                return trail.answered(at, trail::Answer::None { why: why.clone() });
+            }
+            Err(Trouble::Told(outcome) | Trouble::Held(outcome)) => {
+                let why = outcome.reason().unwrap_or_default();
+                return trail.answered(at, trail::Answer::None { why: format!("{}: {why}", outcome.word()) });
+            }
+        };
+        let (mut status, mut bytes, mut text, mut unread) = (None, 0, None, None);
+        let body = match (&response.body, &step.what) {
+            (Payload::Value(value), _) => Some(value.clone()),
+            (Payload::Bytes(came), What::Web(web)) => {
+                let kind = response.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+                let kind = kind.map(|(_, value)| value.as_str());
+                (status, bytes) = (Some(response.status), came.len());
+                match answer::read(&web.decode, came, kind, web.charsets, id) {
+                    Ok(answer) => Some(answer.body),
+                    Err(why) => {
+                        unread = Some(why);
+                        text = (!login).then(|| web.charsets.decode(came, kind, false).into_owned());
+                        None
+                    }
+                }
+            }
+            (Payload::Bytes(_), _) => None,
+        };
+        let (headers, body) = match login {
+            true => {
+                let body = body.filter(|body| !body.is_null());
+                (evidence::headers(&response.headers).into_iter().collect(), body.map(|body| evidence::login(&body)))
+            }
+            false => (trail::headers(&response.headers), body),
+        };
+        trail.answered(at, trail::Answer::Came { status, headers, bytes, body, text, unread });
     }
 
     /// `None`: go on. And what was said of limits.
@@ -766,11 +927,16 @@ impl<'a> Run<'a> {
         &mut self,
         op: &Operation,
         step: &Step,
+        at: usize,
         sent: (Option<Value>, u32),
         response: &Response,
     ) -> (Option<Outcome>, Told) {
         let mut told = Told::default();
-        let outcome = self.judged(op, step, sent, response, &mut told);
+        let outcome = self.judged(op, step, at, sent, response, &mut told);
+        if let (Some(outcome), Some(trail)) = (&outcome, &self.trail) {
+            let (request, reason) = (trail.number(at), outcome.reason().map(str::to_owned));
+            trail.tell(Happened::Judged { request, outcome: outcome.word(), reason });
+        }
         if let Some(Outcome::RateLimited { wait_ms }) = &outcome {
             told.refused = true;
             told.wait_ms = *wait_ms;
@@ -782,6 +948,7 @@ impl<'a> Run<'a> {
         &mut self,
         op: &Operation,
         step: &Step,
+        at: usize,
         (item, id): (Option<Value>, u32),
         response: &Response,
         told: &mut Told,
@@ -807,14 +974,36 @@ impl<'a> Run<'a> {
         let context = self.with(&seen);
         let expired = self.sign_in.auth.map_or(&[][..], |auth| &auth.expired);
         let csrf = self.csrf.auth.filter(|_| step.changes()).map_or(&[][..], |auth| &auth.expired);
-        let rules = csrf.iter().map(|rule| (For::Changes, rule));
-        let rules = rules.chain(expired.iter().chain(&step.outcome).map(|rule| (For::All, rule)));
-        let found = rules.into_iter().find(|(_, rule)| {
-            rule.status.as_ref().is_none_or(|s| s.contains(&response.status))
-                && rule.when.as_ref().is_none_or(|w| w.holds(&context))
-                // What cannot be read, or is a fault, is no success, whatever its status.
-                && (decoded.as_ref().is_ok_and(|answer| !answer.fault) || !matches!(rule.is, Is::Ok | Is::Empty))
-        });
+        let lists = [(Rules::Refused, csrf), (Rules::Expired, expired), (Rules::Outcome, &step.outcome[..])];
+        let rules = lists.iter().flat_map(|(list, rules)| (1..).zip(*rules).map(|(n, rule)| (*list, n, rule)));
+        let good = match &decoded {
+            Ok(answer) if answer.fault => Err("the answer says itself that it is a fault"),
+            Ok(_) => Ok(()),
+            Err(why) => Err(why.as_str()),
+        };
+        let found = rules.clone().find(|(.., rule)| misses(rule, response.status, &context, good).is_none());
+        if let Some(trail) = &self.trail {
+            let count = rules.clone().count();
+            let tried = rules.map(|(list, number, rule)| Tried {
+                rule: list,
+                number,
+                is: rule.is.as_str(),
+                status: rule.status.clone(),
+                when: rule.when.as_ref().map(|when| self.condition(when, &context)),
+                not: misses(rule, response.status, &context, good),
+            });
+            let mut all = Vec::new();
+            for tried in tried {
+                let holds = tried.not.is_none();
+                all.push(tried);
+                if holds {
+                    break;
+                }
+            }
+            let untried = count - all.len();
+            trail.tell(Happened::Tried { request: trail.number(at), rules: all, untried });
+        }
+        let found = found.map(|(list, _, rule)| (if list == Rules::Refused { For::Changes } else { For::All }, rule));
         let wall = Wall((self.system.stamp)().ms);
         *told = self.system.limits.hints.read(&headers, &context, wall);
         let reset = told.reset_ms.filter(|_| told.remaining == Some(0));
@@ -901,18 +1090,27 @@ impl<'a> Run<'a> {
         let broken = |what: &str, why: String| self.misfit(&format!("\"{what}\" of \"{}\"", step.name), &why);
         let mut saved = Vec::new();
         for (name, expression) in &step.save {
-            let value = expression.eval(context).map_err(|why| broken(name, why))?;
+            let value = self.eval(name, expression, context).map_err(|why| broken(name, why))?;
             if value.is_undefined() {
+                self.misfits(name, "it is not there", Some((expression, context)));
                 return Err(broken(name, "it is not there".to_owned()));
             }
+            self.tell(|| Happened::Saved {
+                name: name.clone(),
+                value: to_json(&value).ok().flatten().unwrap_or_default(),
+            });
             saved.push((name.clone(), value));
         }
         let mut records = Vec::new();
         if let Some(expression) = &step.records {
-            let list = expression.eval(context).map_err(|why| broken("records", why))?;
+            let list = self.eval("records", expression, context).map_err(|why| broken("records", why))?;
             if !list.is_none() {
-                records.extend(list.try_iter().map_err(|_| broken("records", "it is no list".to_owned()))?);
+                records.extend(list.try_iter().map_err(|_| {
+                    self.misfits("records", "it is no list", Some((expression, context)));
+                    broken("records", "it is no list".to_owned())
+                })?);
             }
+            self.tell(|| Happened::Records { step: step.name.clone(), count: records.len() });
         }
         self.context.extend(saved);
         self.records.extend(records);
@@ -943,12 +1141,14 @@ impl<'a> Run<'a> {
             });
         }
         let mut kept: Vec<Map<String, Json>> = Vec::new();
-        for record in std::mem::take(&mut self.records) {
+        for (number, record) in (1..).zip(std::mem::take(&mut self.records)) {
             let context = self.with(&[("record", record)]);
             if let Some(keep) = &op.keep
-                && !keep.eval(&context).map_err(|why| self.misfit("\"keep\"", &why))?.is_true()
+                && !self.eval("keep", keep, &context).map_err(|why| self.misfit("\"keep\"", &why))?.is_true()
             {
-                self.saw(Saw::Refused { id: None, why: "\"keep\" of its file leaves it out".to_owned() });
+                const WHY: &str = "\"keep\" of its file leaves it out";
+                self.saw(Saw::Refused { id: None, why: WHY.to_owned() });
+                self.tell(|| self.told_of(op, number, Err((WHY, Some(self.condition(keep, &context)))), Map::new()));
                 continue;
             }
             let mut mapped = self.mapped(fields, &context)?;
@@ -960,14 +1160,19 @@ impl<'a> Run<'a> {
                     spelled.iter().any(|text| self.system.numbers.read(text).same_line(asked))
                 };
                 let Some((_, why)) = op.phones.iter().find(|(name, _)| same(name)) else {
-                    self.saw(Saw::Refused { id, why: "none of its numbers is the one that was asked for".to_owned() });
+                    const WHY: &str = "none of its numbers is the one that was asked for";
+                    self.saw(Saw::Refused { id, why: WHY.to_owned() });
+                    self.tell(|| self.told_of(op, number, Err((WHY, None)), mapped));
                     continue;
                 };
                 mapped.entry("reason").or_insert_with(|| why.clone().into());
             }
             let known = mapped.get("id").is_some_and(|id| kept.iter().any(|k| k.get("id") == Some(id)));
-            if !known {
+            if known {
+                self.tell(|| self.told_of(op, number, Err(("a record of this id was taken already", None)), mapped));
+            } else {
                 let why = mapped.get("reason").and_then(Json::as_str).map(str::to_owned);
+                self.tell(|| self.told_of(op, number, Ok(why.as_deref()), mapped.clone()));
                 self.saw(Saw::Matched { id, why });
                 kept.push(mapped);
             }
@@ -981,6 +1186,30 @@ impl<'a> Run<'a> {
             }
             (_, false) => Ok(Outcome::Ok(Json::Array(kept.into_iter().map(Json::Object).collect()))),
         }
+    }
+
+    /// One record, for who tries a file out: taken, or why not.
+    fn told_of(
+        &self,
+        op: &Operation,
+        record: usize,
+        verdict: Result<Option<&str>, (&str, Option<Condition>)>,
+        fields: Map<String, Json>,
+    ) -> Happened {
+        let phones = op.phones.iter().filter(|_| self.asked.is_some());
+        let numbers = phones.flat_map(|(name, _)| {
+            let spelled = index::spellings(fields.get(name)).into_iter();
+            spelled.map(|text| {
+                let reads = Reading::from(&self.system.numbers.read(&text));
+                Spelled { field: name.clone(), text: text.clone(), reads }
+            })
+        });
+        let numbers = numbers.collect();
+        let (taken, why, keep) = match verdict {
+            Ok(why) => (true, why.map(str::to_owned), None),
+            Err((why, keep)) => (false, Some(why.to_owned()), keep),
+        };
+        Happened::Record { record, id: fields.get("id").map(wire::plain), taken, why, keep, numbers, fields }
     }
 
     /// One page of a walk. A page without records is `empty`, so that who we are is asked before it is believed.
@@ -1025,6 +1254,12 @@ impl<'a> Run<'a> {
                 page::resolve(self.base(web), &self.address, next).map_err(|why| self.misfit("the next page", &why))?;
             seen.next = Json::String(whole);
         }
+        self.tell(|| Happened::Page {
+            asked: self.turn.as_ref().map_or(Json::Null, Turn::to_json),
+            records: seen.ids.len(),
+            total: seen.total,
+            next: seen.next.clone(),
+        });
         Ok(Outcome::Ok(seen.into_json()))
     }
 
@@ -1036,11 +1271,32 @@ impl<'a> Run<'a> {
         let mut map = Map::new();
         for (name, expression) in fields {
             let value = expression.eval(context).and_then(|value| to_json(&value));
-            if let Some(value) = value.map_err(|why| self.misfit(&format!("\"{name}\""), &why))? {
+            let value = value.map_err(|why| {
+                self.misfits(name, &why, Some((expression, context)));
+                self.misfit(&format!("\"{name}\""), &why)
+            });
+            if let Some(value) = value? {
                 map.insert(name.clone(), value);
             }
         }
         Ok(map)
+    }
+}
+
+/// Why a rule does not hold; `good` is why it may be no success.
+fn misses(rule: &Rule, status: u16, context: &Value, good: Result<(), &str>) -> Option<Not> {
+    if rule.status.as_ref().is_some_and(|s| !s.contains(&status)) {
+        return Some(Not::Status(status));
+    }
+    match rule.when.as_ref().map(|when| when.eval(context)) {
+        Some(Ok(value)) if !value.is_true() => return Some(Not::When),
+        Some(Err(why)) => return Some(Not::Unclear(why)),
+        _ => {}
+    }
+    match good {
+        // What cannot be read, or is a fault, is no success, whatever its status.
+        Err(why) if matches!(rule.is, Is::Ok | Is::Empty) => Some(Not::Unread(why.to_owned())),
+        _ => None,
     }
 }
 
@@ -1052,7 +1308,7 @@ fn trees(
 ) -> Result<Map<String, Json>, String> {
     let mut map = Map::new();
     for (name, tree) in trees {
-        if let Some(value) = tree.json(env, context)? {
+        if let Some(value) = tree.json(env, context).map_err(|why| format!("{name}: {why}"))? {
             map.insert(name.clone(), value);
         }
     }

@@ -17,6 +17,7 @@ use super::{
     oauth2::REFRESH,
     run::{Next, Request, Response, Run, Trouble},
     set::{Place, SessionAuth},
+    trail::Trail,
 };
 
 /// After a refused login. Systems that lock an account do so after some five wrong passwords within a quarter of an hour or half of one;
@@ -60,6 +61,11 @@ impl Session {
         let token = auth.token.as_ref().map(|t| Secret::new(format!("{}(secret)", t.prefix)));
         let cookie = (!pairs.is_empty()).then(|| Secret::new(pairs.join("; ")));
         Self { number: 0, cookie, token, until: None, base: None }
+    }
+
+    /// What of it is to be kept out of what is shown.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.cookie.iter().chain(&self.token)
     }
 
     pub fn header(&self, auth: &SessionAuth, headers: &mut Vec<(String, String)>) {
@@ -125,6 +131,13 @@ impl<'a> Login<'a> {
             For::Changes => Run::csrf(system, auth),
         };
         Self { system, auth, run, cookies: Vec::new() }
+    }
+
+    /// Tells what happens.
+    #[must_use]
+    pub fn telling(mut self, trail: Option<&Trail>) -> Self {
+        self.run = self.run.telling(trail);
+        self
     }
 
     /// What to do now; the end is that of [`Login::session`].

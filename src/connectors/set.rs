@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use minijinja::{Environment, value::Value};
 
-use crate::{numbers::Plan, private::Secret, words::SystemId};
+use crate::{numbers, private::Secret, words::SystemId};
 
 use super::{
     Idempotency,
@@ -18,7 +18,7 @@ use super::{
     ldap,
     limits::Limits,
     operation::Operation as Spec,
-    page::Page,
+    page::{Page, Plan},
     session::For,
     sign::{Sign, Stamp},
     sign_in::SignIn,
@@ -92,7 +92,9 @@ pub struct System {
     pub(super) csrf: Option<Box<SessionAuth>>,
     pub(super) stamp: fn() -> Stamp,
     pub(super) env: Environment<'static>,
-    pub(super) numbers: Plan,
+    /// All that the file names, to be kept out of what is shown.
+    pub(super) secrets: Vec<Secret>,
+    pub(super) numbers: numbers::Plan,
     /// Variables and `numbers`, as templates see them.
     pub(super) context: BTreeMap<String, Value>,
     pub(super) headers: Vec<(String, Leaf)>,
@@ -224,10 +226,13 @@ pub(super) enum Auth {
     Key {
         place: Place,
         value: Secret,
+        /// The same without the secret, for people.
+        shown: String,
     },
     /// Before each step's path.
     Path {
         value: Secret,
+        shown: String,
     },
     Session(Box<SessionAuth>),
 }
@@ -287,6 +292,14 @@ pub struct Operation {
     pub(super) cap: usize,
     pub(super) phones: Vec<(String, String)>,
     pub(super) page: Option<Page>,
+}
+
+impl Operation {
+    /// How its pages are counted, where it has some.
+    #[must_use]
+    pub fn pages(&self) -> Option<Plan> {
+        self.page.as_ref().map(|page| page.plan)
+    }
 }
 
 pub(super) struct Step {
@@ -398,15 +411,20 @@ impl Leaf {
         match self {
             Self::Fixed(text) => Ok(text.clone()),
             Self::Value(expression) => {
-                let value = expression.eval(context)?;
+                let value = expression.eval(context).map_err(|why| in_file(expression.text(), &why))?;
                 if value.is_undefined() {
-                    return Err("undefined value".to_owned());
+                    return Err(in_file(expression.text(), "is undefined"));
                 }
                 Ok(if value.is_none() { String::new() } else { value.to_string() })
             }
-            Self::Template(name) => render(env, name, context),
+            Self::Template(name) => render(env, name, context).map_err(|why| in_file(&self.source(env), &why)),
         }
     }
+}
+
+/// Where in the file it is, by the file's own words. A long one is a body, and is known by its place.
+fn in_file(text: &str, why: &str) -> String {
+    if text.len() <= 80 { format!("\"{text}\" {why}") } else { why.to_owned() }
 }
 
 /// A structure whose texts are templates.
@@ -425,7 +443,10 @@ impl Tree {
     pub fn json(&self, env: &Environment<'static>, context: &Value) -> Result<Option<serde_json::Value>, String> {
         Ok(Some(match self {
             Self::Fixed(value) => value.clone(),
-            Self::Leaf(Leaf::Value(expression)) => return super::value::to_json(&expression.eval(context)?),
+            Self::Leaf(Leaf::Value(expression)) => {
+                let made = expression.eval(context).and_then(|value| super::value::to_json(&value));
+                return made.map_err(|why| in_file(expression.text(), &why));
+            }
             Self::Leaf(leaf) => leaf.text(env, context)?.into(),
             Self::List(items) => {
                 let mut list = Vec::with_capacity(items.len());

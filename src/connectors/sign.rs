@@ -39,6 +39,8 @@ pub struct Sign {
     pub place: Place,
     pub prefix: String,
     pub secrets: BTreeMap<String, Secret>,
+    /// What of the formula is the text that is signed, for people.
+    pub text: Option<Compiled>,
 }
 
 impl Sign {
@@ -68,6 +70,18 @@ impl Sign {
         ]
     }
 
+    /// The text that is signed, with [`EXAMPLE_SECRET`] in the place of secrets. `seen` is what [`Self::sees`] gave, and more.
+    pub fn shown(
+        &self,
+        mut seen: Vec<(&'static str, Value)>,
+        with: impl FnOnce(&[(&'static str, Value)]) -> Value,
+    ) -> Option<String> {
+        seen.retain(|(name, _)| *name != "secret");
+        let names = self.secrets.keys().map(|name| (name.as_str(), Value::from(EXAMPLE_SECRET)));
+        seen.push(("secret", Value::from_pairs(names)));
+        self.text.as_ref()?.eval(&with(&seen)).ok().map(|text| text_of(&text))
+    }
+
     /// The signature, as it is put in its place.
     ///
     /// # Errors
@@ -82,6 +96,34 @@ impl Sign {
         let text = format!("{}{}", self.prefix, text_of(&value));
         if text.chars().any(char::is_control) { Err("the signature is no one line".to_owned()) } else { Ok(text) }
     }
+}
+
+/// What of a formula is the text that is signed: `secret.key ~ body` of `(secret.key ~ body) | md5 | hex`. `None` where no such part stands at its beginning.
+#[must_use]
+pub fn text_in(formula: &str) -> Option<&str> {
+    const SIGNS: [&str; 6] = ["md5", "sha1", "sha256", "hmac_sha1", "hmac_sha256", "bytes"];
+    let (mut depth, mut quote, mut filtered) = (0_u32, None, false);
+    for (at, c) in formula.char_indices() {
+        match (quote, c) {
+            (Some(open), _) => quote = quote.filter(|_| c != open),
+            (None, '\'' | '"') => quote = Some(c),
+            (None, '(' | '[' | '{') => depth += 1,
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
+            // A filter binds closer: what stands before it is only the last part of a sum.
+            (None, '~' | '+') if depth == 0 && !filtered => return None,
+            (None, '|') if depth == 0 => {
+                filtered = true;
+                let (before, behind) = formula.split_at(at);
+                let name =
+                    behind.trim_start_matches(['|', ' ']).split(|c: char| !c.is_alphanumeric() && c != '_').next();
+                if name.is_some_and(|name| SIGNS.contains(&name)) {
+                    return Some(before.trim());
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Whether a formula puts `body` itself, and not a digest of it, into a text by `~`. A filter binds closer than `~`.
@@ -364,6 +406,23 @@ mod tests {
     }
 
     #[test]
+    fn the_text_that_is_signed_is_found() {
+        for (formula, wanted) in [
+            ("(secret.key ~ body) | md5 | hex", Some("(secret.key ~ body)")),
+            (
+                "dict(a=now.ms) | pairs(equals='|md5') | hmac_sha256(secret.key) | base64",
+                Some("dict(a=now.ms) | pairs(equals='|md5')"),
+            ),
+            ("[secret.key, body] | bytes | md5 | hex", Some("[secret.key, body]")),
+            ("body | md5 | hex | upper", Some("body")),
+            ("method ~ body | md5 | hex", None),
+            ("secret.key ~ body", None),
+        ] {
+            assert_eq!(text_in(formula), wanted, "{formula}");
+        }
+    }
+
+    #[test]
     fn a_signature_is_one_line_of_text() {
         let sign = |formula: &str| {
             let sign = Sign {
@@ -371,6 +430,7 @@ mod tests {
                 place: Place::Header("X-Sign".to_owned()),
                 prefix: "v1=".to_owned(),
                 secrets: BTreeMap::from([("key".to_owned(), Secret::new("s3cret".to_owned()))]),
+                text: None,
             };
             let seen = sign.sees(Method::Get, "https://h.example/a/b?x=1", &Map::new(), &Json::Null, Some(b"{}"));
             sign.over(&Value::from_pairs(seen))

@@ -103,7 +103,10 @@ pub fn environment() -> Environment<'static> {
 }
 
 /// A compiled expression.
-pub struct Compiled(Expression<'static, 'static>);
+pub struct Compiled {
+    expression: Expression<'static, 'static>,
+    text: Box<str>,
+}
 
 impl Compiled {
     /// # Errors
@@ -112,17 +115,23 @@ impl Compiled {
         if let Some(unknown) = unknown_word(text, false) {
             return Err(unknown);
         }
-        EXPRESSIONS.compile_expression_owned(text.to_owned()).map(Self).map_err(|e| said(&e))
+        let expression = EXPRESSIONS.compile_expression_owned(text.to_owned()).map_err(|e| said(&e))?;
+        Ok(Self { expression, text: text.into() })
     }
     /// # Errors
     /// What went wrong, without the values.
     pub fn eval(&self, context: &Value) -> Result<Value, String> {
-        self.0.eval(context.clone()).map_err(|e| said(&e))
+        self.expression.eval(context.clone()).map_err(|e| said(&e))
+    }
+    /// As the file writes it.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
     }
     /// The names it looks up.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        self.0.undeclared_variables(false).into_iter().collect()
+        self.expression.undeclared_variables(false).into_iter().collect()
     }
     /// False where it cannot be worked out.
     #[must_use]

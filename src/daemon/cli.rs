@@ -260,16 +260,36 @@ pub enum Connector {
         #[command(flatten)]
         folder: Folder,
     },
-    /// One live operation.
+    /// One live operation, and everything that happened in it: each request as it was sent, with (secret) for secrets; the answer; which rules of the file were
+    /// tried and why they do not hold; what was taken of it, and what was refused. The data of your system's people is printed.
     #[command(
-        after_help = "Example:\n  linecard connector try /etc/linecard/connectors/redmine.yaml customer.by_phone number=13800138000"
+        after_help = "Examples:\n  linecard connector try /etc/linecard/connectors/redmine.yaml customer.by_phone number=13800138000\n  linecard connector try redmine check --config /etc/linecard   (as the daemon uses it: with the values of linecard.yaml, and the refresh token that is kept)\n  linecard connector try redmine customer.list --pages 3\n  linecard connector try redmine ticket.create title=Test text=Test target='{\"id\":\"4\"}'   (looks, shows what would be written, and sends it only with --write)\n\nExit codes: 0 answered, also with nobody; 1 not; 78 the file or the settings are wrong."
     )]
-    Try {
-        file: PathBuf,
-        operation: String,
-        /// key=value
-        inputs: Vec<String>,
-    },
+    Try(Try),
+}
+
+#[derive(Debug, Args)]
+pub struct Try {
+    /// A connector file; or the name of a connector of the settings folder.
+    #[arg(value_name = "FILE|CONNECTOR")]
+    pub connector: String,
+    /// As it stands in the file: check, customer.by_phone.
+    pub operation: String,
+    /// key=value; what begins with { or [ is read as JSON. Writes that are told no call and key get a made-up one.
+    pub inputs: Vec<String>,
+    /// Send also what changes something at the system.
+    #[arg(long)]
+    pub write: bool,
+    /// Of an operation that comes in pages: walk through so many of them.
+    #[arg(long, value_name = "N")]
+    pub pages: Option<u32>,
+    /// All headers, whole bodies, all records.
+    #[arg(long)]
+    pub full: bool,
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub folder: Folder,
 }
 
 #[derive(Debug, Args)]

@@ -173,10 +173,17 @@ pub fn body(decoded: Option<&Value>, bytes: usize, inputs: &Map<String, Value>) 
     }
     // Longer ones first, so that none leaves half of itself.
     known.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
+    let mask = Mask { known: &known, words: false };
     match decoded {
-        Some(value @ (Value::Object(_) | Value::Array(_))) => masked(value, false, &known, 0),
+        Some(value @ (Value::Object(_) | Value::Array(_))) => mask.masked(value, false, 0),
         Some(_) | None => Value::String(format!("({bytes} bytes, not JSON)")),
     }
+}
+
+/// The shape of a login's answer, for who is about to log in: also small numbers and whole sentences, which are no tokens, in whatever place they stand.
+#[must_use]
+pub fn login(decoded: &Value) -> Value {
+    Mask { known: &[], words: true }.masked(decoded, false, 0)
 }
 
 fn texts<'a>(value: &'a Value, known: &mut Vec<&'a str>, depth: usize) {
@@ -191,38 +198,54 @@ fn texts<'a>(value: &'a Value, known: &mut Vec<&'a str>, depth: usize) {
     }
 }
 
-fn masked(value: &Value, about_error: bool, known: &[&str], depth: usize) -> Value {
-    if depth > DEPTH {
-        return "(deeper)".into();
-    }
-    match value {
-        Value::Null | Value::Bool(_) => value.clone(),
-        Value::Number(_) if about_error && value.to_string().len() <= 6 => value.clone(),
-        Value::Number(_) => "(number)".into(),
-        // A code is one word with letters in it, and no number of anybody.
-        Value::String(text) if about_error && code(text) && !known.contains(&text.as_str()) => value.clone(),
-        Value::String(text) if about_error => blotted(text, known).into(),
-        Value::String(text) => format!("(text, {} characters)", text.chars().count()).into(),
-        Value::Array(items) => {
-            let mut shown: Vec<Value> =
-                items.iter().take(3).map(|item| masked(item, about_error, known, depth + 1)).collect();
-            if items.len() > 3 {
-                shown.push(format!("(and {} more)", items.len() - 3).into());
+/// What is taken out of a value.
+struct Mask<'a> {
+    known: &'a [&'a str],
+    /// Small numbers and sentences stay.
+    words: bool,
+}
+
+impl Mask<'_> {
+    fn masked(&self, value: &Value, about_error: bool, depth: usize) -> Value {
+        if depth > DEPTH {
+            return "(deeper)".into();
+        }
+        match value {
+            Value::Null | Value::Bool(_) => value.clone(),
+            Value::Number(_) if (about_error || self.words) && value.to_string().len() <= 6 => value.clone(),
+            Value::Number(_) => "(number)".into(),
+            // A code is one word with letters in it, and no number of anybody.
+            Value::String(text) if about_error && code(text) && !self.known.contains(&text.as_str()) => value.clone(),
+            Value::String(text) if about_error || self.words && sentence(text) => blotted(text, self.known).into(),
+            Value::String(text) => format!("(text, {} characters)", text.chars().count()).into(),
+            Value::Array(items) => {
+                let mut shown: Vec<Value> =
+                    items.iter().take(3).map(|item| self.masked(item, about_error, depth + 1)).collect();
+                if items.len() > 3 {
+                    shown.push(format!("(and {} more)", items.len() - 3).into());
+                }
+                shown.into()
             }
-            shown.into()
-        }
-        Value::Object(map) => {
-            let entries = map.iter().take(ENTRIES).map(|(name, value)| {
-                let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
-                let about = about_error || ABOUT_ERRORS.contains(&plain.to_ascii_lowercase().as_str());
-                // Below an "error" all is about it, but an object named "status" may hold anything: only texts right at a name count as said there.
-                let about = about && (!value.is_object() || plain.to_ascii_lowercase().starts_with("err"));
-                // A name may be somebody's too, where a system keys by it.
-                (blotted(name, known), masked(value, about, known, depth + 1))
-            });
-            Value::Object(entries.collect())
+            Value::Object(map) => {
+                let entries = map.iter().take(ENTRIES).map(|(name, value)| {
+                    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+                    let about = about_error || ABOUT_ERRORS.contains(&plain.to_ascii_lowercase().as_str());
+                    // Below an "error" all is about it, but an object named "status" may hold anything: only texts right at a name count as said there.
+                    let about = about && (!value.is_object() || plain.to_ascii_lowercase().starts_with("err"));
+                    // A name may be somebody's too, where a system keys by it.
+                    (blotted(name, self.known), self.masked(value, about, depth + 1))
+                });
+                Value::Object(entries.collect())
+            }
         }
     }
+}
+
+/// Several short words, or signs of another script: said to a person, and no token.
+fn sentence(text: &str) -> bool {
+    let words = || text.split_whitespace();
+    let odd = |word: &str| word.len() > 24 || word.chars().filter(char::is_ascii_digit).count() > 3;
+    (words().count() > 1 || !text.is_ascii()) && !words().any(|word| word.is_ascii() && odd(word))
 }
 
 fn code(text: &str) -> bool {
@@ -319,6 +342,15 @@ mod tests {
             deep = json!({"error": deep});
         }
         assert!(body(Some(&deep), 1, &Map::new()).to_string().len() < 10_000);
+    }
+
+    #[test]
+    fn of_a_login_sentences_and_small_numbers_stay_and_tokens_go() {
+        let answer = json!({"rc": 7, "rm": "bad login", "tip": "密码不正确", "ticket": "Zk3aQpLmXy", "id": 1234567,
+            "cookie": "a 0123456789abcdef0123", "error": {"type": "invalid_grant"}});
+        let wanted = json!({"rc": 7, "rm": "bad login", "tip": "密码不正确", "ticket": "(text, 10 characters)", "id": "(number)",
+            "cookie": "(text, 22 characters)", "error": {"type": "invalid_grant"}});
+        assert_eq!(login(&answer), wanted);
     }
 
     #[test]

@@ -24,6 +24,20 @@ pub struct Statement {
 }
 
 impl Statement {
+    /// As a file writes it.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for (n, part) in self.texts.iter().enumerate() {
+            text.push_str(part);
+            if let Some(name) = self.names.get(n) {
+                text.push(':');
+                text.push_str(name);
+            }
+        }
+        text
+    }
+
     /// Reads a statement: `:name` is a parameter, except in quotes, in comments and behind another colon.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! `connector`: what is there, a file's own examples, one live operation.
+//! `connector`: what is there, what a file says of itself, its own examples.
 
 use std::{fs, path::Path};
 
@@ -7,14 +7,13 @@ use serde_json::{Map, Value, json};
 use super::{Exit, fail, wrong};
 use crate::{
     connectors::{
-        self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System, draft, evidence::live as evidence,
-        index::live as index, operation, set::Operation, standing::StandsOn,
+        self, Idempotency, System, draft, evidence::live as evidence, index::live as index, operation, set::Operation,
+        standing::StandsOn,
     },
     daemon::{
         cli::{Connector, New},
         load,
     },
-    words::TenantId,
 };
 
 pub fn connector(verb: Connector) -> Exit {
@@ -92,7 +91,7 @@ pub fn connector(verb: Connector) -> Exit {
             }
         },
         Connector::SignIn { connector, folder } => super::sign_in::sign_in(&connector, &folder),
-        Connector::Try { file, operation, inputs } => tried(&file, operation, &inputs),
+        Connector::Try(args) => super::tried::tried(&args),
     }
 }
 
@@ -128,7 +127,7 @@ fn drafted(new: &New) -> Result<String, String> {
     }
 }
 
-fn offers(system: &System) -> impl Iterator<Item = &Operation> {
+pub(super) fn offers(system: &System) -> impl Iterator<Item = &Operation> {
     operation::OPERATIONS.iter().filter_map(|o| system.operation(o.name))
 }
 
@@ -185,48 +184,7 @@ fn shown(index: &index::Status) -> Value {
     })
 }
 
-fn tried(file: &Path, operation: String, inputs: &[String]) -> Exit {
-    let system = match read(file, false) {
-        Ok(system) => system,
-        Err(exit) => return exit,
-    };
-    let mut given = Map::new();
-    for input in inputs {
-        let Some((key, value)) = input.split_once('=') else { return fail(&format!("\"{input}\" is not key=value")) };
-        // A text unless it is JSON of another kind; a number of a phone stays a text.
-        let value = match serde_json::from_str::<Value>(value) {
-            Ok(json @ (Value::Object(_) | Value::Array(_) | Value::Bool(_))) => json,
-            _ => Value::String(value.to_owned()),
-        };
-        given.insert(key.to_owned(), value);
-    }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("cannot start: {error}")),
-    };
-    let id = system.id.clone();
-    let connectors = Connectors::new(Set::new(vec![system]));
-    let ask = Ask {
-        tenant: TenantId::default(),
-        system: id,
-        operation,
-        inputs: given,
-        deadline: std::time::Duration::from_secs(30),
-        priority: Priority::Background,
-    };
-    match runtime.block_on(connectors.run(ask)) {
-        Outcome::Ok(value) => {
-            println!("{}", serde_json::to_string_pretty(&value).unwrap_or_default());
-            Exit::Good
-        }
-        other => {
-            println!("{}{}", other.word(), other.reason().map_or_else(String::new, |r| format!(": {r}")));
-            if matches!(other, Outcome::Empty | Outcome::NotFound) { Exit::Good } else { Exit::Failed }
-        }
-    }
-}
-
-fn read(file: &Path, offline: bool) -> Result<System, Exit> {
+pub(super) fn read(file: &Path, offline: bool) -> Result<System, Exit> {
     let name = file.display().to_string();
     let text = fs::read_to_string(file).map_err(|e| fail(&format!("cannot read {name}: {e}")))?;
     let read = if offline { connectors::load_offline(&name, &text) } else { connectors::load(&name, &text) };

@@ -10,6 +10,7 @@ mod numbers;
 mod people;
 mod sign_in;
 mod sip;
+mod tried;
 mod trunks;
 mod webhook;
 
