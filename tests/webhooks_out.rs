@@ -183,6 +183,9 @@ impl Systems for Told {
     fn idempotency(&self, _: &TenantId, _: &SystemId, _: &str) -> Idempotency {
         Idempotency::Key
     }
+    fn offers(&self, _: &SystemId, _: &str) -> bool {
+        false
+    }
     async fn ask(&self, ask: Ask) -> Outcome {
         self.0.send(&ask).await
     }

@@ -559,6 +559,9 @@ impl records::live::Systems for Delivered {
         }
         records::live::Systems::idempotency(&self.connectors, tenant, system, operation)
     }
+    fn offers(&self, system: &SystemId, operation: &str) -> bool {
+        self.connectors.offers(system, operation)
+    }
     async fn ask(&self, ask: Ask) -> Outcome {
         if ask.system.as_str().starts_with(hooks::PREFIX) {
             return self.sender.send(&ask).await;

@@ -14,13 +14,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     connectors::{Ask, Connectors, Idempotency, Outcome, Priority},
     live::{dice, now},
-    store::{Batch, CallKey, Claim, EffectRow, History, Next, Settled, Store, StoreError},
-    words::{SystemId, TenantId},
+    private::Private,
+    store::{Batch, CallKey, Claim, Decided, EffectRow, History, Next, Settled, Store, StoreError},
+    words::{SystemId, TenantId, Wall},
 };
 
 use super::{
     desk::{Output, Token},
     expression,
+    instead::{self, Instead},
     judge::{self, Try},
     settings::Delivery,
 };
@@ -135,12 +137,16 @@ impl Gathered {
 /// The systems as the outbox sees them; [`Connectors`], or a fake with a brain in tests.
 pub trait Systems: Clone + Send + Sync + 'static {
     fn idempotency(&self, tenant: &TenantId, system: &SystemId, operation: &str) -> Idempotency;
+    fn offers(&self, system: &SystemId, operation: &str) -> bool;
     fn ask(&self, ask: Ask) -> impl Future<Output = Outcome> + Send;
 }
 
 impl Systems for Connectors {
     fn idempotency(&self, _tenant: &TenantId, system: &SystemId, operation: &str) -> Idempotency {
         Connectors::idempotency(self, system, operation)
+    }
+    fn offers(&self, system: &SystemId, operation: &str) -> bool {
+        Connectors::offers(self, system, operation)
     }
     fn ask(&self, ask: Ask) -> impl Future<Output = Outcome> + Send {
         self.run(ask)
@@ -178,7 +184,8 @@ struct Outbox<S> {
     systems: S,
     settings: Delivery,
     flying: JoinSet<Settled>,
-    places: HashMap<Id, SystemId>,
+    /// Where each of them is; with the customer, where it looks for the customer's tickets first.
+    places: HashMap<Id, (SystemId, Option<String>)>,
     /// Ended and not yet written; nothing new is claimed while the disk refuses these.
     settled: Vec<Settled>,
 }
@@ -189,14 +196,17 @@ impl<S: Systems> Outbox<S> {
             return;
         }
         let mut used: HashMap<SystemId, usize> = HashMap::new();
-        for system in self.places.values() {
+        for (system, _) in self.places.values() {
             *used.entry(system.clone()).or_default() += 1;
         }
         let most = self.settings.per_system.max(1);
         let claim = Claim {
             now: now().wall,
             // Longer than any attempt, so that a lease ends only when its deliverer is gone.
-            lease_ms: ms(self.settings.deadline_ms.saturating_add(self.settings.quiet_ms).saturating_add(5_000)),
+            // Two looks for the customer's tickets may come before the write.
+            lease_ms: ms((self.settings.deadline_ms.saturating_mul(3))
+                .saturating_add(self.settings.quiet_ms)
+                .saturating_add(8_000)),
             quiet_ms: ms(self.settings.quiet_ms),
             room: used.into_iter().map(|(system, n)| (system, most.saturating_sub(n))).collect(),
             room_else: most,
@@ -204,9 +214,19 @@ impl<S: Systems> Outbox<S> {
         match self.store.claim(claim).await {
             Ok(rows) => {
                 for row in rows {
-                    let system = row.system.clone();
-                    let task = self.flying.spawn(attempt(row, self.systems.clone(), self.settings.clone()));
-                    self.places.insert(task.id(), system);
+                    let place = (row.system.clone(), looks_for(&row));
+                    // Two calls of one customer that looked at the same time would both find nothing, and make a ticket each.
+                    if place.1.is_some() && self.places.values().any(|other| *other == place) {
+                        let reason = "another call of this customer is being written".to_owned();
+                        let at = now().wall;
+                        let next = Next::Later { due_at: at.plus_ms(TURN_MS), reason, unsure: row.unsure };
+                        self.settled.push(Settled { key: row.key, fence: row.fence, at, next });
+                        continue;
+                    }
+                    // The store is lent only to who has something to write down before it sends.
+                    let store = place.1.is_some().then(|| self.store.clone());
+                    let task = self.flying.spawn(attempt(row, store, self.systems.clone(), self.settings.clone()));
+                    self.places.insert(task.id(), place);
                 }
             }
             Err(error) => tracing::warn!(%error, "cannot take effects out of the outbox"),
@@ -247,36 +267,18 @@ impl<S: Systems> Outbox<S> {
     }
 }
 
-async fn attempt<S: Systems>(row: EffectRow, systems: S, settings: Delivery) -> Settled {
-    let can = systems.idempotency(&row.tenant, &row.system, &row.operation);
-    let next = match judge::before(row.unsure, &can) {
-        Some(next) => next,
-        None => match inputs(&row) {
-            Err(next) => next,
-            Ok(inputs) => {
-                let deadline = Duration::from_millis(settings.deadline_ms);
-                let ask = Ask {
-                    tenant: row.tenant.clone(),
-                    system: row.system.clone(),
-                    operation: row.operation.clone(),
-                    inputs,
-                    deadline,
-                    priority: Priority::Background,
-                };
-                // The connector keeps the deadline itself; the second one is for a fake or a bug, so that no lease is ever overrun.
-                let outcome = timeout(deadline + Duration::from_secs(1), systems.ask(ask))
-                    .await
-                    .unwrap_or_else(|_| Outcome::Unknown { reason: "no answer within the deadline".to_owned() });
-                let this = Try {
-                    now: now().wall,
-                    born_at: row.born_at,
-                    attempts: row.attempts,
-                    unsure: row.unsure,
-                    dice: dice(),
-                };
-                judge::judge(&outcome, &can, this, &settings)
-            }
-        },
+/// How long an effect waits for another one of the same customer, before it looks for that customer's tickets.
+const TURN_MS: i64 = 500;
+
+async fn attempt<S: Systems>(mut row: EffectRow, store: Option<Store>, systems: S, settings: Delivery) -> Settled {
+    let decided = match &store {
+        Some(store) => decide(&mut row, store, &systems, &settings).await,
+        None => Ok(()),
+    };
+    drop(store);
+    let next = match decided {
+        Ok(()) => deliver_one(&row, &systems, &settings).await,
+        Err(next) => next,
     };
     match &next {
         Next::Dead { reason, .. } | Next::Person { reason } => {
@@ -292,11 +294,121 @@ async fn attempt<S: Systems>(row: EffectRow, systems: S, settings: Delivery) -> 
     Settled { key: row.key, fence: row.fence, at: now().wall, next }
 }
 
+async fn deliver_one<S: Systems>(row: &EffectRow, systems: &S, settings: &Delivery) -> Next {
+    let can = systems.idempotency(&row.tenant, &row.system, &row.operation);
+    if let Some(next) = judge::before(row.unsure, &can) {
+        return next;
+    }
+    let inputs = match inputs(row) {
+        Ok(inputs) => inputs,
+        Err(next) => return next,
+    };
+    let chosen = instead::chosen(&inputs).map(Value::to_string);
+    let outcome = ask(row, &row.operation, inputs, systems, settings).await;
+    match judge::judge(&outcome, &can, this(row), settings) {
+        // An earlier try's words may have been found in place of the ticket: what is amended is the ticket.
+        Next::Done { result } => Next::Done { result: chosen.map(Private::new).or(result) },
+        next => next,
+    }
+}
+
+fn this(row: &EffectRow) -> Try {
+    Try { now: now().wall, born_at: row.born_at, attempts: row.attempts, unsure: row.unsure, dice: dice() }
+}
+
+async fn ask<S: Systems>(
+    row: &EffectRow,
+    operation: &str,
+    inputs: Map<String, Value>,
+    systems: &S,
+    settings: &Delivery,
+) -> Outcome {
+    let deadline = Duration::from_millis(settings.deadline_ms);
+    let ask = Ask {
+        tenant: row.tenant.clone(),
+        system: row.system.clone(),
+        operation: operation.to_owned(),
+        inputs,
+        deadline,
+        priority: Priority::Background,
+    };
+    // The connector keeps the deadline itself; the second one is for a fake or a bug, so that no lease is ever overrun.
+    timeout(deadline + Duration::from_secs(1), systems.ask(ask))
+        .await
+        .unwrap_or_else(|_| Outcome::Unknown { reason: "no answer within the deadline".to_owned() })
+}
+
+/// The customer whose tickets this effect looks for before it is known what it does.
+fn looks_for(row: &EffectRow) -> Option<String> {
+    let inputs: Map<String, Value> = serde_json::from_str(row.inputs.expose()).ok()?;
+    Instead::of(&inputs)?;
+    Some(format!("{} {}", row.tenant, inputs.get("customer")?.get("id")?))
+}
+
+/// Which ticket the effect is about, where that is open: looked for, written down, and from then on never asked again.
+async fn decide<S: Systems>(row: &mut EffectRow, store: &Store, systems: &S, settings: &Delivery) -> Result<(), Next> {
+    // Nothing is written before it is decided, whatever became of an earlier try.
+    row.unsure = false;
+    let mut told = inputs(row)?;
+    let Some(rule) = Instead::of(&told) else { return Ok(()) };
+    let look = async |operation: &str, since: Option<Wall>| -> Result<Vec<Value>, Next> {
+        let mut about = told.clone();
+        if let Some(since) = since {
+            about.insert("since".to_owned(), since.to_string().into());
+        }
+        match ask(row, operation, about, systems, settings).await {
+            Outcome::Ok(Value::Array(list)) => Ok(list),
+            Outcome::Ok(_) | Outcome::Empty | Outcome::NotFound => Ok(Vec::new()),
+            // It was a question: it may be asked again.
+            Outcome::Broken { reason } | Outcome::Unknown { reason } => Err(Outcome::Busy { reason }),
+            outcome => Err(outcome),
+        }
+        .map_err(|outcome| judge::judge(&outcome, &Idempotency::Read, this(row), settings))
+    };
+    let offered = |operations: [&str; 2]| operations.iter().all(|operation| systems.offers(&row.system, operation));
+    let at = now().wall;
+    let mut decision = (instead::CREATE, None);
+    if rule.append.is_some() && offered([instead::OPEN, instead::APPEND]) {
+        let open = look(instead::OPEN, None).await?;
+        decision = rule.open(at, &open, &told).map_or(decision, |ticket| (instead::APPEND, Some(ticket.clone())));
+    }
+    if let (None, Some(since), true) = (&decision.1, rule.closed_since(at), offered([instead::CLOSED, instead::REOPEN]))
+    {
+        let closed = look(instead::CLOSED, Some(since)).await?;
+        decision = rule.closed(at, &closed, &told).map_or(decision, |ticket| (instead::REOPEN, Some(ticket.clone())));
+    }
+    let (operation, ticket) = decision;
+    told = stored(row)?;
+    instead::decided(&mut told, ticket.as_ref());
+    row.operation = operation.to_owned();
+    row.inputs = Private::new(Value::Object(told).to_string());
+    let decided = Decided {
+        key: row.key.clone(),
+        fence: row.fence,
+        at: now().wall,
+        operation: row.operation.clone(),
+        inputs: row.inputs.clone(),
+    };
+    match store.decide(decided).await {
+        Ok(true) => Ok(()),
+        // Somebody else's by now: what we settle changes nothing.
+        Ok(false) => Err(Next::Back { unsure: false }),
+        Err(error) => {
+            tracing::warn!(%error, "cannot write down which ticket a call is about; looking again");
+            Err(Next::Back { unsure: false })
+        }
+    }
+}
+
+fn stored(row: &EffectRow) -> Result<Map<String, Value>, Next> {
+    serde_json::from_str(row.inputs.expose())
+        .map_err(|_| Next::Dead { reason: "its inputs are no JSON object".to_owned(), unsure: row.unsure })
+}
+
 /// The stored inputs, with call, key and record, and for an amendment what the amended effect got.
 fn inputs(row: &EffectRow) -> Result<Map<String, Value>, Next> {
     let dead = |reason: &str| Next::Dead { reason: reason.to_owned(), unsure: row.unsure };
-    let mut inputs: Map<String, Value> =
-        serde_json::from_str(row.inputs.expose()).map_err(|_| dead("its inputs are no JSON object"))?;
+    let mut inputs = stored(row)?;
     inputs.insert("call".to_owned(), row.call.to_string().into());
     inputs.insert("key".to_owned(), row.key.clone().into());
     if let Some(record) = row.record.as_ref().and_then(|r| serde_json::from_str(r.expose()).ok()) {

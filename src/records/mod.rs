@@ -2,13 +2,14 @@
 //!
 //! The [`desk`] (still, on the core thread) turns changes of calls and words of agents into batches; its clerk in [`live`] carries them to the
 //! store. [`rules`] say which effects an ended call has. The outbox in [`live`] carries effects to the business systems, and [`judge`]
-//! decides from each outcome how an effect goes on. [`hooks`] tell of calls as they happen, by the same outbox.
+//! decides from each outcome how an effect goes on; [`instead`] of which ticket a call speaks where the customer has one. [`hooks`] tell of calls as they happen, by the same outbox.
 
 pub mod callbacks;
 pub mod command;
 pub mod desk;
 pub mod expression;
 pub mod hooks;
+pub mod instead;
 pub mod judge;
 pub mod list;
 pub mod live;

@@ -21,7 +21,11 @@ use crate::{
     words::{SystemId, TenantId, Wall},
 };
 
-use super::{expression, hooks::Webhooks};
+use super::{
+    expression,
+    hooks::Webhooks,
+    instead::{self, Instead},
+};
 
 /// The rules in use, and the hash of the text they were read from.
 #[derive(Clone, Debug)]
@@ -86,6 +90,8 @@ struct Step {
     #[serde(default)]
     wait_for_wrapup: bool,
     inputs: BTreeMap<String, String>,
+    /// With `ticket.create`: what is done instead where the customer has a ticket already.
+    instead: Option<Instead>,
     /// What is done if the content changes after it was sent. Absent: nothing.
     amend: Option<AmendStep>,
 }
@@ -162,6 +168,10 @@ impl Rules {
                 for (name, text) in &step.inputs {
                     bad(format!("{at}.inputs.{name}"), text, false);
                 }
+                let append = step.instead.iter().filter_map(|i| i.append.as_ref()?.condition.as_ref());
+                let reopen = step.instead.iter().filter_map(|i| i.reopen.as_ref()?.condition.as_ref());
+                append.for_each(|text| bad(format!("{at}.instead.append.if"), text, true));
+                reopen.for_each(|text| bad(format!("{at}.instead.reopen.if"), text, true));
                 for (name, text) in step.amend.iter().flat_map(|amend| &amend.inputs) {
                     bad(format!("{at}.amend.inputs.{name}"), text, false);
                 }
@@ -174,6 +184,19 @@ impl Rules {
             for (s, step) in rule.steps.iter().enumerate() {
                 let at = format!("rules[{r}].do[{s}]");
                 let amend = step.amend.as_ref();
+                if let Some(instead) = &step.instead {
+                    let key = format!("{at}.instead");
+                    if step.operation != instead::CREATE {
+                        let found = format!("nothing can be done instead of {}", step.operation);
+                        problems.push(read.problem(&key, found, "\"operation: ticket.create\""));
+                    } else if instead.needs().next().is_none() {
+                        problems.push(read.problem(&key, "neither append nor reopen", "one of them, or both"));
+                    }
+                    if let Some(name) = instead::RESERVED.iter().find(|name| step.inputs.contains_key(**name)) {
+                        let found = format!("the input {name} says where it goes, and here the customer's tickets do");
+                        problems.push(read.problem(&format!("{at}.inputs"), found, "that line taken out"));
+                    }
+                }
                 for (key, name, given) in [
                     Some((format!("{at}.operation"), &step.operation, (&step.inputs, None))),
                     amend.map(|a| (format!("{at}.amend.operation"), &a.operation, (&a.inputs, Some(&a.from_result)))),
@@ -208,7 +231,11 @@ impl Rules {
     /// Systems that rules name, for `check`: (system, operation).
     pub fn named(&self) -> impl Iterator<Item = (&SystemId, &str)> {
         let steps = self.file.rules.iter().flat_map(|rule| &rule.steps);
-        steps.filter_map(|step| step.system.as_ref().map(|system| (system, step.operation.as_str())))
+        steps.flat_map(|step| {
+            let mut operations = vec![step.operation.as_str()];
+            step.instead.iter().flat_map(Instead::needs).for_each(|operation| operations.push(operation));
+            operations.into_iter().filter_map(|operation| Some((step.system.as_ref()?, operation)))
+        })
     }
 
     /// All that this call is to have done, by what is known now. The second value: steps that were left out, and why (free of personal data).
@@ -266,6 +293,11 @@ impl Rules {
             }
         };
         let key = effect_key(&record.tenant, record.call, &system, &step.step);
+        let mut inputs = beside(said, known, context, &system);
+        // Whose tickets are to be looked through is known only of a customer of this system.
+        if let Some(instead) = step.instead.as_ref().filter(|_| inputs.contains_key("customer")) {
+            instead.put(&mut inputs);
+        }
         let row = EffectRow {
             base: key.clone(),
             key,
@@ -274,7 +306,7 @@ impl Rules {
             place: 0,
             step: step.step.clone(),
             operation: step.operation.clone(),
-            inputs: json_text(beside(said, known, context, &system)),
+            inputs: json_text(inputs),
             from_result: Vec::new(),
             revision: 1,
             state: State::Waiting,

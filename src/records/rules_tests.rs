@@ -154,3 +154,37 @@ fn mistakes_of_a_rules_file_are_told_with_their_places() {
     assert_eq!(said[3], "9:rules[0].do[1].operation note.add needs the input target");
     assert_eq!(Rules::read("rules.yaml", "rules: []\nwait: 5\n").unwrap_err()[0].line, 2);
 }
+
+#[test]
+fn a_ticket_is_looked_for_first_only_where_its_customer_is_known_there() {
+    let text = "rules:\n  - name: x\n    do:\n      - step: s\n        system: redmine\n        operation: ticket.create\n        instead: {append: {}, reopen: {days: 3}}\n        inputs: {title: t, text: x}\n";
+    let rules = Rules::read("rules.yaml", text).unwrap();
+    let named: Vec<&str> = rules.named().map(|(_, operation)| operation).collect();
+    assert_eq!(named, ["ticket.create", "tickets.open", "note.add", "tickets.closed", "ticket.reopen"]);
+    let (record, customer, ids) = (record(json!({})), person(), HashMap::new());
+    let instead = json!({"append": {}, "reopen": {"days": 3}});
+    let made = effects(&rules, &Known { customer: Some(&customer), ..known(&record, &ids) });
+    assert_eq!((&made[0]["operation"], &made[0]["inputs"]["instead"]), (&json!("ticket.create"), &instead));
+    let stranger = effects(&rules, &known(&record, &ids));
+    assert!(stranger[0]["inputs"].get("instead").is_none(), "{stranger}");
+}
+
+#[test]
+fn what_cannot_be_meant_by_instead_is_told_with_its_place() {
+    for (step, wanted) in [
+        (
+            "operation: note.add, instead: {append: {}}, inputs: {target: t, text: x}",
+            "nothing can be done instead of note.add",
+        ),
+        ("operation: ticket.create, instead: {}, inputs: {title: t, text: x}", "neither append nor reopen"),
+        ("operation: ticket.create, instead: {append: {if: 'ticket.('}}, inputs: {title: t, text: x}", "syntax error"),
+        ("operation: ticket.create, instead: {reopen: {}}, inputs: {title: t, text: x}", "days"),
+        ("operation: ticket.create, instead: {append: {days: 0}}, inputs: {title: t, text: x}", "0"),
+        ("operation: ticket.create, instead: {append: {}}, inputs: {title: t, text: x, target: y}", "the input target"),
+    ] {
+        let text = format!("rules:\n  - name: x\n    do:\n      - {{step: s, {step}}}\n");
+        let problems = Rules::read("rules.yaml", &text).unwrap_err();
+        let said: Vec<String> = problems.iter().map(|p| format!("{} {}", p.key, p.found)).collect();
+        assert!(said[0].starts_with("rules[0].do[0]") && said[0].contains(wanted), "{said:?}");
+    }
+}

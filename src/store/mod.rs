@@ -14,7 +14,7 @@ pub mod settings;
 mod sqlite;
 
 pub use rows::{
-    Amend, AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow,
+    Amend, AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, Decided,
     EffectFilter, EffectPut, EffectRow, EffectSet, FlowDue, FlowFileRow, FlowFilter, FlowRow, FlowWordRow, History,
     Next, NoteRow, PositionRow, RecordFilter, RecordRow, SeatRow, Settled, State, StateRow, Stats, TraceRow,
     effect_key,

@@ -436,6 +436,18 @@ pub struct Claim {
     pub room_else: usize,
 }
 
+/// What a claimed effect is to do, where that was open until its time came: durable before it is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    pub key: String,
+    /// That of the claim; a decision under another fence changes nothing.
+    pub fence: u64,
+    pub at: Wall,
+    pub operation: String,
+    /// JSON object.
+    pub inputs: Private<String>,
+}
+
 /// How a claimed effect went on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settled {

@@ -21,8 +21,8 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use super::{
     OnDamage, Settings, StoreError,
     rows::{
-        Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, FlowDue, FlowRow, History,
-        RecordRow, SeatRow, Settled, StateRow, Stats,
+        Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, Decided, EffectRow, FlowDue, FlowRow,
+        History, RecordRow, SeatRow, Settled, StateRow, Stats,
     },
 };
 use crate::{
@@ -107,6 +107,15 @@ impl Store {
     /// As `submit`.
     pub async fn claim(&self, claim: Claim) -> Result<Vec<EffectRow>, StoreError> {
         self.ask(0, |answer| Job::Claim(claim, answer)).await
+    }
+
+    /// Writes down what a claimed effect is to do; answers whether it was still its claimer's. Nothing is sent before this answered.
+    ///
+    /// # Errors
+    /// As `submit`.
+    pub async fn decide(&self, decided: Decided) -> Result<bool, StoreError> {
+        let weight = decided.inputs.expose().len();
+        self.ask(weight, |answer| Job::Decide(Box::new(decided), answer)).await
     }
 
     /// Settles claims; answers how many were still those of their claimers.

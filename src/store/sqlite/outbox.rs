@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Result, params};
 
 use crate::{
-    store::rows::{Claim, EffectRow, Next, Settled, State},
+    store::rows::{Claim, Decided, EffectRow, Next, Settled, State},
     words::{SystemId, Wall},
 };
 
@@ -89,6 +89,22 @@ fn claim_of(
         out.push(row);
     }
     Ok(())
+}
+
+/// What a claimed effect is from now on. Returns whether it was still the claimer's.
+pub(super) fn decide(conn: &Connection, decided: &Decided) -> Result<bool> {
+    let changed = conn
+        .prepare_cached(
+            "UPDATE effects SET operation = ?3, inputs = ?4, updated_at = ?5 WHERE key = ?1 AND state = 'claimed' AND fence = ?2",
+        )?
+        .execute(params![
+            decided.key,
+            small(decided.fence),
+            decided.operation,
+            decided.inputs.expose(),
+            decided.at.0
+        ])?;
+    Ok(changed > 0)
 }
 
 /// Returns whether the settlement was that of the claimer; a late one of an older claim changes nothing.

@@ -18,8 +18,8 @@ use crate::{
     store::{
         Settings, StoreError,
         rows::{
-            Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, EffectRow, FlowDue, FlowRow,
-            History, RecordRow, SeatRow, Settled, StateRow, Stats,
+            Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, Decided, EffectRow, FlowDue,
+            FlowRow, History, RecordRow, SeatRow, Settled, StateRow, Stats,
         },
     },
     words::{CallId, SwitchId, TenantId, Wall},
@@ -32,6 +32,7 @@ type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 pub(super) enum Job {
     Submit(Box<Batch>, Answer<()>),
     Claim(Claim, Answer<Vec<EffectRow>>),
+    Decide(Box<Decided>, Answer<bool>),
     Settle(Vec<Settled>, Answer<usize>),
     OpenCalls(Answer<Vec<CheckpointRow>>),
     Seats(Answer<Vec<SeatRow>>),
@@ -184,6 +185,7 @@ impl Writer {
         match job {
             Job::Submit(batch, answer) => self.step(broken, answer, |conn| write::batch(conn, &who, &batch)),
             Job::Claim(claim, answer) => self.step(broken, answer, |conn| outbox::claim(conn, &who, &claim)),
+            Job::Decide(decided, answer) => self.step(broken, answer, |conn| outbox::decide(conn, &decided)),
             Job::Settle(settled, answer) => self.step(broken, answer, |conn| {
                 settled.iter().try_fold(0, |n, one| Ok(n + usize::from(outbox::settle(conn, one)?)))
             }),
