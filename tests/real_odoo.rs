@@ -403,6 +403,72 @@ async fn a_ticket_is_made_once_and_a_note_added_once_even_if_the_answer_is_lost(
 }
 
 #[tokio::test]
+async fn a_closed_ticket_is_found_opened_again_once_given_to_somebody_and_made_urgent() {
+    let _server = SERVER.read().await;
+    let ledger = Ledger::before_odoo("message_post").await;
+    let odoo = Connectors::new(Set::new(vec![system("ODOO_USER", "ODOO_PASSWORD", &ledger.url())]));
+    let customer = customer(&odoo, "C10005").await;
+    let call = ulid::Ulid::new().to_string();
+    let about = |key: &str, more: Value| {
+        let mut inputs =
+            json!({"call": call, "key": format!("{call}/{key}"), "customer": customer, "text": "又来电了 <急>。"});
+        inputs.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        inputs
+    };
+    let title = format!("漏接 {call}");
+    let Outcome::Ok(ticket) = run(&odoo, "ticket.create", about("t", json!({"title": title}))).await else {
+        panic!("not made")
+    };
+    let since = linecard::live::now().wall.plus_ms(-3 * 86_400_000).to_string();
+    let listed = async |operation: &str, text: &Value| {
+        let outcome = run(&odoo, operation, json!({"customer": customer, "since": since, "text": text})).await;
+        let Outcome::Ok(Value::Array(list)) = outcome else { return Vec::new() };
+        list.into_iter().filter(|t| t["id"] == ticket["id"]).collect()
+    };
+    assert_eq!(listed("tickets.open", &json!("")).await.len(), 1);
+    assert_eq!(listed("ticket.search", &json!(title)).await.len(), 1);
+    assert_eq!(listed("ticket.search", &ticket["id"]).await.len(), 1);
+    // The same file the other way round closes it.
+    let closing = FILE.replace(r#"[is_closed, "=", false]"#, r#"[is_closed, "=", true]"#);
+    assert_ne!(closing, FILE);
+    let closing = system_of(&closing, "ODOO_USER", "ODOO_PASSWORD", &env("ODOO_URL"));
+    let closing = Connectors::new(Set::new(vec![closing]));
+    let outcome = run(&closing, "ticket.reopen", about("close", json!({"target": ticket}))).await;
+    assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+    assert_eq!(listed("tickets.open", &json!("")).await.len(), 0);
+    let closed = listed("tickets.closed", &json!("")).await;
+    assert_eq!(closed.len(), 1);
+    let rule: linecard::records::instead::Instead = serde_json::from_value(json!({"reopen": {"days": 3}})).unwrap();
+    assert_eq!(rule.closed(linecard::live::now().wall, &closed, &serde_json::Map::new()), closed.first(), "{closed:?}");
+
+    // It is opened again and told so, and we never hear of it; the next try looks first.
+    let again = about("again", json!({"target": ticket}));
+    ledger.lose.store(true, Ordering::SeqCst);
+    let outcome = run(&odoo, "ticket.reopen", again.clone()).await;
+    assert!(matches!(outcome, Outcome::Unknown { .. }), "{outcome:?}");
+    let outcome = run(&odoo, "ticket.reopen", again).await;
+    assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+    assert_eq!(listed("tickets.open", &json!("")).await.len(), 1);
+    let Outcome::Ok(me) = run(&odoo, "check", json!({})).await else { panic!("who am I?") };
+    let outcome =
+        run(&odoo, "ticket.assign", about("mine", json!({"target": ticket, "to": me["id"].to_string()}))).await;
+    assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+    for _ in 0..2 {
+        let urgent = about("urgent", json!({"target": ticket, "priority": "high"}));
+        let outcome = run(&odoo, "ticket.escalate", urgent).await;
+        assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+    }
+    assert_eq!(listed("tickets.open", &json!("")).await[0]["priority"], "高");
+    // `keep:` and `one: true`: twice would be ambiguous.
+    for key in ["again", "urgent"] {
+        let outcome = run(&odoo, "note.find", about(key, json!({"target": ticket}))).await;
+        assert!(matches!(outcome, Outcome::Ok(_)), "{key}: {outcome:?}");
+    }
+    let nowhere = run(&odoo, "ticket.assign", about("x", json!({"target": {"id": "999999"}, "to": "1"}))).await;
+    assert!(!matches!(nowhere, Outcome::Ok(_) | Outcome::Unknown { .. }), "{nowhere:?}");
+}
+
+#[tokio::test]
 async fn an_unknown_number_makes_a_customer_once_and_is_put_to_one_where_there_is_room() {
     let _server = SERVER.read().await;
     let ledger = Ledger::before_odoo("\"method\":\"create\"").await;

@@ -42,6 +42,7 @@ pub fn values() -> BTreeMap<String, String> {
         ("cf_call", "REDMINE_CF_CALLID"),
         ("cf_amount", "REDMINE_CF_AMOUNT"),
         ("tracker_ticket", "REDMINE_TRACKER_TICKET"),
+        ("status_open", "REDMINE_STATUS_OPEN"),
     ];
     ids.iter().map(|(name, from)| ((*name).to_owned(), env(from))).collect()
 }
@@ -154,6 +155,68 @@ async fn a_ticket_is_made_once_and_a_note_appended_once() {
     // `one: true`: twice would be ambiguous.
     let outcome = run(&redmine, "note.find", find).await;
     assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_closed_ticket_is_found_opened_again_once_given_to_somebody_and_made_urgent() {
+    let redmine = redmine("REDMINE_KEY");
+    let customer = by_phone(&redmine, "+8613712345678").await.remove(0);
+    let call = ulid::Ulid::new().to_string();
+    let about = |key: &str, more: Value| {
+        let mut inputs =
+            json!({"call": call, "key": format!("{call}/{key}"), "customer": customer, "text": "又来电了 <急>。"});
+        inputs.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        inputs
+    };
+    let title = format!("漏接 {call}");
+    let Outcome::Ok(ticket) = run(&redmine, "ticket.create", about("t", json!({"title": title}))).await else {
+        panic!("not made")
+    };
+    let since = linecard::live::now().wall.plus_ms(-3 * 86_400_000).to_string();
+    let listed = async |operation: &str| {
+        let outcome = run(&redmine, operation, json!({"customer": customer, "since": since, "text": title})).await;
+        let Outcome::Ok(Value::Array(list)) = outcome else { return Vec::new() };
+        list.into_iter().filter(|t| t["id"] == ticket["id"]).collect()
+    };
+    assert_eq!(listed("tickets.open").await.len(), 1);
+    assert_eq!(listed("tickets.closed").await.len(), 0);
+    assert_eq!(listed("ticket.search").await.len(), 1);
+    let path = format!("/issues/{}.json", ticket["id"].as_str().unwrap());
+    edit(reqwest::Method::PUT, &path, json!({"issue": {"status_id": env("REDMINE_STATUS_CLOSED")}})).await;
+    assert_eq!(listed("tickets.open").await.len(), 0);
+    let closed = listed("tickets.closed").await;
+    assert!(closed[0]["closed_at"].as_str().unwrap() > since.as_str(), "{closed:?}");
+    // The rule that decides by it reads it.
+    let rule: linecard::records::instead::Instead = serde_json::from_value(json!({"reopen": {"days": 3}})).unwrap();
+    assert_eq!(rule.closed(linecard::live::now().wall, &closed, &serde_json::Map::new()), closed.first());
+
+    for _ in 0..2 {
+        let outcome = run(&redmine, "ticket.reopen", about("again", json!({"target": ticket}))).await;
+        assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+    }
+    assert_eq!(listed("tickets.open").await.len(), 1);
+    let me = run(&redmine, "check", json!({})).await;
+    let Outcome::Ok(me) = me else { panic!("{me:?}") };
+    let assign = about("mine", json!({"target": ticket, "to": me["id"].to_string()}));
+    assert!(matches!(run(&redmine, "ticket.assign", assign).await, Outcome::Ok(_)));
+    let stranger = run(&redmine, "ticket.assign", about("whose", json!({"target": ticket, "to": "999999"}))).await;
+    assert!(matches!(stranger, Outcome::Invalid { .. }), "{stranger:?}");
+    let priorities = edit(reqwest::Method::GET, "/enumerations/issue_priorities.json", Value::Null).await;
+    let highest = priorities["issue_priorities"].as_array().unwrap().last().unwrap()["id"].to_string();
+    let urgent = about("urgent", json!({"target": ticket, "priority": highest}));
+    for _ in 0..2 {
+        let outcome = run(&redmine, "ticket.escalate", urgent.clone()).await;
+        assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+    }
+    let issue = edit(reqwest::Method::GET, &format!("{path}?include=journals"), Value::Null).await["issue"].clone();
+    assert_eq!((&issue["assigned_to"]["id"], issue["priority"]["id"].to_string()), (&me["id"], highest));
+    let said = issue["journals"].to_string();
+    for key in ["again", "urgent"] {
+        assert_eq!(said.matches(&format!("{call}/{key}]")).count(), 1, "{said}");
+    }
+    let nowhere = run(&redmine, "ticket.reopen", about("x", json!({"target": {"id": "999999"}}))).await;
+    assert!(!matches!(nowhere, Outcome::Ok(_) | Outcome::Unknown { .. }), "{nowhere:?}");
+    edit(reqwest::Method::DELETE, &path, Value::Null).await;
 }
 
 #[tokio::test]

@@ -136,6 +136,69 @@ async fn a_ticket_and_its_note_are_written_once() {
 }
 
 #[tokio::test]
+async fn a_closed_ticket_is_found_opened_again_once_given_to_somebody_and_made_urgent() {
+    let rt = rt();
+    let call = call();
+    let customer = json!({"id": "C10003", "email": "shop3@mail.example"});
+    let about = |key: &str, more: Value| {
+        let mut inputs =
+            json!({"call": call, "key": format!("{call}/{key}"), "customer": customer, "text": "又来电了。"});
+        inputs.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        inputs
+    };
+    let mut known = ok(&rt, "customer.get", json!({"customer": customer})).await;
+    known["id"] = json!("C10003");
+    let title = format!("漏接 {call}");
+    let mut create = about("t", json!({"title": title}));
+    create["customer"] = known;
+    let ticket = ok(&rt, "ticket.create", create).await;
+    let since = linecard::live::now().wall.plus_ms(-3 * 86_400_000).to_string();
+    let listed = async |operation: &str, text: &str| {
+        let outcome = run(&rt, operation, json!({"customer": customer, "since": since, "text": text})).await;
+        let Outcome::Ok(Value::Array(list)) = outcome else { return Vec::new() };
+        list.into_iter().filter(|t| t["id"] == ticket["id"]).collect()
+    };
+    let id = ticket["id"].as_str().unwrap();
+    assert_eq!(listed("tickets.open", "").await.len(), 1);
+    assert_eq!(listed("ticket.search", &call).await.len(), 1);
+    assert_eq!(listed("ticket.search", id).await.len(), 1);
+    edit(&format!("/ticket/{id}"), json!({"Status": "resolved"})).await;
+    assert_eq!(listed("tickets.open", "").await.len(), 0);
+    let closed = listed("tickets.closed", "").await;
+    let rule: linecard::records::instead::Instead = serde_json::from_value(json!({"reopen": {"days": 3}})).unwrap();
+    assert_eq!(rule.closed(linecard::live::now().wall, &closed, &serde_json::Map::new()), closed.first(), "{closed:?}");
+    assert_eq!(closed.len(), 1);
+    let again = about("again", json!({"target": ticket}));
+    for _ in 0..2 {
+        ok(&rt, "ticket.reopen", again.clone()).await;
+    }
+    assert_eq!(listed("tickets.open", "").await.len(), 1);
+    ok(&rt, "ticket.assign", about("mine", json!({"target": ticket, "to": "linecard"}))).await;
+    let stranger = run(&rt, "ticket.assign", about("whose", json!({"target": ticket, "to": "C10002"}))).await;
+    assert!(!matches!(stranger, Outcome::Ok(_)), "{stranger:?}");
+    let urgent = about("urgent", json!({"target": ticket, "priority": "80"}));
+    for _ in 0..2 {
+        ok(&rt, "ticket.escalate", urgent.clone()).await;
+    }
+    let elsewhere = run(&rt, "ticket.escalate", about("x", json!({"target": ticket, "into": "Nowhere"}))).await;
+    assert!(!matches!(elsewhere, Outcome::Ok(_)), "{elsewhere:?}");
+    assert_eq!(listed("tickets.open", "").await[0]["priority"], "80");
+    // `one: true`: twice would be ambiguous.
+    for key in ["again", "urgent"] {
+        ok(&rt, "note.find", about(key, json!({"target": ticket}))).await;
+    }
+}
+
+/// A change by somebody else's hand.
+async fn edit(path: &str, body: Value) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let env = |name: &str| std::env::var(name).unwrap();
+    let request = reqwest::Client::new().put(format!("{}/REST/2.0{path}", env("RT_URL"))).json(&body);
+    let answer = request.header("Authorization", format!("token {}", env("RT_TOKEN"))).send().await.unwrap();
+    assert!(answer.status().is_success(), "{path}: {}", answer.status());
+}
+
+#[tokio::test]
 async fn a_number_is_put_to_a_customer_and_a_customer_made_of_one() {
     let _alone = CUSTOMERS.write().await;
     let rt = rt();

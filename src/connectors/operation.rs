@@ -46,10 +46,17 @@ pub const OPERATIONS: &[Operation] = &[
     read("finance", &["customer"], &[]),
     read("loyalty", &["customer"], &[]),
     read("orders", &["customer"], &[]),
+    // Of this customer. Open ones the newest first, with `at`, when each was made. Closed ones with `closed_at`, both RFC 3339; those that were
+    // closed since then. `group`, where there is such a thing, is the name of where it lies.
     read("tickets.open", &["customer"], &[]),
+    read("tickets.closed", &["customer", "since"], &[]),
+    // Open and closed ones by words or by number, for an agent who looks; with a customer, only theirs.
+    read("ticket.search", &["text"], &["customer"]),
     read("call.find", &["call"], &["key"]),
     read("ticket.find", &["call"], &["key"]),
     read("note.find", &["key", "target"], &["call"]),
+    // Whether the ticket is this user's already.
+    read("assigned.find", &["target", "to"], &["key", "call"]),
     // Whether the number stands at the customer already; whether a customer of it is there. `customer.by_phone` may serve for the second.
     read("attach.find", &["customer", "number"], &["key", "call"]),
     read("customer.find", &["number"], &["key", "call"]),
@@ -63,6 +70,16 @@ pub const OPERATIONS: &[Operation] = &[
     // `text` is what is written.
     write("ticket.create", &["call", "key", "title", "text"], WRITE),
     write("note.add", &["call", "key", "target", "text"], WRITE),
+    // A closed ticket is open again, and `text` stands at it. What `note.find` finds by the key was opened again too: the file writes the text last,
+    // or both at once. The same goes for an escalation with its `text`.
+    write("ticket.reopen", &["call", "key", "target", "text"], WRITE),
+    // `to` is the user's id at the system; `priority` and the group that it goes `into` as the system names them.
+    write("ticket.assign", &["call", "key", "target", "to"], WRITE),
+    write(
+        "ticket.escalate",
+        &["call", "key", "target", "text"],
+        &["into", "customer", "agent", "agent_id", "number", "priority", "at", "record", "private"],
+    ),
     // To addresses, several with commas. `html` is ready; what goes out is made by the file.
     write(
         "mail.send",

@@ -71,7 +71,7 @@ pub struct Reply {
 /// One thing that was written: the ledger's line. Kept whatever became of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Written {
-    /// `ticket`, `note`, `close`, `notice`, `customer` (one was made), `phone` (a number was put to one), `freeze` or `release` (of money).
+    /// `ticket`, `note`, `close`, `reopen`, `assign`, `escalate`, `notice`, `customer` (one was made), `phone` (a number was put to one), `freeze` or `release` (of money).
     pub what: &'static str,
     /// The id it got.
     pub id: u64,
@@ -124,7 +124,7 @@ impl World {
                 let contacts = known_by(request.query.get("phone"));
                 let open = |id: u32| {
                     let tickets = self.written.iter().filter(|w| w.what == "ticket" && w.contact == Some(id.into()));
-                    tickets.count()
+                    tickets.filter(|w| self.closed(w.id).is_none()).count()
                 };
                 let contacts: Vec<Value> = contacts
                     .map(|p| {
@@ -136,19 +136,24 @@ impl World {
             ("GET", ["api", "tickets"]) => {
                 let wanted = |w: &&Written| {
                     let is = |key: &str, value: &str| request.query.get(key).is_none_or(|wanted| wanted == value);
+                    let status = if self.closed(w.id).is_some() { "closed" } else { "open" };
+                    let text = request.query.get("text").map(|text| text.to_lowercase());
                     w.what == "ticket"
+                        && is("status", status)
+                        && text.is_none_or(|text| w.subject.to_lowercase().contains(&text) || w.id.to_string() == text)
                         && is("call", &w.call)
                         && is("key", &w.key)
                         && is("contact", &w.contact.map(|c| c.to_string()).unwrap_or_default())
                 };
-                let tickets: Vec<Value> = self.written.iter().filter(wanted).map(ticket).collect();
+                let tickets: Vec<Value> = self.written.iter().rev().filter(wanted).map(|w| self.shown(w)).collect();
                 Reply::json(200, &json!({"tickets": tickets}))
             }
             ("POST", ["api", "tickets"]) => self.write(request, "ticket", None, now),
             ("GET", ["api", "tickets", id, "notes"]) => {
                 let Some(on) = self.ticket(id) else { return Reply::json(404, &json!({"error": "no such ticket"})) };
                 let key = request.query.get("key");
-                let notes = self.written.iter().filter(|w| w.what == "note" && w.ticket == on);
+                let says = |w: &&Written| ["note", "reopen", "escalate"].contains(&w.what) && w.ticket == on;
+                let notes = self.written.iter().filter(says);
                 let notes: Vec<Value> = notes
                     .filter(|w| key.is_none_or(|key| *key == w.key))
                     .map(|w| json!({"id": w.id, "key": w.key, "text": w.text}))
@@ -161,10 +166,17 @@ impl World {
             },
             ("PUT", ["api", "tickets", id, "close"]) => match self.ticket(id) {
                 Some(on) => {
-                    if !self.written.iter().any(|w| w.what == "close" && w.ticket == on) {
+                    if self.closed(on).is_none() {
                         self.write(request, "close", Some(on), now);
                     }
                     Reply::json(200, &json!({"ticket": {"id": on, "status": "closed"}}))
+                }
+                None => Reply::json(404, &json!({"error": "no such ticket"})),
+            },
+            ("POST", ["api", "tickets", id, what @ ("reopen" | "escalate" | "assign")]) => match self.ticket(id) {
+                Some(on) => {
+                    let what = ["reopen", "escalate", "assign"].into_iter().find(|known| known == what);
+                    self.write(request, what.unwrap_or("note"), Some(on), now)
                 }
                 None => Reply::json(404, &json!({"error": "no such ticket"})),
             },
@@ -182,6 +194,25 @@ impl World {
     fn ticket(&self, id: &str) -> Option<u64> {
         let id = id.parse().ok()?;
         self.written.iter().any(|w| w.what == "ticket" && w.id == id).then_some(id)
+    }
+
+    /// Since when the ticket is closed.
+    fn closed(&self, ticket: u64) -> Option<Wall> {
+        let last = self.written.iter().rev().find(|w| w.ticket == ticket && ["close", "reopen"].contains(&w.what));
+        last.filter(|w| w.what == "close").map(|w| w.at)
+    }
+
+    /// The ticket as it now is.
+    fn shown(&self, w: &Written) -> Value {
+        let last = |what: &str| self.written.iter().rev().find(|other| other.ticket == w.id && other.what == what);
+        let mut ticket = ticket(w);
+        ticket["closed_at"] = json!(self.closed(w.id));
+        ticket["assigned"] = json!(last("assign").map(|w| w.subject.as_str()));
+        ticket["priority"] = json!(last("escalate").map(|w| w.subject.as_str()));
+        if !ticket["closed_at"].is_null() {
+            ticket["status"] = "closed".into();
+        }
+        ticket
     }
 
     fn write(&mut self, request: &Request, what: &'static str, on: Option<u64>, now: Now) -> Reply {
@@ -544,6 +575,30 @@ mod tests {
         );
         let page = world.answer(System::Tickets, &Request { path: "/".into(), ..Request::default() }, NOW).body;
         assert!(page.contains("Missed &lt;call&gt;") && page.contains("陈静"));
+
+        let listed = |world: &mut World, status: &str| {
+            let reply = world.answer(System::Tickets, &desk("GET", "/api/tickets", &[("status", status)], ""), NOW);
+            serde_json::from_str::<Value>(&reply.body).unwrap()["tickets"].clone()
+        };
+        let (open, closed) = (listed(&mut world, "open"), listed(&mut world, "closed"));
+        assert_eq!((open[0]["status"].as_str(), closed), (Some("open"), json!([])));
+        let close = desk("PUT", "/api/tickets/1/close", &[], r#"{"key":"K3"}"#);
+        world.answer(System::Tickets, &close, NOW);
+        let (open, closed) = (listed(&mut world, "open"), listed(&mut world, "closed"));
+        assert_eq!((open, &closed[0]["closed_at"]), (json!([]), &json!(NOW.wall)));
+        for (what, body) in
+            [("reopen", r#"{"text":"again","key":"K4"}"#), ("assign", r#"{"subject":"1002","key":"K5"}"#)]
+        {
+            world.answer(System::Tickets, &desk("POST", &format!("/api/tickets/1/{what}"), &[], body), NOW);
+        }
+        let found = world.answer(System::Tickets, &desk("GET", "/api/tickets", &[("text", "MISSED")], ""), NOW);
+        let found: Value = serde_json::from_str(&found.body).unwrap();
+        assert_eq!(
+            (&found["tickets"][0]["status"], &found["tickets"][0]["assigned"]),
+            (&json!("open"), &json!("1002"))
+        );
+        let said = world.answer(System::Tickets, &desk("GET", "/api/tickets/1/notes", &[("key", "K4")], ""), NOW);
+        assert!(said.body.contains("again"), "{}", said.body);
     }
 
     #[test]

@@ -16,7 +16,7 @@ sub good { my ($id, $why) = @_; die 'refused: ' . ($why // 'no reason') . "\n" u
 my $linecard = RT::User->new($system);
 $linecard->LoadByCols(Name => 'linecard');
 good($linecard->Create(Name => 'linecard', EmailAddress => 'linecard@example.com', Privileged => 1)) unless $linecard->id;
-for my $right (qw(AdminUsers SeeQueue ShowTicket ShowTicketComments CreateTicket CommentOnTicket ModifyTicket SeeCustomField ModifyCustomField)) {
+for my $right (qw(AdminUsers SeeQueue ShowTicket ShowTicketComments CreateTicket CommentOnTicket ModifyTicket ReassignTicket OwnTicket SeeCustomField ModifyCustomField)) {
     my $who = $linecard->PrincipalObj;
     good($who->GrantRight(Right => $right, Object => $RT::System)) unless $who->HasRight(Right => $right, Object => $RT::System);
 }
