@@ -168,27 +168,32 @@ async fn an_agent_s_status_is_kept_in_step_with_the_page() {
             }
         }
     }
+    /// A request and what comes of it: its answer and the new state, in any order. Whoever asks again before the answer is told to wait.
+    async fn ask(screen: &mut Screen, id: &str, state: &str, reason: Option<&str>) {
+        screen.say(json!({"type": "agent.state", "id": id, "state": state, "reason": reason})).await;
+        let (mut done, mut changed) = (false, false);
+        while !(done && changed) {
+            let frame = screen.hear_any(&["agent.changed", "snapshot", "done", "failed"]).await;
+            assert_ne!(frame["type"], "failed", "{frame:#}");
+            let agent = if frame["type"] == "snapshot" { &frame["agent"] } else { &frame };
+            done |= frame["type"] == "done" && frame["id"] == id;
+            changed |= agent["state"] == state && reason.is_none_or(|reason| agent["reason"] == reason);
+        }
+    }
     // What was so before we came: shown once more, or told when the list is there.
     screen.say(json!({"type": "resume"})).await;
     let agent = until(&mut screen, "not-ready").await;
     assert_eq!(agent["queues"][0]["queue"], "support", "{agent:#}");
-    screen.say(json!({"type": "agent.state", "id": "1", "state": "ready"})).await;
-    until(&mut screen, "ready").await;
+    ask(&mut screen, "1", "ready", None).await;
     assert_eq!(socket.status("1001@default"), "Available");
     // The reason is kept here, because the switch keeps none.
-    screen.say(json!({"type": "agent.state", "id": "2", "state": "not-ready", "reason": "lunch"})).await;
-    loop {
-        if until(&mut screen, "not-ready").await["reason"] == "lunch" {
-            break;
-        }
-    }
+    ask(&mut screen, "2", "not-ready", Some("lunch")).await;
     assert_eq!(socket.status("1001@default"), "On Break");
     assert_eq!(socket.ledger().pop().unwrap(), "callcenter_config agent set status 1001@default 'On Break'");
     // At the switch, by somebody else; and off.
     socket.agent("1001@default", "Available");
     until(&mut screen, "ready").await;
-    screen.say(json!({"type": "agent.state", "id": "3", "state": "logged-off"})).await;
-    until(&mut screen, "logged-off").await;
+    ask(&mut screen, "3", "logged-off", None).await;
     assert_eq!(socket.status("1001@default"), "Logged Out");
     screen.say(json!({"type": "queue.login", "id": "4", "queue": "support"})).await;
     let failed = screen.hear("failed").await;
