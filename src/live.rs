@@ -1,4 +1,4 @@
-//! What of the world every live file needs and no still file may have: the clock, the dice, how business systems are reached by HTTP, and whose certificates are believed.
+//! What of the world every live file needs and no still file may have: the clock, the dice, how business systems are reached by HTTP, whose certificates are believed, and how a small file is kept.
 
 use std::{
     path::Path,
@@ -63,6 +63,21 @@ pub fn tls(tls_ca: Option<&Path>) -> Result<Arc<rustls::ClientConfig>, String> {
         }
     };
     Ok(Arc::new(builder.with_no_client_auth()))
+}
+
+/// Writes a small file whole or not at all, for the owner's eyes: aside first, on the disk, then in the old one's place.
+///
+/// # Errors
+/// The disk refuses.
+pub fn keep_file(file: &Path, text: &str) -> std::io::Result<()> {
+    use std::{fs, os::unix::fs::DirBuilderExt as _};
+    if let Some(folder) = file.parent() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    let aside = file.with_extension("new");
+    fs::write(&aside, text)?;
+    fs::File::open(&aside)?.sync_all()?;
+    fs::rename(aside, file)
 }
 
 /// The bytes of a PEM file.

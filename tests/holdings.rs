@@ -108,6 +108,7 @@ fn effect(n: u64, step: &str, inputs: &Value) -> EffectSet {
         record: None,
         rules_hash: "r".to_owned(),
         connector_hash: "c".to_owned(),
+        version: None,
         fence: 0,
         updated_at: THEN,
     };

@@ -205,11 +205,11 @@ impl Running {
     }
 }
 
-fn key(n: u64) -> CallKey {
+pub fn key(n: u64) -> CallKey {
     CallKey { tenant: TenantId::default(), call: CallId(ulid::Ulid::from_parts(1_795_347_846_000, n.into())) }
 }
 
-fn effect(n: u64, system: &str, step: &str) -> EffectPut {
+pub fn effect(n: u64, system: &str, step: &str) -> EffectPut {
     let now = linecard::live::now().wall;
     let (CallKey { tenant, call }, system) = (key(n), SystemId::from(system));
     let key = effect_key(&tenant, call, &system, step);
@@ -236,6 +236,7 @@ fn effect(n: u64, system: &str, step: &str) -> EffectPut {
         record: None,
         rules_hash: String::new(),
         connector_hash: String::new(),
+        version: None,
         fence: 0,
         updated_at: now,
     };

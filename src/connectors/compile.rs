@@ -18,6 +18,7 @@ use crate::{
 use super::{
     Idempotency,
     assertion::Assertion,
+    beside::{Beside, Kind as BesideKind},
     body::Body,
     charset::Charsets,
     csrf,
@@ -110,6 +111,7 @@ impl Maker<'_> {
         for (key, found, wanted) in file.stands_on.iter().flat_map(standing::StandsOn::problems) {
             self.problem(&format!("/stands_on{key}"), found, wanted);
         }
+        let beside = self.beside(file);
         let mut context = BTreeMap::new();
         let mut secrets = BTreeMap::new();
         for (name, variable) in &file.variables {
@@ -251,6 +253,7 @@ impl Maker<'_> {
             title: file.title.clone(),
             draft: file.draft,
             version,
+            beside,
             stands_on: file.stands_on.clone(),
             sign_in: standing::sign_in(file),
             at,
@@ -271,6 +274,28 @@ impl Maker<'_> {
             operations,
             examples: file.examples.clone(),
         })
+    }
+
+    /// Beside which other file it is, if it is.
+    fn beside(&mut self, file: &File) -> Option<Beside> {
+        let (kind, of) = match (&file.canary, &file.shadow) {
+            (Some(_), Some(_)) => {
+                self.problem("/shadow", "it is a canary and a shadow", "one of both");
+                return None;
+            }
+            (Some(of), None) => (BesideKind::Canary, of),
+            (None, Some(of)) => (BesideKind::Shadow, of),
+            (None, None) => return None,
+        };
+        match Beside::new(&file.connector, kind, of) {
+            Ok(beside) => Some(beside),
+            Err(mistakes) => {
+                for (at, found, wanted) in mistakes {
+                    self.problem(&format!("/{}{at}", kind.as_str()), found, wanted);
+                }
+                None
+            }
+        }
     }
 
     /// Which version the file depends on, how requests say so, and what they have for it in the query.

@@ -81,6 +81,13 @@ pub struct Figure {
 }
 
 impl Figure {
+    pub fn join(&mut self, other: &Self) {
+        self.times.join(&other.times);
+        for (outcome, n) in &other.ended {
+            *self.ended.entry(outcome).or_default() += n;
+        }
+    }
+
     #[must_use]
     pub fn asked(&self) -> u64 {
         self.ended.values().sum()
@@ -102,16 +109,28 @@ impl Figure {
 }
 
 /// Of one system.
-#[derive(Default)]
 pub struct Figures {
+    slice_us: u64,
     slices: BTreeMap<&'static str, VecDeque<(u64, Figure)>>,
     /// Its clock less ours in milliseconds, as of that moment.
     clock: Option<(i64, Mono)>,
 }
 
+impl Default for Figures {
+    fn default() -> Self {
+        Self { slice_us: SLICE_US, slices: BTreeMap::new(), clock: None }
+    }
+}
+
 impl Figures {
+    /// Over thirty slices of so many seconds, in place of five minutes.
+    #[must_use]
+    pub fn in_slices_of(seconds: u64) -> Self {
+        Self { slice_us: seconds * 1_000_000, ..Self::default() }
+    }
+
     pub fn ended(&mut self, operation: &'static str, outcome: &'static str, took_ms: u64, now: Mono) {
-        let number = now.0 / SLICE_US;
+        let number = now.0 / self.slice_us;
         let slices = self.slices.entry(operation).or_default();
         forget(slices, number);
         if slices.back().is_none_or(|(last, _)| *last < number) {
@@ -135,17 +154,12 @@ impl Figures {
     }
 
     pub fn now(&mut self, now: Mono) -> BTreeMap<&'static str, Figure> {
-        let number = now.0 / SLICE_US;
+        let number = now.0 / self.slice_us;
         let mut all = BTreeMap::new();
         for (operation, slices) in &mut self.slices {
             forget(slices, number);
             let mut sum = Figure::default();
-            for (_, figure) in slices.iter() {
-                sum.times.join(&figure.times);
-                for (outcome, n) in &figure.ended {
-                    *sum.ended.entry(outcome).or_default() += n;
-                }
-            }
+            slices.iter().for_each(|(_, figure)| sum.join(figure));
             if !slices.is_empty() {
                 all.insert(*operation, sum);
             }

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::beside::BesideFile;
 use super::limits::file::{BreakerFile, LimitsFile, OperationLimitsFile, RetriesFile};
 use crate::{files::SecretRef, words::SystemId};
 
@@ -35,6 +36,10 @@ pub struct File {
     pub version: Option<VersionFile>,
     /// A server that this file was proved on, or the pages that it was written from.
     pub stands_on: Option<StandsOn>,
+    /// This file is asked in another's place for some calls.
+    pub canary: Option<Box<BesideFile>>,
+    /// This file is asked besides another for some calls, and only compared; it never writes.
+    pub shadow: Option<Box<BesideFile>>,
     #[serde(default)]
     pub variables: BTreeMap<String, Variable>,
     /// Words for codes; each is seen under its name, like a variable: `record.state | table(order_states)`.

@@ -5,7 +5,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -21,7 +21,14 @@ use dashmap::DashMap;
 use futures_util::future::BoxFuture;
 
 use super::{
-    Ask, Given, Idempotency, Outcome, Priority, Saw, Seen, Set, Standing, System, compile,
+    Ask, Given, Idempotency, Outcome, Priority, Saw, Seen, Set, Standing, System,
+    beside::{
+        self, Beside, Facts, Kind, Lane,
+        compare::Comparison,
+        guard::Side,
+        live::{Canary, Shown, Trial},
+    },
+    compile,
     evidence::Ring,
     figures::Figures,
     file,
@@ -30,7 +37,7 @@ use super::{
     limits::{
         breaker::Ended,
         gate::{Pass, Why},
-        live::{Limiter, Turn},
+        live::{Limiter, Permit, Turn},
     },
     line::Line,
     oauth2::REFRESH,
@@ -46,6 +53,10 @@ use super::{
 
 /// "Nobody" and "you may not" are believed without asking who we are if the system said so within this time.
 const CHECKED_MS: u64 = 60_000;
+/// More questions than this are not asked of shadows at a time: what waits behind a slow one is worth nothing.
+const SHADOWS: usize = 32;
+/// Nobody waits for a shadow.
+const SHADOW_DEADLINE: Duration = Duration::from_secs(10);
 
 /// All systems. Clones share one set; [`Connectors::swap`] puts a new one in for all of them, while requests under way
 /// finish by the old. Lives on the back runtime.
@@ -66,6 +77,14 @@ struct Inner {
     limiters: DashMap<SystemId, Arc<Limiter>>,
     /// What is seen of systems; it too.
     watched: DashMap<SystemId, Arc<Watched>>,
+    /// Canaries and shadows, apart: without any nobody looks further.
+    beside: ArcSwap<Vec<Arc<Ready>>>,
+    /// Canaries by the hash of their files; they too.
+    trials: DashMap<(SystemId, String), Arc<Trial>>,
+    /// What was compared of shadows, and whether that is news; it too.
+    comparisons: DashMap<SystemId, (Comparison, bool)>,
+    /// Questions to shadows that are on their way.
+    shadowing: AtomicUsize,
 }
 
 /// One system with its connections.
@@ -73,6 +92,10 @@ struct Ready {
     system: Arc<System>,
     line: Result<Line, String>,
     limiter: Arc<Limiter>,
+    /// That of the file beside which this one is, where both ask one host: its quota counts all requests.
+    account: Option<Arc<Limiter>>,
+    /// Canaries that this file's questions judge: as one, or as the other.
+    trials: Vec<(Arc<Trial>, Side)>,
     /// The sign-in, and what requests need that change something.
     doors: [Arc<Door>; 2],
     kept: Arc<OnceLock<Folder>>,
@@ -247,7 +270,9 @@ impl Connectors {
     /// Puts a new set in place of the old, whole. A system whose file did not change keeps its connections.
     pub fn swap(&self, set: Set) {
         let old = self.inner.ready.load_full();
-        let ready = set.iter().map(|system| {
+        let trials: Vec<(SystemId, SystemId, Arc<Trial>)> =
+            set.beside().filter_map(|system| self.trial(system)).collect();
+        let ready = set.iter().chain(set.beside()).map(|system| {
             let kept = old.get(&system.id).filter(|r| r.system.hash == system.hash && r.system.at == system.at);
             let doors = [For::All, For::Changes].map(|what| {
                 let door = Arc::new(Door::new(system, what));
@@ -272,6 +297,18 @@ impl Connectors {
                 },
                 system: system.clone(),
                 limiter: self.limiter(system),
+                account: system.beside.as_ref().and_then(|beside| {
+                    let other = set.system(&beside.of).filter(|other| other.at.host() == system.at.host());
+                    other.map(|other| self.limiter(other))
+                }),
+                trials: trials
+                    .iter()
+                    .filter_map(|(id, of, trial)| match () {
+                        () if *id == system.id => Some((trial.clone(), Side::Canary)),
+                        () if *of == system.id => Some((trial.clone(), Side::Other)),
+                        () => None,
+                    })
+                    .collect(),
                 doors,
                 kept: self.inner.kept.clone(),
                 watched,
@@ -279,7 +316,112 @@ impl Connectors {
             };
             (system.id.clone(), Arc::new(ready))
         });
-        self.inner.ready.store(Arc::new(ready.collect()));
+        let ready: BTreeMap<SystemId, Arc<Ready>> = ready.collect();
+        let beside = ready.values().filter(|ready| ready.system.beside.is_some()).cloned().collect();
+        for shadow in set.beside().filter(|system| system.is_shadow()) {
+            let mut kept = self.inner.comparisons.entry(shadow.id.clone()).or_default();
+            if kept.0.hash != shadow.hash {
+                *kept = (Comparison { hash: shadow.hash.clone(), ..Comparison::default() }, true);
+            }
+        }
+        self.inner.ready.store(Arc::new(ready));
+        self.inner.beside.store(Arc::new(beside));
+    }
+
+    fn trial(&self, system: &System) -> Option<(SystemId, SystemId, Arc<Trial>)> {
+        let beside = system.beside.as_ref().filter(|beside| beside.kind == Kind::Canary)?;
+        let fresh = || Arc::new(Trial::new(beside.guard, beside.of.clone()));
+        let trial = self.inner.trials.entry((system.id.clone(), system.hash.clone())).or_insert_with(fresh).clone();
+        Some((system.id.clone(), beside.of.clone(), trial))
+    }
+
+    /// By which files a call's questions are asked. `before`: what it had so far.
+    #[must_use]
+    pub fn lane(&self, facts: &dyn Fn() -> Facts, before: &Lane) -> Lane {
+        let beside = self.inner.beside.load();
+        if beside.is_empty() {
+            return before.clone();
+        }
+        let on = beside.iter().filter(|ready| !ready.is_stopped());
+        let files = on.filter_map(|ready| Some((&ready.system.id, ready.system.beside.as_ref()?)));
+        Lane::of(files, &facts(), before)
+    }
+
+    /// Whether a call's lane may change with its queue, trunk or agents.
+    #[must_use]
+    pub fn wants_facts(&self) -> bool {
+        let beside = self.inner.beside.load();
+        !beside.is_empty() && beside::wants_facts(beside.iter().filter_map(|ready| ready.system.beside.as_ref()))
+    }
+
+    /// Whether this file may be asked; of a canary that is stopped, not for anything new.
+    #[must_use]
+    pub fn goes(&self, system: &SystemId, operation: &str) -> bool {
+        let ready = self.inner.ready.load();
+        ready.get(system).is_some_and(|ready| !ready.is_stopped() && ready.system.operation(operation).is_some())
+    }
+
+    /// Asks a shadow what was answered by the other, and keeps how they differ. Nobody waits for it.
+    pub fn shadow(&self, ask: Ask, answered: Outcome) {
+        let inner = &self.inner;
+        let Some(ready) = inner.ready.load().get(&ask.system).cloned() else { return };
+        let offers = ready.system.operation(&ask.operation).is_some_and(|operation| !operation.spec.writes);
+        if !offers || !ready.system.is_shadow() {
+            return;
+        }
+        if inner.shadowing.fetch_add(1, Ordering::Relaxed) >= SHADOWS {
+            inner.shadowing.fetch_sub(1, Ordering::Relaxed);
+            if let Some(mut kept) = inner.comparisons.get_mut(&ask.system) {
+                (kept.0.passed_over, kept.1) = (kept.0.passed_over + 1, true);
+            }
+            return;
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            let (system, operation) = (ask.system.clone(), ask.operation.clone());
+            let ask = Ask { priority: Priority::Background, deadline: SHADOW_DEADLINE, ..ask };
+            let outcome = this.run(ask).await;
+            this.inner.shadowing.fetch_sub(1, Ordering::Relaxed);
+            if let Some(mut kept) = this.inner.comparisons.get_mut(&system) {
+                kept.0.add(&operation, &answered, &outcome, now().wall);
+                kept.1 = true;
+            }
+        });
+    }
+
+    /// Canaries in use, stopped ones too.
+    #[must_use]
+    pub fn canaries(&self) -> Vec<Canary> {
+        let beside = self.inner.beside.load();
+        let canaries = beside.iter().filter_map(|ready| {
+            let (trial, _) = ready.trials.iter().find(|(_, side)| *side == Side::Canary)?;
+            let of = ready.system.beside.as_ref()?.of.clone();
+            Some(Canary { id: ready.system.id.clone(), of, hash: ready.system.hash.clone(), trial: trial.clone() })
+        });
+        canaries.collect()
+    }
+
+    /// Shadows in use, with the hashes of their files.
+    #[must_use]
+    pub fn shadows(&self) -> Vec<(SystemId, String)> {
+        let beside = self.inner.beside.load();
+        let shadows = beside.iter().filter(|ready| ready.system.is_shadow());
+        shadows.map(|ready| (ready.system.id.clone(), ready.system.hash.clone())).collect()
+    }
+
+    /// What an earlier run compared.
+    pub fn compared(&self, shadow: &SystemId, kept: Comparison) {
+        self.inner.comparisons.insert(shadow.clone(), (kept, false));
+    }
+
+    /// What was compared since the last time somebody asked.
+    #[must_use]
+    pub fn new_comparisons(&self) -> Vec<(SystemId, Comparison)> {
+        let news = self.inner.comparisons.iter_mut().filter_map(|mut kept| {
+            let (id, news) = (kept.key().clone(), std::mem::take(&mut kept.1));
+            news.then(|| (id, kept.0.clone()))
+        });
+        news.collect()
     }
 
     fn limiter(&self, system: &System) -> Arc<Limiter> {
@@ -301,9 +443,22 @@ impl Connectors {
             };
             let (breakers, used) = (ready.limiter.standing(), ready.limiter.used());
             let version = ready.watched.versions().shown(&ready.system.version, at);
-            Standing { system: system.clone(), breakers, used, figures, apart_ms, version }
+            let beside = ready.system.beside.as_ref().map(|beside| self.shown(ready, beside, at));
+            Standing { system: system.clone(), breakers, used, figures, apart_ms, version, beside }
         });
         standing.collect()
+    }
+
+    fn shown(&self, ready: &Ready, beside: &Beside, at: Mono) -> Shown {
+        let trial = ready.trials.iter().find(|(_, side)| *side == Side::Canary).map(|(trial, _)| trial);
+        Shown {
+            kind: beside.kind,
+            of: beside.of.clone(),
+            calls: beside.calls(),
+            stopped: trial.and_then(|trial| trial.stopped()).map(|(stopped, _)| stopped),
+            asked: trial.map(|trial| trial.asked(at)),
+            differing: self.inner.comparisons.get(&ready.system.id).map(|kept| kept.0.differing()),
+        }
     }
 
     /// A system's failing requests as lines of JSON, if there are new ones since the last time.
@@ -340,9 +495,24 @@ impl Connectors {
         self.inner.ready.load().get(system).is_some_and(|r| r.system.operation(operation).is_some())
     }
 
-    /// In the order of their ids.
+    /// In the order of their ids; none of those beside another.
     #[must_use]
     pub fn systems(&self) -> Vec<SystemId> {
+        let ready = self.inner.ready.load();
+        ready.values().filter(|ready| ready.system.beside.is_none()).map(|ready| ready.system.id.clone()).collect()
+    }
+
+    /// Canaries and shadows of this system.
+    #[must_use]
+    pub fn beside(&self, system: &SystemId) -> Vec<SystemId> {
+        let beside = self.inner.beside.load();
+        let of = beside.iter().filter(|ready| ready.system.beside.as_ref().is_some_and(|beside| beside.of == *system));
+        of.map(|ready| ready.system.id.clone()).collect()
+    }
+
+    /// All files in use, also those beside another.
+    #[must_use]
+    pub fn files(&self) -> Vec<SystemId> {
         self.inner.ready.load().keys().cloned().collect()
     }
 
@@ -415,6 +585,9 @@ impl Connectors {
             return Outcome::Invalid { reason: format!("{} does not offer {}", ask.system, ask.operation) };
         };
         let name = operation.spec.name;
+        if operation.spec.writes && ready.system.is_shadow() {
+            return Outcome::Invalid { reason: format!("{} is a shadow, and a shadow never writes", ask.system) };
+        }
         let begun = Instant::now();
         let deadline = begun + ask.deadline.min(Duration::from_millis(operation.deadline_ms));
         let outcome = match self.by_index(&ready, &ask, name, deadline, onlookers).await {
@@ -424,7 +597,11 @@ impl Connectors {
         if outcome.reason().is_some() {
             tracing::debug!(system = %ask.system, operation = name, outcome = outcome.word(), reason = outcome.reason(), "a business system did not do it");
         }
-        ready.watched.figures().ended(name, outcome.word(), ms(begun.elapsed()), now().mono);
+        let (took_ms, at) = (ms(begun.elapsed()), now().mono);
+        ready.watched.figures().ended(name, outcome.word(), took_ms, at);
+        for (trial, side) in &ready.trials {
+            trial.saw(*side, name, &outcome, took_ms, at);
+        }
         self.count(ask.system, name, &outcome);
         outcome
     }
@@ -437,7 +614,7 @@ impl Connectors {
     #[must_use]
     pub fn hooked(&self, system: &SystemId) -> Option<Arc<System>> {
         let system = self.inner.ready.load().get(system)?.system.clone();
-        system.hooks.is_some().then_some(system)
+        (system.hooks.is_some() && system.beside.is_none()).then_some(system)
     }
 
     pub(super) fn shelves(&self) -> &DashMap<SystemId, Arc<Shelf>> {
@@ -499,6 +676,10 @@ impl Connectors {
 }
 
 impl Ready {
+    fn is_stopped(&self) -> bool {
+        self.trials.iter().any(|(trial, side)| *side == Side::Canary && trial.is_stopped())
+    }
+
     async fn run(
         self: &Arc<Self>,
         ask: &Ask,
@@ -628,7 +809,7 @@ impl Ready {
                     }
                     for (pass, result, left, took) in answers {
                         times.push(took);
-                        asking.sent += u32::from(pass.is_some());
+                        asking.sent += u32::from(pass[0].is_some());
                         asking.held |= matches!(result, Err(Trouble::Held(_)));
                         waited = waited.max(left);
                         if let Ok(response) = &result {
@@ -645,8 +826,11 @@ impl Ready {
                     asking.took += begun.elapsed().saturating_sub(waited);
                     run.answers(results);
                     for (at, told) in run.told() {
-                        if let Some(Some(pass)) = passes.get(at) {
-                            self.limiter.told(*pass, &told);
+                        let limiters = [Some(&self.limiter), self.account.as_ref()];
+                        for (limiter, pass) in limiters.into_iter().zip(passes.get(at).into_iter().flatten()) {
+                            if let (Some(limiter), Some(pass)) = (limiter, pass) {
+                                limiter.told(*pass, &told);
+                            }
                         }
                         if let Some(date) = told.date {
                             let at = now();
@@ -669,16 +853,25 @@ impl Ready {
         request: Request,
         asking: &Asking<'_>,
         priority: Priority,
-    ) -> (Option<Pass>, Result<Response, Trouble>, Duration, Duration) {
+    ) -> ([Option<Pass>; 2], Result<Response, Trouble>, Duration, Duration) {
         let begun = Instant::now();
-        let permit = self.limiter.pass(asking.name, priority, asking.deadline).await;
+        let permits = async {
+            let own = self.limiter.pass(asking.name, priority, asking.deadline).await?;
+            let account = match &self.account {
+                Some(account) => Some(account.pass(asking.name, priority, asking.deadline).await?),
+                None => None,
+            };
+            Ok((own, account))
+        };
+        let permits = permits.await;
         let waited = begun.elapsed();
-        match permit {
-            Ok(permit) => {
+        match permits {
+            Ok((own, account)) => {
                 let answer = line.send(request, asking.deadline).await;
-                (permit.pass(), answer, waited, begun.elapsed().saturating_sub(waited))
+                let passes = [own.pass(), account.as_ref().and_then(Permit::pass)];
+                (passes, answer, waited, begun.elapsed().saturating_sub(waited))
             }
-            Err(why) => (None, Err(Trouble::Held(self.held(why))), waited, Duration::ZERO),
+            Err(why) => ([None, None], Err(Trouble::Held(self.held(why))), waited, Duration::ZERO),
         }
     }
 

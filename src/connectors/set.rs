@@ -9,6 +9,7 @@ use crate::{numbers, private::Secret, words::SystemId};
 use super::{
     Idempotency,
     assertion::Assertion,
+    beside::{Beside, Kind},
     body::Body,
     charset::Charsets,
     csv, file,
@@ -32,12 +33,16 @@ use super::{
 #[derive(Default)]
 pub struct Set {
     systems: BTreeMap<SystemId, Arc<System>>,
+    /// Canaries and shadows: nobody asks them by their own names.
+    beside: BTreeMap<SystemId, Arc<System>>,
 }
 
 impl Set {
     #[must_use]
     pub fn new(systems: Vec<System>) -> Self {
-        Self { systems: systems.into_iter().map(|s| (s.id.clone(), Arc::new(s))).collect() }
+        let systems = systems.into_iter().map(|s| (s.id.clone(), Arc::new(s)));
+        let (beside, systems) = systems.partition(|(_, system)| system.beside.is_some());
+        Self { systems, beside }
     }
     #[must_use]
     pub fn system(&self, id: &SystemId) -> Option<&Arc<System>> {
@@ -45,6 +50,44 @@ impl Set {
     }
     pub fn iter(&self) -> impl Iterator<Item = &Arc<System>> {
         self.systems.values()
+    }
+    /// Canaries and shadows.
+    pub fn beside(&self) -> impl Iterator<Item = &Arc<System>> {
+        self.beside.values()
+    }
+    /// Any file by its own id, also one beside another.
+    #[must_use]
+    pub fn file(&self, id: &SystemId) -> Option<&Arc<System>> {
+        self.systems.get(id).or_else(|| self.beside.get(id))
+    }
+
+    /// Files beside another that cannot be: which, what was found, what would be right.
+    #[must_use]
+    pub fn misplaced(&self) -> Vec<(&SystemId, String, String)> {
+        let wrong = |system: &Arc<System>| {
+            let beside = system.beside.as_ref()?;
+            let (of, kind) = (&beside.of, beside.kind);
+            let Some(other) = self.systems.get(of) else {
+                let known: Vec<&str> = self.systems.keys().map(SystemId::as_str).collect();
+                return Some((
+                    format!("it is a {} of \"{of}\", which is no connector in use", kind.as_str()),
+                    known.join(", "),
+                ));
+            };
+            let missing = other.operations.keys().filter(|name| !system.operations.contains_key(*name));
+            let missing: Vec<&str> = missing.copied().collect();
+            (kind == Kind::Canary && !missing.is_empty()).then(|| {
+                let found = format!(
+                    "a canary does all that \"{of}\" does, and this file does not offer {}",
+                    missing.join(", ")
+                );
+                (found, "those operations, or \"shadow:\" for a first look".to_owned())
+            })
+        };
+        self.beside
+            .values()
+            .filter_map(|system| wrong(system).map(|(found, wanted)| (&system.id, found, wanted)))
+            .collect()
     }
 
     /// Operations that want a customer by a shared key that no system gives: system, operation, key.
@@ -78,6 +121,8 @@ pub struct System {
     pub draft: bool,
     /// Which version of the vendor's API it depends on.
     pub version: Declared,
+    /// It is tried beside another file.
+    pub beside: Option<Beside>,
     pub stands_on: Option<StandsOn>,
     /// How it proves who we are, in a few words.
     pub sign_in: String,
@@ -116,6 +161,12 @@ impl System {
         }
     }
 
+    /// It is asked besides another, and never writes.
+    #[must_use]
+    pub fn is_shadow(&self) -> bool {
+        self.beside.as_ref().is_some_and(|beside| beside.kind == Kind::Shadow)
+    }
+
     #[must_use]
     pub fn operation(&self, name: &str) -> Option<&Operation> {
         self.operations.get(name)
@@ -133,6 +184,15 @@ pub enum At {
 }
 
 impl At {
+    /// Whose account and quota it is, as far as an address tells: the host of a web address, else all of it.
+    #[must_use]
+    pub fn host(&self) -> String {
+        match self {
+            Self::Web(web) => web.base_url.splitn(4, '/').take(3).collect::<Vec<_>>().join("/"),
+            other => other.text(),
+        }
+    }
+
     /// As one text, for people and for telling one place from another.
     #[must_use]
     pub fn text(&self) -> String {

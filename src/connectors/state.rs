@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{
+    beside,
     figures::Figure,
     limits::{
         breaker::Shown,
@@ -25,6 +26,8 @@ pub struct Standing {
     /// Its clock less ours.
     pub apart_ms: Option<i64>,
     pub version: version::Shown,
+    /// How it stands beside another.
+    pub beside: Option<beside::live::Shown>,
 }
 
 impl Standing {
@@ -60,6 +63,7 @@ impl Standing {
         json!({
             "system": self.system, "breakers": breakers.collect::<Vec<_>>(), "limits": limits.collect::<Vec<_>>(),
             "operations": operations, "clock_apart_ms": self.apart_ms, "version": self.version.json(),
+            "beside": self.beside.as_ref().map(beside::live::Shown::json),
         })
     }
 }

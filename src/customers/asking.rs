@@ -14,6 +14,7 @@ use serde_json::{Map, Value, value::RawValue};
 
 use crate::{
     calls::record::Reference,
+    connectors::beside::Lane,
     numbers::{Class, Number},
     private::Private,
     words::{SystemId, TenantId, Wall},
@@ -47,6 +48,16 @@ pub struct Key {
     pub system: SystemId,
     pub operation: &'static str,
     pub subject: Private<Box<str>>,
+    /// The file that is asked in the place of the system's own: what one version answered is never shown as the other's.
+    pub version: Option<SystemId>,
+}
+
+impl Key {
+    /// Who is asked.
+    #[must_use]
+    pub fn asked(&self) -> &SystemId {
+        self.version.as_ref().unwrap_or(&self.system)
+    }
 }
 
 /// What a system answered.
@@ -118,6 +129,8 @@ pub struct Subject {
     pub refused: Option<NotAsked>,
     pub offers: Vec<Offer>,
     pub choice: Choice,
+    /// By which files the systems are asked.
+    pub lane: Lane,
     pub site: Arc<Site>,
     /// What we wrote down ourselves; `None` until it was read.
     pub own: Option<Own>,
@@ -223,6 +236,7 @@ impl Subject {
             system: system.clone(),
             operation,
             subject: Private::new(Box::from(subject)),
+            version: self.lane.version(system).cloned(),
         }
     }
 
@@ -348,7 +362,8 @@ impl Subject {
             offers.map(|offer| offer.system.clone()).collect()
         };
         let (attach, create) = (can(|offer| offer.attach), can(|offer| offer.create));
-        Card { answer, rest, blocks, found_by, account_unknown, shared, remembered, attach, create }
+        let lane = self.lane.clone();
+        Card { answer, rest, blocks, found_by, account_unknown, shared, remembered, attach, create, lane }
     }
 
     fn blocks(&self, seen: &Seen, decided: Option<&Person>, known: &Answers) -> Vec<Block> {

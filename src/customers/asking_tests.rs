@@ -29,6 +29,7 @@ fn subject(offers: Vec<Offer>) -> Subject {
         refused: None,
         offers,
         choice: Choice::Open,
+        lane: crate::connectors::beside::Lane::NONE,
         site: Arc::default(),
         own: Some(Own::default()),
     }

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use crate::{
     calls::record::Reference,
     connectors::Saw,
+    connectors::beside::{Facts, Lane},
     numbers::Number,
     private::Private,
     words::{AgentId, CallId, SystemId, TenantId, Wall},
@@ -25,12 +26,25 @@ pub struct Question {
     pub systems: Option<Vec<SystemId>>,
     /// The number is known to be nobody's outside (internal, our own line). Its class says the rest.
     pub refused: Option<NotAsked>,
+    pub around: Around,
+}
+
+/// Where a call is, for systems of which two versions are in use.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Around {
+    pub trunk: Option<String>,
+    pub queue: Option<String>,
+    /// Whose phones it is on.
+    pub agents: Vec<AgentId>,
 }
 
 /// One question of a call and what came of it, for whoever has to explain the card.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Looked {
     pub system: SystemId,
+    /// The file by which it was asked, where that is not the one of its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<SystemId>,
     /// For example `customer.by_phone`.
     pub operation: String,
     pub way: Way,
@@ -59,7 +73,15 @@ impl Question {
     /// Of a call that is over: all systems, by its number.
     #[must_use]
     pub fn by_number(tenant: TenantId, call: CallId, number: Number) -> Self {
-        Self { tenant, call, number, account: None, systems: None, refused: None }
+        Self { tenant, call, number, account: None, systems: None, refused: None, around: Around::default() }
+    }
+
+    /// What decides by which version a system is asked.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        let Around { trunk, queue, agents } = self.around.clone();
+        let caller = self.number.key().map_or_else(|| self.call.to_string(), str::to_owned);
+        Facts { tenant: self.tenant.clone(), caller, trunk, queue, agents }
     }
 }
 
@@ -91,6 +113,8 @@ pub struct Card {
     /// Systems at which this number can be attached to a customer, and at which a customer can be created.
     pub attach: Vec<SystemId>,
     pub create: Vec<SystemId>,
+    /// By which files the systems were asked; what is written for the call goes the same way.
+    pub lane: Lane,
 }
 
 /// The answers, never mixed up: "we could not ask" is never shown as "nobody", and "nobody was asked" as neither.
@@ -386,6 +410,7 @@ impl Card {
             remembered: None,
             attach: Vec::new(),
             create: Vec::new(),
+            lane: Lane::NONE,
         }
     }
 

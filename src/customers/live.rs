@@ -26,7 +26,11 @@ use tokio::{
 };
 
 use crate::{
-    connectors::{Ask, Connectors, Outcome, Priority, Saw, Seen, Shape, hook::Heard},
+    connectors::{
+        Ask, Connectors, Outcome, Priority, Saw, Seen, Shape,
+        beside::{Facts, Lane},
+        hook::Heard,
+    },
     live::now,
     private::Private,
     words::{CallId, SystemId, TenantId, Wall},
@@ -35,8 +39,8 @@ use crate::{
 use super::{
     Settings,
     asking::{
-        ATTACH, BLOCKS, BY_ACCOUNT, BY_PHONE, CREATE, Entry, Facts, Found, GET, Key, Known, Offer, Site, Subject,
-        Wanted, candidates, refused,
+        ATTACH, BLOCKS, BY_ACCOUNT, BY_PHONE, CREATE, Entry, Facts as BlockFacts, Found, GET, Key, Known, Offer, Site,
+        Subject, Wanted, candidates, refused,
     },
     card::{Answer, Answered, Candidate, Card, Choice, Looked, Question, Remembered, Way},
     ranking::Own,
@@ -53,6 +57,24 @@ pub trait Systems: Send + Sync + 'static {
     fn run_seen(&self, ask: Ask, seen: Seen) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         drop(seen);
         self.run(ask)
+    }
+    /// By which files the systems are asked for a call; `before`: what it had so far.
+    fn lane(&self, facts: &dyn Fn() -> Facts, before: &Lane) -> Lane {
+        let _ = facts;
+        before.clone()
+    }
+    /// Whether a lane may change with the call's trunk, queue or agents.
+    fn wants_facts(&self) -> bool {
+        false
+    }
+    /// Files that may be asked in this system's place.
+    fn beside(&self, system: &SystemId) -> Vec<SystemId> {
+        let _ = system;
+        Vec::new()
+    }
+    /// Asks a shadow what another was asked and answered.
+    fn shadow(&self, ask: Ask, answered: Outcome) {
+        drop((ask, answered));
     }
 }
 
@@ -71,6 +93,18 @@ impl Systems for Connectors {
     }
     fn run_seen(&self, ask: Ask, seen: Seen) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         Box::pin(async move { Connectors::run_seen(self, ask, Some(&seen)).await })
+    }
+    fn lane(&self, facts: &dyn Fn() -> Facts, before: &Lane) -> Lane {
+        Connectors::lane(self, facts, before)
+    }
+    fn wants_facts(&self) -> bool {
+        Connectors::wants_facts(self)
+    }
+    fn beside(&self, system: &SystemId) -> Vec<SystemId> {
+        Connectors::beside(self, system)
+    }
+    fn shadow(&self, ask: Ask, answered: Outcome) {
+        Connectors::shadow(self, ask, answered);
     }
 }
 
@@ -212,8 +246,9 @@ impl Customers {
             number,
             account: account.cloned(),
             refused,
-            offers: inner.offers(question.systems.as_deref(), aside.is_none()),
+            offers: Vec::new(),
             choice: Choice::Open,
+            lane: Lane::NONE,
             site: inner.site.load_full(),
             own: inner.memory.is_none().then(Own::default),
         };
@@ -226,18 +261,33 @@ impl Customers {
             Some(before) => {
                 // What an agent said of the call holds whatever number or account comes to be known.
                 subject.choice = before.subject.choice.clone();
+                subject.lane = before.subject.lane.clone();
                 (before.version, std::mem::take(&mut before.looked))
             }
             None => Default::default(),
         };
+        subject.lane = inner.systems.lane(&|| question.facts(), &subject.lane);
+        subject.offers = inner.offers(question.systems.as_deref(), aside.is_none(), &subject.lane);
         let (known, asked) = (HashMap::new(), HashSet::new());
         let session = Session { subject, known, asked, recalling: false, version, looked, aside };
         calls.insert(question.call, session);
         let next = inner.advance(&mut calls, question.call).expect("the session was put in above");
         drop(calls);
         let card = next.card.clone();
-        self.start(question.call, next.start, next.recall);
+        self.start(question.call, next.start, next.recall, next.card.lane.clone());
         card
+    }
+
+    /// Whether a call is asked for by another version now that more is known of it; then it is to be asked for anew.
+    #[must_use]
+    pub fn moves(&self, call: CallId, question: impl Fn() -> Option<Question>) -> bool {
+        if !self.0.systems.wants_facts() {
+            return false;
+        }
+        let calls = self.0.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(session), Some(question)) = (calls.get(&call), question()) else { return false };
+        let before = &session.subject.lane;
+        self.0.systems.lane(&|| question.facts(), before) != *before
     }
 
     /// An agent says who it is, that it is none of them, or takes back what was said. The new card comes through `out`.
@@ -257,9 +307,13 @@ impl Customers {
     pub async fn changed(&self, tenant: &TenantId, number: &str) {
         let inner = &self.0;
         for system in inner.systems.systems() {
-            let (tenant, subject) = (tenant.clone(), Private::new(Box::from(number)));
-            let key = Key { tenant, system, operation: BY_PHONE, subject };
-            inner.cache.invalidate(&key).await;
+            let versions = inner.systems.beside(&system).into_iter().map(Some);
+            for version in versions.chain([None]) {
+                let (tenant, system) = (tenant.clone(), system.clone());
+                let subject = Private::new(Box::from(number));
+                let key = Key { tenant, system, operation: BY_PHONE, subject, version };
+                inner.cache.invalidate(&key).await;
+            }
         }
         let up: Vec<CallId> = {
             let mut calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -290,16 +344,16 @@ impl Customers {
         for key in &stale {
             inner.cache.invalidate(key).await;
         }
-        let again: Vec<(CallId, Vec<Wanted>)> = {
+        let again: Vec<(CallId, Vec<Wanted>, Lane)> = {
             let calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
             let wanted = |session: &Session| {
                 let known = |key: &Key| session.known.get(key).is_some_and(|known| touched(key, &known.entry));
                 session.subject.wanted(&session.known).into_iter().filter(|wanted| known(&wanted.key)).collect()
             };
-            calls.iter().map(|(call, session)| (*call, wanted(session))).collect()
+            calls.iter().map(|(call, session)| (*call, wanted(session), session.subject.lane.clone())).collect()
         };
-        for (call, wanted) in again {
-            self.start(call, wanted, None);
+        for (call, wanted, lane) in again {
+            self.start(call, wanted, None, lane);
         }
     }
 
@@ -333,7 +387,7 @@ impl Customers {
         let inner = &self.0;
         let Some(next) = inner.advance(&mut calls, call) else { return };
         drop(calls);
-        self.start(call, next.start, next.recall);
+        self.start(call, next.start, next.recall, next.card.lane.clone());
         if next.aside {
             return;
         }
@@ -384,10 +438,10 @@ impl Customers {
         self.0.counts.iter().map(|e| (e.key().0.clone(), e.key().1, e.value().load(Ordering::Relaxed))).collect()
     }
 
-    fn start(&self, call: CallId, wanted: Vec<Wanted>, recall: Option<Vec<String>>) {
+    fn start(&self, call: CallId, wanted: Vec<Wanted>, recall: Option<Vec<String>>, lane: Lane) {
         for wanted in wanted {
-            let this = self.clone();
-            self.0.back.spawn(async move { this.look_up(call, wanted).await });
+            let (this, lane) = (self.clone(), lane.clone());
+            self.0.back.spawn(async move { this.look_up(call, wanted, lane).await });
         }
         if let Some(customers) = recall {
             let this = self.clone();
@@ -415,13 +469,13 @@ impl Customers {
     }
 
     /// One lookup to its end, and what follows from it for the call.
-    async fn look_up(self, call: CallId, wanted: Wanted) {
+    async fn look_up(self, call: CallId, wanted: Wanted, lane: Lane) {
         let inner = &self.0;
         let key = wanted.key.clone();
         let began = now().mono;
         // Empty where another call's question was on its way already.
         let story: Arc<Mutex<Option<Looked>>> = Arc::default();
-        let flight = inner.flights.get_with(key.clone(), inner.load(wanted, story.clone()));
+        let flight = inner.flights.get_with(key.clone(), inner.load(wanted, story.clone(), lane));
         let entry = flight.await;
         inner.flights.invalidate(&key).await;
         let own = story.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -438,7 +492,7 @@ impl Customers {
             inner.advance(&mut calls, call)
         };
         if let Some(Next { card, version, start, recall, aside }) = told {
-            self.start(call, start, recall);
+            self.start(call, start, recall, card.lane.clone());
             if !aside {
                 let _ = inner.out.send(Answered { call, version, card }).await;
             }
@@ -460,12 +514,13 @@ struct Next {
 
 impl Inner {
     /// `facts`: with the facts that stand beside a customer.
-    fn offers(&self, systems: Option<&[SystemId]>, facts: bool) -> Vec<Offer> {
+    fn offers(&self, systems: Option<&[SystemId]>, facts: bool, lane: &Lane) -> Vec<Offer> {
         let all = || self.systems.systems();
         let list = systems.map_or_else(all, <[SystemId]>::to_vec);
         list.into_iter()
             .filter_map(|system| {
-                let shape = |operation| self.systems.shape(&system, operation);
+                let asked = lane.version(&system).unwrap_or(&system);
+                let shape = |operation| self.systems.shape(asked, operation);
                 let (by_phone, by_account, get) = (shape(BY_PHONE), shape(BY_ACCOUNT), shape(GET));
                 let get = get.filter(|get| !get.by.is_empty());
                 let blocks: Vec<_> = BLOCKS
@@ -473,7 +528,7 @@ impl Inner {
                     .filter(|_| facts)
                     .filter_map(|operation| {
                         let Shape { title, by, .. } = shape(operation)?;
-                        Some(Facts { operation, title, by })
+                        Some(BlockFacts { operation, title, by })
                     })
                     .collect();
                 let title = [&by_phone, &by_account, &get].into_iter().flatten().find_map(|shape| shape.title.clone());
@@ -537,7 +592,7 @@ impl Inner {
     fn peek(&self, key: &Key, at: Wall) -> Option<Known> {
         // moka answers a get without waiting but for rare housekeeping; then it is a miss, and the lookup finds it a moment later.
         let entry = self.cache.get(key).now_or_never().flatten()?;
-        let cache = self.systems.shape(&key.system, key.operation)?.cache;
+        let cache = self.systems.shape(key.asked(), key.operation)?.cache;
         let age = at.since(entry.asked_at);
         match entry.found {
             Found::Nothing => (age < cache.negative_ms).then_some(Known { entry, fresh: true }),
@@ -545,21 +600,27 @@ impl Inner {
         }
     }
 
-    async fn load(&self, wanted: Wanted, story: Arc<Mutex<Option<Looked>>>) -> Arc<Entry> {
+    async fn load(&self, wanted: Wanted, story: Arc<Mutex<Option<Looked>>>, lane: Lane) -> Arc<Entry> {
         let Wanted { key, about } = wanted;
         let asked_at = now().wall;
         // Somebody else's lookup may have ended between our look at the cache and this flight.
         if let Some(known) = self.peek(&key, asked_at).filter(|k| k.fresh) {
             return known.entry;
         }
-        let found = match self.systems.shape(&key.system, key.operation) {
-            Some(shape) => {
-                let ask = self.ask_of(&key.tenant, &key.system, key.operation, about.inputs(), &shape);
+        let shape = |system: &SystemId| Some((system.clone(), self.systems.shape(system, key.operation)?));
+        // A version that a reload took away is the one in use by now.
+        let found = match shape(key.asked()).or_else(|| shape(&key.system)) {
+            Some((system, shape)) => {
+                let ask = self.ask_of(&key.tenant, &system, key.operation, about.inputs(), &shape);
+                let shadows: Vec<Ask> =
+                    lane.shadows(&key.system).map(|shadow| Ask { system: shadow.clone(), ..ask.clone() }).collect();
                 let (began, seen) = (now().mono, Seen::default());
                 let outcome = self.run(ask, Some(seen.clone())).await;
+                shadows.into_iter().for_each(|ask| self.systems.shadow(ask, outcome.clone()));
                 let saw = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
                 let looked = Looked {
                     system: key.system.clone(),
+                    version: key.version.clone(),
                     operation: key.operation.to_owned(),
                     way: Way::Asked { ms: now().mono.since_ms(began) },
                     outcome: outcome.word().to_owned(),
@@ -567,7 +628,7 @@ impl Inner {
                     saw,
                 };
                 *story.lock().unwrap_or_else(PoisonError::into_inner) = Some(looked);
-                judged(&key, outcome, || self.systems.keys(&key.system))
+                judged(&key, outcome, || self.systems.keys(&system))
             }
             None => Found::Unavailable(format!("{} was taken out of the settings", key.system)),
         };
@@ -656,6 +717,7 @@ fn told(key: &Key, entry: &Entry, way: Way) -> Looked {
     };
     Looked {
         system: key.system.clone(),
+        version: key.version.clone(),
         operation: key.operation.to_owned(),
         way,
         outcome: outcome.to_owned(),
@@ -758,6 +820,7 @@ mod tests {
             account: None,
             systems: None,
             refused: None,
+            around: super::super::Around::default(),
         }
     }
 

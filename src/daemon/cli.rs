@@ -260,6 +260,19 @@ pub enum Connector {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Files that are asked in another's place for some calls (canary:), and whether they are stopped.
+    #[command(subcommand)]
+    Canary(Canary),
+    /// How the answers of a shadow differ from those of the file beside which it is: by operation and field, how often, and no value.
+    #[command(after_help = "Example:\n  linecard connector compare crm-next --config /etc/linecard")]
+    Compare {
+        /// The shadow, as its file is named.
+        connector: String,
+        #[command(flatten)]
+        folder: Folder,
+        #[arg(long)]
+        json: bool,
+    },
     /// One live operation, and everything that happened in it: each request as it was sent, with (secret) for secrets; the answer; which rules of the file were
     /// tried and why they do not hold; what was taken of it, and what was refused. The data of your system's people is printed.
     #[command(
@@ -290,6 +303,33 @@ pub struct Try {
     pub json: bool,
     #[command(flatten)]
     pub folder: Folder,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Canary {
+    /// All of them.
+    List {
+        #[command(flatten)]
+        folder: Folder,
+        #[arg(long)]
+        json: bool,
+    },
+    /// From now on no new call is asked by it; a running daemon hears it within two seconds. Calls that are up go on as they began.
+    #[command(after_help = "Example:\n  linecard connector canary stop crm-next --why \"the vendor called\"")]
+    Stop {
+        connector: String,
+        #[arg(long)]
+        why: String,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// It goes on, with fresh figures.
+    #[command(after_help = "Example:\n  linecard connector canary resume crm-next")]
+    Resume {
+        connector: String,
+        #[command(flatten)]
+        folder: Folder,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -25,7 +25,7 @@ use crate::{
         missed::Row,
         seats::{How, Places, Refusal, Sitting, Turn, Wish},
     },
-    customers::{Answer, Answered, Candidate, Card, Customers, NotAsked, Question},
+    customers::{Answer, Answered, Around, Candidate, Card, Customers, NotAsked, Question},
     flows,
     numbers::{Class, NoMatch, Number, TrunkRow, dial_out::Refused},
     private::Private,
@@ -769,7 +769,8 @@ impl Core {
     fn question(&self, change: &Change, face: &Face) -> Option<Question> {
         let number = &caller(face)?;
         let over = matches!(change.what, What::Ended | What::Amended | What::Absorbed { .. });
-        if over || self.asked.get(&change.call).is_some_and(|asked| *asked == asked_for(number, face)) {
+        let same = self.asked.get(&change.call).is_some_and(|asked| *asked == asked_for(number, face));
+        if over || same && !self.customers.moves(change.call, || question(&self.book, face)) {
             return None;
         }
         if !self.asked.contains_key(&change.call) {
@@ -823,7 +824,9 @@ impl Core {
         let refused = not_asked(&self.book, &switch, &number);
         let systems = line.as_ref().and_then(|line| line.connectors.clone());
         let language = line.and_then(|line| line.language.clone());
-        let question = Question { refused, systems, ..Question::by_number(caller.tenant.clone(), caller.id, number) };
+        let around = Around { trunk: caller.trunk.clone(), ..Around::default() };
+        let question =
+            Question { refused, systems, around, ..Question::by_number(caller.tenant.clone(), caller.id, number) };
         Some(Asking { switch, question, language })
     }
 
@@ -1158,6 +1161,11 @@ pub fn question(book: &Book, face: &Face) -> Option<Question> {
         refused: if internal { Some(NotAsked::Internal) } else { not_asked(book, &face.switch, &number) },
         number,
         systems: face.line.as_ref().and_then(|line| line.connectors.clone()),
+        around: Around {
+            trunk: face.trunk.clone(),
+            queue: face.queue.clone(),
+            agents: face.agents.iter().map(|on| on.offer.agent.clone()).collect(),
+        },
     })
 }
 

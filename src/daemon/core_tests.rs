@@ -17,6 +17,10 @@ use crate::{
 
 /// The rooms joined, and the other ends of their channels.
 fn core(settings: calls::book::Settings) -> (Core, super::super::wiring::OtherEnds) {
+    core_with(settings, Connectors::default())
+}
+
+fn core_with(settings: calls::book::Settings, systems: Connectors) -> (Core, super::super::wiring::OtherEnds) {
     let directory = settings.directory.clone();
     let limits = crate::agents::Limits::default();
     let screens = Arc::new(Screens::new(&limits));
@@ -25,7 +29,7 @@ fn core(settings: calls::book::Settings) -> (Core, super::super::wiring::OtherEn
     let rules = Arc::new(records::Rules::read("rules.yaml", "rules: []\n").unwrap());
     let desk = Desk::new(rules, Arc::default(), directory.clone());
     let (core_ends, ends) = super::super::wiring::channels(std::slice::from_ref(&switch));
-    let systems = Arc::new(Connectors::default());
+    let systems = Arc::new(systems);
     let back = tokio::runtime::Handle::current();
     let customers = Customers::new(systems, &crate::customers::Settings::default(), back, ends.cards.clone());
     let outs = Outs {
@@ -52,6 +56,44 @@ fn attach(core: &mut Core, now: Now, screen: u64, agent: &str) {
     core.heard(now, Heard { screen: ScreenId(screen), what: Told::Attached { who: Arc::new(who) } });
     let resume = Resume { epoch: None, seq: None, active: true };
     core.heard(now, Heard { screen: ScreenId(screen), what: Told::Resume(resume) });
+}
+
+/// By which file a system is asked is decided by what is known of the call, and again when its queue and its agents are.
+#[tokio::test]
+async fn a_call_is_asked_by_the_version_of_its_trunk_queue_and_agent() {
+    let bytes = include_bytes!("../../proto-fixtures/asterisk/queue-answered/ami.txt").to_vec();
+    let capture = Capture { feed: Feed::Ami, name: "queue-answered".into(), bytes };
+    let file = |id: &str, head: &str| {
+        // Nobody is there; only who would be asked is looked at.
+        let text = format!(
+            "connector: {id}\nschema: 1\n{head}\nbase_url: \"http://127.0.0.1:9\"\noperations:\n  customer.by_phone:\n    steps: [{{name: find, path: /x, outcome: [{{status: [200], is: ok}}], records: body}}]\n    fields: {{id: record.id, phone: record.phone}}\n    phones: {{phone: phone}}\n"
+        );
+        crate::connectors::load("file.yaml", &text).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    };
+    let lane = async |canary: &str| {
+        let set = crate::connectors::Set::new(vec![file("crm", ""), file("crm-next", canary)]);
+        let settings = ReplaySettings::plain(&["1001", "1002"].map(str::to_owned), "CN", Some("21")).book;
+        let (mut core, _ends) = core_with(settings, Connectors::new(set));
+        let (mut now, mut lanes) = (crate::live::now(), Vec::new());
+        for event in ami_events(&capture, usize::MAX).unwrap() {
+            now = Now { wall: event.at.unwrap_or(now.wall), mono: now.mono.plus_ms(1) };
+            let what = FromSwitch::Events(vec![event]);
+            core.said(now, Said { switch: SWITCH.into(), feed: Feed::Ami, at: now, what });
+            while core.has_work() {
+                core.work(now);
+            }
+            let version = |card: &Card| card.lane.version(&"crm".into()).is_some();
+            lanes.extend(core.cards.values().next().map(|(_, card)| version(card)));
+        }
+        lanes.dedup();
+        lanes
+    };
+    assert_eq!(lane("canary: {of: crm, percent: 100}").await, [true]);
+    assert_eq!(lane("canary: {of: crm, percent: 0}").await, [false]);
+    assert_eq!(lane("canary: {of: crm, trunks: [PJSIP/nobody]}").await, [false]);
+    assert_eq!(lane("canary: {of: crm, queues: [support], agents: ['1001']}").await, [false, true]);
+    assert_eq!(lane("canary: {of: crm, queues: [sales], agents: ['1001']}").await, [false]);
+    assert_eq!(lane("canary: {of: crm, tenants: [other]}").await, [false]);
 }
 
 /// What an agent types goes to the switch as its rules write it, or not at all.

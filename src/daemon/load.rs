@@ -97,6 +97,7 @@ pub fn site(settings: &Settings, directory: &Directory) -> customers::Site {
 #[must_use]
 pub fn offers(set: &connectors::Set, webhooks: Arc<Webhooks>) -> Offers {
     let mut offers = Offers { webhooks, ..Offers::default() };
+    offers.hashes.extend(set.beside().map(|system| (system.id.clone(), system.hash.clone())));
     for system in set.iter() {
         offers.hashes.insert(system.id.clone(), system.hash.clone());
         for operation in connectors::operation::OPERATIONS.iter().filter(|o| system.operation(o.name).is_some()) {
@@ -213,7 +214,7 @@ fn files_of(
         Some(text) => files::read("trunks.yaml", text).map_err(|mut p| problems.append(&mut p)).ok(),
     };
     if let Some(read) = &trunks {
-        let systems = connector_files.iter().map(|s| s.id.clone()).collect();
+        let systems = connector_files.iter().filter(|s| s.beside.is_none()).map(|s| s.id.clone()).collect();
         let around = trunks::Around { switches: switches.iter().map(|s| around(s)).collect(), systems };
         let told = trunks::check(read, &around, &plan);
         problems.extend(told.problems);
@@ -242,6 +243,9 @@ fn files_of(
     let guarded = settings.as_ref().and_then(|settings| guarded(folder, settings, &plan, &mut problems));
 
     let set = connectors::Set::new(connector_files);
+    for (system, found, wanted) in set.misplaced() {
+        problems.push(problem(Path::new(&format!("connectors/{system}.yaml")), &found, &wanted));
+    }
     for (system, operation, key) in set.missing_keys() {
         let found = format!("{operation} takes a customer by \"{key}\", and no connector gives that key");
         let known = set.key_names();

@@ -131,6 +131,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         ends.cards.clone(),
     );
     customers.reload(load::site(&settings, &reloadable.directory));
+    connectors::beside::live::recall(&connectors, &settings.watch_folder());
 
     // Doors open only now: settings are whole and the store is ours.
     let admin_listener = TcpListener::bind(settings.admin.listen)
@@ -273,6 +274,10 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     tasks.spawn(connectors::index::live::keep(connectors.clone(), settings.index_folder()));
     tasks.spawn(indexes(connectors.clone(), metrics.clone()));
     tasks.spawn(connectors::version::live::keep(connectors.clone()));
+    tasks.spawn(connectors::beside::live::keep(connectors.clone(), settings.watch_folder(), {
+        let store = store.clone();
+        move |event| audited(&store, event)
+    }));
     tasks.spawn(connectors::evidence::live::keep(connectors.clone(), settings.watch_folder()));
     let heard = Box::new({
         let stats = stats.clone();
@@ -459,6 +464,19 @@ impl CoreSeed {
     }
 }
 
+/// What became of a canary, into the audit.
+fn audited(store: &Store, connectors::beside::live::Event::Stopped(canary, reason): connectors::beside::live::Event) {
+    let (tenant, at) = (TenantId::default(), now().wall);
+    let (who, what, about) = ("guard".to_owned(), "canary.stopped".to_owned(), canary.to_string());
+    let row = AuditRow { tenant, at, who, what, about, reason: Some(reason) };
+    let store = store.clone();
+    tokio::spawn(async move {
+        if let Err(error) = store.submit(crate::store::Batch { audit: vec![row], ..Default::default() }).await {
+            tracing::warn!(%error, "that a canary was stopped is not in the audit");
+        }
+    });
+}
+
 /// A switch, as whoever watches sees it.
 fn seen(stats: &Stats) -> Switch {
     let version = |(version, (from, to)): (String, (&str, &str))| {
@@ -576,6 +594,9 @@ impl records::live::Systems for Delivered {
         }
         outcome
     }
+    fn goes(&self, version: &SystemId, operation: &str) -> bool {
+        self.connectors.goes(version, operation)
+    }
 }
 
 /// Once at the start and then every day: what is too old to be kept.
@@ -620,7 +641,12 @@ async fn systems(connectors: Connectors, control: mpsc::Sender<Control>) {
     loop {
         clock.tick().await;
         let mut seen: HashMap<SystemId, (bool, Option<&'static str>)> = HashMap::new();
+        // Of a canary that is away its guard hears, and of a shadow nobody need know.
+        let known = connectors.systems();
         for (system, operation, outcome, n) in connectors.counts() {
+            if !known.contains(&system) {
+                continue;
+            }
             if last.insert((system.clone(), operation, outcome), n).unwrap_or(0) >= n {
                 continue;
             }

@@ -18,6 +18,7 @@ use crate::{
         missed::Missed,
         record::{End, Quality, SegmentKind, WrapUp},
     },
+    connectors::beside::Lane,
     customers::{self, Answer, Card, Person},
     numbers::trunks::Mask,
     private::Private,
@@ -124,6 +125,8 @@ struct Entry {
     create: Option<Wish>,
     tickets: Vec<Value>,
     line: Option<String>,
+    /// By which files its systems were asked.
+    lane: Lane,
     mask: Option<Mask>,
     /// `Some` while the store is asked for what it has; what was said waits here, in order.
     waits: Option<Vec<(Command, Token)>>,
@@ -383,6 +386,7 @@ impl Desk {
     pub fn card(&mut self, now: Now, call: CallId, card: &Card) {
         let call = self.whole(call);
         let Some(mut entry) = self.calls.remove(&call) else { return };
+        entry.lane = card.lane.clone();
         let link = match &card.answer {
             Answer::Found(person) => Some(person),
             _ => None,
@@ -566,7 +570,7 @@ impl Desk {
         }
         if matches!(command.said, Said::Attach { .. } | Said::Create { .. }) && !entry.ended {
             // While the call is up these are all that it has to have done.
-            let puts = entry.wishes().map(|wish| wishes::put(wish, &entry.key, &self.offers)).collect();
+            let puts = entry.wishes().map(|wish| wishes::put(wish, &entry.key, &self.offers, &entry.lane)).collect();
             batch.effects.push(EffectSet { call: entry.key.clone(), puts, at: now.wall, adds: false });
         }
         if let (Said::WrapUp { .. }, Some(record)) = (&command.said, entry.record.as_ref().filter(|_| !entry.aside)) {
@@ -749,6 +753,7 @@ impl Entry {
             create: None,
             tickets: Vec::new(),
             line: None,
+            lane: Lane::NONE,
             mask: None,
             waits: None,
             end_waits: false,
@@ -967,6 +972,7 @@ impl Entry {
             wrapped: last.is_some_and(|agent| self.said.get(agent).is_some_and(|words| words.wrapup.is_some())),
             asked,
             line: self.line.as_deref(),
+            lane: &self.lane,
             agent_ids: person.map_or(&no_ids, |person| &person.ids),
         };
         // Of a call that may be told by another switch too, that one's record has something done.
@@ -975,7 +981,7 @@ impl Entry {
             set.puts.clear();
         }
         let wishes = self.attach.iter().chain(&self.create);
-        set.puts.extend(wishes.map(|wish| wishes::put(wish, &self.key, offers)));
+        set.puts.extend(wishes.map(|wish| wishes::put(wish, &self.key, offers, &self.lane)));
         if let (Some(person), true) = (&link, record.agents.as_ref().is_some_and(|agents| !agents.is_empty())) {
             batch.contacts.extend(person.records().map(|customer| ContactRow {
                 tenant: self.key.tenant.clone(),

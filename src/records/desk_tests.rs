@@ -77,6 +77,23 @@ fn a_call_is_checkpointed_noted_and_written_in_one_batch_at_its_end() {
 }
 
 #[test]
+fn what_is_written_goes_by_the_file_that_the_card_was_asked_by() {
+    use crate::connectors::beside::{Beside, Facts, Kind, Lane};
+    let mut desk = desk();
+    desk.change(at(0), &change(What::Appeared), None, Some(record(json!({"outcome": null, "ended_at": null}))), None);
+    let file = serde_saphyr::from_str("{of: redmine, percent: 100}").unwrap();
+    let (id, canary) = ("redmine-next".into(), Beside::new(&"redmine-next".into(), Kind::Canary, &file).unwrap());
+    let lane = Lane::of([(&id, &canary)].into_iter(), &Facts::default(), &Lane::NONE);
+    desk.card(at(1), call(), &Card { lane, ..found() });
+    desk.change(at(2), &change(What::Ended), None, Some(record(json!({}))), None);
+    let (batch, _) = submits(&mut desk).pop().unwrap();
+    let row = &batch.effects[0].puts[0].row;
+    assert_eq!((row.system.as_str(), row.version.as_ref()), ("redmine", Some(&id)));
+    // The key is the system's, whichever file writes it.
+    assert_eq!(row.key, crate::store::effect_key(&row.tenant, row.call, &"redmine".into(), &row.step));
+}
+
+#[test]
 fn after_a_restart_what_was_said_is_asked_back_before_the_end_is_written() {
     let mut old = desk();
     old.change(at(0), &change(What::Appeared), None, Some(record(json!({"outcome": null, "ended_at": null}))), None);

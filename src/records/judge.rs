@@ -6,7 +6,7 @@
 use crate::{
     connectors::{Idempotency, Outcome},
     store::Next,
-    words::Wall,
+    words::{SystemId, Wall},
 };
 
 use super::settings::Delivery;
@@ -29,6 +29,21 @@ pub struct Try {
 #[must_use]
 pub fn before(unsure: bool, can: &Idempotency) -> Option<Next> {
     (unsure && *can == Idempotency::None).then(|| Next::Person { reason: UNDECIDABLE.to_owned() })
+}
+
+/// What becomes of an effect of another version than the one in use, before it is sent. `goes`: that version may write something new; `there`: its file is there. What it may have written is looked
+/// for where it may be, and nowhere else.
+#[must_use]
+pub fn elsewhere(version: &SystemId, goes: bool, there: bool, unsure: bool) -> Option<Next> {
+    match (goes, unsure, there) {
+        (true, ..) | (false, true, true) => None,
+        (false, false, _) => Some(Next::Elsewhere),
+        (false, true, false) => Some(Next::Person {
+            reason: format!(
+                "{version} may have written it, and its file is not there any more: bring it back, or look yourself"
+            ),
+        }),
+    }
 }
 
 const UNDECIDABLE: &str = "an earlier attempt may have been done and this system offers no way to look";
@@ -99,6 +114,7 @@ mod tests {
             Next::Dead { reason, unsure } => format!("dead unsure={unsure} ({reason})"),
             Next::Person { reason } => format!("person ({reason})"),
             Next::Back { .. } => "back".to_owned(),
+            Next::Elsewhere => "elsewhere".to_owned(),
         }
     }
 

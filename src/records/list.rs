@@ -32,6 +32,9 @@ pub struct EffectLine {
     pub amends: Option<String>,
     pub rules_hash: String,
     pub connector_hash: String,
+    /// The file by which it is written, where that is not the system's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<SystemId>,
     /// Only in `show`. Texts are masked unless asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Value>,
@@ -58,6 +61,7 @@ impl EffectLine {
             amends: (row.base != row.key).then(|| row.base.clone()),
             rules_hash: row.rules_hash.clone(),
             connector_hash: row.connector_hash.clone(),
+            version: row.version.clone(),
             inputs: None,
             result: None,
         }

@@ -139,6 +139,11 @@ pub trait Systems: Clone + Send + Sync + 'static {
     fn idempotency(&self, tenant: &TenantId, system: &SystemId, operation: &str) -> Idempotency;
     fn offers(&self, system: &SystemId, operation: &str) -> bool;
     fn ask(&self, ask: Ask) -> impl Future<Output = Outcome> + Send;
+    /// Whether something new may be written by this version of a system.
+    fn goes(&self, version: &SystemId, operation: &str) -> bool {
+        let _ = (version, operation);
+        true
+    }
 }
 
 impl Systems for Connectors {
@@ -150,6 +155,9 @@ impl Systems for Connectors {
     }
     fn ask(&self, ask: Ask) -> impl Future<Output = Outcome> + Send {
         self.run(ask)
+    }
+    fn goes(&self, version: &SystemId, operation: &str) -> bool {
+        Connectors::goes(self, version, operation)
     }
 }
 
@@ -271,9 +279,12 @@ impl<S: Systems> Outbox<S> {
 const TURN_MS: i64 = 500;
 
 async fn attempt<S: Systems>(mut row: EffectRow, store: Option<Store>, systems: S, settings: Delivery) -> Settled {
-    let decided = match &store {
-        Some(store) => decide(&mut row, store, &systems, &settings).await,
-        None => Ok(()),
+    // Where it is not decided yet what it does, nothing was written.
+    let unsure = row.unsure && store.is_none();
+    let decided = match (elsewhere(&row, unsure, &systems), &store) {
+        (Some(next), _) => Err(next),
+        (None, Some(store)) => decide(&mut row, store, &systems, &settings).await,
+        (None, None) => Ok(()),
     };
     drop(store);
     let next = match decided {
@@ -283,6 +294,9 @@ async fn attempt<S: Systems>(mut row: EffectRow, store: Option<Store>, systems: 
     match &next {
         Next::Dead { reason, .. } | Next::Person { reason } => {
             tracing::error!(call = %row.call, system = %row.system, effect = row.key, reason, "an effect needs a person: see `linecard outbox show`");
+        }
+        Next::Elsewhere => {
+            tracing::info!(call = %row.call, system = %row.system, version = ?row.version, effect = row.key, "the version of an effect wrote nothing and does not go on: the one in use writes it");
         }
         Next::Later { reason, .. } => {
             tracing::debug!(call = %row.call, system = %row.system, effect = row.key, reason, "an effect goes later");
@@ -294,8 +308,18 @@ async fn attempt<S: Systems>(mut row: EffectRow, store: Option<Store>, systems: 
     Settled { key: row.key, fence: row.fence, at: now().wall, next }
 }
 
+/// By which file it is written.
+fn by(row: &EffectRow) -> &SystemId {
+    row.version.as_ref().unwrap_or(&row.system)
+}
+
+fn elsewhere<S: Systems>(row: &EffectRow, unsure: bool, systems: &S) -> Option<Next> {
+    let (version, operation) = (row.version.as_ref()?, &row.operation);
+    judge::elsewhere(version, systems.goes(version, operation), systems.offers(version, operation), unsure)
+}
+
 async fn deliver_one<S: Systems>(row: &EffectRow, systems: &S, settings: &Delivery) -> Next {
-    let can = systems.idempotency(&row.tenant, &row.system, &row.operation);
+    let can = systems.idempotency(&row.tenant, by(row), &row.operation);
     if let Some(next) = judge::before(row.unsure, &can) {
         return next;
     }
@@ -326,7 +350,7 @@ async fn ask<S: Systems>(
     let deadline = Duration::from_millis(settings.deadline_ms);
     let ask = Ask {
         tenant: row.tenant.clone(),
-        system: row.system.clone(),
+        system: by(row).clone(),
         operation: operation.to_owned(),
         inputs,
         deadline,
@@ -365,7 +389,7 @@ async fn decide<S: Systems>(row: &mut EffectRow, store: &Store, systems: &S, set
         }
         .map_err(|outcome| judge::judge(&outcome, &Idempotency::Read, this(row), settings))
     };
-    let offered = |operations: [&str; 2]| operations.iter().all(|operation| systems.offers(&row.system, operation));
+    let offered = |operations: [&str; 2]| operations.iter().all(|operation| systems.offers(by(row), operation));
     let at = now().wall;
     let mut decision = (instead::CREATE, None);
     if rule.append.is_some() && offered([instead::OPEN, instead::APPEND]) {

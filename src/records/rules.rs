@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     calls::record::{Direction, Outcome, Record, WrapUp},
+    connectors::beside::Lane,
     connectors::operation,
     customers::{Candidate, Person},
     files::{self, Problem},
@@ -122,6 +123,11 @@ pub struct Offers {
 }
 
 impl Offers {
+    /// Of the file by which a call's effects are written at this system.
+    pub(super) fn hash(&self, system: &SystemId, lane: &Lane) -> String {
+        self.hashes.get(lane.version(system).unwrap_or(system)).cloned().unwrap_or_default()
+    }
+
     /// The customer's own system, else another that knows them, else the first that offers it.
     fn choose(&self, operation: &str, customer: Option<&Person>) -> Option<SystemId> {
         let offering = self.systems.get(operation)?;
@@ -144,6 +150,8 @@ pub struct Known<'a> {
     pub wrapped: bool,
     pub asked: bool,
     pub line: Option<&'a str>,
+    /// By which files its systems were asked.
+    pub lane: &'a Lane,
     /// The agent's ids at other systems.
     pub agent_ids: &'a HashMap<String, String>,
 }
@@ -319,7 +327,8 @@ impl Rules {
             base_result: None,
             record: None,
             rules_hash: self.hash.clone(),
-            connector_hash: offers.hashes.get(&system).cloned().unwrap_or_default(),
+            connector_hash: offers.hash(&system, known.lane),
+            version: known.lane.version(&system).cloned(),
             fence: 0,
             updated_at: known.now,
             system,

@@ -52,7 +52,18 @@ const NOW: Wall = Wall(1_795_347_900_000);
 
 fn known<'a>(record: &'a Record, ids: &'a HashMap<String, String>) -> Known<'a> {
     let (customer, wrapup, line) = (None, None, Some("Hotline"));
-    Known { now: NOW, record, customer, tickets: &[], wrapup, wrapped: false, asked: false, line, agent_ids: ids }
+    Known {
+        now: NOW,
+        record,
+        customer,
+        tickets: &[],
+        wrapup,
+        wrapped: false,
+        asked: false,
+        line,
+        lane: &Lane::NONE,
+        agent_ids: ids,
+    }
 }
 
 #[test]

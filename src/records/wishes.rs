@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use crate::{
+    connectors::beside::Lane,
     customers::{ATTACH, CREATE, Candidate},
     private::Private,
     store::{CallKey, EffectPut, EffectRow, State, effect_key},
@@ -74,7 +75,7 @@ fn text(inputs: Map<String, Value>) -> Private<String> {
 }
 
 /// The effect of a wish.
-pub(super) fn put(wish: &Wish, call: &CallKey, offers: &Offers) -> EffectPut {
+pub(super) fn put(wish: &Wish, call: &CallKey, offers: &Offers, lane: &Lane) -> EffectPut {
     let key = effect_key(&call.tenant, call.call, &wish.system, &wish.step);
     let row = EffectRow {
         base: key.clone(),
@@ -98,7 +99,8 @@ pub(super) fn put(wish: &Wish, call: &CallKey, offers: &Offers) -> EffectPut {
         record: None,
         // Not of a rule: somebody asked for it, or the line's policy did.
         rules_hash: String::new(),
-        connector_hash: offers.hashes.get(&wish.system).cloned().unwrap_or_default(),
+        connector_hash: offers.hash(&wish.system, lane),
+        version: lane.version(&wish.system).cloned(),
         fence: 0,
         updated_at: wish.at,
         system: wish.system.clone(),

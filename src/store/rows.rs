@@ -357,6 +357,8 @@ pub struct EffectRow {
     pub record: Option<Private<String>>,
     pub rules_hash: String,
     pub connector_hash: String,
+    /// The file by which it is written, where that is not the system's own: decided by the first effect of the call at this system, and the same for all that follow.
+    pub version: Option<SystemId>,
     /// Of the claim it is under.
     pub fence: u64,
     pub updated_at: Wall,
@@ -475,6 +477,8 @@ pub enum Next {
     Person {
         reason: String,
     },
+    /// The version that it was for wrote nothing and does not go on: the system's own file writes it, from now on.
+    Elsewhere,
     /// Given back untried (shutdown, or no room), as sure or unsure as it was claimed.
     Back {
         unsure: bool,

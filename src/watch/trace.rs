@@ -391,7 +391,8 @@ fn looked_line(looked: &Looked) -> String {
         }
     };
     let reason = looked.reason.as_ref().map(|r| format!(": {r}")).unwrap_or_default();
-    format!("{} {}: {} {way}{reason}", looked.system, looked.operation, looked.outcome)
+    let version = looked.version.as_ref().map(|version| format!(" (by {version})")).unwrap_or_default();
+    format!("{}{version} {}: {} {way}{reason}", looked.system, looked.operation, looked.outcome)
 }
 
 fn told(id: Option<&Private<String>>) -> String {

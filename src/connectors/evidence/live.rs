@@ -19,7 +19,7 @@ pub async fn keep(connectors: Connectors, folder: PathBuf) {
         tracing::warn!(folder = %folder.display(), %error, "failing requests are not kept for linecard evidence");
         return;
     }
-    for system in connectors.systems() {
+    for system in connectors.files() {
         let path = path(&folder, &system);
         if let Ok(Ok(lines)) = tokio::task::spawn_blocking(move || fs::read_to_string(path)).await {
             connectors.remember(&system, Ring::read(&lines));
@@ -32,7 +32,7 @@ pub async fn keep(connectors: Connectors, folder: PathBuf) {
         let systems: Vec<Value> = connectors.standing().iter().map(|standing| standing.json()).collect();
         let mut files = vec![(folder.join(STANDING), json!({"at": now().wall, "systems": systems}).to_string())];
         let lines = |system| Some((path(&folder, &system), connectors.evidence(&system)?));
-        files.extend(connectors.systems().into_iter().filter_map(lines));
+        files.extend(connectors.files().into_iter().filter_map(lines));
         let written = tokio::task::spawn_blocking(move || files.iter().try_for_each(|(path, text)| write(path, text)));
         match written.await {
             Ok(Err(error)) if !told => {

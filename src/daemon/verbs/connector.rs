@@ -22,7 +22,8 @@ pub fn connector(verb: Connector) -> Exit {
             Err(problems) => wrong(&problems),
             Ok(loaded) => {
                 let standing = evidence::standing(&loaded.settings.watch_folder());
-                for system in loaded.live.connectors.iter() {
+                let set = &loaded.live.connectors;
+                for system in set.iter().chain(set.beside()) {
                     let offers: Vec<&str> = offers(system).map(|o| o.spec.name).collect();
                     let index = system.index.map(|_| index::on_disk(&loaded.settings.index_folder(), &system.id));
                     if json {
@@ -45,6 +46,9 @@ pub fn connector(verb: Connector) -> Exit {
                             system.title.as_deref().unwrap_or(""),
                             offers.join(" ")
                         );
+                        if let Some(beside) = &system.beside {
+                            println!("{:<16} {} of {}: {}", "", beside.kind.as_str(), beside.of, beside.calls());
+                        }
                         if let Some(stands) = &system.stands_on {
                             println!("{:<16} {stands}", "");
                         }
@@ -92,6 +96,8 @@ pub fn connector(verb: Connector) -> Exit {
         },
         Connector::SignIn { connector, folder } => super::sign_in::sign_in(&connector, &folder),
         Connector::Try(args) => super::tried::tried(&args),
+        Connector::Canary(verb) => super::beside::canary(verb),
+        Connector::Compare { connector, folder, json } => super::beside::compare(&connector, &folder, json),
     }
 }
 

@@ -13,7 +13,7 @@ pub fn evidence(args: &Evidence) -> Exit {
         Err(problems) => return wrong(&problems),
     };
     let system = SystemId::from(args.connector.as_str());
-    if loaded.live.connectors.system(&system).is_none() {
+    if loaded.live.connectors.file(&system).is_none() {
         let known: Vec<&str> = loaded.live.connectors.iter().map(|s| s.id.as_str()).collect();
         return fail(&format!("there is no connector {system}; there are: {}", known.join(", ")));
     }

@@ -1,5 +1,6 @@
 //! Each verb of the command line, short: what it needs from the rooms and what it prints.
 
+mod beside;
 mod check;
 mod connector;
 mod data;

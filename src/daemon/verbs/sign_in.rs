@@ -33,7 +33,7 @@ pub fn sign_in(connector: &str, folder: &Folder) -> Exit {
         Err(problems) => return wrong(&problems),
     };
     let set = &loaded.live.connectors;
-    let Some(system) = set.system(&SystemId::from(connector)) else {
+    let Some(system) = set.file(&SystemId::from(connector)) else {
         let known: Vec<&str> = set.iter().map(|s| s.id.as_str()).collect();
         return fail(&format!("there is no connector \"{connector}\"; connectors are: {}", known.join(", ")));
     };

@@ -66,6 +66,8 @@ impl Run {
                 (trying.due_at, trying.unsure, trying.sent, trying.reason) = (due_at, unsure, false, Some(reason));
                 self.set(&path, undo, Mark::Trying(trying));
             }
+            // A flow's steps have no other version.
+            Next::Elsewhere => self.set(&path, undo, Mark::Trying(trying)),
             Next::Back { unsure } => {
                 (trying.unsure, trying.sent) = (unsure, false);
                 self.set(&path, undo, Mark::Trying(trying));

@@ -273,6 +273,7 @@ impl Webhooks {
                 record: None,
                 rules_hash: String::new(),
                 connector_hash: String::new(),
+                version: None,
                 fence: 0,
                 updated_at: at,
             };

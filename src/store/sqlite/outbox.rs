@@ -118,12 +118,14 @@ pub(super) fn settle(conn: &Connection, settled: &Settled) -> Result<bool> {
         Next::Dead { reason, unsure } => (State::Dead, None, Some(reason.as_str()), *unsure, 1, None),
         Next::Person { reason } => (State::Person, None, Some(reason.as_str()), true, 1, None),
         Next::Back { unsure } => (State::Later, None, None, *unsure, 0, None),
+        Next::Elsewhere => (State::Later, None, None, false, 0, None),
     };
     let changed = conn
         .prepare_cached(
             "UPDATE effects SET state = CASE WHEN ?3 = 'later' AND attempts + ?7 = 0 THEN 'waiting' ELSE ?3 END,
                  due_at = coalesce(?4, due_at), reason = ?5, unsure = ?6, attempts = attempts + ?7,
-                 result = coalesce(?8, result), lease = NULL, updated_at = ?9
+                 result = coalesce(?8, result), lease = NULL, updated_at = ?9,
+                 version = CASE WHEN ?10 THEN NULL ELSE version END
              WHERE key = ?1 AND state = 'claimed' AND fence = ?2",
         )?
         .execute(params![
@@ -135,7 +137,8 @@ pub(super) fn settle(conn: &Connection, settled: &Settled) -> Result<bool> {
             unsure,
             tried,
             result,
-            at
+            at,
+            settled.next == Next::Elsewhere
         ])?;
     Ok(changed > 0)
 }

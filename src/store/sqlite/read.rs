@@ -15,7 +15,7 @@ use super::write::small;
 
 /// The columns that [`effect`] reads, by name.
 pub(super) const EFFECT: &str = "tenant, key, base, call, place, step, system, operation, inputs, from_result, revision, state, \
-     due_at, born_at, attempts, unsure, reason, result, rules_hash, connector_hash, fence, updated_at";
+     due_at, born_at, attempts, unsure, reason, result, rules_hash, connector_hash, version, fence, updated_at";
 
 pub(super) fn effect(row: &Row<'_>) -> Result<EffectRow> {
     let state: String = row.get("state")?;
@@ -43,6 +43,7 @@ pub(super) fn effect(row: &Row<'_>) -> Result<EffectRow> {
         record: None,
         rules_hash: row.get("rules_hash")?,
         connector_hash: row.get("connector_hash")?,
+        version: row.get::<_, Option<String>>("version")?.map(Into::into),
         fence: unsigned(row, "fence")?,
         updated_at: Wall(row.get("updated_at")?),
     })

@@ -172,10 +172,21 @@ impl Reader {
     /// # Errors
     /// The disk refuses.
     pub fn say(&self, word: FlowWordRow, audit: AuditRow) -> Result<(), StoreError> {
+        self.put(&Batch { flow_words: vec![word], audit: vec![audit], ..Batch::default() })
+    }
+
+    /// Something that was done by the command line, into the audit.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn note(&self, audit: AuditRow) -> Result<(), StoreError> {
+        self.put(&Batch { audit: vec![audit], ..Batch::default() })
+    }
+
+    fn put(&self, batch: &Batch) -> Result<(), StoreError> {
         let told = |e| self.told(&e);
-        let batch = Batch { flow_words: vec![word], audit: vec![audit], ..Batch::default() };
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(told)?;
-        let done = write::batch(&self.conn, &write::Who { owner: &self.owner, fence: 0 }, &batch).map_err(told);
+        let done = write::batch(&self.conn, &write::Who { owner: &self.owner, fence: 0 }, batch).map_err(told);
         self.conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).map_err(told)?;
         done
     }

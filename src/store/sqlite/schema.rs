@@ -119,6 +119,8 @@ const MIGRATIONS: &[&str] = &["
         flow TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL,
         UNIQUE (key, tenant));
     CREATE INDEX flow_words_flow ON flow_words (flow, id);
+    ", "
+    ALTER TABLE effects ADD COLUMN version TEXT;
     "];
 
 /// Files up to this size are checked whole at each start (about 1 s on a slow disk); of larger ones the first pages are, for a start

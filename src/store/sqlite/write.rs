@@ -404,10 +404,13 @@ fn insert(conn: &Connection, who: &Who<'_>, row: &EffectRow, digest: &str, at: W
     let from_result = serde_json::to_string(&row.from_result).unwrap_or_else(|_| "[]".to_owned());
     conn.prepare_cached(
         "INSERT INTO effects (tenant, key, revision, schema, owner, fence, due_at, base, call, place, step, system, operation,
-             inputs, from_result, digest, state, born_at, attempts, unsure, rules_hash, connector_hash, updated_at)
+             inputs, from_result, digest, state, born_at, attempts, unsure, rules_hash, connector_hash, updated_at, version)
          VALUES (?1, ?2, ?3, 1, ?4, ?5, ?6, ?7, ?8,
              (SELECT coalesce(max(place), 0) + 1 FROM effects WHERE tenant = ?1 AND call = ?8),
-             ?9, ?10, ?11, ?12, ?13, ?14, 'waiting', ?15, 0, 0, ?16, ?17, ?18)",
+             ?9, ?10, ?11, ?12, ?13, ?14, 'waiting', ?15, 0, 0, ?16, ?17, ?18,
+             CASE WHEN EXISTS (SELECT 1 FROM effects WHERE tenant = ?1 AND call = ?8 AND system = ?10)
+                 THEN (SELECT version FROM effects WHERE tenant = ?1 AND call = ?8 AND system = ?10 ORDER BY place LIMIT 1)
+                 ELSE ?19 END)",
     )?
     .execute(params![
         row.tenant.as_str(),
@@ -428,6 +431,7 @@ fn insert(conn: &Connection, who: &Who<'_>, row: &EffectRow, digest: &str, at: W
         row.rules_hash,
         row.connector_hash,
         at.0,
+        row.version.as_ref().map(|version| version.as_str()),
     ])?;
     Ok(())
 }

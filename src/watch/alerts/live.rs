@@ -23,7 +23,7 @@ use crate::{
         Ask, Connectors, Idempotency, Outcome, Priority, Standing, figures::WINDOW_S, limits::gate::Quota,
         version::Range,
     },
-    live::now,
+    live::{keep_file, now},
     watch::Metrics,
     words::{SystemId, TenantId, Wall},
 };
@@ -187,7 +187,7 @@ impl Watcher {
 
     async fn keep(&self) {
         let (file, text) = (self.file.clone(), serde_json::to_string(&self.kept).unwrap_or_default());
-        let written = tokio::task::spawn_blocking(move || write(&file, &text)).await;
+        let written = tokio::task::spawn_blocking(move || keep_file(&file, &text)).await;
         if let Ok(Err(error)) | Err(error) = written.map_err(io::Error::other) {
             tracing::warn!(file = %self.file.display(), %error, "what fires is not kept: after a restart it would be told again");
         }
@@ -250,6 +250,19 @@ impl Watcher {
             let changed = || self.kept.versions.get(&system).and_then(|known| known.drift(None, at));
             if let Some(text) = one.version.drift.clone().or_else(changed) {
                 samples.push(sample(Signal::VersionDrift, None, 1.0, None, text));
+            }
+            if let Some(beside) = &one.beside {
+                if let Some(stopped) = &beside.stopped {
+                    let text = format!("it is asked no more in the place of {}: {}", beside.of, stopped.reason);
+                    samples.push(sample(Signal::CanaryStopped, None, 1.0, None, text));
+                }
+                if let Some((percent, of)) = beside.differing.filter(|(_, of)| *of > 0) {
+                    let text = format!(
+                        "{percent:.0} % of {of} answers differ from those of {}; \"linecard connector compare {system}\" says where",
+                        beside.of
+                    );
+                    samples.push(sample(Signal::ShadowDiffers, None, percent, Some(of), text));
+                }
             }
             for (operation, notice) in &one.version.ends {
                 let more = notice.link.as_ref().map(|link| format!("; see {link}")).unwrap_or_default();
@@ -338,17 +351,6 @@ fn usual(all: &mut BTreeMap<String, Usual>, system: &str, rate: f64, of: u64, at
         }
     }
     known
-}
-
-fn write(file: &Path, text: &str) -> io::Result<()> {
-    if let Some(folder) = file.parent() {
-        use std::os::unix::fs::DirBuilderExt as _;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    let aside = file.with_extension("new");
-    fs::write(&aside, text)?;
-    fs::File::open(&aside)?.sync_all()?;
-    fs::rename(aside, file)
 }
 
 #[cfg(test)]

@@ -102,6 +102,10 @@ pub enum Signal {
     Deprecated,
     /// Days until an operation's way ends, as the system's answers say.
     SunsetDays,
+    /// 1 while a canary is stopped.
+    CanaryStopped,
+    /// Percent of a shadow's answers that differ from the other's.
+    ShadowDiffers,
 }
 
 impl fmt::Display for Signal {
@@ -119,6 +123,8 @@ impl fmt::Display for Signal {
             Self::VersionDrift => "another version",
             Self::Deprecated => "deprecated",
             Self::SunsetDays => "days until its end",
+            Self::CanaryStopped => "canary stopped",
+            Self::ShadowDiffers => "answers that differ, percent",
         })
     }
 }
