@@ -80,6 +80,14 @@ pub fn keep_file(file: &Path, text: &str) -> std::io::Result<()> {
     fs::rename(aside, file)
 }
 
+/// When the first of a file's certificates ends that ends.
+#[must_use]
+pub fn chain_ends(path: &Path) -> Option<Wall> {
+    use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+    let chain = CertificateDer::pem_file_iter(path).ok()?;
+    chain.filter_map(|one| crate::words::certificate::ends(&one.ok()?)).min()
+}
+
 /// The bytes of a PEM file.
 ///
 /// # Errors
@@ -128,6 +136,7 @@ fn client(
         .connect_timeout(connect)
         .pool_idle_timeout(Duration::from_secs(30))
         .no_proxy()
+        .tls_info(true)
         .gzip(unpack)
         .deflate(unpack)
         .brotli(unpack)

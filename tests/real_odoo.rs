@@ -13,7 +13,9 @@ use std::{
     time::Duration,
 };
 
-use linecard::connectors::{self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System, index::live::keep};
+use linecard::connectors::{
+    self, Ask, Connectors, Idempotency, Outcome, Priority, Set, System, beside, index::live::keep,
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -711,6 +713,10 @@ operations:
 "#;
 
 fn rpc(json: bool, user: &str, password: &str) -> Connectors {
+    Connectors::new(Set::new(vec![system_of(&rpc_file(json), user, password, &env("ODOO_URL"))]))
+}
+
+fn rpc_file(json: bool) -> String {
     let (place, common, object, end) = match json {
         false => (
             "/params/2",
@@ -725,8 +731,95 @@ fn rpc(json: bool, user: &str, password: &str) -> Connectors {
             "}}}",
         ),
     };
-    let file = RPC.replace("PLACE", place).replace("COMMON", common).replace("OBJECT", object).replace(" END", end);
-    Connectors::new(Set::new(vec![system_of(&file, user, password, &env("ODOO_URL"))]))
+    RPC.replace("PLACE", place).replace("COMMON", common).replace("OBJECT", object).replace(" END", end)
+}
+
+/// Odoo by XML-RPC, and the same by JSON-RPC beside it.
+fn both(beside: &str, change: impl Fn(String) -> String) -> Connectors {
+    let next = rpc_file(true).replace("connector: odoo\n", &format!("connector: odoo-json\n{beside}\n"));
+    let systems = [rpc_file(false), change(next)];
+    let systems = systems.map(|file| system_of(&file, "ODOO_USER", "ODOO_PASSWORD", &env("ODOO_URL")));
+    Connectors::new(Set::new(systems.into()))
+}
+
+#[tokio::test]
+async fn a_shadow_of_odoo_by_another_protocol_differs_only_where_it_does() {
+    let _server = SERVER.read().await;
+    let folder = std::env::temp_dir().join(format!("linecard-odoo-{:032x}", rand::random::<u128>()));
+    let codes = ["C10001", "C10002", "C10003"];
+    let compared = async |systems: Connectors| {
+        for code in codes {
+            let inputs = json!({ "text": code });
+            let outcome = run(&systems, "customer.search", inputs.clone()).await;
+            assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+            let inputs = inputs.as_object().unwrap().clone();
+            let (system, operation) = ("odoo-json".into(), "customer.search".to_owned());
+            let (deadline, priority) = (Duration::from_secs(10), Priority::Pop);
+            let ask = Ask { tenant: "default".into(), system, operation, inputs, deadline, priority };
+            systems.shadow(ask, outcome);
+        }
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        for _ in 0..1_500 {
+            tick.tick().await;
+            beside::live::look(&systems, &folder).await;
+            let kept = beside::live::comparison(&folder, &"odoo-json".into()).unwrap_or_default();
+            if kept.operations.get("customer.search").is_some_and(|all| all.asked == 3) {
+                return kept;
+            }
+        }
+        panic!("{:?}", beside::live::comparison(&folder, &"odoo-json".into()));
+    };
+    let shadow = "shadow: {of: odoo, percent: 100}";
+    // Money is a double in the one and a number in the other: another spelling is no other amount.
+    let kept = compared(both(shadow, |file| file)).await;
+    assert_eq!(kept.operations["customer.search"].unanswered, 0, "{kept:?}");
+    let other = kept.differences.iter().find(|d| d.field != "[].credit" || !d.how.contains("written otherwise"));
+    assert_eq!(other, None);
+    // A field that the new file takes from the wrong place is found, and nobody's name is told.
+    let kept =
+        compared(both(shadow, |file| file.replace("name: record.name, credit", "name: record.ref, credit"))).await;
+    let found = kept.differences.iter().find(|d| d.field == "[].name").unwrap();
+    assert_eq!((found.how.as_str(), found.times), ("another text", 3));
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[tokio::test]
+async fn what_a_canary_wrote_at_odoo_the_other_file_finds() {
+    let _server = SERVER.read().await;
+    let systems = both("canary: {of: odoo, percent: 100}", |file| file);
+    assert_eq!(systems.systems(), ["odoo".into()]);
+    let call = ulid::Ulid::new().to_string();
+    let inputs = json!({"call": call, "key": "k", "title": "两个版本", "text": "x"}).as_object().unwrap().clone();
+    let ask = |system: &str| Ask {
+        tenant: "default".into(),
+        system: system.into(),
+        operation: "ticket.create".to_owned(),
+        inputs: inputs.clone(),
+        deadline: Duration::from_secs(10),
+        priority: Priority::Background,
+    };
+    let Outcome::Ok(made) = systems.run(ask("odoo-json")).await else { panic!("not made") };
+    for system in ["odoo", "odoo-json", "odoo"] {
+        let again = systems.run(ask(system)).await;
+        assert!(matches!(&again, Outcome::Ok(ticket) if ticket["id"] == made["id"]), "{system}: {again:?}");
+    }
+}
+
+#[tokio::test]
+async fn odoo_says_which_version_it_is_and_another_one_is_a_drift() {
+    let _server = SERVER.read().await;
+    for (text, drift) in [
+        (FILE.to_owned(), None),
+        (FILE.replace("{from: \"14.0\", to: \"14.0\"}", "{from: \"15.0\", to: \"18.0\"}"), Some("15.0 to 18.0")),
+    ] {
+        let odoo = system_of(&text, "ODOO_USER", "ODOO_PASSWORD", &env("ODOO_URL"));
+        let systems = Connectors::new(Set::new(vec![odoo]));
+        connectors::version::live::look(&systems).await;
+        let shown = &systems.standing()[0].version;
+        assert!(shown.told.as_ref().is_some_and(|(version, _)| version.starts_with("14.0")), "{shown:?}");
+        let told = shown.drift.as_deref();
+        assert!(told.is_some() == drift.is_some() && told.is_none_or(|told| told.contains(drift.unwrap())), "{told:?}");
+    }
 }
 
 #[tokio::test]

@@ -99,10 +99,15 @@ async fn first_state(folder: &Path, to: &str, tls: &str) -> LinkState {
     let stop = CancellationToken::new();
     let (_nobody, places) = tokio::sync::watch::channel(linecard::calls::seats::Places::default());
     let stats = Stats::new(&settings);
+    let seen = stats.clone();
     let link = switches::live::run(Arc::new(settings.clone()), stats, places, Vec::new(), out, receiver, stop.clone());
     let heard = async {
         loop {
             if let Heard::Link(state) = said.recv().await.expect("the link lives").what {
+                // The authority signs for two days.
+                let days = seen.certificate_ends().map(|end| (end.0 - linecard::live::now().wall.0) / 3_600_000);
+                assert_eq!(days.is_some(), matches!(state, LinkState::Up { .. }), "{state:?}");
+                assert!(days.is_none_or(|hours| (46..=48).contains(&hours)), "{days:?}");
                 return state;
             }
         }
@@ -110,6 +115,59 @@ async fn first_state(folder: &Path, to: &str, tls: &str) -> LinkState {
     tokio::select! {
         state = tokio::time::timeout(PATIENCE, heard) => state.expect("the link says something"),
         () = link => panic!("the link ended by itself"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_ends_soon_is_an_alert_whoever_has_it() {
+    use linecard::{
+        connectors::{self, Ask, Connectors, Outcome, Priority, Set},
+        watch::{
+            self, Metrics,
+            alerts::{
+                Rules,
+                live::{Switch, Watcher},
+            },
+        },
+        words::Wall,
+    };
+    let folder = authority_of("IP:127.0.0.1");
+    let (_keep, is_open) = super::limits::open();
+    let (desk, _) = super::limits::system(|_, _: &str| super::limits::good(), is_open).await;
+    let address = behind_tls(folder.path(), desk).await;
+    let text = format!(
+        "connector: crm\nschema: 1\nbase_url: \"https://{address}\"\ntls_ca: {}\noperations:\n  check:\n    steps: [{{name: who, path: /me, outcome: [{{status: [200], is: ok}}]}}]\n    output: {{login: body.login}}\n",
+        folder.path().join("ca.pem").display()
+    );
+    let crm = Connectors::new(Set::new(vec![connectors::load("crm.yaml", &text).unwrap()]));
+    let ask = Ask {
+        tenant: Default::default(),
+        system: "crm".into(),
+        operation: "check".to_owned(),
+        inputs: serde_json::Map::new(),
+        deadline: PATIENCE,
+        priority: Priority::Pop,
+    };
+    assert_eq!(crm.standing()[0].certificate_ends, None);
+    let outcome = crm.run(ask).await;
+    assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+    // Ours, as the door shows it; a switch's; the system's.
+    let own = linecard::live::chain_ends(&folder.path().join("cert.pem")).unwrap();
+    assert_eq!(crm.standing()[0].certificate_ends, Some(own));
+    let switches = move || vec![Switch { id: "pbx1".into(), certificate_ends: Some(own), ..Switch::default() }];
+    let (metrics, registry) = Metrics::new();
+    let rules = Arc::new(arc_swap::ArcSwap::from_pointee(Rules::read("alerts.yaml", None, &|_| true).unwrap()));
+    let kept = folder.path().join("watch");
+    let mut watcher = Watcher::new(crm, metrics, Box::new(switches), rules, &kept)
+        .with_certificates(vec![("agents' door".to_owned(), own)]);
+    let before = |days: i64| Wall(own.0 - days * 86_400_000);
+    watcher.look(before(30)).await;
+    assert!(!watch::render(&registry).contains("linecard_alerts{"));
+    watcher.look(before(20)).await;
+    let page = watch::render(&registry);
+    for subject in ["agents' door", "pbx1 certificate", "crm certificate"] {
+        let line = format!("linecard_alerts{{alert=\"certificate\",subject=\"{subject}\"}} 1");
+        assert!(page.contains(&line), "{line}: {page}");
     }
 }
 

@@ -121,7 +121,8 @@ async fn a_drift_and_a_sunset_are_told_and_a_good_version_is_not() {
     let says = asterisk.clone();
     let tried = || version::Range { from: "5".into(), to: "11".into() };
     let switches = move || {
-        vec![Switch { id: "pbx1".into(), events: 1, versions: vec![(says.lock().unwrap().clone(), Some(tried()))] }]
+        let versions = vec![(says.lock().unwrap().clone(), Some(tried()))];
+        vec![Switch { id: "pbx1".into(), events: 1, versions, ..Switch::default() }]
     };
     let mut watcher = Watcher::new(crm.clone(), metrics, Box::new(switches), rules, &folder);
     let now = |text: &str| Wall(text.parse::<jiff::Timestamp>().unwrap().as_millisecond());

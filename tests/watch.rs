@@ -10,6 +10,7 @@ use std::{
 
 use linecard::{
     connectors::{self, Ask, Connectors, Priority, Set, evidence},
+    records::hooks::{Webhooks, live::Sender},
     watch::{
         self, Metrics,
         alerts::{Rules, live::Watcher},
@@ -169,12 +170,62 @@ async fn an_alert_is_told_once_over_a_restart_and_then_that_it_is_over() {
     std::fs::remove_dir_all(&folder).unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_and_a_webhook_are_told_too_each_by_its_own_way() {
+    let (_keep, is_open) = open();
+    let (address, _) = system(|_, _: &str| answer(500, "", &json!({})), is_open.clone()).await;
+    let (post, mails) = system(|_, _: &str| good(), is_open.clone()).await;
+    let mail = format!(
+        r#"
+connector: mail
+schema: 1
+base_url: "http://{post}"
+operations:
+  mail.send:
+    idempotent: key
+    steps: [{{name: send, method: POST, path: /send, query: {{to: "{{{{ to }}}}", subject: "{{{{ subject }}}}", key: "{{{{ key }}}}"}}, outcome: [{{status: [200], is: ok}}]}}]
+    output: {{}}
+"#
+    );
+    let mail = connectors::load("mail.yaml", &mail).unwrap();
+    let connectors = Connectors::new(Set::new(vec![load("desk", address), mail]));
+    // The receiver is away the first time.
+    let away = |n, _: &str| if n == 0 { None } else { answer(204, "", &json!({})) };
+    let (receiver, events) = system(away, is_open).await;
+    let text =
+        format!("webhooks: [{{name: ops, url: 'http://{receiver}/alerts', secret: {{env: A}}}}]\nallow: [127.0.0.1]\n");
+    let secret = |_: &_| Ok(linecard::private::Secret::new("a secret of sixteen bytes".to_owned()));
+    let hooks = Arc::new(Webhooks::read("webhooks.yaml", &text, &secret).unwrap());
+    let text = "to: [{mail: 'ops@example.com, boss@example.com', by: mail}, {webhook: ops}]\nrules:\n  - {id: error-rate, signal: error-rate, above: 20, minimum: 5, for_s: 0, clear_s: 120}\n";
+    let rules = Rules::read("alerts.yaml", Some(text), &|_| true).unwrap();
+    let folder = tempfile();
+    let (metrics, _) = Metrics::new();
+    let rules = Arc::new(arc_swap::ArcSwap::from_pointee(rules));
+    let mut watcher =
+        Watcher::new(connectors.clone(), metrics, Box::new(Vec::new), rules, &folder).telling(Sender::new(hooks));
+    for _ in 0..10 {
+        connectors.run(finance()).await;
+    }
+    watcher.look(Wall(0)).await;
+    let [path] = &mails.paths()[..] else { panic!("{:?}", mails.paths()) };
+    assert!(path.contains("to=ops%40example.com%2C%20boss%40example.com"), "{path}");
+    assert!(path.contains("subject=alert%3A%20error-rate%3A%20desk%20finance"), "{path}");
+    assert_eq!(events.paths(), ["/alerts"]);
+    let kept = std::fs::read_to_string(folder.join("alerts.json")).unwrap();
+    assert!(kept.contains("\"webhook\":\"ops\""), "{kept}");
+    // What was told is not told again, what was not is.
+    watcher.look(Wall(10_000)).await;
+    watcher.look(Wall(20_000)).await;
+    assert_eq!((mails.count(), events.paths().len()), (1, 2));
+    std::fs::remove_dir_all(&folder).unwrap();
+}
+
 #[test]
 fn mistakes_of_rules_have_their_places_and_the_ready_ones_have_none() {
     let all = Rules::read("alerts.yaml", None, &|_| false).unwrap();
     assert!(all.rules.len() >= 9 && all.rules.iter().all(|rule| rule.to.is_empty()));
     let text = r#"
-to: [chat]
+to: [chat, {mail: nobody, by: mail}, {mail: ops@example.com, by: chat}, {webhook: ops}]
 zone: Mars/Base
 rules:
   - {id: a, signal: error-rate}
@@ -185,6 +236,9 @@ rules:
     for wanted in [
         "\"chat\" offers notify",
         "\"mail\" offers notify",
+        "no address",
+        "\"chat\" offers mail.send",
+        "no webhook \"ops\"",
         "no time zone",
         "does not say what is bad",
         "no id",

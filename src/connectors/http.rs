@@ -7,6 +7,8 @@ use std::{
 
 use reqwest::{Client, Url, header::HeaderMap};
 
+use crate::words::certificate::Ends;
+
 use super::{
     file::Method,
     run::{Payload, Response, Trouble, WebRequest},
@@ -27,6 +29,8 @@ pub struct Http {
     allowed: Vec<String>,
     /// What a session may lead to besides.
     led: Vec<String>,
+    /// When the system's certificate ends.
+    pub ends: Ends,
 }
 
 impl Http {
@@ -41,7 +45,7 @@ impl Http {
             allowed.push(authority(&url));
         }
         let client = crate::live::http_client_by(web.tls_ca.as_deref().map(Path::new), CONNECT, true)?;
-        Ok(Self { client, name: name.to_owned(), allowed, led: web.led.clone() })
+        Ok(Self { client, name: name.to_owned(), allowed, led: web.led.clone(), ends: Ends::default() })
     }
 
     /// Sends and waits, at most until `deadline`.
@@ -86,6 +90,10 @@ impl Http {
             }
         };
         let mut answer = builder.send().await.map_err(trouble)?;
+        let shown = answer.extensions().get::<reqwest::tls::TlsInfo>();
+        if let Some(certificate) = shown.and_then(reqwest::tls::TlsInfo::peer_certificate) {
+            self.ends.saw(certificate);
+        }
         let status = answer.status().as_u16();
         let headers = answer
             .headers()

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use crate::words::Wall;
+
 use super::{
     csv::live::Csv,
     http::Http,
@@ -36,6 +38,17 @@ impl Line {
             At::Csv(spec) => Ok(Self::Csv(Csv::new(system.id.as_str(), spec))),
             At::Ldap(directory) => Ok(Self::Ldap(Ldap::new(system.id.as_str(), directory)?)),
             At::Smtp(server) => Ok(Self::Smtp(Smtp::new(system.id.as_str(), server)?)),
+        }
+    }
+
+    /// When the certificate ends that the system last showed; not known of what shows none, MySQL and mail.
+    #[must_use]
+    pub fn certificate_ends(&self) -> Option<Wall> {
+        match self {
+            Self::Web(http) => http.ends.at(),
+            Self::Postgres(server) => server.ends.at(),
+            Self::Ldap(directory) => directory.ends.at(),
+            Self::Sql(_) | Self::MySql(_) | Self::Csv(_) | Self::Smtp(_) => None,
         }
     }
 

@@ -444,7 +444,8 @@ impl Connectors {
             let (breakers, used) = (ready.limiter.standing(), ready.limiter.used());
             let version = ready.watched.versions().shown(&ready.system.version, at);
             let beside = ready.system.beside.as_ref().map(|beside| self.shown(ready, beside, at));
-            Standing { system: system.clone(), breakers, used, figures, apart_ms, version, beside }
+            let certificate_ends = ready.line.as_ref().ok().and_then(Line::certificate_ends);
+            Standing { system: system.clone(), breakers, used, figures, apart_ms, version, certificate_ends, beside }
         });
         standing.collect()
     }

@@ -13,7 +13,7 @@ use super::{
     },
     version,
 };
-use crate::words::SystemId;
+use crate::words::{SystemId, Wall};
 
 #[derive(Clone, Debug)]
 pub struct Standing {
@@ -26,6 +26,8 @@ pub struct Standing {
     /// Its clock less ours.
     pub apart_ms: Option<i64>,
     pub version: version::Shown,
+    /// When the certificate ends that it last showed.
+    pub certificate_ends: Option<Wall>,
     /// How it stands beside another.
     pub beside: Option<beside::live::Shown>,
 }
@@ -63,6 +65,7 @@ impl Standing {
         json!({
             "system": self.system, "breakers": breakers.collect::<Vec<_>>(), "limits": limits.collect::<Vec<_>>(),
             "operations": operations, "clock_apart_ms": self.apart_ms, "version": self.version.json(),
+            "certificate_ends": self.certificate_ends,
             "beside": self.beside.as_ref().map(beside::live::Shown::json),
         })
     }

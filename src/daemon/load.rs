@@ -24,8 +24,12 @@ use crate::{
     files::{self, Problem, Read},
     flows,
     numbers::{China, DialOut, Plan, TrunkMap, TrunksFile, trunks},
-    records::{Offers, Rules, hooks::Webhooks},
-    switches, watch,
+    records::{
+        Offers, Rules,
+        hooks::{Format, Webhooks},
+    },
+    switches,
+    watch::{self, alerts::Target},
     words::{SwitchId, SystemId},
 };
 
@@ -269,9 +273,14 @@ fn files_of(
         }
     }
 
-    let notifies = |system: &SystemId| set.system(system).is_some_and(|s| s.operation("notify").is_some());
+    let offers = |system: &SystemId, operation| set.system(system).is_some_and(|s| s.operation(operation).is_some());
+    let takes = |target: &Target| match target {
+        Target::Connector(system) => offers(system, "notify"),
+        Target::Mail(to) => to.mail.contains('@') && offers(&to.by, "mail.send"),
+        Target::Webhook(to) => webhooks.list.iter().any(|w| w.name == to.webhook && w.format == Format::Standard),
+    };
     let alerts = text(folder, "alerts.yaml", &mut problems);
-    let alerts = watch::alerts::Rules::read("alerts.yaml", alerts.as_deref(), &notifies);
+    let alerts = watch::alerts::Rules::read("alerts.yaml", alerts.as_deref(), &takes);
     let alerts = alerts.map_err(|mut p| problems.append(&mut p)).ok();
 
     match (settings, rules, guarded, alerts) {

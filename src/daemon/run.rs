@@ -283,7 +283,12 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         let stats = stats.clone();
         move || stats.iter().map(seen).collect()
     });
-    let watcher = Watcher::new(connectors.clone(), metrics.clone(), heard, alerts.clone(), &settings.watch_folder());
+    // What the door shows was read at the start, and a new one takes a restart.
+    let tls = settings.agents.tls.as_ref();
+    let own = tls.and_then(|tls| Some(("agents' door".to_owned(), crate::live::chain_ends(&tls.certificate)?)));
+    let watcher = Watcher::new(connectors.clone(), metrics.clone(), heard, alerts.clone(), &settings.watch_folder())
+        .with_certificates(own.into_iter().collect())
+        .telling(sender.clone());
     tasks.spawn(watcher.watch());
     tasks.spawn(heartbeat(ends.control.clone(), waiting.clone(), beats.clone()));
     tasks.spawn(count(store.clone(), customers.clone(), screens.clone(), keeper, stats, metrics.clone()));
@@ -486,6 +491,7 @@ fn seen(stats: &Stats) -> Switch {
         id: stats.switch().to_string(),
         events: stats.each().iter().map(|(.., link)| link.events).sum(),
         versions: stats.versions().into_iter().map(version).collect(),
+        certificate_ends: stats.certificate_ends(),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
         command::{Command, Outcome, RequestId},
         event::{Event, Feed, Said},
     },
-    words::{Mono, Now},
+    words::{Mono, Now, certificate::Ends},
 };
 
 /// A link that said nothing for so long is dead: 4.5 s leaves half a second of the 5 s in which a dead link must be seen.
@@ -199,6 +199,8 @@ pub struct Stats {
     pub up: AtomicBool,
     /// What the other end says it is.
     version: Mutex<String>,
+    /// When its certificate ends.
+    pub certificate: Ends,
     last: Mutex<Option<Reason>>,
 }
 

@@ -33,7 +33,7 @@ use crate::{
     },
     files::SecretRef,
     private::Secret,
-    words::{Mono, Now, SwitchId},
+    words::{Mono, Now, SwitchId, Wall, certificate::Ends},
 };
 
 /// What must not be dropped (link states, answers) while the core's channel is full.
@@ -118,6 +118,12 @@ impl Stats {
                 feeds.iter().map(|feed| (*feed, &**of(feed))).collect()
             }
         }
+    }
+
+    /// When the first of the certificates ends that its links showed.
+    #[must_use]
+    pub fn certificate_ends(&self) -> Option<Wall> {
+        self.links().into_iter().filter_map(|(_, link)| link.certificate.at()).min()
     }
 
     /// What the switch said it is, over each link that says it, with the first and the last version that were tried (`docs/asterisk.md`, `docs/freeswitch.md`). Of AMI
@@ -252,6 +258,11 @@ impl Outlet {
         }
     }
 
+    /// Where it is written down when the other end's certificate ends.
+    pub fn certificate(&self) -> Ends {
+        self.stats.certificate.clone()
+    }
+
     /// How much came in and was refused, since the start.
     pub fn refused(&self, count: u64) {
         self.stats.refused.store(count, Relaxed);
@@ -377,13 +388,16 @@ pub(super) async fn keep<M: link::Session>(
     stop: CancellationToken,
 ) {
     let mut attempt = 0;
+    let ends = outlet.certificate();
     while !stop.is_cancelled() {
         let began = clock();
         let opened = match door.secret.resolve() {
-            Ok(secret) => match outlet.meanwhile(connect(door.host, door.port, door.tls), &mut commands, &stop).await {
-                Ok(Ok(stream)) => Ok((stream, secret)),
-                Ok(Err(reason)) | Err(reason) => Err(reason),
-            },
+            Ok(secret) => {
+                match outlet.meanwhile(connect(door.host, door.port, door.tls, &ends), &mut commands, &stop).await {
+                    Ok(Ok(stream)) => Ok((stream, secret)),
+                    Ok(Err(reason)) | Err(reason) => Err(reason),
+                }
+            }
             Err(why) => Err(Reason::Settings(why)),
         };
         let reason = match opened {
@@ -473,14 +487,14 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 /// TCP, and TLS over it where the settings say so.
-pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> Result<Box<dyn Stream>, Reason> {
+pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>, ends: &Ends) -> Result<Box<dyn Stream>, Reason> {
     let at = format!("{host}:{port}");
     let unreachable = |why: String| Reason::Unreachable { at: at.clone(), why };
     let work = async {
         let tcp = TcpStream::connect((host, port)).await.map_err(|e| unreachable(e.to_string()))?;
         let _ = tcp.set_nodelay(true);
         match tls {
-            Some(tls) => secure(tls, host, tcp).await.map_err(|why| Reason::Tls { at: at.clone(), why }),
+            Some(tls) => secure(tls, host, tcp, ends).await.map_err(|why| Reason::Tls { at: at.clone(), why }),
             None => Ok(Box::new(tcp) as Box<dyn Stream>),
         }
     };
@@ -494,11 +508,13 @@ pub(super) async fn connect(host: &str, port: u16, tls: Option<&Tls>) -> Result<
 ///
 /// # Errors
 /// Why it does not come about.
-pub(super) async fn secure(tls: &Tls, host: &str, tcp: TcpStream) -> Result<Box<dyn Stream>, String> {
+pub(super) async fn secure(tls: &Tls, host: &str, tcp: TcpStream, ends: &Ends) -> Result<Box<dyn Stream>, String> {
     let name = tls.server_name.as_deref().unwrap_or(host);
     let name = ServerName::try_from(name.to_owned()).map_err(|e| e.to_string())?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(trust(tls)?));
-    Ok(Box::new(connector.connect(name, tcp).await.map_err(|e| e.to_string())?))
+    let stream = connector.connect(name, tcp).await.map_err(|e| e.to_string())?;
+    ends.shook(stream.get_ref().1);
+    Ok(Box::new(stream))
 }
 
 /// Whom TLS trusts: the authorities in the settings' file, and nobody else.

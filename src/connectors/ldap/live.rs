@@ -18,6 +18,8 @@ use tokio::{
     net::TcpStream,
 };
 
+use crate::words::certificate::Ends;
+
 use super::{
     super::{
         run::{Payload, Response, Trouble},
@@ -39,6 +41,8 @@ pub struct Ldap {
     name: Arc<str>,
     directory: Arc<Directory>,
     tls: Option<Arc<rustls::ClientConfig>>,
+    /// When the directory's certificate ends.
+    pub ends: Ends,
     idle: Arc<Mutex<Vec<Connection>>>,
     /// Each with the number that stands in its cookie.
     paged: Arc<Mutex<Vec<(u64, Connection)>>>,
@@ -67,6 +71,7 @@ impl Ldap {
             name: name.into(),
             directory: Arc::new(directory.clone()),
             tls,
+            ends: Ends::default(),
             idle: Arc::default(),
             paged: Arc::default(),
             pages: Arc::default(),
@@ -157,7 +162,9 @@ impl Ldap {
                 .map_err(|_| Trouble::Unusable(format!("{name}'s host is no name that a certificate can have")))?;
             let untrusted = |_| Trouble::NotSent(format!("{name}'s certificate is not believed, or it speaks no TLS"));
             let stream = tokio_rustls::TlsConnector::from(tls.clone()).connect(domain, connection.stream);
-            connection.stream = Box::new(stream.await.map_err(untrusted)?);
+            let stream = stream.await.map_err(untrusted)?;
+            self.ends.shook(stream.get_ref().1);
+            connection.stream = Box::new(stream);
         }
         if let Some((user, password)) = login {
             self.succeeds(&mut connection, |number| bind(number, user, password.expose())).await?;

@@ -26,6 +26,7 @@ use crate::{
         link::{self, Reason},
         live::{Outlet, Stream, clock, connect, next, sleep_until, trust},
     },
+    words::certificate::Ends,
 };
 
 use super::{
@@ -47,9 +48,10 @@ pub(super) async fn keep(
     stop: CancellationToken,
 ) {
     let mut attempt = 0;
+    let ends = outlet.certificate();
     while !stop.is_cancelled() {
         let began = clock();
-        let opened = outlet.meanwhile(open(ari), &mut commands, &stop).await;
+        let opened = outlet.meanwhile(open(ari, &ends), &mut commands, &stop).await;
         let reason = match opened {
             Ok(Ok((socket, rest))) => {
                 let session = Session::new(settings.clone(), ari, clock());
@@ -70,7 +72,7 @@ type Answer = (What, Option<(u16, Vec<u8>)>);
 
 type Socket = WebSocketStream<Box<dyn Stream>>;
 
-async fn open(ari: &Ari) -> Result<(Socket, Rest), Reason> {
+async fn open(ari: &Ari, ends: &Ends) -> Result<(Socket, Rest), Reason> {
     let rest = Rest::new(ari).await?;
     let bad = || Reason::Settings("the url of ari is no address".to_owned());
     let (secure, base) = web_address(&ari.url).ok_or_else(bad)?;
@@ -82,7 +84,7 @@ async fn open(ari: &Ari) -> Result<(Socket, Rest), Reason> {
     let port = request.uri().port_u16().unwrap_or(if secure { 443 } else { 80 });
     let own = Tls::default();
     let tls = secure.then(|| ari.tls.as_ref().unwrap_or(&own));
-    let stream = connect(&host, port, tls).await?;
+    let stream = connect(&host, port, tls, ends).await?;
     let config = WebSocketConfig::default()
         .read_buffer_size(16 * 1024)
         .write_buffer_size(0)

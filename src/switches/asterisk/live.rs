@@ -93,7 +93,7 @@ pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
 
 async fn probe_ami(ami: &Ami) -> Result<Vec<String>, Reason> {
     let secret = ami.secret.resolve().map_err(Reason::Settings)?;
-    let mut stream = connect(&ami.host, ami.port, ami.tls.as_ref()).await?;
+    let mut stream = connect(&ami.host, ami.port, ami.tls.as_ref(), &Default::default()).await?;
     let fields = [("Username", ami.user.as_str()), ("Secret", secret.expose()), ("Events", "off")];
     let login = super::originate::action("Login", "lc-login", &fields)
         .ok_or_else(|| Reason::Settings("there is a line end in the user or the secret of ami".to_owned()))?;

@@ -70,7 +70,7 @@ async fn probe_both(settings: &Settings) -> Result<Vec<String>, Reason> {
 /// What a session has to say until it is logged in.
 async fn until_up(settings: &Settings, mut session: Session, what: &str) -> Result<Vec<String>, Reason> {
     let door = door(settings);
-    let mut stream = connect(door.host, door.port, door.tls).await?;
+    let mut stream = connect(door.host, door.port, door.tls, &Default::default()).await?;
     let mut buffer = vec![0; READ];
     let mut lines = Vec::new();
     loop {

@@ -51,7 +51,7 @@ use crate::{
         link::{CONNECT_MS, Reason, SipStats},
         live::{Outlet, Stream, clock, next, secure, sleep_until},
     },
-    words::{Mono, Now},
+    words::{Mono, Now, certificate::Ends},
 };
 
 use super::{
@@ -365,7 +365,7 @@ impl Link {
                         continue;
                     };
                     let at = SocketAddr::new(ip, target.port);
-                    let opening = open(self.server.clone(), target.clone()).boxed_local();
+                    let opening = open(self.server.clone(), target.clone(), outlet.certificate()).boxed_local();
                     self.slots.push(Slot { flow, target, at, state: State::Opening(opening) });
                 }
                 Output::Close { flow } => self.slots.retain(|slot| slot.flow != flow),
@@ -822,7 +822,7 @@ async fn system(name: &str) -> Found {
     Found { addresses: addresses.into_iter().collect(), ttl_ms: TTL_MS, ..Found::default() }
 }
 
-async fn open(server: ServerSettings, target: Target) -> Result<Conn, String> {
+async fn open(server: ServerSettings, target: Target, ends: Ends) -> Result<Conn, String> {
     let work = async {
         let ip: IpAddr = target.host.parse().map_err(|_| "no address".to_owned())?;
         let to = SocketAddr::new(ip, target.port);
@@ -834,7 +834,7 @@ async fn open(server: ServerSettings, target: Target) -> Result<Conn, String> {
         let local = tcp.local_addr().map_err(|e| e.to_string())?;
         let stream: Box<dyn Stream> = match target.transport {
             Transport::Tls | Transport::Wss => {
-                secure(&server.tls.clone().unwrap_or_default(), &server.host, tcp).await?
+                secure(&server.tls.clone().unwrap_or_default(), &server.host, tcp, &ends).await?
             }
             _ => Box::new(tcp),
         };
@@ -880,7 +880,7 @@ pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
         return vec![Err(format!("cannot use SIP: no address of {}", server.host))];
     };
     let at = format!("{} {}:{}", target.transport.name(), target.host, target.port);
-    match open(server.clone(), target).await {
+    match open(server.clone(), target, Ends::default()).await {
         Ok(_) => vec![Ok(format!("SIP: {at} can be reached"))],
         Err(why) => vec![Err(format!("cannot use SIP: {at}: {why}"))],
     }

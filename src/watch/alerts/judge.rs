@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-use super::{Rule, Sample};
-use crate::words::{SystemId, Wall};
+use super::{Rule, Sample, Target};
+use crate::words::Wall;
 
 /// More subjects than this of one rule at one time are one notice.
 const TOGETHER: usize = 3;
@@ -27,8 +27,9 @@ pub struct Notice {
     pub key: String,
     pub rule: String,
     pub over: bool,
+    pub at: Wall,
     pub text: String,
-    pub to: Vec<SystemId>,
+    pub to: Vec<Target>,
 }
 
 /// What is known of all rules; kept over a restart.
@@ -72,7 +73,7 @@ impl Judge {
                     notices.extend(self.paced(
                         rule,
                         now,
-                        Notice { key, rule: rule.id.clone(), over, text, to: rule.to.clone() },
+                        Notice { key, rule: rule.id.clone(), over, at: now, text, to: rule.to.clone() },
                     ));
                 }
             }
@@ -162,7 +163,7 @@ impl Judge {
         *held = 0;
         times.push_back(now);
         let key = format!("held-{}-{}", rule.id, now.0);
-        Some(Notice { key, rule: rule.id.clone(), over: firing == 0, text, to: rule.to.clone() })
+        Some(Notice { key, rule: rule.id.clone(), over: firing == 0, at: now, text, to: rule.to.clone() })
     }
 }
 
@@ -245,7 +246,7 @@ mod tests {
         let notices = Judge::default().judge(Wall(0), &rules, &TimeZone::UTC, &samples);
         assert_eq!(notices.len(), 1);
         assert!(notices[0].text.ends_with("and 47 more"), "{}", notices[0].text);
-        assert_eq!(notices[0].to, ["chat".into()]);
+        assert_eq!(notices[0].to, [Target::Connector("chat".into())]);
     }
 
     proptest! {

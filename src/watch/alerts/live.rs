@@ -10,10 +10,10 @@ use std::{
 
 use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
-    Rules, Sample, Signal,
+    Hook, Mail, Rules, Sample, Signal, Target,
     drift::Known,
     judge::{Judge, Notice},
     trend::Trend,
@@ -24,6 +24,7 @@ use crate::{
         version::Range,
     },
     live::{keep_file, now},
+    records::hooks::{self, live::Sender},
     watch::Metrics,
     words::{SystemId, TenantId, Wall},
 };
@@ -33,6 +34,8 @@ const DEADLINE: Duration = Duration::from_secs(8);
 /// A notice that could not be told for so long is old news; it stands in the log.
 const OWED_MS: u64 = 3_600_000;
 const OWED: usize = 500;
+/// Characters of a mail's subject.
+const SUBJECT: usize = 120;
 /// What is usual is a mean over about a day of windows in which enough was asked, and says something after two hours of them.
 const USUAL_WINDOWS: f64 = 288.0;
 const USUAL_LEAST: u32 = 24;
@@ -64,7 +67,7 @@ struct Usual {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Owed {
     notice: Notice,
-    to: SystemId,
+    to: Target,
     since: Wall,
 }
 
@@ -76,6 +79,8 @@ pub struct Switch {
     pub events: u64,
     /// What it calls itself, by the links that say it, each with the versions that were tried.
     pub versions: Vec<(String, Option<Range>)>,
+    /// When the certificate ends that it last showed.
+    pub certificate_ends: Option<Wall>,
 }
 
 pub type Heard = Box<dyn Fn() -> Vec<Switch> + Send + Sync>;
@@ -92,6 +97,10 @@ pub struct Watcher {
     /// By switch: events so far, and since when it is so many.
     heard: HashMap<String, (u64, Wall)>,
     unmapped: VecDeque<(Wall, u64)>,
+    /// Our own certificates: whose they are and when they end.
+    own: Vec<(String, Wall)>,
+    /// How webhooks are told.
+    sender: Option<Sender>,
 }
 
 impl Watcher {
@@ -113,7 +122,22 @@ impl Watcher {
             Err(_) => Kept::default(),
         };
         let (trends, heard, unmapped) = Default::default();
-        Self { connectors, metrics, switches, rules, file, kept, trends, heard, unmapped }
+        let (own, sender) = (Vec::new(), None);
+        Self { connectors, metrics, switches, rules, file, kept, trends, heard, unmapped, own, sender }
+    }
+
+    /// With certificates of our own to look after.
+    #[must_use]
+    pub fn with_certificates(mut self, own: Vec<(String, Wall)>) -> Self {
+        self.own = own;
+        self
+    }
+
+    /// With the webhooks of webhooks.yaml.
+    #[must_use]
+    pub fn telling(mut self, sender: Sender) -> Self {
+        self.sender = Some(sender);
+        self
     }
 
     pub async fn watch(mut self) {
@@ -156,33 +180,56 @@ impl Watcher {
     async fn tell(&mut self, at: Wall) {
         let owed = std::mem::take(&mut self.kept.owed);
         let told = owed.into_iter().map(|owed| async {
-            let key = owed.notice.key.as_str();
-            let inputs = [("call", key), ("key", key), ("text", owed.notice.text.as_str())];
-            let inputs = Map::from_iter(inputs.map(|(name, value)| (name.to_owned(), Value::from(value))));
-            let ask = Ask {
-                tenant: TenantId::default(),
-                system: owed.to.clone(),
-                operation: "notify".to_owned(),
-                inputs,
-                deadline: DEADLINE,
-                priority: Priority::Background,
-            };
-            let outcome = self.connectors.run(ask).await;
+            let (outcome, keyed) = self.told(&owed.notice, &owed.to).await;
             let again = match &outcome {
                 Outcome::Ok(_) | Outcome::Empty => return None,
                 Outcome::Busy { .. } | Outcome::RateLimited { .. } | Outcome::AuthExpired { .. } => true,
                 // It may have been told; where the system knows our key it is not told twice.
-                Outcome::Unknown { .. } => self.connectors.idempotency(&owed.to, "notify") != Idempotency::None,
+                Outcome::Unknown { .. } => keyed,
                 _ => false,
             };
             if again && at.since(owed.since) < OWED_MS {
                 return Some(owed);
             }
-            tracing::warn!(system = %owed.to, alert = %owed.notice.rule, outcome = outcome.word(), reason = outcome.reason(), "an alert could not be told there");
+            tracing::warn!(to = %owed.to, alert = %owed.notice.rule, outcome = outcome.word(), reason = outcome.reason(), "an alert could not be told there");
             None
         });
         let left: Vec<Owed> = futures_util::future::join_all(told).await.into_iter().flatten().collect();
         self.kept.owed = left;
+    }
+
+    /// What came of telling it there, and whether it may be told twice without harm.
+    async fn told(&self, notice: &Notice, to: &Target) -> (Outcome, bool) {
+        let key = notice.key.as_str();
+        let inputs = |more: &[(&str, &str)]| {
+            let all = [("call", key), ("key", key), ("text", notice.text.as_str())];
+            Map::from_iter(all.iter().chain(more).map(|(name, value)| ((*name).to_owned(), Value::from(*value))))
+        };
+        let (system, operation, inputs) = match to {
+            Target::Connector(system) => (system.clone(), "notify", inputs(&[])),
+            Target::Mail(Mail { mail, by }) => {
+                let subject: String = notice.text.chars().take(SUBJECT).collect();
+                (by.clone(), "mail.send", inputs(&[("to", mail), ("subject", &subject)]))
+            }
+            Target::Webhook(Hook { webhook }) => {
+                let word = if notice.over { "alert.over" } else { "alert.firing" };
+                let data = json!({"alert": notice.rule, "over": notice.over, "text": notice.text});
+                let event = json!({"key": key, "type": word, "timestamp": notice.at, "data": data});
+                let system = SystemId::from(format!("{}{webhook}", hooks::PREFIX).as_str());
+                (system, "alert", event.as_object().cloned().unwrap_or_default())
+            }
+        };
+        let (tenant, deadline, priority) = (TenantId::default(), DEADLINE, Priority::Background);
+        let ask = Ask { tenant, system: system.clone(), operation: operation.to_owned(), inputs, deadline, priority };
+        match (to, &self.sender) {
+            // The receiver knows the id of an event.
+            (Target::Webhook(_), Some(sender)) => (sender.send(&ask).await, true),
+            (Target::Webhook(_), None) => (Outcome::Invalid { reason: "no webhook is told here".to_owned() }, false),
+            _ => {
+                let keyed = self.connectors.idempotency(&system, operation) != Idempotency::None;
+                (self.connectors.run(ask).await, keyed)
+            }
+        }
     }
 
     async fn keep(&self) {
@@ -264,9 +311,12 @@ impl Watcher {
                     samples.push(sample(Signal::ShadowDiffers, None, percent, Some(of), text));
                 }
             }
+            if let Some(end) = one.certificate_ends {
+                let (days, text) = certificate(end, at);
+                samples.push(sample(Signal::CertificateDays, Some("certificate"), days, None, text));
+            }
             for (operation, notice) in &one.version.ends {
                 let more = notice.link.as_ref().map(|link| format!("; see {link}")).unwrap_or_default();
-                let day = |at: Wall| at.to_string().split('T').next().unwrap_or_default().to_owned();
                 if let Some(since) = notice.deprecated {
                     let when = since.map(|at| format!(" as of {}", day(at))).unwrap_or_default();
                     let text = format!("its answers say that this way of asking is deprecated{when}{more}");
@@ -309,7 +359,15 @@ impl Watcher {
         };
         let age = self.metrics.outbox_oldest_seconds.get();
         add(Signal::OutboxAge, "outbox", age as f64, format!("the oldest effect has been due for {age} s"));
-        for Switch { id: switch, events, versions } in (self.switches)() {
+        for (name, end) in &self.own {
+            let (days, text) = certificate(*end, at);
+            add(Signal::CertificateDays, name, days, text);
+        }
+        for Switch { id: switch, events, versions, certificate_ends } in (self.switches)() {
+            if let Some(end) = certificate_ends {
+                let (days, text) = certificate(end, at);
+                add(Signal::CertificateDays, &format!("{switch} certificate"), days, text);
+            }
             for (version, tested) in versions {
                 let key = format!("switch {switch} {}", version.split(['/', ' ']).next().unwrap_or_default());
                 let known = self.kept.versions.entry(key).or_insert_with(|| Known::new(&version, at));
@@ -337,6 +395,16 @@ impl Watcher {
         );
         add(Signal::UnmappedCalls, "trunks", lately as f64, text);
     }
+}
+
+/// In how many days it ends, and what is said of it.
+fn certificate(end: Wall, at: Wall) -> (f64, String) {
+    let days = end.0.saturating_sub(at.0) as f64 / 86_400_000.0;
+    (days, format!("its certificate is good until {}", day(end)))
+}
+
+fn day(at: Wall) -> String {
+    at.to_string().split('T').next().unwrap_or_default().to_owned()
 }
 
 /// What is usual there, if that is known; this window becomes part of it when it is over.

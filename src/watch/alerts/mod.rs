@@ -22,12 +22,50 @@ use crate::{
 /// The ready rules, with a sentence each.
 pub const READY: &str = include_str!("../../../config/alerts.yaml");
 
+/// Who is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Target {
+    /// A connector, by its `notify`.
+    Connector(SystemId),
+    Mail(Mail),
+    Webhook(Hook),
+}
+
+/// By a connector's `mail.send`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// Addresses, several with commas.
+    pub mail: String,
+    /// The connector that sends it.
+    pub by: SystemId,
+}
+
+/// One of webhooks.yaml, in its standard format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Hook {
+    pub webhook: String,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connector(system) => f.write_str(system.as_str()),
+            // An address is a person's.
+            Self::Mail(mail) => write!(f, "mail by {}", mail.by),
+            Self::Webhook(hook) => write!(f, "webhook {}", hook.webhook),
+        }
+    }
+}
+
 /// alerts.yaml.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct File {
-    /// Connectors whose `notify` tells every alert that names no others. The log and `/metrics` always do.
-    pub to: Vec<SystemId>,
+    /// Who is told of every alert that names no others: connectors that offer `notify`, `{mail: ADDRESS, by: CONNECTOR}`, `{webhook: NAME}`. The log and `/metrics` always are.
+    pub to: Vec<Target>,
     /// IANA name, for `hours`. Default: Asia/Shanghai.
     pub zone: Option<String>,
     pub rules: Vec<RuleFile>,
@@ -58,7 +96,7 @@ pub struct RuleFile {
     /// Only these systems or switches.
     pub only: Option<Vec<String>>,
     /// In place of the file's `to`.
-    pub to: Option<Vec<SystemId>>,
+    pub to: Option<Vec<Target>>,
     /// Not judged at all.
     #[serde(default)]
     pub off: bool,
@@ -106,6 +144,8 @@ pub enum Signal {
     CanaryStopped,
     /// Percent of a shadow's answers that differ from the other's.
     ShadowDiffers,
+    /// Days until a certificate ends: ours, a switch's, a system's.
+    CertificateDays,
 }
 
 impl fmt::Display for Signal {
@@ -125,6 +165,7 @@ impl fmt::Display for Signal {
             Self::SunsetDays => "days until its end",
             Self::CanaryStopped => "canary stopped",
             Self::ShadowDiffers => "answers that differ, percent",
+            Self::CertificateDays => "days until its end",
         })
     }
 }
@@ -165,7 +206,7 @@ pub struct Rule {
     pub clear_ms: u64,
     hours: Vec<Hours>,
     only: Option<Vec<String>>,
-    pub to: Vec<SystemId>,
+    pub to: Vec<Target>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -219,17 +260,17 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// The ready rules with a site's file on top of them. `notifies`: whether a connector offers `notify`.
+    /// The ready rules with a site's file on top of them. `takes`: whether this one can be told.
     ///
     /// # Errors
     /// Every problem of the file; never empty.
-    pub fn read(name: &str, text: Option<&str>, notifies: &dyn Fn(&SystemId) -> bool) -> Result<Self, Vec<Problem>> {
+    pub fn read(name: &str, text: Option<&str>, takes: &dyn Fn(&Target) -> bool) -> Result<Self, Vec<Problem>> {
         let ready = files::read::<File>("config/alerts.yaml", READY)?.value;
         let Some(text) = text else {
             return Ok(Self { rules: rules(&ready.rules, &ready.to), zone: zone(&ready).unwrap_or(TimeZone::UTC) });
         };
         let read = files::read::<File>(name, text)?;
-        let problems = problems(&read, notifies);
+        let problems = problems(&read, takes);
         if !problems.is_empty() {
             return Err(problems);
         }
@@ -253,7 +294,7 @@ fn bound(rule: &RuleFile) -> Option<Bound> {
     }
 }
 
-fn rules(files: &[RuleFile], to: &[SystemId]) -> Vec<Rule> {
+fn rules(files: &[RuleFile], to: &[Target]) -> Vec<Rule> {
     let rules = files.iter().filter(|rule| !rule.off).filter_map(|file| {
         Some(Rule {
             id: file.id.clone(),
@@ -270,18 +311,29 @@ fn rules(files: &[RuleFile], to: &[SystemId]) -> Vec<Rule> {
     rules.collect()
 }
 
-fn problems(read: &Read<File>, notifies: &dyn Fn(&SystemId) -> bool) -> Vec<Problem> {
+fn problems(read: &Read<File>, takes: &dyn Fn(&Target) -> bool) -> Vec<Problem> {
     let mut problems = Vec::new();
     let file = &read.value;
     if file.zone.is_some() && zone(file).is_none() {
         problems.push(read.problem_at("/zone", "no time zone", "an IANA name: Asia/Shanghai"));
     }
-    let mut targets = |at: String, to: &[SystemId]| {
-        for (n, system) in to.iter().enumerate() {
-            if !notifies(system) {
-                let found = format!("no connector \"{system}\" offers notify");
-                problems.push(read.problem_at(&format!("{at}/{n}"), found, "the id of one that does"));
-            }
+    let mut targets = |at: String, to: &[Target]| {
+        for (n, target) in to.iter().enumerate().filter(|(_, target)| !takes(target)) {
+            let (found, wanted) = match target {
+                Target::Connector(system) => {
+                    (format!("no connector \"{system}\" offers notify"), "the id of one that does")
+                }
+                Target::Mail(Mail { mail, .. }) if !mail.contains('@') => {
+                    ("there is no address".to_owned(), "mail: ops@example.com")
+                }
+                Target::Mail(Mail { by, .. }) => {
+                    (format!("no connector \"{by}\" offers mail.send"), "by: the id of one that does")
+                }
+                Target::Webhook(Hook { webhook }) => {
+                    (format!("there is no webhook \"{webhook}\" of the standard format"), "a name of webhooks.yaml")
+                }
+            };
+            problems.push(read.problem_at(&format!("{at}/{n}"), found, wanted));
         }
     };
     targets("/to".to_owned(), &file.to);

@@ -28,6 +28,8 @@ use tokio_postgres::{
     types::{Format, IsNull, Kind, ToSql, Type},
 };
 
+use crate::words::certificate::Ends;
+
 use super::super::{
     super::{
         run::{Payload, Query, Response, Trouble},
@@ -43,6 +45,8 @@ pub struct Postgres {
     name: Arc<str>,
     config: Arc<Config>,
     tls: Option<Arc<rustls::ClientConfig>>,
+    /// When the server's certificate ends.
+    pub ends: Ends,
     idle: Arc<Mutex<Vec<Connection>>>,
 }
 
@@ -90,7 +94,7 @@ impl Postgres {
             true => Some(crate::live::tls(server.tls_ca.as_deref().map(Path::new))?),
             false => None,
         };
-        Ok(Self { name: name.into(), config: Arc::new(config), tls, idle: Arc::default() })
+        Ok(Self { name: name.into(), config: Arc::new(config), tls, ends: Ends::default(), idle: Arc::default() })
     }
 
     /// Asks and waits, at most until `deadline`.
@@ -136,7 +140,8 @@ impl Postgres {
         };
         let (client, driver) = match &self.tls {
             Some(tls) => {
-                let (client, connection) = self.config.connect(Tls(tls.clone())).await.map_err(trouble)?;
+                let (client, connection) =
+                    self.config.connect(Tls(tls.clone(), self.ends.clone())).await.map_err(trouble)?;
                 (client, tokio::spawn(async move { drop(connection.await) }))
             }
             None => {
@@ -256,7 +261,7 @@ impl ToSql for Parameter {
 }
 
 /// rustls for tokio-postgres.
-struct Tls(Arc<rustls::ClientConfig>);
+struct Tls(Arc<rustls::ClientConfig>, Ends);
 
 impl MakeTlsConnect<Socket> for Tls {
     type Stream = Stream;
@@ -264,11 +269,11 @@ impl MakeTlsConnect<Socket> for Tls {
     type Error = rustls_pki_types::InvalidDnsNameError;
 
     fn make_tls_connect(&mut self, domain: &str) -> Result<Handshake, Self::Error> {
-        Ok(Handshake(self.0.clone(), ServerName::try_from(domain.to_owned())?))
+        Ok(Handshake(self.0.clone(), ServerName::try_from(domain.to_owned())?, self.1.clone()))
     }
 }
 
-struct Handshake(Arc<rustls::ClientConfig>, ServerName<'static>);
+struct Handshake(Arc<rustls::ClientConfig>, ServerName<'static>, Ends);
 
 impl TlsConnect<Socket> for Handshake {
     type Stream = Stream;
@@ -277,7 +282,11 @@ impl TlsConnect<Socket> for Handshake {
 
     fn connect(self, socket: Socket) -> Self::Future {
         let connector = tokio_rustls::TlsConnector::from(self.0);
-        Box::pin(async move { Ok(Stream(Box::new(connector.connect(self.1, socket).await?))) })
+        Box::pin(async move {
+            let stream = connector.connect(self.1, socket).await?;
+            self.2.shook(stream.get_ref().1);
+            Ok(Stream(Box::new(stream)))
+        })
     }
 }
 
