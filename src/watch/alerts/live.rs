@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{
     connectors::{
-        Ask, Connectors, Idempotency, Outcome, Priority, Standing, figures::WINDOW_S, limits::gate::Quota,
-        version::Range,
+        Ask, Connectors, Idempotency, Outcome, Priority, Standing, beside::Kind, figures::WINDOW_S,
+        limits::gate::Quota, version::Range,
     },
     live::{keep_file, now},
     records::hooks::{self, live::Sender},
@@ -295,13 +295,19 @@ impl Watcher {
                 self.kept.versions.entry(system.clone()).or_insert_with(|| Known::new(told, at)).saw(told, at);
             }
             let changed = || self.kept.versions.get(&system).and_then(|known| known.drift(None, at));
-            if let Some(text) = one.version.drift.clone().or_else(changed) {
-                samples.push(sample(Signal::VersionDrift, None, 1.0, None, text));
+            let drift = one.version.drift.clone().or_else(changed);
+            let good = || one.version.told.as_ref().map(|(told, _)| (0.0, format!("it is version {told}")));
+            if let Some((value, text)) = drift.map(|text| (1.0, text)).or_else(good) {
+                samples.push(sample(Signal::VersionDrift, None, value, None, text));
             }
             if let Some(beside) = &one.beside {
-                if let Some(stopped) = &beside.stopped {
-                    let text = format!("it is asked no more in the place of {}: {}", beside.of, stopped.reason);
-                    samples.push(sample(Signal::CanaryStopped, None, 1.0, None, text));
+                let of = &beside.of;
+                let (stopped, text) = match &beside.stopped {
+                    Some(stopped) => (1.0, format!("it is asked no more in the place of {of}: {}", stopped.reason)),
+                    None => (0.0, format!("it is asked in the place of {of}")),
+                };
+                if beside.kind == Kind::Canary {
+                    samples.push(sample(Signal::CanaryStopped, None, stopped, None, text));
                 }
                 if let Some((percent, of)) = beside.differing.filter(|(_, of)| *of > 0) {
                     let text = format!(
