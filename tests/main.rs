@@ -52,6 +52,7 @@ mod real_rt;
 mod real_smtp;
 mod recordings;
 mod route_hint;
+mod schemas;
 mod sign_in;
 mod strangers;
 #[cfg(feature = "real-servers")]

@@ -80,6 +80,11 @@ pub enum Verb {
     /// SIP messages in files.
     #[command(subcommand)]
     Sip(Sip),
+    /// JSON Schemas of the settings files, so that an editor completes keys, shows what they mean and underlines mistakes.
+    #[command(
+        after_help = "Examples:\n  linecard schema                                (which there are)\n  linecard schema connector > connector.json\n  linecard schema --into /etc/linecard/schemas   (where the first line of the ready files looks for them)"
+    )]
+    Schema(Schema),
     /// A token for tests and small sites (needs agents.tokens.hs256).
     #[command(after_help = "Example:\n  linecard token --agent 1001 --ttl 8h")]
     Token(Token),
@@ -90,6 +95,15 @@ pub struct Folder {
     /// The settings folder.
     #[arg(long, value_name = "DIR", env = "LINECARD_CONFIG", default_value = "/etc/linecard")]
     pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Schema {
+    /// connector, flow, switch, linecard, agents, trunks, rules, webhooks, alerts
+    pub name: Option<String>,
+    /// Write all of them into this folder.
+    #[arg(long, value_name = "DIR", conflicts_with = "name")]
+    pub into: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

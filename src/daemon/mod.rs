@@ -10,6 +10,7 @@ pub mod pcap;
 pub mod replay;
 mod replay_hep;
 pub mod run;
+pub mod schemas;
 pub mod settings;
 pub mod sip_capture;
 pub mod verbs;

@@ -35,9 +35,10 @@ pub struct Rules {
     file: RulesFile,
 }
 
+/// rules.yaml.
 #[derive(Clone, Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct RulesFile {
+pub struct RulesFile {
     #[serde(default = "minute")]
     wait_for_wrapup_ms: u64,
     rules: Vec<Rule>,

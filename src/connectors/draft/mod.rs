@@ -60,7 +60,7 @@ impl Draft {
     /// # Errors
     /// The draft does not hold together: what of it the engine refuses.
     pub fn text(self) -> Result<String, String> {
-        let mut head = String::new();
+        let mut head = "# yaml-language-server: $schema=../schemas/connector.json\n".to_owned();
         for line in &self.head {
             head.push_str(&format!("# {line}\n"));
         }

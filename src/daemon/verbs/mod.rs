@@ -9,6 +9,7 @@ mod explain;
 mod flows;
 mod numbers;
 mod people;
+mod schema;
 mod sign_in;
 mod sip;
 mod tried;
@@ -75,6 +76,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Agents(verb) => data::agents(&verb),
         Verb::Audit(verb) => data::audit(&verb),
         Verb::Sip(verb) => sip::sip(&verb),
+        Verb::Schema(args) => schema::schema(&args),
         Verb::Token(args) => token(&args),
     }
 }
