@@ -69,6 +69,39 @@ fn a_list_of_people_becomes_a_lookup() {
     }
 }
 
+/// Words that nobody knows: the number that was asked for tells which field is numbers, and a header that nobody knows is held for a secret.
+#[test]
+fn a_system_in_words_of_its_own_becomes_a_lookup() {
+    let answer = json!({"success": true, "data": {"rows": [
+        {"beaverNo": "B-1001", "fullName": "陈静", "reach": {"dial": "13800138000", "alt": "0571-87654321"}, "grade": "A"}]}});
+    let mut asked = asked("http://127.0.0.1:8798/beaver/v3/animals/search?dial=13800138000&page=20261126");
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    asked.headers = vec![header("X-Beaver-Pass", "gnaw-2026"), header("X-Lodge", "east-7"), header("Api-Version", "3")];
+    let text = draft::sample::draft("beaver", &answer, &asked).unwrap();
+    proved(&text, 1);
+    has(
+        &text,
+        &[
+            "dial: \"{{ number.national }}\"  # 90 %",
+            "page: \"20261126\"",
+            "id: \"record.beaverNo | string\"  # 40 %",
+            "mobile: record.reach.dial  # 92 %: it holds the number that was asked for",
+            "phone: record.reach.alt  # 30 %",
+            "header: X-Beaver-Pass",
+            "# 60 %: the request has this header, and only you know whether it is a secret",
+            "X-Lodge: \"\"  # 0 %",
+            "Api-Version: \"3\"",
+        ],
+    );
+    for somebody in ["gnaw", "east-7", "陈静", "B-1001", "87654321"] {
+        assert!(!text.contains(somebody), "{somebody} is in\n{text}");
+    }
+    // An answer without anybody: the number is known by itself.
+    let nobody = json!({"rows": [{"name": "X", "tel": "0571-87654321"}]});
+    let text = draft::sample::draft("x", &nobody, &self::asked("https://crm.example/f?who=13800138000")).unwrap();
+    has(&text, &["who: \"{{ number.national }}\"  # 60 %: it can be called: is it the caller's number?"]);
+}
+
 #[test]
 fn what_answers_look_like_elsewhere() {
     let cases: [(Value, &[&str]); 4] = [

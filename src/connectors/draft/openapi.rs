@@ -39,7 +39,7 @@ pub fn draft(id: &str, document: &Json, country: &str, area: Option<&str>) -> Re
     let mut head = vec![format!("Drafted from the OpenAPI document of {}.", api.title())];
     for candidate in &found {
         let answer = api.answer(candidate.operation);
-        let records = sample::records(&answer, &plan);
+        let records = sample::records(&answer, &plan, &[]);
         let Some((records, operation)) = records.and_then(|r| r.operation(candidate.step()).ok().map(|o| (r, o)))
         else {
             why.push(format!("the answer of GET {} has no name and number", candidate.path));

@@ -1,7 +1,7 @@
 //! A request that somebody made by hand, as steps of a file have it: which part of it is the caller's number, and which is a key that nobody should read.
 
 use crate::{
-    numbers::Plan,
+    numbers::{Class, Number, Plan},
     words::{percent, unpercent},
 };
 
@@ -76,10 +76,18 @@ impl SignIn {
                 ));
             } else if ["key", "token", "secret"].iter().any(|word| lower.contains(word)) {
                 found = Some(Self::key(id, "header", name, "", Guess::new(85, "the request has this header")));
-            } else if !["accept", "user-agent", "host", "content-type", "content-length", "cookie"]
+            } else if ["accept", "user-agent", "host", "content-type", "content-length", "cookie"]
                 .contains(&lower.as_str())
             {
+                // Ours, or a session's, which no file can hold.
+            } else if lower.ends_with("version") || ["accept-language", "x-requested-with"].contains(&lower.as_str()) {
                 others.push(Entry::new(name, Node::text(value)));
+            } else if found.is_none() {
+                let guess = Guess::new(60, "the request has this header, and only you know whether it is a secret");
+                found = Some(Self::key(id, "header", name, "", guess));
+            } else {
+                let guess = Guess::new(0, "what it held may be a secret and is not repeated: what is it?");
+                others.push(Entry::new(name, Node::text("")).guess(guess));
             }
         }
         let mut sign_in = found.unwrap_or_default();
@@ -104,6 +112,18 @@ pub struct Asked {
     pub query: Option<Entry>,
     /// A key in the query.
     pub sign_in: Option<SignIn>,
+}
+
+/// What may be the caller's number in an address: each part and each value that can be called.
+pub fn numbers(address: &str, plan: &Plan) -> Vec<Number> {
+    let parts = address.split(['/', '?', '&', '=']).map(|part| plan.read(&String::from_utf8_lossy(&unpercent(part))));
+    parts.filter(|number| callable(number.class)).collect()
+}
+
+/// A line that rings somewhere, in a plan of its own.
+pub fn callable(class: Class) -> bool {
+    use Class::{Geographic, GeographicOrMobile, International, Mobile, SharedCost, TollFree};
+    matches!(class, Mobile | Geographic | GeographicOrMobile | SharedCost | TollFree | International)
 }
 
 /// Reads a whole address. `phones` are the numbers in the answer: what is equal to one of them in the address is what was asked for.
@@ -132,6 +152,10 @@ pub fn asked(id: &str, address: &str, phones: &[String], plan: &Plan) -> Result<
         let tail = (7..=10).contains(&digits.len())
             && digits == text
             && numbers.iter().any(|number| number.key().is_some_and(|key| key.ends_with(&digits)));
+        if !tail && digits.len() > 9 && callable(plan.read(text).class) {
+            let why = "it can be called: is it the caller's number?";
+            return Some(("{{ number.national }}".to_owned(), Guess::new(60, why)));
+        }
         tail.then(|| {
             (
                 format!("{{{{ number.national[-{}:] }}}}", digits.len()),

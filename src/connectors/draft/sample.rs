@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use crate::numbers::{Class, Plan};
+use crate::numbers::{Class, Number, Plan};
 
 use super::{
     Draft, Guess, Played,
@@ -32,7 +32,9 @@ pub struct Asked {
 /// Why nothing can be made of it; nothing of the answer is repeated.
 pub fn draft(id: &str, answer: &Json, asked: &Asked) -> Result<String, String> {
     let plan = Plan::new(&asked.country, asked.area.as_deref());
-    let found = records(answer, &plan).ok_or("no customers are in the answer: nothing in it has a name or a number")?;
+    let numbers_asked = asked.address.as_deref().map(|address| request::numbers(address, &plan)).unwrap_or_default();
+    let found = records(answer, &plan, &numbers_asked)
+        .ok_or("no customers are in the answer: nothing in it has a name or a number")?;
     let told = match &asked.address {
         Some(address) => Some(request::asked(id, address, &found.phones(), &plan)?),
         None => None,
@@ -108,14 +110,14 @@ enum Step {
     First,
 }
 
-/// The records in an answer: of all lists and objects the one whose fields say most.
-pub(crate) fn records<'a>(answer: &'a Json, plan: &Plan) -> Option<Found<'a>> {
+/// The records in an answer: of all lists and objects the one whose fields say most. `asked` is what may be the number that was asked for.
+pub(crate) fn records<'a>(answer: &'a Json, plan: &Plan, asked: &[Number]) -> Option<Found<'a>> {
     let mut best: Option<(u32, Found)> = None;
-    look(answer, &mut Vec::new(), plan, &mut best);
+    look(answer, &mut Vec::new(), (plan, asked), &mut best);
     best.map(|(_, found)| found)
 }
 
-fn look<'a>(here: &'a Json, way: &mut Vec<String>, plan: &Plan, best: &mut Option<(u32, Found<'a>)>) {
+fn look<'a>(here: &'a Json, way: &mut Vec<String>, by: (&Plan, &[Number]), best: &mut Option<(u32, Found<'a>)>) {
     if way.len() > DEPTH {
         return;
     }
@@ -125,18 +127,20 @@ fn look<'a>(here: &'a Json, way: &mut Vec<String>, plan: &Plan, best: &mut Optio
         _ => return,
     };
     if !rows.is_empty() {
-        let fields = fields(&rows, plan);
+        let fields = fields(&rows, by);
         let single = here.is_object();
         let has = |name: &str| fields.iter().any(|f| f.name == name);
         let score = fields.iter().map(|f| u32::from(f.guess.percent)).sum::<u32>() + if single { 0 } else { 40 };
-        if (has("name") || has("mobile")) && best.as_ref().is_none_or(|(known, _)| score > *known) {
+        if (has("name") || has("mobile") || has("phone") && !by.1.is_empty())
+            && best.as_ref().is_none_or(|(known, _)| score > *known)
+        {
             *best = Some((score, Found { way: way.clone(), single, rows, fields }));
         }
     }
     if let Json::Object(map) = here {
         for (key, value) in map {
             way.push(key.clone());
-            look(value, way, plan, best);
+            look(value, way, by, best);
             way.pop();
         }
     }
@@ -167,6 +171,11 @@ const BALANCES: [&str; 5] = ["balance", "credit", "amountdue", "余额", "欠款
 const UPDATED: [&str; 6] = ["updated", "updatedat", "modified", "modifiedat", "updatedon", "writedate"];
 const OWNERS: [&str; 5] = ["owner", "ownerid", "assignedto", "salesperson", "负责人"];
 
+/// How keys end that tell one record from another.
+const NUMBERED: [&str; 10] = ["No", "_no", "-no", "Code", "_code", "Ref", "_ref", "Key", "_key", "编号"];
+/// How sure it is that a field which holds the number that was asked for is that number's.
+const ASKED: u8 = 92;
+
 /// A key without what spelling differs in.
 fn plain(key: &str) -> String {
     key.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
@@ -177,7 +186,7 @@ fn among(key: &str, names: &[&str]) -> Option<u8> {
     Some(95_u8.saturating_sub(u8::try_from(at).unwrap_or(10).saturating_mul(2)))
 }
 
-fn fields(rows: &[&Map<String, Json>], plan: &Plan) -> Vec<Field> {
+fn fields(rows: &[&Map<String, Json>], (plan, asked): (&Plan, &[Number])) -> Vec<Field> {
     let Some(first) = rows.first() else { return Vec::new() };
     let leaves = leaves(first);
     let values = |way: &[Step]| -> Vec<&Json> { rows.iter().filter_map(|row| at(row, way)).collect() };
@@ -200,15 +209,7 @@ fn fields(rows: &[&Map<String, Json>], plan: &Plan) -> Vec<Field> {
         let direct = way.len() == 1;
         let number = |text: &str| {
             let digits = text.chars().filter(char::is_ascii_digit).count();
-            let callable = [
-                Class::Mobile,
-                Class::Geographic,
-                Class::GeographicOrMobile,
-                Class::SharedCost,
-                Class::TollFree,
-                Class::International,
-            ];
-            digits >= 7 && callable.contains(&plan.read(text).class)
+            digits >= 7 && request::callable(plan.read(text).class)
         };
         let dialled = texts.iter().filter(|t| number(t)).count();
         let inside =
@@ -222,7 +223,13 @@ fn fields(rows: &[&Map<String, Json>], plan: &Plan) -> Vec<Field> {
             put("id", way, " | string", Guess::new(percent, format!("{}, and no two records share one", called(key))));
         } else if direct && unique && plain(key).ends_with("id") {
             put("id", way, " | string", Guess::new(50, format!("{}, and no two records share one", called(key))));
+        } else if direct && unique && !looks_dialled && NUMBERED.iter().any(|end| key.ends_with(end)) {
+            put("id", way, " | string", Guess::new(40, format!("{}, and no two records share one", called(key))));
         }
+        // A field of a person's own number is known by what was asked, whatever it is called.
+        let is_asked = texts.iter().any(|text| asked.iter().any(|number| plan.read(text).same_line(number)));
+        let mobile = texts.iter().all(|text| plan.read(text).class == Class::Mobile);
+        let of_its_kind = if mobile { "mobile" } else { "phone" };
         if looks_dialled && !inside.contains("fax") && !inside.contains("传真") {
             let hinted =
                 among(key, &MOBILES).map(|p| ("mobile", p)).or_else(|| among(key, &PHONES).map(|p| ("phone", p)));
@@ -230,11 +237,14 @@ fn fields(rows: &[&Map<String, Json>], plan: &Plan) -> Vec<Field> {
                 Some((name, percent)) => {
                     put(name, way, "", Guess::new(percent, format!("{} and holds numbers", called(key))))
                 }
+                None if is_asked => {
+                    put(of_its_kind, way, "", Guess::new(ASKED, "it holds the number that was asked for"));
+                }
                 None if inside.contains("phone") || inside.contains("mobile") || inside.contains("tel") => {
                     put("phone", way, "", Guess::new(75, "it stands below a word for phones and holds numbers"));
                 }
                 None if !key.to_ascii_lowercase().ends_with("id") && !inside.contains("date") => {
-                    put("phone", way, "", Guess::new(30, "its values look like numbers"));
+                    put(of_its_kind, way, "", Guess::new(30, "its values look like numbers"));
                 }
                 None => {}
             }
