@@ -60,6 +60,18 @@ fn the_guides_file_proves_its_examples() {
 }
 
 #[test]
+fn the_file_of_the_way_to_a_new_connector_proves_its_examples() {
+    for page in ["new-connector.md", "new-connector.zh-CN.md"] {
+        let text = std::fs::read_to_string(format!("{}/docs/{page}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+        let file = text.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let system = connectors::load_offline(page, file).unwrap_or_else(|problems| panic!("{problems:#?}"));
+        let results = examples::run(&system);
+        assert_eq!(results.len(), 2);
+        assert!(results.iter().all(|r| r.result.is_ok()), "{page}: {results:?}");
+    }
+}
+
+#[test]
 fn an_example_that_is_wrong_is_told() {
     let text = REDMINE.replace("    outcome: denied", "    outcome: ok");
     let system = connectors::load_offline("redmine.yaml", &text).unwrap();

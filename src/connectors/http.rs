@@ -82,7 +82,7 @@ impl Http {
         }
         let trouble = |error: reqwest::Error| {
             if error.is_connect() || error.is_builder() {
-                Trouble::NotSent(format!("{name} cannot be reached"))
+                Trouble::NotSent(format!("{name} cannot be reached{}", why(&error)))
             } else if error.is_timeout() {
                 Trouble::NoAnswer(format!("{name} did not answer within {} ms", left.as_millis()))
             } else {
@@ -109,6 +109,13 @@ impl Http {
         }
         Ok(Response { status, headers, body: Payload::Bytes(body) })
     }
+}
+
+/// What lies at the bottom of an error of the connection: refused, no such name, a certificate that is not believed. The address is in none of it.
+fn why(error: &reqwest::Error) -> String {
+    let first = std::error::Error::source(error);
+    let last = std::iter::successors(first, |error| error.source()).last();
+    last.map_or_else(String::new, |error| format!(": {error}"))
 }
 
 fn authority(url: &Url) -> String {
