@@ -221,3 +221,147 @@ async fn own_numbers_and_hidden_ones_are_not_looked_up_and_the_card_says_why() {
         desk.metrics().lines().filter(|l| l.starts_with("linecard_lookups")).map(str::to_owned).collect::<Vec<_>>();
     assert!(asked.iter().all(|line| line.ends_with(" 0")), "{asked:?}");
 }
+
+/// Everything that is said on a ticket is said once, and who asked hears what became of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_finds_a_ticket_writes_on_it_gives_it_away_and_hears_what_became_of_it() {
+    let mut desk = Desk::set(0.4).await;
+    let linecard = desk.stage.settings().join("linecard.yaml");
+    let settings = std::fs::read_to_string(&linecard).unwrap();
+    std::fs::write(linecard, settings + "outbox: {quiet_ms: 500, backoff_ms: 100, backoff_cap_ms: 500}\n").unwrap();
+    desk.start(None).await;
+    desk.until("the daemon is logged in", |desk| desk.pbx.logged_in() > 0).await;
+    let written = |desk: &Desk, what: &str| -> Vec<Written> {
+        desk.hosts.tickets.ledger().into_iter().filter(|w| w.what == what).collect()
+    };
+    // Missed twice: one ticket, and the second call stands on it.
+    for n in 1..=2 {
+        desk.pbx.play(Story::Abandoned, "+442079460123", None);
+        desk.until("the record is written", |desk| desk.records().len() == n).await;
+        desk.until("the ticket desk has heard of it", |desk| desk.hosts.tickets.ledger().len() == n).await;
+    }
+    let ledger: Vec<_> = desk.hosts.tickets.ledger().iter().map(|w| (w.what, w.ticket)).collect();
+    assert_eq!(ledger, [("ticket", 1), ("note", 1)]);
+
+    let mut screen = screen(&desk, "1001").await;
+    desk.pbx.play(Story::Answered, "+442079460123", Some(0));
+    let pop = card(&mut screen, |card| settled(card) && card["answer"]["state"] == "found").await;
+    let call = pop["call"].clone();
+    let block = pop["card"]["blocks"].as_array().unwrap().iter().find(|b| b["kind"] == "tickets.open").unwrap().clone();
+    let at = format!("http://{}/#1", desk.stage.places.desk);
+    assert_eq!((&block["body"][0]["id"], &block["body"][0]["url"]), (&json!("1"), &json!(at)), "{block}");
+    screen.say(json!({"type": "ticket.search", "id": "s", "call": call, "query": "missed call", "theirs": true})).await;
+    let found = screen.next_of("done").await["tickets"].clone();
+    assert_eq!((&found[0]["id"], &found[0]["system"]), (&json!("1"), &json!("desk")), "{found}");
+
+    // The desk does it and never says so, and the daemon is killed: there is one comment.
+    desk.hosts.tickets.set(Mode::DropsAnswers);
+    let ticket = json!({"system": "desk", "id": "1"});
+    let comment =
+        json!({"type": "ticket.comment", "id": "c", "call": call, "ticket": ticket, "text": "she wants it today"});
+    screen.say(comment.clone()).await;
+    assert_eq!(screen.next_of("done").await["id"], "c");
+    desk.signal(Signal::KILL);
+    desk.child.take().unwrap().wait().unwrap();
+    desk.start(None).await;
+    desk.hosts.tickets.set(Mode::Well);
+    let mut screen = self::screen(&desk, "1001").await;
+    // A page that was never answered says the same again.
+    screen.say(comment).await;
+    while screen.next().await["id"] != "c" {}
+    desk.until("the comment is there", |desk| written(desk, "note").len() == 2).await;
+    desk.until("nothing waits for the desk", |desk| {
+        desk.stage.verb(Path::new(PROGRAM), &["outbox", "list", "--json"]).unwrap().trim().is_empty()
+    })
+    .await;
+    let notes = written(&desk, "note");
+    assert_eq!((notes.len(), notes[1].text.as_str()), (2, "she wants it today"), "{notes:?}");
+
+    desk.until("the daemon is logged in", |desk| desk.pbx.logged_in() > 0).await;
+    desk.until("the call is over", |desk| desk.pbx.up() == 0).await;
+    desk.pbx.play(Story::Answered, "+442079460123", Some(0));
+    let pop = card(&mut screen, |card| settled(card) && card["answer"]["state"] == "found").await;
+    let call = pop["call"].clone();
+    let ask = |kind: &str, more: Value| {
+        let mut frame = json!({"type": kind, "id": kind, "call": call, "ticket": ticket});
+        frame.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        frame
+    };
+    for (kind, more, what) in [
+        ("ticket.assign", json!({"to": "1002"}), "assign"),
+        ("ticket.escalate", json!({"text": "the shop stands still", "priority": "urgent"}), "escalate"),
+        ("ticket.reopen", json!({"text": "again"}), "reopen"),
+    ] {
+        screen.say(ask(kind, more)).await;
+        assert_eq!(screen.next_of("done").await["id"], kind);
+        let told = screen.next_of("wish.changed").await;
+        assert_eq!(
+            (&told["what"], &told["state"], &told["ticket"]),
+            (&json!(kind), &json!("done"), &json!("1")),
+            "{told}"
+        );
+        assert_eq!(written(&desk, what).len(), 1, "{kind}");
+    }
+    assert_eq!(
+        (written(&desk, "assign")[0].subject.as_str(), written(&desk, "escalate")[0].subject.as_str()),
+        ("wang", "urgent")
+    );
+    // The card follows: the block of tickets is asked for anew.
+    let shown =
+        |card: &Value| card["blocks"].as_array().is_some_and(|b| b.iter().any(|b| b["body"][0]["assigned"] == "wang"));
+    card(&mut screen, shown).await;
+
+    // Nobody who is no colleague, no ticket of others, and no colleague whom the desk does not know.
+    for (kind, more, code) in [
+        ("ticket.assign", json!({"to": "1003"}), "unknown-target"),
+        ("ticket.comment", json!({"text": "x", "ticket": {"system": "desk", "id": "4711"}}), "unknown-target"),
+        ("ticket.comment", json!({"text": "x", "call": "01JD0000000000000000000001"}), "unknown-call"),
+        ("ticket.comment", json!({"text": " "}), "bad-request"),
+    ] {
+        let mut frame = ask(kind, more);
+        frame["id"] = json!(format!("{kind} {code}"));
+        screen.say(frame).await;
+        assert_eq!(screen.next_of("failed").await["code"], code, "{kind}");
+    }
+    let audit = desk.stage.verb(Path::new(PROGRAM), &["audit", "--what", "ticket.*", "--json"]).unwrap();
+    assert!(audit.contains("ticket.assign") && audit.contains("ticket 1 at desk"), "{audit}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_customers_data_is_changed_and_nobody_elses_change_written_over() {
+    let mut desk = Desk::set(0.4).await;
+    desk.start(None).await;
+    desk.until("the daemon is logged in", |desk| desk.pbx.logged_in() > 0).await;
+    let mut screen = screen(&desk, "1001").await;
+    desk.pbx.play(Story::Answered, "+442079460123", Some(0));
+    let pop = card(&mut screen, |card| settled(card) && card["answer"]["state"] == "found").await;
+    let call = pop["call"].clone();
+    let update = |id: &str, fields: Value, was: Value| json!({"type": "customer.update", "id": id, "call": call, "system": "erp", "fields": fields, "was": was});
+    screen.say(update("u", json!({"email": "mary@mail.example"}), json!({"email": ""}))).await;
+    assert_eq!(screen.next_of("done").await["id"], "u");
+    let told = screen.next_of("wish.changed").await;
+    assert_eq!((&told["what"], &told["state"]), (&json!("customer.update"), &json!("done")), "{told}");
+    let changed = made(&desk, "update");
+    assert_eq!(
+        (changed.len(), changed[0].ticket, changed[0].text.as_str()),
+        (1, 1006, r#"{"email":"mary@mail.example"}"#)
+    );
+    // The pop follows.
+    let has = |card: &Value| card["candidates"][0]["facts"]["email"] == "mary@mail.example";
+    card(&mut screen, has).await;
+
+    // A colleague's card that still shows none: nothing is written over, and it is said why.
+    screen
+        .say(update("stale", json!({"email": "old@mail.example", "company": "Jones & Sons"}), json!({"email": ""})))
+        .await;
+    assert_eq!(screen.next_of("done").await["id"], "stale");
+    let told = screen.next_of("wish.changed").await;
+    assert_eq!(told["state"], "refused");
+    assert!(told["reason"].as_str().unwrap().contains("somebody else changed \"email\""), "{told}");
+    assert_eq!(made(&desk, "update").len(), 1);
+
+    for (id, fields, code) in [("level", json!({"level": "A"}), "not-offered"), ("nothing", json!({}), "bad-request")] {
+        screen.say(update(id, fields, json!({}))).await;
+        assert_eq!(screen.next_of("failed").await["code"], code);
+    }
+}

@@ -7,6 +7,7 @@ import { Link } from "./link.js";
 import { choices, stateWords, told } from "./state.js";
 import { age, because, clock, day, groups, label, language, otherLanguage, reason, t, timeOfDay, value } from "./say.js";
 import { Team, doing } from "./team.js";
+import { Tickets, address, customerForm, ticketForm, told as wishTold } from "./tickets.js";
 
 const $ = (id) => document.getElementById(id);
 const desk = new Desk();
@@ -22,7 +23,7 @@ let tab = "facts";
 let timer;
 
 const link = new Link({
-  frame: (frame) => { hear(desk.take(frame, link.now())); crew.take(frame); flows.take(frame); if (frame.type === "welcome") { void reclaim(); crew.again(); } if (frame.type === "snapshot" || frame.type === "resumed") void flows.look(); draw(); },
+  frame: (frame) => { hear(desk.take(frame, link.now())); crew.take(frame); flows.take(frame); became(tickets.take(frame)); if (frame.type === "welcome") { void reclaim(); crew.again(); } if (frame.type === "snapshot" || frame.type === "resumed") void flows.look(); draw(); },
   up: () => { if (frozen) say("status", t("back")); frozen = undefined; $("door").hidden = true; $("desk").hidden = false; },
   down: () => { if (!frozen && desk.me) { frozen = link.now(); say("alert", t("away.us", { t: timeOfDay(frozen) })); } draw(); },
   refused: () => { sessionStorage.removeItem("token"); door(t("door.refused")); },
@@ -30,6 +31,7 @@ const link = new Link({
 const backs = new Callbacks(link, () => draw());
 const crew = new Team(link, () => draw());
 const flows = new Flows(link, () => draw());
+const tickets = new Tickets(() => draw());
 const wanted = new Set(); // calls whose customer asked to be called back
 
 // Small hands for the document.
@@ -85,6 +87,11 @@ function hear({ fresh, updated, before, withdrawn, link: changed, phone, state }
   if (phone) say("status", t(phone.why, { s: phone.phone }));
   if (withdrawn) say("status", t("say.gone", { why: t(`gone.${withdrawn}`) }));
   if (changed?.kind === "switch") changed.up ? say("status", t("back")) : say("alert", t("away.switch", { t: timeOfDay(Date.parse(changed.since)) }));
+}
+
+/** What was asked for is done, or is not. */
+function became(wish) {
+  if (wish && wish.call === desk.call?.pop.call) say(wish.state === "done" || wish.state === "later" ? "status" : "alert", wishTold(wish));
 }
 
 // Notes: kept at every key, sent when the hand rests.
@@ -171,7 +178,7 @@ function draw() {
   if (desk.gone && (call || now > desk.gone.until)) desk.gone = undefined;
   const away = frozen ? { us: true, at: frozen } : desk.switchAway && { at: Date.parse(desk.switchAway.since) };
   if ($("to").open && !desk.calls.has($("to").dataset.call)) $("to").close();
-  if ($("maker").open && !desk.calls.has($("maker").dataset.call)) $("maker").close();
+  for (const id of ["maker", "ticketing", "editor"]) if ($(id).open && !desk.calls.has($(id).dataset.call)) $(id).close();
   const is = !desk.agent.active ? "elsewhere" : call ? phase(call) : desk.gone ? "gone" : "idle";
   $("desk").dataset.is = is;
   $("desk").dataset.away = away ? "yes" : "no";
@@ -264,7 +271,7 @@ function drawStrip(is, call) {
   fill($("number"), pop?.number, () => number(pop?.number));
   put($("line"), pop ? [pop.brand, pop.title ?? pop.line?.display, pop.queue?.label].filter(Boolean).join(" · ") : "");
   // The daemon checked the address; the page looks once more before it makes a link of it.
-  const page = $("page"), target = /^https?:\/\//.test(pop?.target ?? "") ? pop.target : "";
+  const page = $("page"), target = address(pop?.target);
   page.hidden = !target;
   if (target) page.href = target; else page.removeAttribute("href");
   put(page, target ? t("page") : "");
@@ -360,7 +367,7 @@ $("audio").onerror = () => {
 };
 function drawFacts(is, call) {
   const keptHere = call ? [] : [...drafts];
-  fill($("facts"), [is === "idle" || is === "gone" || is === "elsewhere", call?.pop.pop, call?.pop.card, call?.pop.chosen, call?.pop.actions, made.get(call?.pop.call), keptHere, call ? [flows.offers, flows.of(call.pop.call)] : [backs.open, backs.list, minute(), flows.waiting()]], () => {
+  fill($("facts"), [is === "idle" || is === "gone" || is === "elsewhere", call?.pop.pop, call?.pop.card, call?.pop.chosen, call?.pop.actions, made.get(call?.pop.call), keptHere, tickets.systems, call ? [flows.offers, flows.of(call.pop.call), tickets.of(call.pop.call)] : [backs.open, backs.list, minute(), flows.waiting()]], () => {
     if (!call) {
       const list = keptHere.map(([id, text]) => el("div", "kept", el("p", "", text), button(t("erase"), () => { drafts.delete(id); void keep(desk.me.id, id, text).then(() => erase(desk.me.id, id, text)); draw(); }, id)));
       return [list.length ? el("section", "block tall", el("h2", "", t("kept.title")), ...list) : el("p", "quiet", t("idle.facts")), ...flows.waiting().map(flow), backs.open ? callBack() : ""].filter(Boolean);
@@ -368,9 +375,68 @@ function drawFacts(is, call) {
     const { card } = call.pop;
     const shown = [whoIs(call.pop)];
     if (card.answer.state === "unavailable") shown.push(el("p", "quiet red", icon("cut"), card.answer.reason ?? t("no-answer-yet")));
-    return shown.concat(flows.of(call.pop.call).map(flow), card.blocks.map(block), begins(call.pop.call)).filter(Boolean);
+    return shown.concat(theirs(call.pop), wishes(call.pop.call), flows.of(call.pop.call).map(flow), card.blocks.map(block), begins(call.pop.call)).filter(Boolean);
   });
   tickAges();
+}
+/** What was asked to be written of this call, and what became of it. */
+function wishes(call) {
+  const list = tickets.of(call);
+  if (!list.length) return undefined;
+  return el("section", "block wishes", el("h2", "", t("wishes")), el("ul", "list", ...list.map((w) => el("li", `row wish ${w.state}`, wishTold(w)))));
+}
+/** The customer whose record it is, as found or chosen. */
+const customerOf = (pop) => pop.card.candidates.find((c) => c.id === pop.chosen) ?? (pop.chosen === undefined && pop.card.answer.state === "found" ? pop.card.candidates[0] : undefined);
+/** The customer's own page, and what of them may be changed from here. */
+function theirs(pop) {
+  const customer = customerOf(pop), fields = customer ? tickets.fields(customer.link.system) : [];
+  const page = address(customer?.url);
+  if (!page && !fields.length) return undefined;
+  return el("div", "row acts-row theirs", page ? away(page, t("open-record", { s: customer.link.system })) : "", fields.length ? button(t("customer.edit"), () => edit(pop.call, customer, fields), "customer edit") : "");
+}
+function away(url, text) {
+  const a = el("a", "", text);
+  a.href = url;
+  a.target = "_blank";
+  a.rel = "noopener noreferrer";
+  return a;
+}
+function edit(call, customer, fields) {
+  const system = customer.link.system;
+  const shut = () => { $("editor").close(); $("find").focus(); };
+  const send = async (body) => {
+    try { await link.ask("customer.update", { call, system, ...body }); tickets.sent(call, "customer.update", system); say("status", t("wish.accepted")); shut(); } catch (failed) { return because(failed); }
+  };
+  $("editor").replaceChildren(customerForm(customer.facts ?? {}, fields, { el }, send, shut));
+  $("editor").dataset.call = call;
+  open("editor");
+  $("editor").querySelector("input")?.focus();
+}
+/** One ticket's link and what may be done to it. */
+function ticketActs(call, system, item) {
+  const page = address(item.url), verbs = call && item.id ? tickets.verbs(system) : [];
+  const acts = verbs.length ? button(t("ticket.act"), () => ticketing(call, system, item, verbs), `ticket ${system} ${item.id}`) : "";
+  return [page ? away(page, t("open")) : "", acts];
+}
+function ticketing(call, system, item, verbs) {
+  const shut = () => { $("ticketing").close(); $("find").focus(); };
+  const send = async (what, operation, body) => {
+    try { await link.ask(what, { call, ticket: { system, id: String(item.id) }, ...body }); tickets.sent(call, operation, system, String(item.id)); say("status", t("wish.accepted")); shut(); } catch (failed) { return because(failed); }
+  };
+  $("ticketing").replaceChildren(ticketForm(item, verbs, { el }, send, shut));
+  $("ticketing").dataset.call = call;
+  open("ticketing");
+  $("ticketing").querySelector("select")?.focus();
+}
+async function searchTickets() {
+  const query = $("query").value.trim(), call = desk.call?.pop.call;
+  if (!query) return;
+  put($("panel-says"), t("sending"));
+  try {
+    const { tickets: found = [] } = await link.ask("ticket.search", call ? { call, query } : { query });
+    put($("panel-says"), found.length ? "" : t("found-no-ticket"));
+    $("results").replaceChildren(...found.map((item) => el("li", "row", el("b", "", `#${item.id} ${item.subject ?? item.title ?? ""}`), el("span", "hint", item.state ?? item.status), el("span", "source", item.system), ...ticketActs(call, item.system, item))));
+  } catch (failed) { put($("panel-says"), because(failed)); }
 }
 /** How a flow goes, and what may be said of it. */
 const flow = (f) => picture(f, { el, button }, (what, body) => void ask(what, body));
@@ -465,13 +531,13 @@ function block(b) {
   if (b.state === "pending" || b.state === "ambiguous") inside = [1, 2, 3].map((n) => el("div", `row bar b${n}`, el("u"), el("u")));
   else if (b.state === "absent") inside = [el("p", "word", t("block.absent")), b.reason ? el("p", "hint", b.reason) : ""];
   else if (b.state === "unavailable") inside = [el("p", "word red", "— ", b.reason ?? ""), el("p", "hint", t("unavailable.text"))];
-  else inside = Array.isArray(b.body) ? rows(b.body) : fields(b.body ?? {});
+  else inside = Array.isArray(b.body) ? rows(b.body, b) : fields(b.body ?? {});
   const box = el("section", `block ${b.state}`, el("h2", "", title, source), el("div", "inside", ...inside));
   // Rows beyond the reserved ones scroll inside the block, also by keyboard; the page around it does not move.
   if (shown) { box.lastChild.tabIndex = 0; box.lastChild.dataset.key = `${b.system} ${b.kind}`; box.lastChild.setAttribute("role", "group"); box.lastChild.setAttribute("aria-label", title); }
   return box;
 }
-function rows(list) {
+function rows(list, b) {
   if (!list.length) return [el("p", "word", t("block.absent"))];
   return list.slice(0, 50).map((item) => {
     if (typeof item !== "object" || item === null) return el("div", "row", String(item));
@@ -481,7 +547,8 @@ function rows(list) {
     // A short id goes before the words, a long one behind them.
     const short = main !== "id" && String(item.id ?? "").length < 9;
     const rest = plain.filter(([k]) => k !== main && k !== tag && (k !== "id" || !short)).map(([k, v]) => value(k, v, item)).join(" · ");
-    return el("div", "row", tag ? el("span", "tag", String(item[tag])) : "", el("b", "", item.id && short ? `#${item.id} ` : "", String(item[main] ?? "—")), el("span", "source", rest));
+    const acts = b.kind === "tickets.open" ? ticketActs(desk.call?.pop.call, b.system, item) : [address(item.url) ? away(item.url, t("open")) : ""];
+    return el("div", "row", tag ? el("span", "tag", String(item[tag])) : "", el("b", "", item.id && short ? `#${item.id} ` : "", String(item[main] ?? "—")), el("span", "source", rest), ...acts);
   });
 }
 // The name first; what only ranks, or says where something is, is no fact for the agent.
@@ -637,12 +704,13 @@ async function seat(type, body) {
 // One box at a time: two would lie over each other and take each other's clicks.
 function open(id) {
   if (id !== "states-box") shutStates(false);
-  for (const other of ["panel", "maker", "flow", "desks", "to", "team"]) if (other !== id && $(other).open) $(other).close();
+  for (const other of ["panel", "maker", "flow", "desks", "to", "team", "ticketing", "editor"]) if (other !== id && $(other).open) $(other).close();
   if (!$(id).open) $(id).show();
 }
 // Dial and find: a panel beside the call, never over the strip.
 function panel() {
   open("panel");
+  $("search-tickets").hidden = !tickets.searches;
   $("query").focus();
   $("query").select(); // what was looked for last gives way to what is typed now
 }
@@ -662,7 +730,7 @@ async function search() {
       if (call) li.append(button(t("choose"), () => { void choose(call, c.id); $("panel").close(); }));
       const now = desk.calls.get(call)?.pop;
       if (now?.actions.includes("customer.attach") && now.card.attach?.includes(c.link.system)) li.append(button(t("attach"), () => { void attach(call, c.id); $("panel").close(); }));
-      if (/^https?:\/\//.test(c.url ?? "")) { const a = el("a", "", t("open")); a.href = c.url; a.target = "_blank"; a.rel = "noopener noreferrer"; li.append(a); }
+      if (address(c.url)) li.append(away(c.url, t("open")));
       return li;
     }));
   } catch (failed) { put($("panel-says"), because(failed)); }
@@ -711,6 +779,7 @@ addEventListener("keydown", (e) => {
   else if (e.key === "Escape" && $("to").open) { $("to").close(); $("find").focus(); }
   else if (e.key === "Escape" && $("desks").open) { $("desks").close(); $("seat").focus(); }
   else if (e.key === "Escape" && $("flow").open) { $("flow").close(); $("find").focus(); }
+  else if (e.key === "Escape" && ["ticketing", "editor"].some((id) => $(id).open)) { $("ticketing").close(); $("editor").close(); $("find").focus(); }
   else if (e.key === "Escape" && $("maker").open) { $("maker").close(); $("find").focus(); }
   else if (e.key === "Escape" && $("panel").open) { $("panel").close(); $("find").focus(); }
   else return;
@@ -777,6 +846,7 @@ $("shut").onclick = () => { $("panel").close(); $("find").focus(); };
 $("make").onsubmit = (e) => { e.preventDefault(); void make(); };
 $("make-shut").onclick = () => { $("maker").close(); $("find").focus(); };
 $("ask").onsubmit = (e) => { e.preventDefault(); void search(); };
+$("search-tickets").onclick = () => void searchTickets();
 $("dial").onclick = () => { const text = $("query").value.trim(); if (text) void dial({ number: text }); };
 $("pad").append(..."123456789*0#".split("").map((digit) => button(digit, () => { $("query").value += digit; })));
 $("here").onclick = () => { link.active = true; link.ask("screen.activate").catch((failed) => say("alert", because(failed))); };

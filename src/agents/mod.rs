@@ -16,7 +16,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use roster::{About, Ask, Available, Deeds, Errand, FlowAsk, Kept, LinkState, Output, Phones, Roster, Token, View};
+pub use roster::{
+    About, Ask, Available, Deeds, Errand, FlowAsk, FoundTicket, Kept, LinkState, Output, Phones, Roster, Token, View,
+};
 pub use screen::{Figures, Screens};
 pub use settings::{Limits, Settings, States, Tls};
 
@@ -52,6 +54,8 @@ pub enum CoalesceKey {
     Link(Arc<str>),
     /// `flow.changed` of a flow.
     Flow(Arc<str>),
+    /// `wish.changed` of a wish.
+    Wish(Arc<str>),
     /// `team.changed` of an agent.
     Member(AgentId),
 }

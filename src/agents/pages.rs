@@ -24,7 +24,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let files: [(&str, &str, &[u8]); 13] = [
+    let files: [(&str, &str, &[u8]); 14] = [
         ("/", HTML, include_bytes!("../../web/index.html")),
         ("/web/desk.css", CSS, include_bytes!("../../web/desk.css")),
         ("/web/app.js", SCRIPT, include_bytes!("../../web/app.js")),
@@ -34,6 +34,7 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         ("/web/flows.js", SCRIPT, include_bytes!("../../web/flows.js")),
         ("/web/team.js", SCRIPT, include_bytes!("../../web/team.js")),
         ("/web/keep.js", SCRIPT, include_bytes!("../../web/keep.js")),
+        ("/web/tickets.js", SCRIPT, include_bytes!("../../web/tickets.js")),
         ("/web/state.js", SCRIPT, include_bytes!("../../web/state.js")),
         ("/web/say.js", SCRIPT, include_bytes!("../../web/say.js")),
         ("/web/lang/en.js", SCRIPT, include_bytes!("../../web/lang/en.js")),

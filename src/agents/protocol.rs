@@ -69,8 +69,22 @@ pub struct Welcome<'a> {
     pub reasons: Vec<ReasonChoice<'a>>,
     /// Queues that the agent may log in to and out of, as the switches name them.
     pub queues: Vec<&'a str>,
+    /// Business systems at which something can be done from a screen; as of this welcome.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub systems: Vec<SystemOffer<'a>>,
     /// The socket is closed with 1013 or found dead when pings, sent each so many milliseconds, stay without an answer twice.
     pub ping_ms: u64,
+}
+
+/// What can be done at a business system.
+#[derive(Serialize, JsonSchema)]
+pub struct SystemOffer<'a> {
+    pub id: &'a str,
+    /// `search`, `comment`, `reopen`, `assign` and `escalate`, as far as there: each is a request `ticket.` and the word.
+    pub tickets: Vec<&'a str>,
+    /// Fields of its customers that `customer.update` may change.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    pub update: &'a [String],
 }
 
 /// Who the token says the client is.
@@ -121,6 +135,41 @@ pub struct SnapshotCall<'a> {
     /// What this agent wrote on the call so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notes: Option<&'a str>,
+    /// What became of what was asked to be written, as it was told last.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub wishes: Vec<Wish<'a>>,
+}
+
+/// What became of something that was to be written at a business system for a call: a number put to a customer, a customer made or changed, words on a
+/// ticket. Its request was answered when it was durable; this is told when the system was asked.
+#[derive(Serialize, JsonSchema)]
+pub struct Wish<'a> {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    /// The same for each news of it.
+    pub wish: &'a str,
+    /// The operation: `note.add` (a comment), `ticket.reopen`, `ticket.assign`, `ticket.escalate`, `customer.update`, `customer.attach`, `customer.create`.
+    pub what: &'a str,
+    pub system: &'a str,
+    /// Its id, where it is about a ticket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<&'a str>,
+    pub state: WishState,
+    /// Why it is not done, in English and without personal data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<&'a str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum WishState {
+    Done,
+    /// The system is away or busy; it goes again by itself.
+    Later,
+    /// The system, or what somebody else changed meanwhile, does not let it be; nothing was written.
+    Refused,
+    /// An answer was lost, and a person must look whether it was done.
+    Person,
 }
 
 /// A call on the agent's screen. `pop.updated` is the same, whole, and replaces it.
@@ -603,6 +652,10 @@ pub struct Done<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Vec<CardCandidate>>")]
     pub candidates: Option<&'a RawValue>,
+    /// For `ticket.search`: objects as the systems give them, each with its `system`, `id` and, where there is one, its `url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Vec<serde_json::Value>>")]
+    pub tickets: Option<&'a RawValue>,
     /// For `callback.list`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub callbacks: Option<Callbacks<'a>>,
@@ -634,6 +687,7 @@ impl<'a> Done<'a> {
             id,
             call: None,
             candidates: None,
+            tickets: None,
             callbacks: None,
             team: None,
             flows: None,
@@ -993,6 +1047,11 @@ pub struct AgentChanged<'a>(pub AgentState<'a>);
 #[serde(transparent)]
 pub struct LinkChanged<'a>(pub Link<'a>);
 
+/// `wish.changed`.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct WishChanged<'a>(pub Wish<'a>);
+
 macro_rules! bodies {
     ($($name:ident => $kind:literal),* $(,)?) => {
         $(impl Body for $name<'_> {
@@ -1018,6 +1077,7 @@ bodies! {
     LinkChanged => "link.changed",
     TeamChanged => "team.changed",
     FlowChanged => "flow.changed",
+    WishChanged => "wish.changed",
     Done => "done",
     Failed => "failed",
 }
@@ -1087,6 +1147,98 @@ pub struct CustomerCreate {
     #[serde(default)]
     #[schemars(with = "Option<String>", length(max = 200))]
     pub email: Option<Private<String>>,
+}
+
+/// Changes what a system knows of the call's customer. `done` when it is sure to be delivered; what came of it is told by `wish.changed`. What somebody
+/// else changed since it was shown is not written over.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct CustomerUpdate {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    /// One of the welcome's `systems`.
+    pub system: String,
+    /// New values, by names of its `update`.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub fields: BTreeMap<String, Private<String>>,
+    /// The values that were shown, of the same names; empty where there was none.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub was: BTreeMap<String, Private<String>>,
+}
+
+/// A ticket of this call's card, or one that was found by a search for this call.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct TicketAt {
+    pub system: String,
+    pub id: String,
+}
+
+/// Looks for tickets, open and closed ones, by words or by number.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct TicketSearch {
+    /// The call it is for: what is found can then be written on.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    pub call: Option<CallId>,
+    #[schemars(with = "String", length(min = 1, max = 200))]
+    pub query: Private<String>,
+    /// Only tickets of the call's customer.
+    #[serde(default)]
+    pub theirs: bool,
+}
+
+/// Words on a ticket. `done` when they are sure to be delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct TicketComment {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    pub ticket: TicketAt,
+    #[schemars(with = "String", length(min = 1, max = 20000))]
+    pub text: Private<String>,
+    /// Not for the customer's eyes, where the system tells the two apart.
+    #[serde(default)]
+    pub private: bool,
+}
+
+/// A closed ticket is opened again.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct TicketReopen {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    pub ticket: TicketAt,
+    /// Why.
+    #[schemars(with = "String", length(min = 1, max = 20000))]
+    pub text: Private<String>,
+}
+
+/// A ticket becomes somebody's.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct TicketAssign {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    pub ticket: TicketAt,
+    /// An agent's id; absent: who asks. The directory says who that is at the system.
+    #[serde(default)]
+    pub to: Option<String>,
+}
+
+/// A ticket becomes more urgent, or another group's.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct TicketEscalate {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    pub ticket: TicketAt,
+    /// Why.
+    #[schemars(with = "String", length(min = 1, max = 20000))]
+    pub text: Private<String>,
+    /// As the system names it.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub priority: Option<String>,
+    /// The group or queue it goes into, as the system names it.
+    #[serde(default)]
+    #[schemars(length(max = 100))]
+    pub into: Option<String>,
 }
 
 /// Looks for a customer by number, name or whatever the systems take.
@@ -1405,6 +1557,12 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("customer.search", true, CustomerSearch::json_schema(generator)),
         ("customer.attach", true, CustomerAttach::json_schema(generator)),
         ("customer.create", true, CustomerCreate::json_schema(generator)),
+        ("customer.update", true, CustomerUpdate::json_schema(generator)),
+        ("ticket.search", true, TicketSearch::json_schema(generator)),
+        ("ticket.comment", true, TicketComment::json_schema(generator)),
+        ("ticket.reopen", true, TicketReopen::json_schema(generator)),
+        ("ticket.assign", true, TicketAssign::json_schema(generator)),
+        ("ticket.escalate", true, TicketEscalate::json_schema(generator)),
         ("notes.set", true, NotesSet::json_schema(generator)),
         ("attribute.set", true, AttributeSet::json_schema(generator)),
         ("wrapup.submit", true, WrapupSubmit::json_schema(generator)),

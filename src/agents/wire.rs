@@ -15,9 +15,10 @@ use crate::{
 use super::protocol::{
     AgentNext, AgentSet, AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CallDigits, CallOf, CallPickup,
     CallTo, CallVerb, CallbackAsk, CallbackIt, CallbackList, CandidateChoose, CandidateForget, Card, CardAnswer,
-    CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, Dial, Envelope, Failed, FlowAgree,
-    FlowList, FlowStart, FlowStop, FlowTask, NotesSet, QueueOf, RecordingWanted, Remembered, Resume, SeatClaim,
-    TeamList, WrapupExtend, WrapupSubmit,
+    CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, CustomerUpdate, Dial, Envelope,
+    Failed, FlowAgree, FlowList, FlowStart, FlowStop, FlowTask, NotesSet, QueueOf, RecordingWanted, Remembered, Resume,
+    SeatClaim, TeamList, TicketAssign, TicketComment, TicketEscalate, TicketReopen, TicketSearch, WrapupExtend,
+    WrapupSubmit,
 };
 
 /// Any frame of a client.
@@ -41,6 +42,12 @@ pub enum Wanted {
     CustomerSearch(CustomerSearch),
     CustomerAttach(CustomerAttach),
     CustomerCreate(CustomerCreate),
+    CustomerUpdate(CustomerUpdate),
+    TicketSearch(TicketSearch),
+    TicketComment(TicketComment),
+    TicketReopen(TicketReopen),
+    TicketAssign(TicketAssign),
+    TicketEscalate(Box<TicketEscalate>),
     NotesSet(NotesSet),
     AttributeSet(AttributeSet),
     WrapupSubmit(WrapupSubmit),
@@ -107,6 +114,12 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
                 "candidate.forget" => Wanted::CandidateForget(body(text, id)?),
                 "customer.attach" => Wanted::CustomerAttach(body(text, id)?),
                 "customer.create" => Wanted::CustomerCreate(body(text, id)?),
+                "customer.update" => Wanted::CustomerUpdate(body(text, id)?),
+                "ticket.search" => Wanted::TicketSearch(body(text, id)?),
+                "ticket.comment" => Wanted::TicketComment(body(text, id)?),
+                "ticket.reopen" => Wanted::TicketReopen(body(text, id)?),
+                "ticket.assign" => Wanted::TicketAssign(body(text, id)?),
+                "ticket.escalate" => Wanted::TicketEscalate(Box::new(body(text, id)?)),
                 "customer.search" => Wanted::CustomerSearch(body(text, id)?),
                 "attribute.set" => Wanted::AttributeSet(body(text, id)?),
                 "notes.set" => Wanted::NotesSet(body(text, id)?),
@@ -177,6 +190,29 @@ fn judge(what: &Wanted) -> Result<(), &'static str> {
             if query.trim().is_empty() || long(query, 200) {
                 return Err("a query has 1 to 200 characters");
             }
+        }
+        Wanted::TicketSearch(search) if search.query.expose().trim().is_empty() || long(search.query.expose(), 200) => {
+            return Err("a query has 1 to 200 characters");
+        }
+        Wanted::TicketComment(TicketComment { text, .. }) | Wanted::TicketReopen(TicketReopen { text, .. })
+            if text.expose().trim().is_empty() || long(text.expose(), 20_000) =>
+        {
+            return Err("what is said on a ticket has 1 to 20000 characters");
+        }
+        Wanted::TicketEscalate(of) => {
+            if of.text.expose().trim().is_empty() || long(of.text.expose(), 20_000) {
+                return Err("what is said on a ticket has 1 to 20000 characters");
+            }
+            if [&of.priority, &of.into].into_iter().flatten().any(|text| long(text, 100)) {
+                return Err("a priority and a group have at most 100 characters");
+            }
+        }
+        Wanted::CustomerUpdate(update)
+            if update.fields.is_empty()
+                || update.fields.len() > 50
+                || update.fields.values().any(|text| long(text.expose(), 2_000)) =>
+        {
+            return Err("1 to 50 fields are changed, each to at most 2000 characters");
         }
         Wanted::AttributeSet(set) if set.name.is_empty() || long(&set.name, 64) || long(set.value.expose(), 4096) => {
             return Err("an attribute's name has 1 to 64 characters and its value at most 4096");

@@ -976,6 +976,7 @@ impl Maker<'_> {
                 title: None,
                 deadline_ms: login.deadline_ms.unwrap_or(10_000).clamp(1, 600_000),
                 idempotency: Idempotency::Read,
+                writable: Vec::new(),
                 cache: file::Cache::default(),
                 by: Vec::new(),
                 inputs: Vec::new(),
@@ -1029,6 +1030,28 @@ impl Maker<'_> {
         self.known = outside;
         let text = sign::text_in(&file.value).and_then(|text| Compiled::new(text).ok());
         Some(Sign { value: value?, place: place?, prefix: file.prefix.clone(), secrets: secrets.clone(), text })
+    }
+
+    /// What may be changed can be asked for by the same name, or nobody knew whether it is still as it was shown.
+    fn writable(&mut self, at: &str, name: &str, file: &file::OperationFile, whole: &File) {
+        if name != operation::UPDATE {
+            if !file.writable.is_empty() {
+                self.problem(
+                    &format!("{at}/writable"),
+                    "nothing is changed here",
+                    "\"writable:\" only at customer.update",
+                );
+            }
+            return;
+        }
+        if file.writable.is_empty() {
+            self.problem(at, "it does not say which fields may be changed", "\"writable:\" with their names");
+        }
+        let shown = whole.operations.get("customer.get").and_then(|get| get.output.as_ref().or(get.fields.as_ref()));
+        for field in file.writable.iter().filter(|field| shown.is_none_or(|shown| !shown.contains_key(*field))) {
+            let found = format!("customer.get does not give \"{field}\"");
+            self.problem(&format!("{at}/writable"), found, "fields that customer.get gives by the same name");
+        }
     }
 
     fn operation(
@@ -1100,8 +1123,10 @@ impl Maker<'_> {
         {
             self.problem(&format!("{at}/fields"), "a customer has no id", "a field \"id:\"");
         }
+        self.writable(at, spec.name, file, whole);
         Operation {
             spec,
+            writable: file.writable.clone(),
             title: file.title.clone(),
             deadline_ms: file.deadline_ms.or(whole.deadline_ms).unwrap_or(5_000).clamp(1, 600_000),
             idempotency,

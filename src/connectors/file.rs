@@ -585,6 +585,9 @@ pub struct OperationFile {
     /// Which fields are numbers, each with the words that say why it matches. Only records of which one
     /// is the number that was asked for, compared in E.164, are taken.
     pub phones: Option<BTreeMap<String, String>>,
+    /// Of `customer.update`: which fields may be changed, by the names that `customer.get` gives them.
+    #[serde(default)]
+    pub writable: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -67,6 +67,9 @@ pub const OPERATIONS: &[Operation] = &[
         &["call", "key", "number"],
         &["name", "company", "email", "agent", "agent_id", "at", "record", "line"],
     ),
+    // What is known of a customer is changed: `fields` from name to text, of those that the file calls `writable:`. `customer.get` gives them by the
+    // same names and is asked just before, so that nobody else's change is written over.
+    write("customer.update", &["call", "key", "customer", "fields"], &["agent", "agent_id", "number", "at", "record"]),
     // `text` is what is written.
     write("ticket.create", &["call", "key", "title", "text"], WRITE),
     write("note.add", &["call", "key", "target", "text"], WRITE),
@@ -95,6 +98,9 @@ pub const OPERATIONS: &[Operation] = &[
     write("refund.unfreeze", &["call", "key", "order"], REFUND),
     write("refund.pay", &["call", "key", "order", "amount"], REFUND),
 ];
+
+/// Changes what is known of a customer.
+pub const UPDATE: &str = "customer.update";
 
 /// The login of `auth: session`: played like an operation, and asked by nobody.
 pub(super) const LOGIN: Operation = read("log in", &[], &[]);

@@ -26,7 +26,7 @@ use super::{
     index,
     ldap::Search,
     limits::hints::{Told, retry_after},
-    operation::LOGIN,
+    operation::{LOGIN, UPDATE},
     page::{self, Held, Turn},
     session::{For, Session},
     set::{
@@ -235,6 +235,11 @@ impl<'a> Run<'a> {
                 || context.contains_key(name) && !system.context.contains_key(name)
             {
                 context.insert(name.clone(), from_json(value));
+            }
+        }
+        if let Some(Json::Object(fields)) = inputs.get("fields").filter(|_| operation == UPDATE) {
+            if let Some(name) = fields.keys().find(|name| !op.writable.contains(name)) {
+                return Err(invalid(format!("{} does not let \"{name}\" be changed from here", system.id)));
             }
         }
         let mut turn = None;

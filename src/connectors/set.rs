@@ -343,6 +343,8 @@ pub struct Operation {
     pub cache: file::Cache,
     /// Shared keys by which it takes another system's customer.
     pub by: Vec<String>,
+    /// Of `customer.update`: the fields that may be changed.
+    pub writable: Vec<String>,
     pub(super) inputs: Vec<(String, Value)>,
     pub(super) steps: Vec<Step>,
     pub(super) output: Option<Vec<(String, Compiled)>>,

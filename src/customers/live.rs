@@ -39,8 +39,8 @@ use crate::{
 use super::{
     Settings,
     asking::{
-        ATTACH, BLOCKS, BY_ACCOUNT, BY_PHONE, CREATE, Entry, Facts as BlockFacts, Found, GET, Key, Known, Offer, Site,
-        Subject, Wanted, candidates, refused,
+        self, ATTACH, BLOCKS, BY_ACCOUNT, BY_PHONE, CREATE, Entry, Facts as BlockFacts, Found, GET, Key, Known, Offer,
+        Site, Subject, Wanted, candidates, refused,
     },
     card::{Answer, Answered, Candidate, Card, Choice, Looked, Question, Remembered, Way},
     ranking::Own,
@@ -407,6 +407,33 @@ impl Customers {
                 match inner.run(ask, None).await {
                     Outcome::Ok(value) => candidates(&system, &value, &inner.systems.keys(&system)),
                     _ => Box::default(),
+                }
+            })
+        });
+        futures_util::future::join_all(searches).await.into_iter().flatten().collect()
+    }
+
+    /// The same for tickets; with customers only theirs, at the systems that have them.
+    pub async fn tickets(
+        &self,
+        tenant: &TenantId,
+        text: &str,
+        customers: Option<&[Arc<Candidate>]>,
+    ) -> Vec<(SystemId, Value)> {
+        const SEARCH: &str = "ticket.search";
+        let inner = &self.0;
+        let searches = inner.systems.systems().into_iter().filter_map(|system| {
+            let shape = inner.systems.shape(&system, SEARCH)?;
+            let mut inputs = Map::from_iter([("text".to_owned(), Value::String(text.to_owned()))]);
+            if let Some(customers) = customers {
+                let theirs = customers.iter().find(|record| record.link.system == system.as_str())?;
+                inputs.insert("customer".to_owned(), asking::told(theirs));
+            }
+            Some(async move {
+                let ask = inner.ask_of(tenant, &system, SEARCH, inputs, &shape);
+                match inner.run(ask, None).await {
+                    Outcome::Ok(Value::Array(list)) => list.into_iter().map(|one| (system.clone(), one)).collect(),
+                    _ => Vec::new(),
                 }
             })
         });

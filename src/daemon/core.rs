@@ -55,12 +55,27 @@ const POLICY: &str = "linecard";
 /// What is so short is an extension or a code of the switch's own.
 const SHORT: usize = 6;
 
-/// A customer search an agent asked for; it runs on the back runtime.
+/// A search an agent asked for; it runs on the back runtime.
 #[derive(Debug)]
 pub struct Search {
     pub tenant: TenantId,
     pub query: Private<String>,
+    pub what: Sought,
     pub token: Token,
+}
+
+#[derive(Debug)]
+pub enum Sought {
+    Customers,
+    /// Of these customers only, where some are named.
+    Tickets(Option<Vec<Arc<Candidate>>>),
+}
+
+/// What a search found.
+#[derive(Debug)]
+pub enum Found {
+    Customers(Vec<Arc<Candidate>>),
+    Tickets(Vec<agents::FoundTicket>),
 }
 
 /// A caller that a dialplan asks about; see [`crate::admin::hint`].
@@ -402,8 +417,17 @@ impl Core {
         self.settle(now, None);
     }
 
-    pub fn found(&mut self, now: Now, token: Token, list: Vec<Arc<Candidate>>) {
-        self.roster.found(now, token, Ok(list));
+    pub fn found(&mut self, now: Now, token: Token, found: Found) {
+        match found {
+            Found::Customers(list) => self.roster.found(now, token, Ok(list)),
+            Found::Tickets(list) => self.roster.tickets_found(now, token, Ok(list)),
+        }
+        self.settle(now, None);
+    }
+
+    /// What became of something that was to be written at a system.
+    pub fn wish(&mut self, now: Now, told: records::wishes::Told) {
+        self.roster.wish(now, told);
         self.settle(now, None);
     }
 
@@ -441,6 +465,7 @@ impl Core {
         self.phones(now);
         // The rows changed: what still has none is told again.
         self.metrics.unmapped_lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.roster.offer(offers.clone());
         self.desk.reload(rules, offers, self.directory.clone());
         self.settle(now, None);
     }
@@ -621,6 +646,17 @@ impl Core {
             }
         }
         busy
+    }
+
+    fn search(&mut self, now: Now, search: Search) {
+        if let Err(e) = self.outs.searches.try_send(search) {
+            let (mpsc::error::TrySendError::Full(search) | mpsc::error::TrySendError::Closed(search)) = e;
+            let too_many = "too many searches at once".to_owned();
+            match search.what {
+                Sought::Customers => self.roster.found(now, search.token, Err(too_many)),
+                Sought::Tickets(_) => self.roster.tickets_found(now, search.token, Err(too_many)),
+            }
+        }
     }
 
     /// Hands what waits to the clerk, as much as he has room for.
@@ -1127,10 +1163,10 @@ impl Core {
             Ask::Seat { tenant, agent, claim, token } => self.seat(now, (tenant, agent), claim, token),
             Ask::Choose { call, choice, .. } => self.customers.choose(call, choice),
             Ask::Search { tenant, query, token, .. } => {
-                if let Err(e) = self.outs.searches.try_send(Search { tenant, query, token }) {
-                    let (mpsc::error::TrySendError::Full(search) | mpsc::error::TrySendError::Closed(search)) = e;
-                    self.roster.found(now, search.token, Err("too many searches at once".to_owned()));
-                }
+                self.search(now, Search { tenant, query, what: Sought::Customers, token });
+            }
+            Ask::Tickets { tenant, query, customers, token } => {
+                self.search(now, Search { tenant, query, what: Sought::Tickets(customers), token });
             }
         }
     }

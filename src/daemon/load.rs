@@ -104,6 +104,9 @@ pub fn offers(set: &connectors::Set, webhooks: Arc<Webhooks>) -> Offers {
     offers.hashes.extend(set.beside().map(|system| (system.id.clone(), system.hash.clone())));
     for system in set.iter() {
         offers.hashes.insert(system.id.clone(), system.hash.clone());
+        if let Some(update) = system.operation(connectors::operation::UPDATE) {
+            offers.writable.insert(system.id.clone(), update.writable.clone());
+        }
         for operation in connectors::operation::OPERATIONS.iter().filter(|o| system.operation(o.name).is_some()) {
             offers.systems.entry(operation.name.to_owned()).or_default().push(system.id.clone());
         }

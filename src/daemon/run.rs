@@ -25,7 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    core::{Caller, Core, Outs},
+    core::{Caller, Core, Found, Outs, Search, Sought},
     load::{self, Loaded},
     logs,
     verbs::{Exit, wrong},
@@ -53,7 +53,7 @@ use crate::{
         self, Desk,
         hooks::{self, live::Sender},
     },
-    store::{AuditRow, CheckpointRow, Reader, RecordRow, SeatRow, State, Store},
+    store::{AuditRow, CheckpointRow, EffectRow, Next, Reader, RecordRow, SeatRow, State, Store},
     switches::{self, live::Stats},
     watch::{
         self, Metrics, Trace,
@@ -183,6 +183,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     for (key, kept) in states.into_iter().filter_map(super::core::kept_state) {
         roster.recall_state(now, key, kept);
     }
+    roster.offer(offers.clone());
     roster.hears(settings.recordings.offered());
     roster.record_views(settings.people.views.iter().cloned());
     roster.can(switch_settings.iter().map(|s| (s.id().clone(), s.abilities())).collect());
@@ -219,7 +220,12 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     let clerk = back.spawn(records::live::clerk(store.clone(), ends.outputs, ends.kept, clerk_stop.clone()));
     let sender = Sender::new(reloadable.webhooks.clone());
     let outbox_stop = CancellationToken::new();
-    let delivered = Delivered { connectors: connectors.clone(), customers: customers.clone(), sender: sender.clone() };
+    let delivered = Delivered {
+        connectors: connectors.clone(),
+        customers: customers.clone(),
+        sender: sender.clone(),
+        wishes: ends.wishes,
+    };
     let outbox = back.spawn(records::live::deliver(
         store.clone(),
         delivered.clone(),
@@ -381,6 +387,7 @@ impl CoreSeed {
             mut found,
             mut linked,
             mut flows,
+            mut wishes,
             mut control,
             outputs,
             searches,
@@ -421,6 +428,7 @@ impl CoreSeed {
                 Some((token, list)) = found.recv() => core.found(now(), token, list),
                 Some(answer) = linked.recv() => core.linked(now(), answer),
                 Some(view) = flows.recv() => core.flow(now(), view),
+                Some(told) = wishes.recv() => core.wish(now(), told),
                 order = control.recv() => match order {
                     Some(Control::Reload { book, rules, offers, guarded }) => core.reload(now(), *book, rules, offers, guarded),
                     Some(Control::System { id, up, reason }) => core.system(now(), id, up, reason),
@@ -574,6 +582,7 @@ struct Delivered {
     connectors: Connectors,
     customers: Customers,
     sender: Sender,
+    wishes: mpsc::Sender<records::wishes::Told>,
 }
 
 impl records::live::Systems for Delivered {
@@ -583,6 +592,13 @@ impl records::live::Systems for Delivered {
         }
         records::live::Systems::idempotency(&self.connectors, tenant, system, operation)
     }
+    fn told(&self, row: &EffectRow, next: &Next) {
+        let webhook = row.system.as_str().starts_with(hooks::PREFIX);
+        let Some(told) = records::wishes::became(row, next).filter(|_| !webhook) else { return };
+        if self.wishes.try_send(told).is_err() {
+            tracing::debug!(call = %row.call, "too much was told at once of what was written; this is not shown");
+        }
+    }
     fn offers(&self, system: &SystemId, operation: &str) -> bool {
         self.connectors.offers(system, operation)
     }
@@ -590,10 +606,21 @@ impl records::live::Systems for Delivered {
         if ask.system.as_str().starts_with(hooks::PREFIX) {
             return self.sender.send(&ask).await;
         }
-        let about = [customers::ATTACH, customers::CREATE].contains(&ask.operation.as_str());
+        let operation = ask.operation.as_str();
+        let about = [customers::ATTACH, customers::CREATE].contains(&operation);
         let number = ask.inputs.get("number").and_then(|n| n.as_str()).filter(|_| about).map(str::to_owned);
+        let changes = ["ticket.", "note.add", connectors::operation::UPDATE].iter().any(|it| operation.starts_with(it));
+        let customer = ask.inputs.get("customer").filter(|_| changes).and_then(|customer| customer["id"].as_str());
+        let changed = customer.map(|id| connectors::hook::Heard {
+            system: ask.system.clone(),
+            customers: [id.to_owned()].into(),
+            numbers: Default::default(),
+        });
         let tenant = ask.tenant.clone();
         let outcome = self.connectors.run(ask).await;
+        if let Some(changed) = changed {
+            self.customers.heard(&[changed]).await;
+        }
         // Also where it is not sure that it was done: looking again costs a question.
         if let Some(number) = number {
             self.customers.changed(&tenant, &number).await;
@@ -626,13 +653,17 @@ impl recordings::live::Amend for Amender {
 
 async fn searches(
     customers: Customers,
-    mut asked: mpsc::Receiver<super::core::Search>,
-    found: mpsc::Sender<(agents::Token, Vec<Arc<crate::customers::Candidate>>)>,
+    mut asked: mpsc::Receiver<Search>,
+    found: mpsc::Sender<(agents::Token, Found)>,
 ) {
     while let Some(search) = asked.recv().await {
         let (customers, found) = (customers.clone(), found.clone());
         tokio::spawn(async move {
-            let list = customers.search(&search.tenant, search.query.expose()).await;
+            let query = search.query.expose();
+            let list = match &search.what {
+                Sought::Customers => Found::Customers(customers.search(&search.tenant, query).await),
+                Sought::Tickets(of) => Found::Tickets(customers.tickets(&search.tenant, query, of.as_deref()).await),
+            };
             let _ = found.send((search.token, list)).await;
         });
     }

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 
 use tokio::sync::{mpsc, watch};
 
-use super::core::{Asking, Caller, Search};
+use super::core::{Asking, Caller, Found, Search};
 use crate::{
     agents::{Heard, Token},
     calls::{self, Command, missed::Row, seats::Places},
     connectors,
-    customers::{Answered, Candidate},
+    customers::Answered,
     flows, recordings,
     records::{self, live::Answer as Kept},
     store::{PositionRow, RecordRow},
@@ -72,7 +72,7 @@ pub const OUTPUTS: usize = 4_096;
 pub const KEPT: usize = 4_096;
 /// Dials and verbs on calls. Filled by the core, drained by the switch's link. Full: the agent is told that the switch is unavailable.
 pub const COMMANDS: usize = 64;
-/// Customer searches and their answers, between the core and a task on the back runtime. Full: an empty answer.
+/// Searches for customers and tickets, and their answers, between the core and a task on the back runtime. Full: the agent is told so.
 pub const SEARCHES: usize = 256;
 /// Agents who want to hear a call. Filled by the core, drained by the keeper of recordings. Full: the agent is told to try again.
 pub const RECORDINGS: usize = 256;
@@ -87,6 +87,8 @@ pub const PIECES: usize = 2;
 pub const HOOKS: usize = 256;
 /// Where flows stand. Filled by those who carry them on, drained by the core. Full: they wait; pops do not.
 pub const FLOWS: usize = 256;
+/// What became of what agents and policies wanted written. Filled by the outbox, drained by the core. Full: that news is lost, and counted in the log; the wish is not.
+pub const WISHES: usize = 1_024;
 /// Reload, stop, beats. Filled by the supervisor, drained by the core. Full: the supervisor waits.
 pub const CONTROL: usize = 16;
 
@@ -96,9 +98,10 @@ pub struct CoreEnds {
     pub heard: mpsc::Receiver<Heard>,
     pub cards: mpsc::Receiver<Answered>,
     pub kept: mpsc::Receiver<Kept>,
-    pub found: mpsc::Receiver<(Token, Vec<Arc<Candidate>>)>,
+    pub found: mpsc::Receiver<(Token, Found)>,
     pub linked: mpsc::Receiver<recordings::Answer>,
     pub flows: mpsc::Receiver<flows::View>,
+    pub wishes: mpsc::Receiver<records::wishes::Told>,
     pub control: mpsc::Receiver<Control>,
     pub outputs: mpsc::Sender<records::Output>,
     pub searches: mpsc::Sender<Search>,
@@ -115,9 +118,10 @@ pub struct OtherEnds {
     pub heard: mpsc::Sender<Heard>,
     pub cards: mpsc::Sender<Answered>,
     pub kept: mpsc::Sender<Kept>,
-    pub found: mpsc::Sender<(Token, Vec<Arc<Candidate>>)>,
+    pub found: mpsc::Sender<(Token, Found)>,
     pub linked: mpsc::Sender<recordings::Answer>,
     pub flows: mpsc::Sender<flows::View>,
+    pub wishes: mpsc::Sender<records::wishes::Told>,
     pub control: mpsc::Sender<Control>,
     pub outputs: mpsc::Receiver<records::Output>,
     pub searches: mpsc::Receiver<Search>,
@@ -143,6 +147,7 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
     let (kept_in, kept) = mpsc::channel(KEPT);
     let (found_in, found) = mpsc::channel(SEARCHES);
     let (flows_in, flows) = mpsc::channel(FLOWS);
+    let (wishes_in, wishes) = mpsc::channel(WISHES);
     let (control_in, control) = mpsc::channel(CONTROL);
     let (outputs, outputs_out) = mpsc::channel(OUTPUTS);
     let (searches, searches_out) = mpsc::channel(SEARCHES);
@@ -165,6 +170,7 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
             found,
             linked,
             flows,
+            wishes,
             control,
             outputs,
             searches,
@@ -180,6 +186,7 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
             found: found_in,
             linked: linked_in,
             flows: flows_in,
+            wishes: wishes_in,
             control: control_in,
             outputs: outputs_out,
             searches: searches_out,

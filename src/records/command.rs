@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use serde_json::Value;
+
 use crate::{
     customers::{Candidate, Choice},
     private::Private,
@@ -45,4 +47,23 @@ pub enum Said {
     Attach { customer: Arc<Candidate>, number: Private<String> },
     /// A customer is to be made of the number; once in a call.
     Create { system: SystemId, number: Private<String>, fields: Fields },
+    /// Something is to be written at a system: on a ticket, or of a customer.
+    Write(Box<Write>),
+}
+
+/// What an agent has written at a system; once by its id.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// The request's: the same again, after a restart too, is the same.
+    pub id: String,
+    pub system: SystemId,
+    /// One of the connectors' operations.
+    pub operation: &'static str,
+    /// What it is about, for the audit: `ticket 12`.
+    pub about: String,
+    /// What the operation is told besides customer, agent, number and time: a JSON object.
+    pub inputs: Private<Value>,
+    /// The customer's record at that system, where they have one.
+    pub customer: Option<Arc<Candidate>>,
+    pub number: Option<Private<String>>,
 }

@@ -6,6 +6,7 @@
 //! memory (after a restart, or long after its end) is asked back from the store first, and what was said of it waits for that.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
@@ -123,6 +124,8 @@ struct Entry {
     /// What is to be done about the number, once.
     attach: Option<Wish>,
     create: Option<Wish>,
+    /// What agents asked to have written, in order.
+    writes: Vec<Wish>,
     tickets: Vec<Value>,
     line: Option<String>,
     /// By which files its systems were asked.
@@ -533,11 +536,15 @@ impl Desk {
         if matches!(command.said, Said::Create { .. }) && entry.create.is_some() {
             return self.refuse(token, "a customer is being made of this call already");
         }
+        if matches!(command.said, Said::Write(_)) && entry.writes.len() >= WRITES {
+            return self.refuse(token, "too much was asked to be written of this call");
+        }
         if let Said::Callback { note } = command.said {
             return self.ask(now, entry, &command.agent, note, token);
         }
         let agent_ids = self.directory.agent(&command.agent).map(|agent| agent.ids.clone()).unwrap_or_default();
         let (kind, body) = entry.say(now.wall, &command, &agent_ids);
+        let kind = kind.into_owned();
         let mut batch = Batch::default();
         let audited = match (&command.said, &entry.choice) {
             (Said::Customer { .. }, Choice::Open) => Some("customer.forgotten"),
@@ -545,7 +552,12 @@ impl Desk {
             (Said::Customer { .. }, Choice::Chosen(..)) => Some("customer.chosen"),
             (Said::Attach { .. }, _) => Some(customers::ATTACH),
             (Said::Create { .. }, _) => Some(customers::CREATE),
+            (Said::Write(write), _) => Some(write.operation),
             (Said::Notes { .. } | Said::WrapUp { .. } | Said::Attribute { .. } | Said::Callback { .. }, _) => None,
+        };
+        let about = match &command.said {
+            Said::Write(write) => Some(format!("{} at {}", write.about, write.system)),
+            _ => None,
         };
         batch.audit.extend(audited.map(|what| AuditRow {
             tenant: entry.key.tenant.clone(),
@@ -553,7 +565,7 @@ impl Desk {
             who: command.agent.to_string(),
             what: what.to_owned(),
             about: entry.key.call.to_string(),
-            reason: None,
+            reason: about,
         }));
         if let Said::Customer { choice, number: Some(number) } = &command.said {
             batch.choices.push(ChoiceRow {
@@ -568,7 +580,7 @@ impl Desk {
                 at: now.wall,
             });
         }
-        if matches!(command.said, Said::Attach { .. } | Said::Create { .. }) && !entry.ended {
+        if matches!(command.said, Said::Attach { .. } | Said::Create { .. } | Said::Write(_)) && !entry.ended {
             // While the call is up these are all that it has to have done.
             let puts = entry.wishes().map(|wish| wishes::put(wish, &entry.key, &self.offers, &entry.lane)).collect();
             batch.effects.push(EffectSet { call: entry.key.clone(), puts, at: now.wall, adds: false });
@@ -581,7 +593,7 @@ impl Desk {
             tenant: entry.key.tenant.clone(),
             call: entry.key.call,
             agent: command.agent,
-            kind: kind.to_owned(),
+            kind,
             at: now.wall,
             body,
         });
@@ -735,6 +747,8 @@ impl Desk {
     }
 }
 
+/// What agents may have written of one call: far more than anybody does by hand.
+const WRITES: usize = 100;
 const NO_CALL: &str = "there is no such call";
 
 impl Entry {
@@ -751,6 +765,7 @@ impl Entry {
             link: None,
             attach: None,
             create: None,
+            writes: Vec::new(),
             tickets: Vec::new(),
             line: None,
             lane: Lane::NONE,
@@ -777,7 +792,7 @@ impl Entry {
     }
 
     fn wishes(&self) -> impl Iterator<Item = &Wish> {
-        self.attach.iter().chain(&self.create)
+        self.attach.iter().chain(&self.create).chain(&self.writes)
     }
 
     fn say(
@@ -785,7 +800,7 @@ impl Entry {
         at: Wall,
         command: &Command,
         agent_ids: &HashMap<String, String>,
-    ) -> (&'static str, crate::private::Private<String>) {
+    ) -> (Cow<'static, str>, Private<String>) {
         let by = |system: &str| wishes::By {
             agent: &command.agent,
             agent_id: agent_ids.get(system),
@@ -797,13 +812,19 @@ impl Entry {
                 let wish = wishes::attach(customer, number, &by(&customer.link.system));
                 let body = json_text(&wish);
                 self.attach = Some(wish);
-                return (Wish::ATTACH, body);
+                return (Wish::ATTACH.into(), body);
             }
             Said::Create { system, number, fields } => {
                 let wish = wishes::create(system, number, fields, &by(system.as_str()));
                 let body = json_text(&wish);
                 self.create = Some(wish);
-                return (Wish::CREATE, body);
+                return (Wish::CREATE.into(), body);
+            }
+            Said::Write(write) => {
+                let wish = wishes::write(write, &by(write.system.as_str()));
+                let (kind, body) = (format!("{}{}", Wish::WRITE, wish.step), json_text(&wish));
+                self.wants(wish);
+                return (kind.into(), body);
             }
             Said::Notes { .. }
             | Said::WrapUp { .. }
@@ -817,17 +838,17 @@ impl Entry {
                 let notes = Noted { text: text.clone() };
                 let body = json_text(&notes);
                 words.notes = Some((at, notes));
-                (Noted::KIND, body)
+                (Noted::KIND.into(), body)
             }
             Said::WrapUp { disposition, notes, ticket } => {
                 let wrapped = Wrapped { disposition: disposition.clone(), notes: notes.clone(), ticket: *ticket };
                 let body = json_text(&wrapped);
                 words.wrapup = Some((at, wrapped));
-                (Wrapped::KIND, body)
+                (Wrapped::KIND.into(), body)
             }
             Said::Attribute { name, value } => {
                 words.attributes.0.insert(name.clone(), (at, value.clone()));
-                (Written::KIND, json_text(&words.attributes))
+                (Written::KIND.into(), json_text(&words.attributes))
             }
             Said::Customer { choice, .. } => {
                 let chosen = match choice {
@@ -843,10 +864,19 @@ impl Entry {
                     customers::Choice::Nobody => Choice::Refused(at),
                     customers::Choice::Open => Choice::Open,
                 });
-                (Chosen::KIND, json_text(&chosen))
+                (Chosen::KIND.into(), json_text(&chosen))
             }
             // Taken above.
-            Said::Attach { .. } | Said::Create { .. } | Said::Callback { .. } => (Wish::ATTACH, Private::default()),
+            Said::Attach { .. } | Said::Create { .. } | Said::Write(_) | Said::Callback { .. } => {
+                (Wish::ATTACH.into(), Private::default())
+            }
+        }
+    }
+
+    /// Once by its step.
+    fn wants(&mut self, wish: Wish) {
+        if self.writes.iter().all(|known| known.step != wish.step) {
+            self.writes.push(wish);
         }
     }
 
@@ -920,6 +950,11 @@ impl Entry {
                 }
                 Wish::ATTACH => self.attach = serde_json::from_str(body).ok().or(self.attach.take()),
                 Wish::CREATE => self.create = serde_json::from_str(body).ok().or(self.create.take()),
+                kind if kind.starts_with(Wish::WRITE) => {
+                    if let Ok(wish) = serde_json::from_str(body) {
+                        self.wants(wish);
+                    }
+                }
                 _ => {}
             }
         }
@@ -980,7 +1015,7 @@ impl Entry {
         if self.aside {
             set.puts.clear();
         }
-        let wishes = self.attach.iter().chain(&self.create);
+        let wishes = self.attach.iter().chain(&self.create).chain(&self.writes);
         set.puts.extend(wishes.map(|wish| wishes::put(wish, &self.key, offers, &self.lane)));
         if let (Some(person), true) = (&link, record.agents.as_ref().is_some_and(|agents| !agents.is_empty())) {
             batch.contacts.extend(person.records().map(|customer| ContactRow {

@@ -25,6 +25,7 @@ use super::{
     instead::{self, Instead},
     judge::{self, Try},
     settings::Delivery,
+    update,
 };
 
 /// What the clerk brings back to the desk's thread.
@@ -143,6 +144,10 @@ pub trait Systems: Clone + Send + Sync + 'static {
     fn goes(&self, version: &SystemId, operation: &str) -> bool {
         let _ = (version, operation);
         true
+    }
+    /// How an attempt ended, for whoever wants to see it.
+    fn told(&self, row: &EffectRow, next: &Next) {
+        let _ = (row, next);
     }
 }
 
@@ -305,6 +310,7 @@ async fn attempt<S: Systems>(mut row: EffectRow, store: Option<Store>, systems: 
             tracing::debug!(call = %row.call, system = %row.system, effect = row.key, "an effect is done");
         }
     }
+    systems.told(&row, &next);
     Settled { key: row.key, fence: row.fence, at: now().wall, next }
 }
 
@@ -323,16 +329,55 @@ async fn deliver_one<S: Systems>(row: &EffectRow, systems: &S, settings: &Delive
     if let Some(next) = judge::before(row.unsure, &can) {
         return next;
     }
-    let inputs = match inputs(row) {
+    let mut inputs = match inputs(row) {
         Ok(inputs) => inputs,
         Err(next) => return next,
     };
+    if row.operation == update::UPDATE {
+        match compare(row, &mut inputs, systems, settings).await {
+            Ok(true) => {}
+            Ok(false) => return Next::Done { result: None },
+            Err(next) => return next,
+        }
+    }
     let chosen = instead::chosen(&inputs).map(Value::to_string);
     let outcome = ask(row, &row.operation, inputs, systems, settings).await;
     match judge::judge(&outcome, &can, this(row), settings) {
         // An earlier try's words may have been found in place of the ticket: what is amended is the ticket.
         Next::Done { result } => Next::Done { result: chosen.map(Private::new).or(result) },
         next => next,
+    }
+}
+
+/// Leaves of a change what is not there yet; false: all of it is.
+async fn compare<S: Systems>(
+    row: &EffectRow,
+    inputs: &mut Map<String, Value>,
+    systems: &S,
+    settings: &Delivery,
+) -> Result<bool, Next> {
+    let outcome = match ask(row, update::GET, inputs.clone(), systems, settings).await {
+        Outcome::Ok(Value::Object(now)) => match update::left(inputs, &now) {
+            Ok(left) => {
+                let any = !left.is_empty();
+                inputs.insert("fields".to_owned(), left.into());
+                return Ok(any);
+            }
+            Err(name) => {
+                Outcome::Conflict { reason: format!("somebody else changed \"{name}\" meanwhile; nothing was written") }
+            }
+        },
+        Outcome::Ok(_) | Outcome::Empty => Outcome::NotFound,
+        other => asked(other),
+    };
+    Err(judge::judge(&outcome, &Idempotency::Read, this(row), settings))
+}
+
+/// Of a question nobody need know whether it was done: it may be asked again.
+fn asked(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Broken { reason } | Outcome::Unknown { reason } => Outcome::Busy { reason },
+        outcome => outcome,
     }
 }
 
@@ -383,9 +428,7 @@ async fn decide<S: Systems>(row: &mut EffectRow, store: &Store, systems: &S, set
         match ask(row, operation, about, systems, settings).await {
             Outcome::Ok(Value::Array(list)) => Ok(list),
             Outcome::Ok(_) | Outcome::Empty | Outcome::NotFound => Ok(Vec::new()),
-            // It was a question: it may be asked again.
-            Outcome::Broken { reason } | Outcome::Unknown { reason } => Err(Outcome::Busy { reason }),
-            outcome => Err(outcome),
+            outcome => Err(asked(outcome)),
         }
         .map_err(|outcome| judge::judge(&outcome, &Idempotency::Read, this(row), settings))
     };

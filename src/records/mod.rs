@@ -2,7 +2,7 @@
 //!
 //! The [`desk`] (still, on the core thread) turns changes of calls and words of agents into batches; its clerk in [`live`] carries them to the
 //! store. [`rules`] say which effects an ended call has. The outbox in [`live`] carries effects to the business systems, and [`judge`]
-//! decides from each outcome how an effect goes on; [`instead`] of which ticket a call speaks where the customer has one. [`hooks`] tell of calls as they happen, by the same outbox.
+//! decides from each outcome how an effect goes on; [`instead`] of which ticket a call speaks where the customer has one; [`update`] holds a change of a customer against what the system has. [`hooks`] tell of calls as they happen, by the same outbox.
 
 pub mod callbacks;
 pub mod command;
@@ -16,10 +16,11 @@ pub mod live;
 mod papers;
 pub mod rules;
 pub mod settings;
-mod wishes;
+pub mod update;
+pub mod wishes;
 
 pub use callbacks::{Callback, Callbacks};
-pub use command::{Command, Fields, Said};
+pub use command::{Command, Fields, Said, Write};
 pub use desk::{Desk, Output, Token, wants_record};
 pub use rules::{Offers, Rules};
 pub use settings::Delivery;

@@ -62,7 +62,7 @@ pub(super) struct Chosen {
     pub undone: bool,
 }
 
-/// What an agent (or the line's policy) wants done about an unknown number.
+/// What an agent (or the line's policy) wants done at a system.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Wish {
     pub system: SystemId,
@@ -76,6 +76,8 @@ pub(super) struct Wish {
 impl Wish {
     pub const ATTACH: &str = "attach";
     pub const CREATE: &str = "create";
+    /// With the step behind it: there may be several.
+    pub const WRITE: &str = "write:";
 }
 
 /// A person's records as they are stored, and back.

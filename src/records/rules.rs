@@ -108,6 +108,9 @@ struct AmendStep {
     from_result: BTreeMap<String, String>,
 }
 
+/// What a step need not say, because every write is told it.
+const BESIDE: [&str; 3] = ["call", "key", "customer"];
+
 const fn minute() -> u64 {
     60_000
 }
@@ -117,6 +120,8 @@ const fn minute() -> u64 {
 pub struct Offers {
     /// Operation to systems, in the order in which they are preferred.
     pub systems: HashMap<String, Vec<SystemId>>,
+    /// System to the fields of its customers that may be changed from here.
+    pub writable: HashMap<SystemId, Vec<String>>,
     /// System to its file's hash.
     pub hashes: HashMap<SystemId, String>,
     /// Who is told of calls besides.
@@ -218,7 +223,7 @@ impl Rules {
                         problems.push(read.problem(&key, format!("there is no operation {name} that writes"), wanted));
                         continue;
                     };
-                    for input in known.required.iter().filter(|input| !["call", "key"].contains(input)) {
+                    for input in known.required.iter().filter(|input| !BESIDE.contains(input)) {
                         if !given.0.contains_key(*input) && given.1.is_none_or(|from| !from.contains_key(*input)) {
                             problems.push(read.problem(
                                 &key,
@@ -303,6 +308,11 @@ impl Rules {
         };
         let key = effect_key(&record.tenant, record.call, &system, &step.step);
         let mut inputs = beside(said, known, context, &system);
+        if !inputs.contains_key("customer")
+            && operation::named(&step.operation).is_some_and(|o| o.required.contains(&"customer"))
+        {
+            return Err(format!("the customer is not known at {system}"));
+        }
         // Whose tickets are to be looked through is known only of a customer of this system.
         if let Some(instead) = step.instead.as_ref().filter(|_| inputs.contains_key("customer")) {
             instead.put(&mut inputs);

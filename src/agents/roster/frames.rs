@@ -13,7 +13,7 @@ use crate::{
         face::CallState,
         record::Direction,
     },
-    customers::{Answer, Candidate, Card, for_agent},
+    customers::{Answer, Card, for_agent},
     numbers::{
         Class, NoMatch, Number,
         trunks::target::{self, Place},
@@ -36,7 +36,7 @@ use super::{
     mask::{self, Shade},
     recordings, seat,
     stream::{OnScreen, Stage, Work},
-    verbs,
+    tickets, verbs,
 };
 
 /// A transfer to be told with a change: kind, from, to.
@@ -79,6 +79,7 @@ pub(super) fn welcome<'a>(
             .map(|row| ReasonChoice { id: &row.id, label: row.label.as_deref(), limit_s: row.limit_s })
             .collect(),
         queues: known.iter().flat_map(|agent| &agent.queues).map(String::as_str).collect(),
+        systems: Vec::new(),
         ping_ms,
     }
 }
@@ -238,19 +239,6 @@ fn opens(target: &str, call: &OnDesk, face: &Face, viewer: &AgentId, masked: boo
         let number = face.customer.as_ref().filter(|_| !masked)?;
         number.e164.as_ref().or(number.raw.as_ref()).map(|n| n.expose().as_str())
     };
-    // The customer's records, the one that stands for the person first.
-    let customer = || -> Vec<&Arc<Candidate>> {
-        let Some(card) = call.card.as_deref() else { return Vec::new() };
-        match (&call.chosen, &card.answer) {
-            (Some(None), _) => Vec::new(),
-            (Some(Some(id)), _) => match card.people().find(|person| person.is(id)) {
-                Some(person) => person.records().collect(),
-                None => call.found.iter().filter(|candidate| candidate.id == *id).collect(),
-            },
-            (None, Answer::Found(person)) => person.records().collect(),
-            (None, _) => Vec::new(),
-        }
-    };
     // A customer's id or an attribute may be the number in another dress.
     let shade = masked.then(|| Shade::of(face.customer.as_ref()));
     let shown = |value: &Cow<'_, str>| shade.as_ref().is_none_or(|shade| shade.text(value) == *value);
@@ -262,9 +250,9 @@ fn opens(target: &str, call: &OnDesk, face: &Face, viewer: &AgentId, masked: boo
             Place::Call => Some(Cow::Owned(face.call.to_string())),
             Place::Queue => face.queue.as_deref().map(Cow::Borrowed),
             Place::Agent => Some(Cow::Borrowed(viewer.as_str())),
-            Place::Customer => customer().first().map(|c| Cow::Borrowed(c.link.id.as_str())),
+            Place::Customer => call.customer().first().map(|c| Cow::Borrowed(c.link.id.as_str())),
             Place::CustomerOf(system) => {
-                let at = customer().into_iter().find(|c| c.link.system == system);
+                let at = call.customer().into_iter().find(|c| c.link.system == system);
                 at.map(|c| Cow::Borrowed(c.link.id.as_str()))
             }
             Place::Attribute(name) => face.attributes.get(name).map(|value| Cow::Borrowed(value.expose().as_str())),
@@ -484,6 +472,7 @@ impl Roster {
                 pop: pop(now.wall, call, face, on_screen, &key.1, stream.masks(face.line.as_deref()), can),
                 state: call_changed(call, face, on_screen, None, directory, (can, hear)),
                 shown: on_screen.shown,
+                wishes: call.told.iter().map(tickets::shown).collect(),
                 notes: call.notes.iter().find(|(agent, _)| *agent == key.1).map(|(_, text)| text.expose().as_str()),
             });
         }

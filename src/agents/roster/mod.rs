@@ -16,6 +16,7 @@ mod seat;
 mod state;
 mod stream;
 mod team;
+mod tickets;
 mod verbs;
 mod views;
 
@@ -34,7 +35,7 @@ use crate::{
         change::{Offer, Role, Withdrawal},
         command::{Failure, RequestId},
     },
-    customers::{Candidate, Card, Choice},
+    customers::{Answer, Candidate, Card, Choice},
     private::Private,
     recordings::{Asker, Offered},
     records,
@@ -42,6 +43,7 @@ use crate::{
 };
 
 pub use state::{Available, Kept};
+pub use tickets::FoundTicket;
 pub use verbs::{About, Deeds, Errand};
 pub use views::View;
 
@@ -88,6 +90,8 @@ pub enum Ask {
     Seat { tenant: TenantId, agent: AgentId, claim: Option<SeatClaim>, token: Token },
     /// Then [`Roster::found`].
     Search { tenant: TenantId, call: Option<CallId>, query: Private<String>, token: Token },
+    /// Then [`Roster::tickets_found`]. With customers only theirs.
+    Tickets { tenant: TenantId, query: Private<String>, customers: Option<Vec<Arc<Candidate>>>, token: Token },
     /// Then [`Roster::linked`].
     Recording { asker: Asker, call: CallId, recording: usize, token: Token },
     /// A customer was shown to somebody: for the audit.
@@ -154,6 +158,8 @@ pub struct Roster {
     abilities: HashMap<SwitchId, Abilities>,
     /// Who looks at their team.
     watch: team::Watch,
+    /// Which business systems offer what.
+    offers: Arc<records::Offers>,
     /// Those under way.
     flows: flows::Flows,
     views: views::Views,
@@ -188,6 +194,10 @@ struct OnDesk {
     chosen: Option<Option<String>>,
     /// What agents found for it by searching.
     found: Vec<Arc<Candidate>>,
+    /// Tickets that agents found for it.
+    tickets: Vec<tickets::Found>,
+    /// What became of what was asked to be written of it.
+    told: Vec<records::wishes::Told>,
     notes: Vec<(AgentId, Private<String>)>,
     agents: Vec<Key>,
     ended: bool,
@@ -238,6 +248,7 @@ impl Roster {
             attending: HashMap::new(),
             abilities: HashMap::new(),
             watch: team::Watch::default(),
+            offers: Arc::default(),
             flows: flows::Flows::default(),
             views: views::Views::default(),
             heard: Offered::default(),
@@ -416,7 +427,8 @@ impl Roster {
         {
             self.out.push_back(Output::Close(oldest));
         }
-        let welcome = frames::welcome(self.epoch, &who, directory, &self.states, self.limits.ping_ms);
+        let mut welcome = frames::welcome(self.epoch, &who, directory, &self.states, self.limits.ping_ms);
+        welcome.systems = self.system_offers();
         self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &welcome)));
         self.screens.insert(screen, Screen { who, resumed: false });
     }
@@ -745,9 +757,25 @@ impl OnDesk {
             hidden: None,
             chosen: None,
             found: Vec::new(),
+            tickets: Vec::new(),
+            told: Vec::new(),
             notes: Vec::new(),
             agents: Vec::new(),
             ended: false,
+        }
+    }
+
+    /// The records of the call's customer, the one that stands for the person first: as an agent chose, else as it was found.
+    fn customer(&self) -> Vec<&Arc<Candidate>> {
+        let Some(card) = self.card.as_deref() else { return Vec::new() };
+        match (&self.chosen, &card.answer) {
+            (Some(None), _) => Vec::new(),
+            (Some(Some(id)), _) => match card.people().find(|person| person.is(id)) {
+                Some(person) => person.records().collect(),
+                None => self.found.iter().filter(|candidate| candidate.id == *id).collect(),
+            },
+            (None, Answer::Found(person)) => person.records().collect(),
+            (None, _) => Vec::new(),
         }
     }
 

@@ -43,6 +43,7 @@ pub(super) enum Waiting {
     /// Durable; the flow's id, once it has one.
     Flow(Asked, Option<String>),
     Search(Asked, Option<CallId>),
+    Tickets(Asked, Option<CallId>),
     Recording(Asked),
     /// Part of a request that is answered by another part.
     Nobody,
@@ -108,6 +109,12 @@ impl Roster {
             Wanted::CandidateForget(forget) => self.forget(now, &asked, forget.call),
             Wanted::CustomerAttach(attach) => self.attach(now, &asked, &attach),
             Wanted::CustomerCreate(create) => self.create(&asked, create),
+            Wanted::CustomerUpdate(update) => self.update(&asked, &update),
+            Wanted::TicketSearch(search) => self.search_tickets(&asked, search),
+            Wanted::TicketComment(of) => self.comment(&asked, of),
+            Wanted::TicketReopen(of) => self.reopen(&asked, of),
+            Wanted::TicketAssign(of) => self.assign(&asked, of, directory),
+            Wanted::TicketEscalate(of) => self.escalate(&asked, *of),
             Wanted::CustomerSearch(search) => {
                 let token = self.wait(Waiting::Search(asked.clone(), search.call));
                 let tenant = asked.0.0.clone();
@@ -180,7 +187,7 @@ impl Roster {
                 };
                 return self.answer(&asked, frame);
             }
-            Waiting::Search(asked, _) | Waiting::Recording(asked) => (asked, None),
+            Waiting::Search(asked, _) | Waiting::Tickets(asked, _) | Waiting::Recording(asked) => (asked, None),
             Waiting::Nobody => return,
         };
         if !durable {
@@ -365,7 +372,7 @@ impl Roster {
         self.tell_pop(now, id);
     }
 
-    fn number_of(&self, call: CallId) -> Option<Private<String>> {
+    pub(super) fn number_of(&self, call: CallId) -> Option<Private<String>> {
         let number = self.calls.get(&call)?.face.as_ref()?.customer.as_ref()?;
         number.key().map(Private::from)
     }
@@ -486,14 +493,14 @@ impl Roster {
     }
 
     /// Whether an agent sees the numbers of this call with their middle hidden.
-    fn masks(&self, key: &Key, call: Option<CallId>) -> bool {
+    pub(super) fn masks(&self, key: &Key, call: Option<CallId>) -> bool {
         let call = call.filter(|call| self.has(key, *call)).and_then(|call| self.calls.get(&call));
         let line = call.and_then(|call| call.face.as_ref()?.line.as_deref());
         self.streams.get(key).is_some_and(|stream| stream.masks(line))
     }
 
     /// What must be masked for an agent at this call.
-    fn shade(&self, key: &Key, call: Option<CallId>) -> Shade {
+    pub(super) fn shade(&self, key: &Key, call: Option<CallId>) -> Shade {
         let call = call.filter(|call| self.has(key, *call)).and_then(|call| self.calls.get(&call));
         Shade::of(call.and_then(|call| call.face.as_ref()?.customer.as_ref()))
     }

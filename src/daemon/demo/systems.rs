@@ -71,7 +71,7 @@ pub struct Reply {
 /// One thing that was written: the ledger's line. Kept whatever became of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Written {
-    /// `ticket`, `note`, `close`, `reopen`, `assign`, `escalate`, `notice`, `customer` (one was made), `phone` (a number was put to one), `freeze` or `release` (of money).
+    /// `ticket`, `note`, `close`, `reopen`, `assign`, `escalate`, `notice`, `customer` (one was made), `update` (of one), `phone` (a number was put to one), `freeze` or `release` (of money).
     pub what: &'static str,
     /// The id it got.
     pub id: u64,
@@ -296,6 +296,10 @@ impl World {
                 Some(customer) => self.erp_write(request, customer["id"].as_u64(), now),
                 None => none(),
             },
+            ("PATCH", ["v2", "customers", id]) => match self.erp_customers().into_iter().find(|c| is(c, id)) {
+                Some(customer) => self.erp_update(request, &customer, now),
+                None => none(),
+            },
             (_, ["v2", "whoami"]) => Reply::json(200, &json!({"user": "linecard", "company": "demo"})),
             (_, ["v2", "customers"]) => {
                 let wanted = |key: &str| request.query.get(key).cloned();
@@ -347,7 +351,34 @@ impl World {
                 phones.push(added.text.clone().into());
             }
         }
+        for changed in self.written.iter().filter(|w| w.what == "update") {
+            let Some(customer) = all.iter_mut().find(|c| c["id"] == changed.ticket) else { continue };
+            let fields: BTreeMap<String, Value> = serde_json::from_str(&changed.text).unwrap_or_default();
+            for (name, value) in fields {
+                customer[name] = value;
+            }
+        }
         all
+    }
+
+    fn erp_update(&mut self, request: &Request, customer: &Value, now: Now) -> Reply {
+        let body = body_of(request);
+        let known = |name: &&str| body[*name].is_string();
+        let fields: BTreeMap<&str, &Value> =
+            ["name", "company", "email"].into_iter().filter(known).map(|name| (name, &body[name])).collect();
+        let id = customer["id"].as_u64().unwrap_or_default();
+        self.written.push(Written {
+            what: "update",
+            id,
+            ticket: id,
+            call: body["call"].as_str().unwrap_or_default().to_owned(),
+            key: body["key"].as_str().unwrap_or_default().to_owned(),
+            subject: String::new(),
+            text: json!(fields).to_string(),
+            contact: Some(id),
+            at: now.wall,
+        });
+        Reply::json(200, &json!({"id": id}))
     }
 
     fn erp_write(&mut self, request: &Request, on: Option<u64>, now: Now) -> Reply {
