@@ -58,7 +58,7 @@ pub fn became(row: &EffectRow, next: &Next) -> Option<Told> {
         Next::Later { reason, .. } => (Where::Later, Some(reason)),
         Next::Dead { reason, .. } => (Where::Refused, Some(reason)),
         Next::Person { reason } => (Where::Person, Some(reason)),
-        Next::Back { .. } => return None,
+        Next::Back { .. } | Next::Elsewhere => return None,
     };
     let inputs: Map<String, Value> = serde_json::from_str(row.inputs.expose()).ok()?;
     let ticket = inputs.get("target").and_then(|target| target.get("id")).and_then(Value::as_str);
