@@ -195,9 +195,13 @@ async fn an_agent_s_status_is_kept_in_step_with_the_page() {
     until(&mut screen, "ready").await;
     ask(&mut screen, "3", "logged-off", None).await;
     assert_eq!(socket.status("1001@default"), "Logged Out");
+    // A place in a queue stands in the switch's settings: who has it has it, and nobody gets another by asking.
     screen.say(json!({"type": "queue.login", "id": "4", "queue": "support"})).await;
+    let had = screen.hear_any(&["done", "failed"]).await;
+    assert_eq!((&had["id"], &had["type"]), (&"4".into(), &"done".into()), "{had:#}");
+    screen.say(json!({"type": "queue.login", "id": "5", "queue": "sales"})).await;
     let failed = screen.hear("failed").await;
-    assert_eq!(failed["id"], "4", "{failed:#}");
+    assert_eq!(failed["id"], "5", "{failed:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
