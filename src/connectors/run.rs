@@ -237,10 +237,10 @@ impl<'a> Run<'a> {
                 context.insert(name.clone(), from_json(value));
             }
         }
-        if let Some(Json::Object(fields)) = inputs.get("fields").filter(|_| operation == UPDATE) {
-            if let Some(name) = fields.keys().find(|name| !op.writable.contains(name)) {
-                return Err(invalid(format!("{} does not let \"{name}\" be changed from here", system.id)));
-            }
+        if let Some(Json::Object(fields)) = inputs.get("fields").filter(|_| operation == UPDATE)
+            && let Some(name) = fields.keys().find(|name| !op.writable.contains(name))
+        {
+            return Err(invalid(format!("{} does not let \"{name}\" be changed from here", system.id)));
         }
         let mut turn = None;
         if let Some(page) = &op.page {
