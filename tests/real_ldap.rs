@@ -31,6 +31,7 @@ async fn every_caller_of_the_real_directory_is_found_and_nobody_else() {
     // By StartTLS, and by TLS from the first byte.
     for url in ["LDAP_URL", "LDAPS_URL"] {
         let system = directory(&env(url), "LDAP_READER", |file| file);
+        assert_eq!(system.systems.standing()[0].certificate_ends, None);
         for (number, wanted) in [
             ("13800138000", &["C10001", "C10004"][..]),
             ("057187654321", &["C10001"]),
@@ -45,6 +46,7 @@ async fn every_caller_of_the_real_directory_is_found_and_nobody_else() {
         ] {
             assert_eq!(system.all("customer.by_phone", json!({"number": number}), "id").await, wanted, "{number}");
         }
+        assert!(system.systems.standing()[0].certificate_ends.is_some());
     }
     let system = reader();
     let found = system.ok("customer.get", json!({"customer": {"id": "C10005", "type": "customer"}})).await;

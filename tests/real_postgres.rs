@@ -46,6 +46,7 @@ async fn every_caller_of_the_real_database_is_found_and_nobody_else() {
     let system = reader();
     finds_the_callers(&system).await;
     assert_eq!(system.all("customer.by_phone", json!({"number": "13900008888"}), "code").await, ["C10009"]);
+    assert!(system.systems.standing()[0].certificate_ends.is_some());
     let who = system.ok("check", json!({})).await;
     assert_eq!(who, json!({"id": "reader", "read_only": "on"}));
     let found = system.ok("customer.get", json!({"customer": {"id": "1", "type": "customer"}})).await;

@@ -51,6 +51,7 @@ fn key() -> String {
 async fn a_mail_comes_as_it_was_written_and_what_the_server_said_is_kept() {
     let mail = mail(|file| file);
     assert_eq!(mail.ok("check", json!({})).await, json!({"login": "linecard", "server": env("SMTP_HOST")}));
+    assert!(mail.systems.standing()[0].certificate_ends.is_some());
     assert_eq!(mail.systems.idempotency(&"mail".into(), "mail.send"), Idempotency::None);
     let mut inputs = to(&key(), "陈静 <chen.jing@customers.example>, anna@customers.example");
     inputs["html"] = "<p>第一行</p>".into();

@@ -41,14 +41,15 @@ impl Line {
         }
     }
 
-    /// When the certificate ends that the system last showed; not known of what shows none, MySQL and mail.
+    /// When the certificate ends that the system last showed; not known of what shows none, and of MySQL.
     #[must_use]
     pub fn certificate_ends(&self) -> Option<Wall> {
         match self {
             Self::Web(http) => http.ends.at(),
             Self::Postgres(server) => server.ends.at(),
             Self::Ldap(directory) => directory.ends.at(),
-            Self::Sql(_) | Self::MySql(_) | Self::Csv(_) | Self::Smtp(_) => None,
+            Self::Smtp(server) => server.ends.at(),
+            Self::Sql(_) | Self::MySql(_) | Self::Csv(_) => None,
         }
     }
 

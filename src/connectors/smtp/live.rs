@@ -23,6 +23,8 @@ use lettre::{
 };
 use serde_json::json;
 
+use crate::words::certificate::Ends;
+
 use super::{
     super::{
         Outcome,
@@ -40,6 +42,8 @@ pub struct Smtp {
     server: Arc<MailServer>,
     tls: Option<TlsParameters>,
     hello: ClientId,
+    /// When the server's certificate ends.
+    pub ends: Ends,
 }
 
 impl Smtp {
@@ -61,7 +65,7 @@ impl Smtp {
             }
         };
         let hello = ClientId::Domain(server.hello.clone());
-        Ok(Self { name: name.into(), server: Arc::new(server.clone()), tls, hello })
+        Ok(Self { name: name.into(), server: Arc::new(server.clone()), tls, hello, ends: Ends::default() })
     }
 
     /// Sends, or with no mail only logs in; waits at most until `deadline`.
@@ -92,6 +96,10 @@ impl Smtp {
                 return Err(denied("does not offer STARTTLS, and nothing is told in the clear"));
             }
             connection.starttls(tls, &self.hello).await.map_err(before(During::Login))?;
+        }
+        // In the clear there is none.
+        if let Ok(certificate) = connection.peer_certificate() {
+            self.ends.saw(&certificate);
         }
         if let Some((user, password)) = &self.server.login {
             let known = [Mechanism::Plain, Mechanism::Login];
