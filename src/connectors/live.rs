@@ -324,6 +324,8 @@ impl Connectors {
                 *kept = (Comparison { hash: shadow.hash.clone(), ..Comparison::default() }, true);
             }
         }
+        self.inner.trials.retain(|(id, hash), _| set.file(id).is_some_and(|system| system.hash == *hash));
+        self.inner.comparisons.retain(|id, _| set.file(id).is_some_and(|system| system.is_shadow()));
         self.inner.ready.store(Arc::new(ready));
         self.inner.beside.store(Arc::new(beside));
     }
