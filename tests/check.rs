@@ -194,6 +194,80 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Two files of one system: what only both together show, and the words of the command line.
+#[test]
+fn a_canary_is_stopped_and_resumed_by_the_command_line_and_a_shadow_is_read() {
+    let file = |id: &str, more: &str, operation: &str| {
+        format!(
+            "connector: {id}\nschema: 1\n{more}\nbase_url: 'http://127.0.0.1:1'\noperations:\n  {operation}:\n    steps: [{{name: who, path: /me, outcome: [{{status: [200], is: ok}}]}}]\n    output: {{version: \"1\"}}\n"
+        )
+    };
+    let canary = file("crm-next", "canary: {of: crm, percent: 10, queues: [sales]}", "check");
+    let folder = Folder::new(&[
+        ("connectors/crm.yaml", &file("crm", "", "check")),
+        ("connectors/crm-next.yaml", &file("crm-next", "canary: {of: crm, percent: 10}", "version")),
+        ("connectors/crm-shadow.yaml", &file("crm-shadow", "shadow: {of: erp, percent: 10}", "check")),
+    ]);
+    let store = folder.0.join("x.db");
+    let settings = GOOD.replace("PORT", "0").replace("/nonexistent/x.db", &store.display().to_string());
+    fs::write(folder.0.join("linecard.yaml"), settings).unwrap();
+    let wrong = folder.linecard(&["connector", "canary", "list"]);
+    let told = text(&wrong.stderr);
+    assert_eq!(wrong.status.code(), Some(78), "{told}");
+    for there in ["crm-next.yaml", "does not offer check", "crm-shadow.yaml", "a shadow of \"erp\"", "crm"] {
+        assert!(told.contains(there), "{there}: {told}");
+    }
+    fs::write(folder.0.join("connectors/crm-next.yaml"), canary).unwrap();
+    fs::write(
+        folder.0.join("connectors/crm-shadow.yaml"),
+        file("crm-shadow", "shadow: {of: crm, percent: 10}", "check"),
+    )
+    .unwrap();
+    drop(linecard::store::Store::open(&linecard::store::Settings { path: store, ..Default::default() }).unwrap());
+    let said = |words: &[&str]| {
+        let output = folder.linecard(words);
+        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let list = || said(&["connector", "canary", "list"]).1;
+    assert_eq!(list().trim(), "crm-next         in the place of crm for 10 % of queue sales");
+    let (good, told) = said(&["connector", "canary", "resume", "crm-next"]);
+    assert!(!good && told.contains("crm-next is not stopped"), "{told}");
+    let (good, told) = said(&["connector", "canary", "stop", "crm-next", "--why", "the vendor called"]);
+    assert!(good && told.contains("crm-next is stopped"), "{told}");
+    assert!(list().contains(": the vendor called"), "{}", list());
+    assert!(said(&["connector", "canary", "resume", "crm-next"]).0);
+    assert!(!list().contains("stopped"));
+    let (_, audit) = said(&["audit", "--what", "canary*"]);
+    let at = |word: &str| audit.find(word).unwrap_or_else(|| panic!("{word}: {audit}"));
+    assert!(at("canary.resume") < at("canary.stop"), "{audit}");
+    let (good, told) = said(&["connector", "canary", "stop", "crm-shadow", "--why", "x"]);
+    assert!(!good && told.contains("no connector \"crm-shadow\" is a canary; there are: crm-next"), "{told}");
+    // What the daemon compared, of this file and of no earlier one.
+    let compare = || said(&["connector", "compare", "crm-shadow"]).1;
+    assert_eq!(compare().trim(), "nothing was compared with crm-shadow yet");
+    let yaml = fs::read_to_string(folder.0.join("connectors/crm-shadow.yaml")).unwrap();
+    let hash = linecard::connectors::load_offline("crm-shadow.yaml", &yaml).unwrap().hash;
+    let kept = |hash: &str| {
+        let at = "2026-11-26T12:00:00.000Z";
+        let text = format!(
+            r#"{{"hash":"{hash}","operations":{{"orders":{{"asked":9,"same":5,"unanswered":1}}}},"differences":[{{"operation":"orders","field":"[].state","how":"another text","times":3,"first":"{at}","last":"{at}"}}],"passed_over":2}}"#
+        );
+        fs::create_dir_all(folder.0.join("watch")).unwrap();
+        fs::write(folder.0.join("watch/crm-shadow.compared.json"), text).unwrap();
+    };
+    kept("of another file");
+    assert_eq!(compare().trim(), "nothing was compared with crm-shadow yet");
+    kept(&hash);
+    let told = compare();
+    for there in ["orders: 9 asked, 8 answered by both, 5 the same", "3  [].state", "another text", "2 questions were"]
+    {
+        assert!(told.contains(there), "{there}: {told}");
+    }
+    // Both are asked by the probe, for a wrong key is to be seen before a caller meets it.
+    let (good, told) = said(&["check", "--probe"]);
+    assert!(!good && told.contains("connector crm-next: busy") && told.contains("connector crm: busy"), "{told}");
+}
+
 /// Whether the daemon runs or not: what it kept of failing requests and of how systems stand.
 #[test]
 fn what_was_kept_of_systems_is_read_without_the_daemon() {

@@ -95,7 +95,7 @@ fn probe(loaded: Loaded) -> Exit {
             }
         }
         let connectors = Connectors::keeping(loaded.live.connectors, loaded.settings.tokens_folder());
-        for system in connectors.systems() {
+        for system in connectors.files() {
             if !connectors.offers(&system, "check") {
                 println!("connector {system}: its file has no check operation, so nothing was asked");
                 continue;
@@ -118,6 +118,16 @@ fn probe(loaded: Loaded) -> Exit {
                     );
                     exit = Exit::Failed;
                 }
+            }
+        }
+        connectors::version::live::look(&connectors).await;
+        for one in connectors.standing() {
+            let (system, version) = (&one.system, &one.version);
+            match (&version.told, &version.drift, &version.trouble) {
+                (_, Some(drift), _) => println!("connector {system}: another version: {drift}"),
+                (Some((told, _)), ..) => println!("connector {system}: version {told}"),
+                (None, None, Some(why)) => println!("connector {system}: which version it is was not told: {why}"),
+                (None, None, None) => {}
             }
         }
         exit
