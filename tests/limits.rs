@@ -364,7 +364,9 @@ limits:
 breaker: {failed_percent: 101}
 retries: {most: 50}
 "#;
-    let text = file(address, more).replace("is: ok}]}}", "is: ok, blocked_ms: 5}]}}");
+    let shares = "\n    limits: {with: customer.serach}\n    steps:";
+    let text =
+        file(address, more).replace("is: ok}]}}", "is: ok, blocked_ms: 5}]}}").replacen("\n    steps:", shares, 1);
     let text =
         text.replace("when: body.login is defined, is: ok", "when: body.login is defined, is: ok, blocked_ms: 5");
     let problems = connectors::load_offline("desk.yaml", &text).err().unwrap();
@@ -376,6 +378,7 @@ retries: {most: 50}
         "the hint stands nowhere, or in two places",
         "\"bdy\" is not known here",
         "a breaker that cannot be",
+        "there are no windows to share",
         "more than anybody waits for",
         "nothing was asked too often",
     ] {

@@ -116,8 +116,13 @@ fn line_of(file: &str, name: &str) -> String {
 fn limits(times: u32) -> Value {
     let second = |requests| Rate { requests, per_us: 1_000_000, burst: None, kept: 1 };
     let bucket = Rate { burst: Some(10_000_000), ..second(10_000_000) };
-    let plan =
-        gate::Plan { places: 4, logins: false, windows: vec![second(10_000_000), bucket], own: Default::default() };
+    let plan = gate::Plan {
+        places: 4,
+        logins: false,
+        windows: vec![second(10_000_000), bucket],
+        own: Default::default(),
+        shares: Default::default(),
+    };
     let limits = Limits {
         plan,
         hints: Hints::default(),

@@ -4,24 +4,34 @@ use std::collections::BTreeMap;
 
 use super::{
     Limits,
-    file::{BreakerFile, HintFile, RetriesFile, WindowFile},
+    file::{BreakerFile, HintFile, OperationLimitsFile, RetriesFile, WindowFile},
     gate::{Own, Plan},
     hints::{Hint, Hints, Place},
     window::Rate,
 };
-use crate::connectors::{compile::Maker, file::File, operation};
+use crate::connectors::{
+    compile::Maker,
+    file::{File, OperationFile},
+    operation,
+};
 
 const WINDOWS: usize = 8;
 /// A month, for monthly quotas.
 const LONGEST_S: u32 = 31 * 86_400;
 const MOST: u32 = 10_000_000;
 
+/// What the file says of an operation's limits.
+fn file_limits<'a>(all: &'a BTreeMap<String, OperationFile>, name: &str) -> Option<&'a OperationLimitsFile> {
+    all.get(name)?.limits.as_ref()
+}
+
 impl Maker<'_> {
     /// The names that stand beside an answer are known already.
     pub(in crate::connectors) fn limits(&mut self, file: &File) -> Limits {
         let limits = file.limits.clone().unwrap_or_default();
         let windows = self.windows("/limits/windows", &limits.windows, 1);
-        let mut own = BTreeMap::new();
+        let all = &file.operations;
+        let (mut own, mut shares) = (BTreeMap::new(), BTreeMap::new());
         let mut breakers = BTreeMap::new();
         for (name, file) in &file.operations {
             let Some(spec) = operation::named(name) else { continue };
@@ -43,6 +53,27 @@ impl Maker<'_> {
             }
             if cost == 0 {
                 self.problem(&format!("{at}/limits/cost"), "found 0", "1 or more");
+            }
+            if let Some(with) = &limits.shares {
+                let theirs = file_limits(all, with);
+                let fits = theirs.is_some_and(|theirs| theirs.shares.is_none() && !theirs.windows.is_empty());
+                let Some(with) = operation::named(with).filter(|_| fits && *with != *name) else {
+                    let wanted = "an operation of this file that has limits.windows of its own";
+                    self.problem(&format!("{at}/limits/with"), "there are no windows to share", wanted);
+                    continue;
+                };
+                if !limits.windows.is_empty() || limits.alone {
+                    let wanted = "windows and alone at the operation whose they are";
+                    self.problem(
+                        &format!("{at}/limits"),
+                        "it shares another's windows and says more of its own",
+                        wanted,
+                    );
+                }
+                shares.insert(spec.name, (with.name, cost.max(1)));
+                // Held against the windows that it will be counted in.
+                self.windows(&format!("{at}/limits/with"), theirs.map_or(&[][..], |theirs| &theirs.windows), cost);
+                continue;
             }
             let windows = self.windows(&format!("{at}/limits/windows"), &limits.windows, cost);
             own.insert(spec.name, Own { windows, cost: cost.max(1), alone: limits.alone });
@@ -75,7 +106,7 @@ impl Maker<'_> {
         let breaker = file.breaker.unwrap_or_default();
         self.breaker("/breaker", &breaker);
         let places = file.concurrency.unwrap_or(4).clamp(1, 64);
-        let plan = Plan { places, logins: limits.logins, windows, own };
+        let plan = Plan { places, logins: limits.logins, windows, own, shares };
         Limits {
             plan,
             hints,

@@ -36,6 +36,9 @@ pub struct OperationLimitsFile {
     pub windows: Vec<WindowFile>,
     /// What one request of it costs, in the system's windows and its own. Default 1.
     pub cost: Option<u32>,
+    /// It is counted together with this operation, in that one's windows; then it has none of its own.
+    #[serde(rename = "with")]
+    pub shares: Option<String>,
     /// The system counts this operation apart (HubSpot's search): what it says of limits in these answers is meant for this operation alone.
     pub alone: bool,
 }

@@ -36,6 +36,8 @@ pub struct Plan {
     pub windows: Vec<Rate>,
     /// Operations with limits of their own.
     pub own: BTreeMap<&'static str, Own>,
+    /// Operations that are counted in the limits of one of those, and what a request of them costs.
+    pub shares: BTreeMap<&'static str, (&'static str, u32)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -292,8 +294,9 @@ impl<T> Gate<T> {
     }
 
     fn kind(&self, operation: &str, priority: Priority) -> (Option<&'static str>, u64, usize) {
-        let own = self.plan.own.get_key_value(operation);
-        let (own, cost) = own.map_or((None, 1), |(name, own)| (Some(*name), u64::from(own.cost)));
+        let shared = self.plan.shares.get(operation).map(|(with, cost)| (Some(*with), u64::from(*cost)));
+        let own = || self.plan.own.get_key_value(operation).map(|(name, own)| (Some(*name), u64::from(own.cost)));
+        let (own, cost) = shared.or_else(own).unwrap_or((None, 1));
         (own, cost, if priority == Priority::Pop { POPS } else { BACKGROUND })
     }
 

@@ -25,7 +25,7 @@ fn rate(requests: u32, per_s: u64, burst: Option<u32>, kept: u32) -> Rate {
 }
 
 fn plan(places: u32, windows: Vec<Rate>) -> Plan {
-    Plan { places, logins: false, windows, own: BTreeMap::new() }
+    Plan { places, logins: false, windows, own: BTreeMap::new(), shares: BTreeMap::new() }
 }
 
 fn at(us: u64) -> Now {
@@ -446,6 +446,24 @@ fn an_operation_that_is_counted_apart_does_not_close_the_others() {
     assert!(matches!(enter(&mut gate, "search", 8 * S), Entry::Waits(_)));
     let Entry::Waits(_) = enter(&mut gate, "get", 8 * S) else { panic!() };
     assert_eq!(goes(&mut gate, 8 * S).len(), 1);
+}
+
+#[test]
+fn operations_share_a_window_each_at_its_own_cost() {
+    let own = Own { windows: vec![rate(4, 60, None, 0)], cost: 1, alone: false };
+    let shares = BTreeMap::from([("list", ("search", 3))]);
+    let mut gate = Gate::new(Plan { own: BTreeMap::from([("search", own)]), shares, ..plan(9, Vec::new()) });
+    let enter =
+        |gate: &mut Gate<u32>, operation, now| gate.enter(0, operation, Priority::Pop, Mono(now + 5 * S), Mono(now));
+    let Entry::Go(pass, _) = enter(&mut gate, "list", S) else { panic!() };
+    gate.leaves(pass, Mono(S));
+    let Entry::Go(pass, _) = enter(&mut gate, "search", S) else { panic!() };
+    gate.leaves(pass, Mono(S));
+    let used: Vec<_> = gate.used(Mono(S)).iter().map(|used| (used.operation, used.used, used.of)).collect();
+    assert_eq!(used, [(Some("search"), 4, 4)]);
+    assert!(matches!(enter(&mut gate, "search", S), Entry::No(Why::Enough { .. })));
+    assert!(matches!(enter(&mut gate, "list", S), Entry::No(Why::Enough { .. })));
+    assert!(matches!(enter(&mut gate, "get", S), Entry::Go(..)));
 }
 
 #[test]
