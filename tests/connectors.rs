@@ -144,6 +144,92 @@ async fn a_key_stands_in_the_path_where_the_system_wants_it() {
     }
 }
 
+/// The lines that the file keeps for the gateway, against Python's hmac: path and nonce of the examples, `(secret)` as the key.
+#[test]
+fn kingdees_gateway_is_signed_twice() {
+    let text = include_str!("../config/connectors/kingdee.yaml");
+    let kept = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix("#   ").filter(|line| line.starts_with(key)));
+        line.unwrap_or_else(|| panic!("no {key}"))
+    };
+    let lines = [kept("headers: "), kept("sign: "), kept("also_sign: ")].join("\n");
+    let (head, rest) = text.split_once("auth:\n").unwrap();
+    let (_, rest) = rest.split_once("numbers:").unwrap();
+    let (rest, _) = rest.split_once("examples:").unwrap();
+    let variables = "variables:\n  app: {text: 230185_abcdefghijklmnop}\n  app_secret: {secret: {env: A}}\n  gateway_secret: {secret: {env: B}}\n";
+    let head = head.replace("variables:\n", variables);
+    let example = r#"
+examples:
+  - name: both
+    operation: check
+    outcome: ok
+    value: {customers: 1}
+    exchanges:
+      - request:
+          method: POST
+          path: /Kingdee.BOS.WebApi.ServicesStub.DynamicFormService.ExecuteBillQuery.common.kdsvc
+          headers:
+            X-Api-ClientID: "230185"
+            X-Kd-Appdata: APPDATA
+            X-Api-Signature: API
+            X-Kd-Signature: KD
+        answer: {status: 200, json: [["C1"]]}
+"#;
+    let example = example
+        .replace("APPDATA", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3LGxpbmVjYXJkLDIwNTIsMA==")
+        .replace("API", "ZjJiYTEyYWQyZDc1OTlkNzVlNmZlMjA0YTZmZDJhNTQ5M2EyNjc5N2E1YzdkMWExMmNmOGMxZWY4YjE1MTJlZA==")
+        .replace("KD\n", "MGEwMDEyMjM1YzA1ZDEwMWM2NzQ5ZTMzZTBiNjY1Yjk2ZWIzNzg0YmJiYzc4NDFhOTIxZTE3YjI0MzljMzhiZg==\n");
+    let text = format!("{head}{lines}\nnumbers:{rest}{example}");
+    let system = connectors::load_offline("kingdee.yaml", &text).unwrap_or_else(|p| panic!("{p:#?}\n{text}"));
+    let results = examples::run(&system);
+    assert_eq!(results.iter().map(|r| r.result.clone()).collect::<Vec<_>>(), [Ok(())]);
+}
+
+/// GLPI's application token: with each request to the system, beside its session, and not to a token endpoint of somebody else's.
+#[tokio::test]
+async fn a_second_secret_goes_with_each_request_to_the_system_alone() {
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hear = |answer_with: &'static str, heard: &Arc<Mutex<Vec<(String, bool)>>>| {
+        let heard = heard.clone();
+        fake(move |request| {
+            let first = request.lines().next().unwrap_or_default().to_owned();
+            heard.lock().unwrap().push((first, request.to_lowercase().contains("app-token: second")));
+            answer(200, "application/json", answer_with)
+        })
+    };
+    let elsewhere = hear(r#"{"access_token":"t","expires_in":60}"#, &heard).await;
+    let system = hear(r#"{"session":"s","ok":true}"#, &heard).await;
+    let folder = std::env::temp_dir().join(format!("linecard-second-{}", ulid::Ulid::new()));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("key"), "second").unwrap();
+    let auths = [
+        "auth: {session: {login: {path: /login, outcome: [{status: [200], is: ok}]}, token: {value: body.session, header: X-Session}}}".to_owned(),
+        format!("auth: {{oauth2: {{token_url: 'http://{}/token', client_id: c, client_secret: key}}}}", elsewhere.address),
+    ];
+    for auth in auths {
+        let text = format!(
+            "connector: crm\nschema: 1\nvariables: {{key: {{secret: {{file: {}/key}}}}}}\nbase_url: http://{}\n{auth}\nsecret_headers: {{App-Token: key}}\n\
+             operations:\n  check:\n    steps: [{{name: who, path: /me, outcome: [{{status: [200], is: ok}}]}}]\n    output: {{ok: body.ok}}\n",
+            folder.display(),
+            system.address
+        );
+        let made = connectors::load_with("crm.yaml", &text, &BTreeMap::new()).unwrap_or_else(|p| panic!("{p:#?}"));
+        let connectors = Connectors::new(Set::new(vec![made]));
+        let asked = Ask { system: "crm".into(), ..ask("check", json!({})) };
+        assert_eq!(connectors.run(asked).await, Outcome::Ok(json!({"ok": true})));
+    }
+    std::fs::remove_dir_all(&folder).unwrap();
+    let heard = heard.lock().unwrap();
+    let told: Vec<_> = heard.iter().map(|(first, second)| (first.split(' ').nth(1).unwrap(), *second)).collect();
+    assert_eq!(told, [("/login", true), ("/me", true), ("/token", false), ("/me", true)]);
+    let twice = "connector: a\nschema: 1\nvariables: {k: {secret: {env: K}}}\nbase_url: https://a.example\nheaders: {App-Token: x}\nsecret_headers: {App-Token: k, 'a b': nobody}\noperations: {}\n";
+    let problems = connectors::load_offline("a.yaml", twice).err().unwrap();
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    for wanted in ["stands in \"headers:\" too", "no name of a header", "\"nobody\" is no secret variable"] {
+        assert!(told.iter().any(|t| t.contains(wanted)), "{wanted}: {told:#?}");
+    }
+}
+
 /// A system with a brain of one function: the raw request in, the raw answer out; an empty answer drops the connection.
 pub struct Fake {
     pub address: SocketAddr,

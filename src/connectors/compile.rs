@@ -169,7 +169,21 @@ impl Maker<'_> {
         self.known.clone_from(&variables);
         let at = self.at(file, &context, &secrets);
         let auth = self.auth(file, &context, &secrets);
-        let sign = file.sign.as_ref().and_then(|sign| self.sign("/sign", sign, &secrets));
+        let also = (0..).zip(&file.also_sign).map(|(n, sign)| (format!("/also_sign/{n}"), sign));
+        let signs = file.sign.iter().map(|sign| ("/sign".to_owned(), sign)).chain(also);
+        let signs: Vec<Sign> = signs.filter_map(|(at, sign)| self.sign(&at, sign, &secrets)).collect();
+        if file.sign.is_none() && !file.also_sign.is_empty() {
+            self.problem("/also_sign", "there is no first signature", "\"sign:\"");
+        }
+        let mut secret_headers = Vec::new();
+        for (name, secret) in &file.secret_headers {
+            let at = format!("/secret_headers/{name}");
+            self.header_name(&at, name);
+            if file.headers.keys().any(|known| known.eq_ignore_ascii_case(name)) {
+                self.problem(&at, "this header stands in \"headers:\" too", "one of the two");
+            }
+            secret_headers.extend(self.secret(&at, secret, file, &secrets).map(|secret| (name.clone(), secret)));
+        }
         let csrf = file.csrf.as_ref().map(|csrf| {
             let csrf = csrf::session(csrf);
             Box::new(self.session("/csrf", &csrf, (&context, &secrets), None))
@@ -201,7 +215,7 @@ impl Maker<'_> {
         }
         let (version, query) = self.version(file, &mut headers, &operations);
         self.index(file, changes);
-        self.places(&auth, sign.as_ref(), &operations);
+        self.places(&auth, &signs, &operations);
         self.joins_bytes(file, &auth, &operations);
         for operation in operations.values() {
             if let Idempotency::Lookup(find) = &operation.idempotency {
@@ -260,7 +274,8 @@ impl Maker<'_> {
             limits,
             index: file.index,
             auth,
-            sign,
+            signs,
+            secret_headers,
             csrf,
             hooks,
             stamp: given.stamp,
@@ -344,13 +359,20 @@ impl Maker<'_> {
     }
 
     /// A token or a signature that stands in bodies has its place in each of them.
-    fn places(&mut self, auth: &Auth, sign: Option<&Sign>, operations: &BTreeMap<&'static str, Operation>) {
+    fn places(&mut self, auth: &Auth, signs: &[Sign], operations: &BTreeMap<&'static str, Operation>) {
         let session = if let Auth::Session(session) = auth { Some(session) } else { None };
         let token =
             session.and_then(|session| session.token.as_ref()).map(|token| ("the session's token", &token.place));
         let key = if let Auth::Key { place, .. } = auth { Some(("the key", place)) } else { None };
-        let places = sign.map(|sign| ("the signature", &sign.place)).into_iter().chain(token).chain(key);
-        for (what, place) in places {
+        let places: Vec<_> = signs.iter().map(|sign| ("the signature", &sign.place)).chain(token).chain(key).collect();
+        for (n, (what, place)) in places.iter().enumerate() {
+            if places.iter().skip(n + 1).any(|(_, other)| other == place) {
+                self.problem(
+                    "",
+                    format!("{what} stands where something else of the file stands"),
+                    "a place of its own",
+                );
+            }
             for (name, operation) in operations {
                 for (n, step) in operation.steps.iter().enumerate() {
                     self.fits(&format!("/operations/{name}/steps/{n}"), what, place, step);
@@ -367,6 +389,7 @@ impl Maker<'_> {
         let bytes = |step: &Step| matches!(&step.what, What::Web(web) if !web.charsets.utf8());
         let steps = operations.values().any(|operation| operation.steps.iter().any(bytes));
         let mut formulas = vec![("/sign", file.sign.as_ref(), steps)];
+        formulas.extend(file.also_sign.iter().map(|sign| ("/also_sign", Some(sign), steps)));
         if let (file::Auth::Session(session), Auth::Session(made)) = (&file.auth, auth) {
             let login = made.login.steps.iter().any(bytes);
             formulas.push(("/auth/session/login/sign", session.login.sign.as_ref(), login));
@@ -1274,13 +1297,17 @@ impl Maker<'_> {
         }
     }
 
+    fn header_name(&mut self, at: &str, name: &str) {
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            self.problem(at, "no name of a header", "letters, digits and hyphens");
+        }
+    }
+
     fn headers(&mut self, at: &str, map: &BTreeMap<String, String>) -> Vec<(String, Leaf)> {
         map.iter()
             .map(|(name, text)| {
                 let at = format!("{at}/{name}");
-                if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-                    self.problem(&at, "no name of a header", "letters, digits and hyphens");
-                }
+                self.header_name(&at, name);
                 (name.clone(), self.leaf(&at, text, "text"))
             })
             .collect()

@@ -72,6 +72,9 @@ pub struct File {
     pub webhooks: Option<super::hook::File>,
     /// Computed over each request of an operation, beside `auth`.
     pub sign: Option<Sign>,
+    /// Further signatures, each in a place of its own. Those in a body come first; others see that body.
+    #[serde(default)]
+    pub also_sign: Vec<Sign>,
     /// How numbers stored without country or area are read.
     #[serde(default)]
     pub numbers: Numbers,
@@ -85,6 +88,9 @@ pub struct File {
     /// Sent with every request; values are templates.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    /// Further secrets that stand in headers of each request to the system, the login's too: the header's name, and the name of a secret variable (GLPI's `App-Token` beside its session).
+    #[serde(default)]
+    pub secret_headers: BTreeMap<String, String>,
     /// Keep all numbers of the system here, read by `customer.list`, so that a customer is found in whatever spelling it is stored.
     pub index: Option<IndexFile>,
     /// Keys that this system's customers have in common with other systems' (a customer number, a member number, an e-mail address): the

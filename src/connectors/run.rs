@@ -186,7 +186,7 @@ pub struct Run<'a> {
     csrf: Need<'a>,
     /// Which of the two the answer that was judged last says is over, if it says so.
     lapsed: For,
-    sign: Option<&'a Sign>,
+    signs: &'a [Sign],
     /// What a login signs.
     assertions: &'a [(&'static str, Assertion)],
     /// Status, headers and body of the last answer, for `output`.
@@ -288,12 +288,12 @@ impl<'a> Run<'a> {
         context.extend(told.iter().map(|(name, secret)| ((*name).to_owned(), Value::from(secret.expose()))));
         let secrets = auth.secrets.iter().map(|(name, secret)| (name.as_str(), Value::from(secret.expose())));
         context.insert("secret".to_owned(), Value::from_pairs(secrets));
-        let (sign, assertions) = (auth.sign.as_ref(), &auth.assertions[..]);
+        let (signs, assertions) = (auth.sign.as_slice(), &auth.assertions[..]);
         let names = auth.secrets.keys().map(|name| (name.as_str(), Value::from(EXAMPLE_SECRET)));
         let mut masks = vec![("secret", Value::from_pairs(names))];
         let others = told.iter().map(|(name, _)| *name).chain(assertions.iter().map(|(name, _)| *name));
         masks.extend(others.map(|name| (name, Value::from(EXAMPLE_SECRET))));
-        Self { sign, assertions, masks, ..Self::begin(system, &auth.login, context, false) }
+        Self { signs, assertions, masks, ..Self::begin(system, &auth.login, context, false) }
     }
 
     fn begin(system: &'a System, op: &'a Operation, context: BTreeMap<String, Value>, signed_in: bool) -> Self {
@@ -313,7 +313,7 @@ impl<'a> Run<'a> {
             sign_in: Need { auth, ..Need::default() },
             csrf: Need::default(),
             lapsed: For::All,
-            sign: system.sign.as_ref(),
+            signs: &system.signs,
             assertions: &[],
             last: Vec::new(),
             records: Vec::new(),
@@ -798,17 +798,18 @@ impl<'a> Run<'a> {
             path = next.strip_prefix(self.base(at)).unwrap_or(next).to_owned();
             query.clear();
         }
-        let signed = std::cell::RefCell::new(None);
+        let signed = std::cell::RefCell::new(None::<String>);
         // What is signed, with the body once that is made.
-        let signature = |form: &Json, body: Option<&[u8]>| -> Result<Option<(&Sign, String)>, String> {
-            let Some(sign) = self.sign else { return Ok(None) };
+        let signature = |sign: &Sign, form: &Json, body: Option<&[u8]>| -> Result<String, String> {
             let mut seen = each.to_vec();
             seen.extend(sign.sees(step.method, &url, &query, form, body));
             if to == To::Show {
-                signed.replace(sign.shown(seen, |seen| self.with(seen)));
-                return Ok(Some((sign, format!("{}(signature)", sign.prefix))));
+                let texts = signed.take().into_iter().chain(sign.shown(seen, |seen| self.with(seen)));
+                let texts: Vec<_> = texts.collect();
+                signed.replace((!texts.is_empty()).then(|| texts.join("\n")));
+                return Ok(format!("{}(signature)", sign.prefix));
             }
-            Ok(Some((sign, sign.over(&self.with(&seen))?)))
+            sign.over(&self.with(&seen))
         };
         let mut form = Json::Null;
         if let Some(body) = &step.body {
@@ -820,10 +821,10 @@ impl<'a> Run<'a> {
                 place.in_body(to.which(value, shown), &mut form).map_err(|why| format!("the key: {why}"))?;
             }
         }
-        let in_body = |sign: &&Sign| matches!(sign.place, Place::Body(_));
-        if self.sign.as_ref().is_some_and(in_body)
-            && let Some((sign, value)) = signature(&form, None)?
-        {
+        let (in_body, beside): (Vec<_>, Vec<_>) =
+            self.signs.iter().partition(|sign| matches!(sign.place, Place::Body(_)));
+        for sign in in_body {
+            let value = signature(sign, &form, None)?;
             sign.place.in_body(&value, &mut form).map_err(|why| format!("the signature: {why}"))?;
         }
         let written = match &step.body {
@@ -841,9 +842,8 @@ impl<'a> Run<'a> {
             body = Some(written.bytes);
         }
         let mut key = Map::new();
-        if self.sign.as_ref().is_some_and(|sign| !in_body(sign))
-            && let Some((sign, value)) = signature(&form, body.as_deref())?
-        {
+        for sign in beside {
+            let value = signature(sign, &form, body.as_deref())?;
             match &sign.place {
                 Place::Header(name) => headers.push((name.clone(), value)),
                 Place::Query(name) => drop(key.insert(name.clone(), value.into())),
@@ -874,6 +874,12 @@ impl<'a> Run<'a> {
             }
             Auth::Key { place: Place::Body(_), .. } => {}
             Auth::Session(_) => {}
+        }
+        // A token endpoint of somebody else's gets none of them.
+        if step.base.is_none() {
+            for (name, value) in &self.system.secret_headers {
+                headers.push((name.clone(), to.which(value, EXAMPLE_SECRET).to_owned()));
+            }
         }
         for (auth, session) in &sessions {
             session.header(auth, &mut headers);

@@ -130,7 +130,9 @@ pub struct System {
     pub limits: Limits,
     pub index: Option<file::IndexFile>,
     pub(super) auth: Auth,
-    pub(super) sign: Option<Sign>,
+    pub(super) signs: Vec<Sign>,
+    /// Beside `auth`: names of headers, and what stands in them.
+    pub(super) secret_headers: Vec<(String, Secret)>,
     /// What the system tells by itself.
     pub(super) hooks: Option<Hooks>,
     /// What only requests that change something need, fetched as a session is opened.
@@ -326,6 +328,7 @@ pub(super) struct Token {
     pub prefix: String,
 }
 
+#[derive(PartialEq, Eq)]
 pub(super) enum Place {
     Header(String),
     Query(String),

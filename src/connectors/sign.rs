@@ -17,7 +17,7 @@ use serde_json::{Map, Value as Json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use crate::private::Secret;
+use crate::{private::Secret, words::percent};
 
 use super::{
     charset,
@@ -28,7 +28,7 @@ use super::{
 };
 
 /// The names that a signature may use besides the variables and what each request has; `body` only where it does not stand in it.
-pub const SEES: [&str; 5] = ["secret", "method", "path", "query", "form"];
+pub const SEES: [&str; 6] = ["secret", "method", "address", "path", "query", "form"];
 
 /// What every secret is where examples of a file are played.
 pub const EXAMPLE_SECRET: &str = "(secret)";
@@ -63,6 +63,7 @@ impl Sign {
         vec![
             ("secret", Value::from_pairs(secrets)),
             ("method", Value::from(method.as_str())),
+            ("address", Value::from(url.split('?').next().unwrap_or(url))),
             ("path", Value::from(path)),
             ("query", Value::from_pairs(query.iter().map(|(k, v)| (k.as_str(), from_json(v))))),
             ("form", form),
@@ -224,7 +225,7 @@ fn keyed<M: hmac::Mac + hmac::digest::KeyInit>(value: &Value, key: &Value) -> Re
 }
 
 /// A map's entries, sorted by the bytes of their names: `a=1&b=2`, not encoded. `equals=` and `between=` are what stands between; `empty=false` leaves out what has no
-/// value, `without=['sign']` those of these names. `lengths=[2, 4]` puts before each name and each value how many characters it has, with zeros to so many digits, and a hyphen. A
+/// value, `without=['sign']` those of these names. `encoded=true` percent-encodes names and values before they are sorted. `lengths=[2, 4]` puts before each name and each value how many characters it has, with zeros to so many digits, and a hyphen. A
 /// structure stands as its JSON.
 fn pairs(map: &Value, options: Kwargs) -> Result<String, Error> {
     if map.kind() != ValueKind::Map {
@@ -235,6 +236,7 @@ fn pairs(map: &Value, options: Kwargs) -> Result<String, Error> {
     let empty: Option<bool> = options.get("empty")?;
     let without: Option<Vec<String>> = options.get("without")?;
     let lengths: Option<Vec<usize>> = options.get("lengths")?;
+    let encoded = options.get::<Option<bool>>("encoded")? == Some(true);
     options.assert_all_used()?;
     let mut sorted = BTreeMap::new();
     for name in map.try_iter()? {
@@ -249,6 +251,8 @@ fn pairs(map: &Value, options: Kwargs) -> Result<String, Error> {
         };
         let name = text_of(&name);
         if (empty != Some(false) || !text.is_empty()) && !without.as_ref().is_some_and(|names| names.contains(&name)) {
+            // OAuth 1.0 sorts what is encoded (RFC 5849, section 3.4.1.3.2).
+            let (name, text) = if encoded { (percent(&name), percent(&text)) } else { (name, text) };
             sorted.insert(name, text);
         }
     }
@@ -337,6 +341,35 @@ mod tests {
         ] {
             assert_eq!(eval(formula).as_deref(), Ok(wanted), "{vendor}");
         }
+    }
+
+    /// The example of RFC 5849, section 1.2, and the encoding of section 3.6.
+    #[test]
+    fn oauth_1_signs_as_its_rfc_does() {
+        let json: Json = serde_json::from_str(
+            r#"{"secret": {"consumer": "kd94hf93k423kf44", "token": "pfkkdhi9sl3r4s00"}, "nonce": "chapoH", "now": {"s": 137131202},
+            "method": "GET", "address": "http://photos.example.net/photos", "query": {"size": "original", "file": "vacation.jpg"},
+            "consumer": "dpf43f3p2l4k3l03", "token": "nnch734d00sl2jdk"}"#,
+        )
+        .unwrap();
+        let signed = |text: &str| Compiled::new(text).unwrap().eval(&from_json(&json)).map(|v| v.to_string());
+        let base = "method ~ '&' ~ (address | urlencode) ~ '&' ~ (dict(query, oauth_consumer_key=consumer, oauth_nonce=nonce, oauth_signature_method='HMAC-SHA1', \
+            oauth_timestamp=now.s, oauth_token=token) | pairs(encoded=true) | urlencode)";
+        assert_eq!(
+            signed(base).as_deref(),
+            Ok(
+                "GET&http%3A%2F%2Fphotos.example.net%2Fphotos&file%3Dvacation.jpg%26oauth_consumer_key%3Ddpf43f3p2l4k3l03%26oauth_nonce%3DchapoH%26\
+                oauth_signature_method%3DHMAC-SHA1%26oauth_timestamp%3D137131202%26oauth_token%3Dnnch734d00sl2jdk%26size%3Doriginal"
+            )
+        );
+        let formula = format!(
+            "({base}) | hmac_sha1((secret.consumer | urlencode) ~ '&' ~ (secret.token | urlencode)) | base64 | urlencode"
+        );
+        assert_eq!(signed(&formula).as_deref(), Ok("MdpQcU8iPSUjWoN%2FUDMsK2sui9I%3D"));
+        assert_eq!(
+            signed("dict(c2='', b5='=%3D', a3='2 q') | pairs(encoded=true)").as_deref(),
+            Ok("a3=2%20q&b5=%3D%253D&c2=")
+        );
     }
 
     /// Wangdiantong's own example (open.wangdian.cn, 签名算法), and its client for PHP on lengths: `iconv_strlen($val, 'UTF-8')`, which counts characters.

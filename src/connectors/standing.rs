@@ -132,7 +132,8 @@ pub fn sign_in(file: &File) -> String {
 }
 
 fn signed(auth: &str, file: &File) -> String {
-    let both = format!("{auth}{}", if file.csrf.is_some() { ", CSRF token" } else { "" });
+    let more: String = file.secret_headers.keys().map(|name| format!(", key ({name})")).collect();
+    let both = format!("{auth}{more}{}", if file.csrf.is_some() { ", CSRF token" } else { "" });
     let auth = both.trim_start_matches(", ");
     match (auth, &file.sign) {
         ("", None) => "none".to_owned(),

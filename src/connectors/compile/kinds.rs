@@ -35,6 +35,8 @@ impl Maker<'_> {
         let only_web = [
             ("auth", !matches!(file.auth, file::Auth::None)),
             ("sign", file.sign.is_some()),
+            ("also_sign", !file.also_sign.is_empty()),
+            ("secret_headers", !file.secret_headers.is_empty()),
             ("csrf", file.csrf.is_some()),
             ("webhooks", file.webhooks.is_some()),
             ("headers", !file.headers.is_empty()),
