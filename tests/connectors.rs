@@ -185,6 +185,28 @@ examples:
     assert_eq!(results.iter().map(|r| r.result.clone()).collect::<Vec<_>>(), [Ok(())]);
 }
 
+/// The lines that the file keeps for a certificate in place of a secret hold together with the rest of it.
+#[test]
+fn salesforce_signs_in_by_what_it_signs_too() {
+    let text = include_str!("../config/connectors/salesforce.yaml");
+    let (_, grant) = text.split_once("    # grant: ").unwrap();
+    let grant = grant.lines().next().unwrap();
+    let (head, rest) = text.split_once("    client_secret: secret\n").unwrap();
+    let (_, rest) = rest.split_once("numbers:").unwrap();
+    let head = head.replace(
+        "  secret: {secret: {env: SALESFORCE_SECRET}}\n",
+        "  user: {text: cti@example.com}\n  private_key: {secret: {env: K}}\n",
+    );
+    let text = format!("{head}    grant: {grant}\nnumbers:{rest}");
+    let system = connectors::load_offline("salesforce.yaml", &text).unwrap_or_else(|p| panic!("{p:#?}\n{text}"));
+    assert_eq!(system.sign_in, "OAuth 2.0, signed statement");
+    let results = examples::run(&system);
+    assert!(results.len() > 10);
+    // Only how it logs in is another.
+    let wrong: Vec<_> = results.iter().filter(|r| r.result.is_err()).map(|r| &r.name).collect();
+    assert!(wrong.len() <= 1, "{wrong:?}");
+}
+
 /// GLPI's application token: with each request to the system, beside its session, and not to a token endpoint of somebody else's.
 #[tokio::test]
 async fn a_second_secret_goes_with_each_request_to_the_system_alone() {
