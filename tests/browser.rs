@@ -55,6 +55,8 @@ impl Browser {
                 "--disable-quic",
                 "--no-first-run",
                 "--disable-component-update",
+                // As agents' browsers are set where the record's page is to open by itself.
+                "--disable-popup-blocking",
             ])
             .args([
                 "--disable-background-networking",
@@ -309,9 +311,15 @@ impl Daemon {
     }
 
     async fn welcome_as(&mut self, roles: Value) -> Value {
+        self.welcome_with(roles, json!({})).await
+    }
+
+    async fn welcome_with(&mut self, roles: Value, more: Value) -> Value {
         assert_eq!(self.hear("authenticate").await["token"], "a.b.c");
-        self.say("welcome", json!({"epoch": 7, "features": [], "agent": {"id": "1001", "tenant": "default", "name": "Agent Li", "roles": roles}, "ping_ms": 15000,
-            "reasons": [{"id": "break"}, {"id": "lunch", "limit_s": 1800}, {"id": "audit", "label": "Quality check"}], "queues": ["callback"]}));
+        let mut welcome = json!({"epoch": 7, "features": [], "agent": {"id": "1001", "tenant": "default", "name": "Agent Li", "roles": roles}, "ping_ms": 15000,
+            "reasons": [{"id": "break"}, {"id": "lunch", "limit_s": 1800}, {"id": "audit", "label": "Quality check"}], "queues": ["callback"], "open": "never"});
+        welcome.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.say("welcome", welcome);
         self.hear("resume").await
     }
 }
@@ -975,6 +983,152 @@ async fn a_supervisor_and_the_team() {
     assert_eq!(daemon.hear("team.list").await["watch"], false);
     browser.size(320, 640).await;
     assert_eq!(browser.eval("desk.scrollWidth<=innerWidth").await, json!(true), "320 px scrolls sideways");
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+/// Another company's system: pages of records, each of which tries to lead the page away that opened it.
+async fn records() -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (hear, heard) = mpsc::channel(64);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut start = [0; 4096];
+            let n = stream.read(&mut start).await.unwrap_or(0);
+            let text = String::from_utf8_lossy(&start[..n]).into_owned();
+            let path = text.split(' ').nth(1).unwrap_or("/").to_owned();
+            let body = "<!doctype html><link rel=icon href=data:,><script>for(const w of [opener,opener.parent,opener.top])\
+                try{w.location='http://127.0.0.1/away'}catch{};fetch('/tried')</script>";
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\ncontent-length:";
+            let _ = stream.write_all(format!("{head} {}\r\n\r\n{body}", body.len()).as_bytes()).await;
+            let _ = hear.send(path).await;
+        }
+    });
+    (address, heard)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tickets_customers_data_and_the_records_own_page() {
+    let (erp, mut opened) = records().await;
+    let mut daemon = Daemon::start().await;
+    let mut browser = Browser::start().await;
+    browser.size(1440, 820).await;
+    browser.go(&daemon.address.clone()).await;
+    browser.eval("document.getElementById('token').focus()").await;
+    browser.type_text("a.b.c").await;
+    browser.click("enter").await;
+    let systems = json!([{"id": "desk", "tickets": ["search", "comment", "assign", "escalate"]}, {"id": "erp", "tickets": [], "update": ["email", "company"]}]);
+    daemon.welcome_with(json!([]), json!({"systems": systems, "open": "answered"})).await;
+    daemon.say("snapshot", json!({"agent": agent("ready"), "links": links(true), "calls": []}));
+    browser.until("desk.dataset.is==='idle'").await;
+
+    let mut mary = person("C1", "Mary Jones", "mobile");
+    mary["url"] = json!(format!("{erp}/C1"));
+    mary["facts"] = json!({"id": "C1", "name": "Mary Jones", "email": "", "company": "Jones Ltd"});
+    let tickets = block(
+        "desk",
+        "tickets.open",
+        "Open tickets",
+        "fresh",
+        json!([
+        {"id": "12", "type": "ticket", "subject": "Washer leaks", "state": "open", "url": format!("{erp}/t12")},
+        {"id": "11", "type": "ticket", "subject": "Elsewhere", "state": "open", "url": "javascript:alert(1)"}]),
+    );
+    let card = json!({"answer": {"state": "found"}, "candidates": [mary], "blocks": [tickets]});
+    daemon.say("pop", pop(card.clone()));
+    browser.until("facts.textContent.includes('Washer leaks')").await;
+    // What is no address of the web is no link.
+    let links = browser.eval("[...facts.querySelectorAll('.row a')].map(a=>[a.href,a.rel,a.target].join(' '))").await;
+    assert_eq!(links, json!([format!("{erp}/t12 noopener noreferrer _blank")]));
+    assert_eq!(browser.eval("page.href").await, format!("{erp}/C1"));
+    assert!(opened.try_recv().is_err(), "nothing opens while the phone rings");
+
+    browser.eval("facts.querySelector('[data-key=\"ticket desk 12\"]').click()").await;
+    browser.until("ticketing.open && document.activeElement.tagName==='SELECT'").await;
+    let offered = browser.eval("[...ticketing.querySelectorAll('option')].map(o=>o.value).join()").await;
+    assert_eq!(offered, "comment,assign,escalate");
+    browser.eval("ticketing.querySelector('textarea').focus()").await;
+    browser.type_text("She wants it <today>").await;
+    browser.shots("10-ticket").await;
+    browser.eval("ticketing.querySelector('form').requestSubmit()").await;
+    let comment = daemon.hear("ticket.comment").await;
+    assert_eq!(
+        (&comment["ticket"], &comment["text"]),
+        (&json!({"system": "desk", "id": "12"}), &json!("She wants it <today>"))
+    );
+    daemon.done(&comment);
+    browser.until("!ticketing.open && facts.querySelector('.wish.accepted')").await;
+    let wish = json!({"call": CALL, "wish": "k1", "what": "note.add", "system": "desk", "ticket": "12"});
+    let became = |state: &str, reason: Value| {
+        let mut wish = wish.clone();
+        wish["state"] = json!(state);
+        wish["reason"] = reason;
+        wish
+    };
+    daemon.say("wish.changed", became("later", json!("busy: no connection")));
+    browser.until("facts.querySelector('.wish.later')?.textContent.includes('no connection')").await;
+    daemon.say("wish.changed", became("done", Value::Null));
+    browser.until("facts.querySelectorAll('.wish').length===1 && facts.querySelector('.wish.done')?.textContent.includes('#12')").await;
+    browser.eval("facts.querySelector('[data-key=\"ticket desk 12\"]').click()").await;
+    browser.eval("{const s=ticketing.querySelector('select');s.value='escalate';s.onchange()}").await;
+    browser.eval("{const [text,,priority]=ticketing.querySelectorAll('textarea,input');text.value='stands still';priority.value='urgent'}").await;
+    browser.eval("ticketing.querySelector('form').requestSubmit()").await;
+    let escalate = daemon.hear("ticket.escalate").await;
+    assert_eq!((&escalate["text"], &escalate["priority"]), (&json!("stands still"), &json!("urgent")));
+    daemon.say("failed", json!({"id": escalate["id"], "code": "not-offered", "message": "not there"}));
+    browser.until("ticketing.open && ticketing.querySelector('.says').textContent.length>3").await;
+
+    // What is known of the customer: only what was changed is sent, with what was shown.
+    browser.eval("facts.querySelector('[data-key=\"customer edit\"]').click()").await;
+    browser.until("editor.open && !ticketing.open && document.activeElement.tagName==='INPUT'").await;
+    browser.type_text("mary@mail.example").await;
+    browser.shots("11-customer").await;
+    browser.eval("editor.querySelector('form').requestSubmit()").await;
+    let update = daemon.hear("customer.update").await;
+    assert_eq!((&update["fields"], &update["was"]), (&json!({"email": "mary@mail.example"}), &json!({"email": ""})));
+    daemon.done(&update);
+    browser.until("!editor.open && facts.querySelectorAll('.wish').length===2").await;
+
+    // A ticket that no card shows.
+    browser.click("find").await;
+    browser.until("panel.open && !document.getElementById('search-tickets').hidden").await;
+    browser.type_text("leaks").await;
+    browser.click("search-tickets").await;
+    let search = daemon.hear("ticket.search").await;
+    assert_eq!((&search["query"], &search["call"]), (&json!("leaks"), &json!(CALL)));
+    daemon.say("done", json!({"id": search["id"], "tickets": [{"system": "desk", "id": "9", "subject": "Old leaks", "state": "closed"}]}));
+    browser.until("results.textContent.includes('#9 Old leaks') && results.querySelector('button')").await;
+    browser.click("shut").await;
+
+    // The agent answers: the record's page opens, once, and cannot reach back; the next call's comes into the same tab.
+    daemon.say("call.changed", changed(Some("talking"), "talking", json!({})));
+    let heard = async |opened: &mut mpsc::Receiver<String>| {
+        timeout(PATIENCE, opened.recv()).await.unwrap_or_else(|_| Some("nothing".to_owned())).unwrap()
+    };
+    assert_eq!(heard(&mut opened).await, "/C1");
+    assert_eq!(heard(&mut opened).await, "/tried");
+    // The new tab lies over the page, which is not drawn meanwhile.
+    browser.send("Page.bringToFront", json!({})).await;
+    daemon.say("pop.updated", pop(card.clone()));
+    daemon.say("call.changed", changed(None, "ended", json!({})));
+    browser.until("desk.dataset.is==='idle'").await;
+    let second = "01JD8Z6Q5M0000000000000002";
+    let mut next = pop(card);
+    (next["call"], next["pop"]) = (json!(second), json!(format!("{second}-1")));
+    next["target"] = json!(format!("{erp}/line"));
+    daemon.say("pop", next.clone());
+    let mut talk = changed(Some("talking"), "talking", json!({}));
+    (talk["call"], talk["pop"]) = (next["call"].clone(), next["pop"].clone());
+    daemon.say("call.changed", talk);
+    assert_eq!(heard(&mut opened).await, "/line", "the line's target goes before the customer's page");
+    assert_eq!(heard(&mut opened).await, "/tried");
+    browser.send("Page.bringToFront", json!({})).await;
+    browser.until(&format!("location.href==={}", json!(daemon.address))).await;
+    let targets = browser.send("Target.getTargets", json!({})).await;
+    let pages =
+        targets["targetInfos"].as_array().unwrap().iter().filter(|t| t["url"].as_str().unwrap().starts_with(&erp));
+    assert_eq!(pages.count(), 1, "{targets}");
     assert_eq!(browser.complaints, Vec::<String>::new());
 }
 

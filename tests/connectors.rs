@@ -362,6 +362,30 @@ fn finance() -> Ask {
     ask("finance", json!({"customer": {"id": "a/../b?c"}}))
 }
 
+/// What an agent opens by a click is where the file says, whatever stands in a record.
+#[tokio::test]
+async fn a_page_on_a_host_that_the_file_does_not_name_is_no_page() {
+    for (link, stays) in [
+        ("http://HOST/customers/7", true),
+        ("https://evil.example/customers/7", false),
+        ("http://HOST@evil.example/", false),
+        ("javascript:alert(1)", false),
+    ] {
+        let system = fake(move |request| {
+            let host = request.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().trim();
+            let body = json!({"ok": true, "link": link.replace("HOST", host)}).to_string();
+            answer(200, "application/json", &body)
+        })
+        .await;
+        let values = BTreeMap::from([("url".to_owned(), format!("http://{}", system.address))]);
+        let file = DESK.replace("output: {ok: body.ok}", "output: {ok: body.ok, url: body.link}");
+        let desk = connectors::load_with("desk.yaml", &file, &values).unwrap_or_else(|p| panic!("{p:#?}"));
+        let outcome = Connectors::new(Set::new(vec![desk])).run(ask("loyalty", json!({"customer": {"id": "7"}}))).await;
+        let Outcome::Ok(value) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(value["url"].is_string(), stays, "{link}: {value}");
+    }
+}
+
 #[tokio::test]
 async fn decimals_keep_every_digit_and_paths_are_encoded() {
     let system = fake(|request| {

@@ -7,7 +7,7 @@ import { Link } from "./link.js";
 import { choices, stateWords, told } from "./state.js";
 import { age, because, clock, day, groups, label, language, otherLanguage, reason, t, timeOfDay, value } from "./say.js";
 import { Team, doing } from "./team.js";
-import { Tickets, address, customerForm, ticketForm, told as wishTold } from "./tickets.js";
+import { Tickets, address, customerForm, showRecord, ticketForm, told as wishTold } from "./tickets.js";
 
 const $ = (id) => document.getElementById(id);
 const desk = new Desk();
@@ -92,6 +92,17 @@ function hear({ fresh, updated, before, withdrawn, link: changed, phone, state }
 /** What was asked for is done, or is not. */
 function became(wish) {
   if (wish && wish.call === desk.call?.pop.call) say(wish.state === "done" || wish.state === "later" ? "status" : "alert", wishTold(wish));
+}
+
+/** The record's page opens by itself when the call is answered, where the settings say so: once for each call, a reload included. */
+function openRecord() {
+  const { call } = desk;
+  if (desk.open !== "answered" || frozen || !desk.agent.active || !call || phase(call) !== "talking") return;
+  const id = call.pop.call, opened = (sessionStorage.getItem("opened") ?? "").split(" ");
+  const url = recordOf(call.pop);
+  if (!url || opened.includes(id)) return;
+  sessionStorage.setItem("opened", [id, ...opened].slice(0, 50).join(" "));
+  if (!showRecord(url)) say("alert", t("open-blocked"));
 }
 
 // Notes: kept at every key, sent when the hand rests.
@@ -195,6 +206,7 @@ function draw() {
   drawFacts(is, call);
   drawDo();
   tick();
+  openRecord();
 }
 // The state is a button, and its menu: states, reasons below "not ready", queues.
 function drawState() {
@@ -270,8 +282,7 @@ function drawStrip(is, call) {
   put($("tag"), pop ? t(`role.${pop.role}`, {}, "") : "");
   fill($("number"), pop?.number, () => number(pop?.number));
   put($("line"), pop ? [pop.brand, pop.title ?? pop.line?.display, pop.queue?.label].filter(Boolean).join(" · ") : "");
-  // The daemon checked the address; the page looks once more before it makes a link of it.
-  const page = $("page"), target = address(pop?.target);
+  const page = $("page"), target = recordOf(pop);
   page.hidden = !target;
   if (target) page.href = target; else page.removeAttribute("href");
   put(page, target ? t("page") : "");
@@ -375,7 +386,7 @@ function drawFacts(is, call) {
     const { card } = call.pop;
     const shown = [whoIs(call.pop)];
     if (card.answer.state === "unavailable") shown.push(el("p", "quiet red", icon("cut"), card.answer.reason ?? t("no-answer-yet")));
-    return shown.concat(theirs(call.pop), wishes(call.pop.call), flows.of(call.pop.call).map(flow), card.blocks.map(block), begins(call.pop.call)).filter(Boolean);
+    return shown.concat(flows.of(call.pop.call).map(flow), card.blocks.map(block), wishes(call.pop.call), theirs(call.pop), begins(call.pop.call)).filter(Boolean);
   });
   tickAges();
 }
@@ -387,12 +398,13 @@ function wishes(call) {
 }
 /** The customer whose record it is, as found or chosen. */
 const customerOf = (pop) => pop.card.candidates.find((c) => c.id === pop.chosen) ?? (pop.chosen === undefined && pop.card.answer.state === "found" ? pop.card.candidates[0] : undefined);
-/** The customer's own page, and what of them may be changed from here. */
+/** The page of the call's record: the line's, else the customer's own. The daemon checked the address; here it is looked at once more. */
+const recordOf = (pop) => (pop ? address(pop.target) || address(customerOf(pop)?.url) : "");
+/** What is known of the customer may be changed from here. Below everything else, so that nothing moves when it comes. */
 function theirs(pop) {
   const customer = customerOf(pop), fields = customer ? tickets.fields(customer.link.system) : [];
-  const page = address(customer?.url);
-  if (!page && !fields.length) return undefined;
-  return el("div", "row acts-row theirs", page ? away(page, t("open-record", { s: customer.link.system })) : "", fields.length ? button(t("customer.edit"), () => edit(pop.call, customer, fields), "customer edit") : "");
+  if (!fields.length) return undefined;
+  return el("div", "row acts-row theirs", button(t("customer.edit"), () => edit(pop.call, customer, fields), "customer edit"));
 }
 function away(url, text) {
   const a = el("a", "", text);

@@ -1,11 +1,11 @@
 // What is on the desk: calls, links, the agent. Frames in, a picture out; no document is touched here.
 export class Desk {
-  me; reasons = []; queues = []; agent = { state: "ready", active: true }; calls = new Map(); links = new Map(); current; gone;
+  me; open = "never"; reasons = []; queues = []; agent = { state: "ready", active: true }; calls = new Map(); links = new Map(); current; gone;
 
   /** Takes one frame of the daemon; answers what an agent should hear of it. */
   take(frame, now) {
     switch (frame.type) {
-      case "welcome": this.me = frame.agent; this.reasons = frame.reasons ?? []; this.queues = frame.queues ?? []; return {};
+      case "welcome": this.me = frame.agent; this.open = frame.open ?? "never"; this.reasons = frame.reasons ?? []; this.queues = frame.queues ?? []; return {};
       case "resumed": this.agent = frame.agent; this.#links(frame.links); return {};
       case "snapshot": {
         this.agent = frame.agent;

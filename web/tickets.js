@@ -5,6 +5,18 @@ import { label, t } from "./say.js";
 /** An address that may become a link. The daemon takes it from the connector's own hosts only; the page looks once more. */
 export const address = (url) => (/^https?:\/\//.test(url ?? "") ? url : "");
 
+/** One tab for records, used again for the next call. Its opener is an empty frame: so it is found again by its name, and no way leads from it to this page.
+ *  False: the browser does not let it open. */
+let frame;
+export function showRecord(url) {
+  if (!frame) {
+    frame = document.createElement("iframe");
+    frame.hidden = true;
+    document.body.append(frame);
+  }
+  return frame.contentWindow.open(url, "linecard-record") !== null;
+}
+
 export class Tickets {
   systems = [];
   #news = new Map(); // call -> what became of what was asked for, newest first

@@ -69,7 +69,8 @@ impl Page {
             ("content-security-policy", CONTENT_SECURITY_POLICY),
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "no-referrer"),
-            ("cross-origin-opener-policy", "same-origin"),
+            // With popups: the tab of records, which the page opens and uses again for the next call.
+            ("cross-origin-opener-policy", "same-origin-allow-popups"),
         ]
     }
 

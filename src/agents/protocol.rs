@@ -33,6 +33,8 @@ use crate::{
     words::{CallId, Wall},
 };
 
+use super::settings::Opens;
+
 /// The subprotocol a client must offer.
 pub const SUBPROTOCOL: &str = "linecard.v1";
 
@@ -69,6 +71,8 @@ pub struct Welcome<'a> {
     pub reasons: Vec<ReasonChoice<'a>>,
     /// Queues that the agent may log in to and out of, as the switches name them.
     pub queues: Vec<&'a str>,
+    /// When the page of the call's record opens by itself: the pop's `target`, else the `url` of the customer found or chosen.
+    pub open: Opens,
     /// Business systems at which something can be done from a screen; as of this welcome.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub systems: Vec<SystemOffer<'a>>,

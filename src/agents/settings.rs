@@ -30,10 +30,23 @@ pub struct Settings {
     /// Roles that see whole numbers. Absent: everybody does.
     #[serde(default)]
     pub full_numbers: Option<Vec<String>>,
+    /// When the page of the call's record opens by itself: the line's target, else the customer's page.
+    #[serde(default)]
+    pub open: Opens,
     #[serde(default)]
     pub states: States,
     #[serde(default)]
     pub limits: Limits,
+}
+
+/// When a record's page opens without a click.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Opens {
+    #[default]
+    Never,
+    /// When the agent has answered.
+    Answered,
 }
 
 /// Agents' states.

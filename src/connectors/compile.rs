@@ -23,6 +23,7 @@ use super::{
     charset::Charsets,
     csrf,
     file::{self, File, IdempotentFile, SqlFile, Variable},
+    home,
     hook::{self, Hooks},
     kept::Refresh,
     oauth2, operation,
@@ -261,7 +262,12 @@ impl Maker<'_> {
         if let At::Web(web) = &mut at {
             web.hosts.extend(elsewhere);
         }
+        let texts = context.values().filter_map(|value| value.as_str().map(str::to_owned));
+        let mapped = file.operations.values().flat_map(|o| o.output.iter().chain(&o.fields));
+        let written = mapped.filter_map(|map| map.get("url").cloned());
+        let pages = texts.chain(written).chain(file.base_url.clone()).flat_map(|text| home::hosts(&text)).collect();
         Some(System {
+            pages,
             id: file.connector.clone(),
             hash,
             title: file.title.clone(),

@@ -23,6 +23,7 @@ pub mod evidence;
 pub mod examples;
 pub mod figures;
 pub mod file;
+mod home;
 pub mod hook;
 mod http;
 pub mod index;

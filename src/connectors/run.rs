@@ -23,7 +23,7 @@ use super::{
     csv::{Rows, Which},
     evidence::{self, Failing},
     file::{Is, Method},
-    index,
+    home, index,
     ldap::Search,
     limits::hints::{Told, retry_after},
     operation::{LOGIN, UPDATE},
@@ -1274,6 +1274,10 @@ impl<'a> Run<'a> {
         Ok(Outcome::Ok(seen.into_json()))
     }
 
+    fn leads_home(&self, url: &str) -> bool {
+        home::host(url).is_some_and(|host| self.system.pages.contains(&host))
+    }
+
     fn mapped(
         &self,
         fields: &[(String, super::words::Compiled)],
@@ -1287,7 +1291,9 @@ impl<'a> Run<'a> {
                 self.misfit(&format!("\"{name}\""), &why)
             });
             if let Some(value) = value? {
-                map.insert(name.clone(), value);
+                // A page is opened by a click: where to, the file says and not what somebody wrote into a record.
+                let foreign = name == "url" && value.as_str().is_some_and(|url| !self.leads_home(url));
+                map.insert(name.clone(), if foreign { Json::Null } else { value });
             }
         }
         Ok(map)

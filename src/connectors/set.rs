@@ -1,6 +1,9 @@
 //! All systems of one reload: swapped whole or not at all. A [`System`] is one file, compiled.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use minijinja::{Environment, value::Value};
 
@@ -147,6 +150,8 @@ pub struct System {
     pub(super) headers: Vec<(String, Leaf)>,
     /// Parameters of each request.
     pub(super) query: Vec<(String, String)>,
+    /// The hosts that the file names, with their ports: an address of a page (`url`) leads to one of them or is none.
+    pub(super) pages: BTreeSet<String>,
     /// Shared key and the field that holds it.
     pub keys: Arc<[(Arc<str>, String)]>,
     pub(super) operations: BTreeMap<&'static str, Operation>,

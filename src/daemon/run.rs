@@ -179,6 +179,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         switches.clone(),
     );
     roster.states(settings.agents.states.clone());
+    roster.opens(settings.agents.open);
     let now = crate::live::now();
     for (key, kept) in states.into_iter().filter_map(super::core::kept_state) {
         roster.recall_state(now, key, kept);

@@ -37,7 +37,7 @@ export default {
   "seat.take": "Sit here", "seat.leave": "Leave the seat", "seat.taken": "{who} sits there.",
   "code.seat-taken": "Somebody sits there.", "code.unknown-seat": "There is no such seat.",
   "f.balance": "Balance", "f.currency": "Currency", "f.credit": "Credit", "f.points": "Points", "f.tier": "Tier", "f.company": "Company", "f.phone": "Phone", "f.status": "Status", "f.name": "Name", "f.email": "Mail",
-  "search-tickets": "Find ticket", "found-no-ticket": "No ticket found", "open-record": "Open at {s}", "customer.edit": "Change customer", "customer.save": "Save",
+  "search-tickets": "Find ticket", "found-no-ticket": "No ticket found", "open-blocked": "The browser blocked the record's page. Allow this page to open windows", "customer.edit": "Change customer", "customer.save": "Save",
   "ticket.act": "Write on ticket", "ticket.what": "What", "ticket.comment": "Comment", "ticket.reopen": "Open again", "ticket.assign": "Assign", "ticket.escalate": "Escalate", "ticket.text": "Text", "ticket.to": "Agent (empty: you)", "ticket.priority": "Priority", "ticket.into": "Group or queue", "ticket.send": "Write",
   "wishes": "Asked for", "wish.note.add": "Comment on ticket {n} at {s}", "wish.ticket.reopen": "Ticket {n} at {s} opened again", "wish.ticket.assign": "Ticket {n} at {s} assigned", "wish.ticket.escalate": "Ticket {n} at {s} escalated",
   "wish.customer.update": "Customer changed at {s}", "wish.customer.attach": "Number added at {s}", "wish.customer.create": "Customer created at {s}",

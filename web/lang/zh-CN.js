@@ -37,7 +37,7 @@ export default {
   "seat.take": "坐这里", "seat.leave": "离开工位", "seat.taken": "{who}坐在那里。",
   "code.seat-taken": "那里有人。", "code.unknown-seat": "没有这个工位。",
   "f.balance": "余额", "f.currency": "币种", "f.credit": "额度", "f.points": "积分", "f.tier": "等级", "f.company": "公司", "f.phone": "电话", "f.status": "状态", "f.name": "姓名", "f.email": "邮箱",
-  "search-tickets": "查找工单", "found-no-ticket": "没有找到工单", "open-record": "在{s}打开", "customer.edit": "修改客户资料", "customer.save": "保存",
+  "search-tickets": "查找工单", "found-no-ticket": "没有找到工单", "open-blocked": "浏览器拦截了客户页面，请允许本页打开窗口", "customer.edit": "修改客户资料", "customer.save": "保存",
   "ticket.act": "处理工单", "ticket.what": "操作", "ticket.comment": "备注", "ticket.reopen": "重新打开", "ticket.assign": "指派", "ticket.escalate": "升级", "ticket.text": "内容", "ticket.to": "坐席（留空为自己）", "ticket.priority": "优先级", "ticket.into": "组或队列", "ticket.send": "提交",
   "wishes": "已提交", "wish.note.add": "{s}工单{n}的备注", "wish.ticket.reopen": "重新打开{s}工单{n}", "wish.ticket.assign": "指派{s}工单{n}", "wish.ticket.escalate": "升级{s}工单{n}",
   "wish.customer.update": "修改{s}的客户资料", "wish.customer.attach": "在{s}加上号码", "wish.customer.create": "在{s}新建客户",

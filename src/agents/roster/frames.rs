@@ -29,7 +29,7 @@ use super::{
             LinkChanged, LinkKind, Me, Note, OnPhone, Pop, PopUpdated, PopWithdrawn, Queue, ReasonChoice, Snapshot,
             SnapshotCall, Welcome, WrapUpDue,
         },
-        settings::States,
+        settings::{Opens, States},
         wire,
     },
     Key, LinkNow, OnDesk, Roster, deliver,
@@ -79,6 +79,7 @@ pub(super) fn welcome<'a>(
             .map(|row| ReasonChoice { id: &row.id, label: row.label.as_deref(), limit_s: row.limit_s })
             .collect(),
         queues: known.iter().flat_map(|agent| &agent.queues).map(String::as_str).collect(),
+        open: Opens::default(),
         systems: Vec::new(),
         ping_ms,
     }

@@ -50,6 +50,7 @@ pub use views::View;
 use super::{
     Deliver, Heard, Limits, ScreenId, States, Told,
     protocol::{LinkKind, Resume, Resumed, SeatClaim},
+    settings::Opens,
     wire,
 };
 use stream::{OnScreen, Stage, Stream, Work};
@@ -158,6 +159,8 @@ pub struct Roster {
     abilities: HashMap<SwitchId, Abilities>,
     /// Who looks at their team.
     watch: team::Watch,
+    /// When a record's page opens by itself.
+    opens: Opens,
     /// Which business systems offer what.
     offers: Arc<records::Offers>,
     /// Those under way.
@@ -248,6 +251,7 @@ impl Roster {
             attending: HashMap::new(),
             abilities: HashMap::new(),
             watch: team::Watch::default(),
+            opens: Opens::default(),
             offers: Arc::default(),
             flows: flows::Flows::default(),
             views: views::Views::default(),
@@ -429,6 +433,7 @@ impl Roster {
         }
         let mut welcome = frames::welcome(self.epoch, &who, directory, &self.states, self.limits.ping_ms);
         welcome.systems = self.system_offers();
+        welcome.open = self.opens;
         self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &welcome)));
         self.screens.insert(screen, Screen { who, resumed: false });
     }

@@ -183,6 +183,11 @@ impl Roster {
         self.states = states;
     }
 
+    /// When a record's page opens by itself.
+    pub fn opens(&mut self, opens: super::super::settings::Opens) {
+        self.opens = opens;
+    }
+
     /// As it was when the last run ended.
     pub fn recall_state(&mut self, now: Now, key: Key, kept: Kept) {
         self.watch_limit(now, &key, &kept.is, kept.since);
