@@ -15,6 +15,7 @@ pub mod live;
 pub mod numbers;
 pub mod privacy;
 pub mod private;
+pub mod reconcile;
 pub mod recordings;
 pub mod records;
 pub mod store;

@@ -50,6 +50,7 @@ mod real_redmine;
 mod real_rt;
 #[cfg(feature = "real-servers")]
 mod real_smtp;
+mod reconcile;
 mod recordings;
 mod route_hint;
 mod schemas;

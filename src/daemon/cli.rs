@@ -66,6 +66,9 @@ pub enum Verb {
     /// What is held of one person: shown, or erased.
     #[command(subcommand)]
     People(People),
+    /// What our records, the switches' own and the business systems tell differently.
+    #[command(subcommand)]
+    Reconcile(Reconcile),
     /// What is told of calls to other systems as they happen (webhooks.yaml).
     #[command(subcommand)]
     Webhook(Webhook),
@@ -572,6 +575,54 @@ pub enum People {
         drop_waiting: bool,
         #[arg(long)]
         json: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Reconcile {
+    /// Compares one day now, as the daemon does each night.
+    #[command(
+        after_help = "Examples:\n  linecard reconcile run\n  linecard reconcile run --day 2026-11-25 --no-systems"
+    )]
+    Run {
+        #[command(flatten)]
+        folder: Folder,
+        /// YYYY-MM-DD in the zone of `reconcile.zone`. Default: yesterday.
+        #[arg(long)]
+        day: Option<String>,
+        /// The last so many hours, in place of a day.
+        #[arg(long, conflicts_with = "day")]
+        hours: Option<u32>,
+        /// Do not ask the business systems.
+        #[arg(long)]
+        no_systems: bool,
+        #[arg(long)]
+        json: bool,
+    },
+    /// What differs and was neither mended nor accepted, oldest first.
+    List {
+        #[command(flatten)]
+        folder: Folder,
+        /// Also what was mended, accepted, or is gone by itself.
+        #[arg(long)]
+        all: bool,
+        #[arg(long)]
+        json: bool,
+    },
+    /// Mends one: a call that only the switch has is written down, what a system does not have is written once more.
+    Repair {
+        /// From `linecard reconcile list`, or the beginning of it.
+        id: String,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Leaves one as it is, with a reason for the audit.
+    Accept {
+        id: String,
+        #[arg(long)]
+        why: String,
+        #[command(flatten)]
+        folder: Folder,
     },
 }
 

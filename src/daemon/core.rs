@@ -312,7 +312,7 @@ impl Core {
     }
 
     /// Calls that nobody knows but the switch: written down as gaps, with lookups and effects like any other.
-    pub fn missed(&mut self, now: Now, switch: &SwitchId, calls: &[Vec<Row>], position: PositionRow) {
+    pub fn missed(&mut self, now: Now, switch: &SwitchId, calls: &[Vec<Row>], position: Option<PositionRow>) {
         self.catch_up(now);
         let found: Vec<_> = calls
             .iter()

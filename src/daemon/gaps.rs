@@ -104,7 +104,7 @@ pub async fn watch(settings: Arc<switches::Settings>, store: Store, control: mps
             kept = now().mono;
             let body = serde_json::to_string(&position).unwrap_or_default();
             let row = PositionRow { tenant: tenant.clone(), switch: switch.clone(), body };
-            if control.send(Control::Missed { switch: switch.clone(), calls, position: row }).await.is_err() {
+            if control.send(Control::Missed { switch: switch.clone(), calls, position: Some(row) }).await.is_err() {
                 return;
             }
         }

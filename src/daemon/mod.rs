@@ -7,6 +7,7 @@ pub mod layers;
 pub mod load;
 pub mod logs;
 pub mod pcap;
+pub mod reconcile;
 pub mod replay;
 mod replay_hep;
 pub mod run;

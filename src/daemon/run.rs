@@ -233,6 +233,12 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         settings.outbox.clone(),
         outbox_stop.clone(),
     ));
+    let sides = super::reconcile::Sides {
+        store: settings.store.clone(),
+        switches: switch_settings.clone(),
+        book: book_settings.clone(),
+    };
+    tasks.spawn(super::reconcile::nightly(Arc::new(sides), delivered.clone(), settings.reconcile.clone()));
     let means = flows::live::Means {
         systems: delivered,
         plans: plans.clone(),
@@ -269,6 +275,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         }
     });
     for switch in &switch_settings {
+        tasks.spawn(super::reconcile::mend(switch.clone(), store.clone(), ends.control.clone()));
         tasks.spawn(super::gaps::watch(switch.clone(), store.clone(), ends.control.clone(), metrics.clone()));
     }
     tasks.spawn(systems(connectors.clone(), ends.control.clone()));
@@ -796,6 +803,10 @@ async fn count(
             metrics.outbox_oldest_seconds.set(whole(oldest));
             metrics.flows_open.set(whole(figures.flows_open));
             metrics.flows_person.set(whole(figures.flows_person));
+            for kind in crate::reconcile::compare::Kind::ALL {
+                let n = figures.differences.iter().find(|(k, _)| k == kind.as_str()).map_or(0, |(_, n)| *n);
+                metrics.consistency_errors.get_or_create(&watch::Kind { kind: kind.as_str().to_owned() }).set(whole(n));
+            }
         }
     }
 }

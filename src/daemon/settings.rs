@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use super::logs;
 use crate::{
-    admin, agents, calls, customers, files::Problem, flows, numbers::Plan, privacy, recordings, records, store, watch,
+    admin, agents, calls, customers, files::Problem, flows, numbers::Plan, privacy, reconcile, recordings, records,
+    store, watch,
 };
 
 /// Every key with its default and a sentence: the manual and the behaviour are the same text.
@@ -41,6 +42,8 @@ pub struct Settings {
     pub recordings: recordings::Settings,
     #[serde(default)]
     pub people: privacy::Settings,
+    #[serde(default)]
+    pub reconcile: reconcile::Settings,
     #[serde(default)]
     pub traces: watch::Settings,
     /// Values of this site for the variables of connector files, by connector: `redmine: {mobile_field: "3"}`.
@@ -141,6 +144,8 @@ impl Settings {
         let sound = |tenant: &_| self.recordings.keep(tenant).filter(|keep| keep.remove).map(|keep| keep.days);
         let people = self.people.problems(sound).into_iter();
         problems.extend(people.map(|(key, found, wanted)| problem(format!("people.{key}"), found, wanted)));
+        let compared = self.reconcile.problems().into_iter();
+        problems.extend(compared.map(|(key, found, wanted)| problem(format!("reconcile.{key}"), found, wanted)));
         let hooks = self.hooks.problems().into_iter();
         problems.extend(hooks.map(|(key, found, wanted)| problem(format!("hooks.{key}"), found.to_owned(), wanted)));
         let dial = self.dial.problems().into_iter();

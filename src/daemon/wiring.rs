@@ -44,11 +44,11 @@ pub enum Control {
         calls: Vec<Vec<Row>>,
         answer: tokio::sync::oneshot::Sender<Option<Vec<Vec<Row>>>>,
     },
-    /// Write these down, and up to where the switch's own records were read.
+    /// Write these down, and up to where the switch's own records were read, where that is news.
     Missed {
         switch: SwitchId,
         calls: Vec<Vec<Row>>,
-        position: PositionRow,
+        position: Option<PositionRow>,
     },
     /// Write down what became of a call's recordings, unless the call is in hand.
     Amend(Box<RecordRow>, tokio::sync::oneshot::Sender<bool>),

@@ -338,9 +338,9 @@ impl Desk {
 
     /// Calls that nobody watched, made of the switch's own records, and up to where those were read: one transaction. A call that is known here is
     /// left out; gives those that were taken.
-    pub fn missed(&mut self, now: Now, calls: Vec<Missed>, position: PositionRow) -> Vec<CallId> {
+    pub fn missed(&mut self, now: Now, calls: Vec<Missed>, position: Option<PositionRow>) -> Vec<CallId> {
         self.forget(now);
-        let mut batch = Batch { positions: vec![position], ..Batch::default() };
+        let mut batch = Batch { positions: position.into_iter().collect(), ..Batch::default() };
         let mut taken = Vec::new();
         for (record, line) in calls {
             let call = self.whole(record.call);

@@ -244,14 +244,14 @@ fn calls_that_nobody_watched_are_written_once_with_their_effects_and_the_place_i
     let mut desk = desk();
     let gap = || (record(json!({"quality": "gap", "agents": ["1001"]})), Some("Hotline".to_owned()));
     let place = || PositionRow { tenant: "default".into(), switch: "pbx1".into(), body: "{}".into() };
-    assert_eq!(desk.missed(at(0), vec![gap()], place()), [call()]);
+    assert_eq!(desk.missed(at(0), vec![gap()], Some(place())), [call()]);
     assert!(desk.knows(call()));
     let written = submits(&mut desk);
     assert_eq!(written.len(), 1, "one transaction");
     let batch = &written[0].0;
     assert_eq!((batch.records.len(), batch.effects.len(), batch.positions.len()), (1, 1, 1));
     assert_eq!((stored(batch).quality, stored(batch).revision), (Quality::Gap, 1));
-    assert_eq!(desk.missed(at(1), vec![gap()], place()), []);
+    assert_eq!(desk.missed(at(1), vec![gap()], Some(place())), []);
     let again = submits(&mut desk);
     assert_eq!((again[0].0.records.len(), again[0].0.positions.len()), (0, 1));
     // The customer who was found, and an agent's words, belong to it as to any call.
@@ -393,7 +393,7 @@ fn nothing_is_done_for_a_call_that_may_be_another_s() {
         let mut desk = desk();
         let gap = record(json!({"quality": "gap", "agents": ["1001"], "related": related}));
         let place = PositionRow { tenant: "default".into(), switch: "pbx1".into(), body: "{}".into() };
-        desk.missed(at(0), vec![(gap, None)], place);
+        desk.missed(at(0), vec![(gap, None)], Some(place));
         submits(&mut desk);
         desk.card(at(1), call(), &found());
         let written = submits(&mut desk);

@@ -473,7 +473,8 @@ fn stored(row: &EffectRow) -> Result<Map<String, Value>, Next> {
 }
 
 /// The stored inputs, with call, key and record, and for an amendment what the amended effect got.
-fn inputs(row: &EffectRow) -> Result<Map<String, Value>, Next> {
+/// What is asked with, for an effect; also when it is only looked for.
+pub(crate) fn inputs(row: &EffectRow) -> Result<Map<String, Value>, Next> {
     let dead = |reason: &str| Next::Dead { reason: reason.to_owned(), unsure: row.unsure };
     let mut inputs = stored(row)?;
     inputs.insert("call".to_owned(), row.call.to_string().into());

@@ -14,10 +14,10 @@ pub mod settings;
 mod sqlite;
 
 pub use rows::{
-    Amend, AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, Decided,
-    EffectFilter, EffectPut, EffectRow, EffectSet, FlowDue, FlowFileRow, FlowFilter, FlowRow, FlowWordRow, History,
-    Next, NoteRow, PositionRow, RecordFilter, RecordRow, SeatRow, Settled, State, StateRow, Stats, TraceRow,
-    effect_key,
+    Amend, AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, Compared, ContactRow,
+    Decided, DifferenceRow, EffectFilter, EffectPut, EffectRow, EffectSet, FlowDue, FlowFileRow, FlowFilter, FlowRow,
+    FlowWordRow, History, Next, NoteRow, PositionRow, RecordFilter, RecordRow, SeatRow, Settled, State, StateRow,
+    Stats, TraceRow, effect_key,
 };
 pub use settings::{OnDamage, Settings};
 pub use sqlite::{Reader, Store};

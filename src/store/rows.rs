@@ -32,6 +32,7 @@ pub struct Batch {
     pub flow_words: Vec<FlowWordRow>,
     /// Words that are in a flow of this batch: their rows go.
     pub flow_heard: Vec<String>,
+    pub compared: Vec<Compared>,
 }
 
 impl Batch {
@@ -54,6 +55,7 @@ impl Batch {
             && self.flows.is_empty()
             && self.flow_words.is_empty()
             && self.flow_heard.is_empty()
+            && self.compared.is_empty()
     }
 
     /// Adds `next` behind this one; the order within each kind is kept.
@@ -78,6 +80,7 @@ impl Batch {
         self.flows.append(&mut next.flows);
         self.flow_words.append(&mut next.flow_words);
         self.flow_heard.append(&mut next.flow_heard);
+        self.compared.append(&mut next.compared);
     }
 
     /// About how many bytes it holds, for the bound of the writer's queue.
@@ -262,6 +265,48 @@ pub struct FlowWordRow {
     pub at: Wall,
     /// JSON of the room that wrote it.
     pub body: Private<String>,
+}
+
+/// What a comparison found; a difference of before that it would have found again and did not is gone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compared {
+    pub tenant: TenantId,
+    /// Of calls and effects of this time.
+    pub from: Wall,
+    pub to: Wall,
+    pub at: Wall,
+    /// Kinds that were looked for, each with the switch or system that was asked; those that could not be asked are not here.
+    pub asked: Vec<(String, Option<String>)>,
+    pub found: Vec<DifferenceRow>,
+}
+
+/// One thing that our records, a switch or a business system tell differently.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DifferenceRow {
+    pub tenant: TenantId,
+    /// The same at each look.
+    pub id: String,
+    pub kind: String,
+    /// Of the call or the effect.
+    pub at: Wall,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub switch: Option<SwitchId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub system: Option<SystemId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call: Option<CallId>,
+    /// Its key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effect: Option<String>,
+    /// In words, without personal data.
+    pub what: String,
+    /// What mending needs, JSON of the room that wrote it.
+    #[serde(skip)]
+    pub place: Option<String>,
+    /// `open`, `wanted` (it is to be mended), `mended`, `accepted` or `gone`.
+    pub state: String,
+    /// When it was seen last.
+    pub seen_at: Wall,
 }
 
 /// A flow that is due, and what was said to it, in order.
@@ -546,6 +591,8 @@ pub struct EffectFilter {
     pub system: Option<SystemId>,
     /// Empty: all but done, withdrawn and dropped.
     pub states: Vec<State>,
+    /// Born then or later.
+    pub since: Option<Wall>,
     /// Newest first; 0 is 100.
     pub limit: usize,
 }
@@ -561,6 +608,8 @@ pub struct Stats {
     /// Flows that are not over, and those of them that wait for a person.
     pub flows_open: u64,
     pub flows_person: u64,
+    /// Differences that nobody mended or accepted, by kind.
+    pub differences: Vec<(String, u64)>,
     /// Commits, and batches that went into them, since this daemon opened the store.
     pub commits: u64,
     pub batches: u64,

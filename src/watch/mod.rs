@@ -105,6 +105,7 @@ pub struct Metrics {
     pub outbox_oldest_seconds: Gauge,
     pub flows_open: Gauge,
     pub flows_person: Gauge,
+    pub consistency_errors: Family<Kind, Gauge>,
     pub agents: Gauge,
     pub screens: Gauge,
     pub calls_open: Gauge,
@@ -161,6 +162,7 @@ impl Metrics {
             outbox_oldest_seconds: Gauge::default(),
             flows_open: Gauge::default(),
             flows_person: Gauge::default(),
+            consistency_errors: Family::default(),
             agents: Gauge::default(),
             screens: Gauge::default(),
             calls_open: Gauge::default(),
@@ -214,6 +216,11 @@ impl Metrics {
         );
         registry.register("flows_open", "Flows that are not over", m.flows_open.clone());
         registry.register("flows_person", "Flows that wait for a person", m.flows_person.clone());
+        registry.register(
+            "consistency_errors",
+            "What our records, a switch or a business system tell differently, and nobody mended or accepted",
+            m.consistency_errors.clone(),
+        );
         registry.register("agents", "Agents with a screen", m.agents.clone());
         registry.register("screens", "Agent connections", m.screens.clone());
         registry.register("calls_open", "Calls going on", m.calls_open.clone());

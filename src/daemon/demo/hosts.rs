@@ -75,6 +75,11 @@ impl Host {
         self.mode.send_replace(mode);
     }
 
+    /// The system loses what was written to it last, as after a copy of yesterday was put back; false: it has nothing to lose.
+    pub fn lose(&self) -> bool {
+        locked(&self.world).lose()
+    }
+
     /// Everything that was written here, whatever became of the answers.
     #[must_use]
     pub fn ledger(&self) -> Vec<Written> {

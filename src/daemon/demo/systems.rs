@@ -100,6 +100,11 @@ impl World {
         &self.written
     }
 
+    /// What was written last is gone.
+    pub fn lose(&mut self) -> bool {
+        self.written.pop().is_some()
+    }
+
     /// Answers one request at one system.
     pub fn answer(&mut self, system: System, request: &Request, now: Now) -> Reply {
         match system {

@@ -9,6 +9,7 @@ mod explain;
 mod flows;
 mod numbers;
 mod people;
+mod reconcile;
 mod schema;
 mod sign_in;
 mod sip;
@@ -72,6 +73,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Flows(verb) => flows::flows(verb),
         Verb::Records(verb) => data::records(verb),
         Verb::People(verb) => people::people(verb),
+        Verb::Reconcile(verb) => reconcile::reconcile(verb),
         Verb::Webhook(verb) => webhook::webhook(verb),
         Verb::Agents(verb) => data::agents(&verb),
         Verb::Audit(verb) => data::audit(&verb),

@@ -156,6 +156,7 @@ pub(super) fn prune(conn: &Connection, tenant: &TenantId, before: Wall, most: us
     for sql in [
         "DELETE FROM choices WHERE tenant = ?1 AND at < ?2",
         "DELETE FROM contacts WHERE tenant = ?1 AND at < ?2",
+        "DELETE FROM differences WHERE tenant = ?1 AND at < ?2",
         "DELETE FROM flows WHERE tenant = ?1 AND open = 0 AND call IS NULL AND updated_at < ?2",
     ] {
         conn.prepare_cached(sql)?.execute(params![tenant.as_str(), before.0])?;

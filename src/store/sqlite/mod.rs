@@ -4,6 +4,7 @@
 //! WAL with synchronous=FULL: what was answered is on the disk. The queue to the writer is bounded by weight (64 MiB) and by
 //! number (10,000); when it is full, `submit` waits for room, and its caller's own bounded channel fills.
 
+mod differences;
 mod flows;
 mod held;
 mod outbox;
@@ -21,8 +22,8 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use super::{
     OnDamage, Settings, StoreError,
     rows::{
-        Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, Decided, EffectRow, FlowDue, FlowRow,
-        History, RecordRow, SeatRow, Settled, StateRow, Stats,
+        Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, Decided, DifferenceRow, EffectRow,
+        FlowDue, FlowRow, History, RecordRow, SeatRow, Settled, StateRow, Stats,
     },
 };
 use crate::{
@@ -251,6 +252,22 @@ impl Store {
         most: usize,
     ) -> Result<(usize, usize), StoreError> {
         self.ask(0, |answer| Job::Prune { tenant, calls, audit, most, answer }).await
+    }
+
+    /// Differences at a switch that a person wants mended.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn wanted(&self, switch: SwitchId) -> Result<Vec<DifferenceRow>, StoreError> {
+        self.ask(0, |answer| Job::Wanted(switch, answer)).await
+    }
+
+    /// Whether a difference was mended: what was wanted is done, or open again.
+    ///
+    /// # Errors
+    /// As `submit`.
+    pub async fn mended(&self, row: DifferenceRow, done: bool) -> Result<(), StoreError> {
+        self.ask(0, |answer| Job::Mended(Box::new(row), done, answer)).await
     }
 
     /// # Errors

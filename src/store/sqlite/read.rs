@@ -286,7 +286,7 @@ pub(super) fn effects(conn: &Connection, filter: &EffectFilter) -> Result<Vec<Ef
     let states: Vec<String> = states.iter().map(|state| format!("'{}'", state.as_str())).collect();
     conn.prepare(&format!(
         "SELECT {EFFECT} FROM effects WHERE state IN ({}) AND (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR call = ?2)
-         AND (?3 IS NULL OR system = ?3) ORDER BY born_at DESC, place DESC LIMIT ?4",
+         AND (?3 IS NULL OR system = ?3) AND (?5 IS NULL OR born_at >= ?5) ORDER BY born_at DESC, place DESC LIMIT ?4",
         states.join(", ")
     ))?
     .query_map(
@@ -294,7 +294,8 @@ pub(super) fn effects(conn: &Connection, filter: &EffectFilter) -> Result<Vec<Ef
             filter.tenant.as_ref().map(|t| t.as_str()),
             filter.call.map(|id| id.to_string()),
             filter.system.as_ref().map(|s| s.as_str()),
-            limit(filter.limit)
+            limit(filter.limit),
+            filter.since.map(|at| at.0)
         ],
         effect,
     )?
@@ -336,6 +337,7 @@ pub(super) fn stats(conn: &Connection) -> Result<Stats> {
             .map(|n| u64::try_from(n).unwrap_or(0))
     };
     (out.flows_open, out.flows_person) = (count("open")?, count("person")?);
+    out.differences = super::differences::counts(conn)?;
     Ok(out)
 }
 

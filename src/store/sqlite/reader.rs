@@ -14,14 +14,14 @@ use crate::{
         Settings, StoreError,
         held::{Fate, Held},
         rows::{
-            AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, EffectFilter, EffectRow, FlowFilter,
-            FlowRow, FlowWordRow, History, RecordFilter, RecordRow, SeatRow, State, Stats,
+            AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, Compared, DifferenceRow, EffectFilter,
+            EffectRow, FlowFilter, FlowRow, FlowWordRow, History, RecordFilter, RecordRow, SeatRow, State, Stats,
         },
     },
     words::{CallId, TenantId, Wall},
 };
 
-use super::{flows, held, outbox, read, schema, write};
+use super::{differences, flows, held, outbox, read, schema, write};
 
 /// A second connection with a busy timeout of five seconds. A running daemon sees what it changed within a second.
 pub struct Reader {
@@ -127,6 +127,58 @@ impl Reader {
         })
     }
 
+    /// Looks once more for what is done and was not found at its system, and does it again if it is still not there. Written to the audit.
+    ///
+    /// # Errors
+    /// It is not done; or the disk refuses.
+    pub fn again(&self, key: &str, who: &str, now: Wall) -> Result<EffectRow, StoreError> {
+        self.change(key, who, "outbox.again", None, now, |conn, row| match row.state {
+            // Unsure: whoever delivers it looks before it writes, and where a system cannot be looked at it is a person's.
+            State::Done => {
+                outbox::retry(conn, &EffectRow { unsure: true, ..row.clone() }, now).map_err(|e| e.to_string())
+            }
+            state => Err(format!("it is {} and not done; `linecard outbox retry` tries it again", state.as_str())),
+        })
+    }
+
+    /// What the sides tell differently, oldest first; without `all` only what nobody mended or accepted.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn differences(&self, all: bool, most: usize) -> Result<Vec<DifferenceRow>, StoreError> {
+        differences::list(&self.conn, all, most).map_err(|e| self.told(&e))
+    }
+
+    /// By its id or the beginning of it.
+    ///
+    /// # Errors
+    /// There is none, or the file cannot be read.
+    pub fn difference(&self, id: &str) -> Result<DifferenceRow, StoreError> {
+        differences::one(&self.conn, id)
+            .map_err(|e| self.told(&e))?
+            .ok_or_else(|| StoreError::Missing { what: format!("difference {id}") })
+    }
+
+    /// Leaves a difference in another state. Written to the audit.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn settle_difference(&self, row: &DifferenceRow, state: &str, audit: &AuditRow) -> Result<(), StoreError> {
+        self.at_once(|conn, who| {
+            differences::set(conn, row, state)?;
+            write::audit(conn, who, audit)
+        })
+    }
+
+    /// Writes down what a comparison found.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub fn compared(&self, compared: Vec<Compared>) -> Result<(), StoreError> {
+        let batch = Batch { compared, ..Batch::default() };
+        self.at_once(|conn, who| write::batch(conn, who, &batch))
+    }
+
     /// Who sits where now, oldest first.
     ///
     /// # Errors
@@ -172,7 +224,8 @@ impl Reader {
     /// # Errors
     /// The disk refuses.
     pub fn say(&self, word: FlowWordRow, audit: AuditRow) -> Result<(), StoreError> {
-        self.put(&Batch { flow_words: vec![word], audit: vec![audit], ..Batch::default() })
+        let batch = Batch { flow_words: vec![word], audit: vec![audit], ..Batch::default() };
+        self.at_once(|conn, who| write::batch(conn, who, &batch))
     }
 
     /// Something that was done by the command line, into the audit.
@@ -180,13 +233,17 @@ impl Reader {
     /// # Errors
     /// The disk refuses.
     pub fn note(&self, audit: AuditRow) -> Result<(), StoreError> {
-        self.put(&Batch { audit: vec![audit], ..Batch::default() })
+        self.at_once(|conn, who| write::audit(conn, who, &audit))
     }
 
-    fn put(&self, batch: &Batch) -> Result<(), StoreError> {
+    /// In one transaction.
+    fn at_once(
+        &self,
+        work: impl FnOnce(&Connection, &write::Who<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
         let told = |e| self.told(&e);
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(told)?;
-        let done = write::batch(&self.conn, &write::Who { owner: &self.owner, fence: 0 }, batch).map_err(told);
+        let done = work(&self.conn, &write::Who { owner: &self.owner, fence: 0 }).map_err(told);
         self.conn.execute_batch(if done.is_ok() { "COMMIT" } else { "ROLLBACK" }).map_err(told)?;
         done
     }

@@ -121,6 +121,15 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX flow_words_flow ON flow_words (flow, id);
     ", "
     ALTER TABLE effects ADD COLUMN version TEXT;
+    ", "
+    CREATE TABLE differences (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
+        kind TEXT NOT NULL, at INTEGER NOT NULL, switch TEXT, system TEXT, call TEXT, effect TEXT, what TEXT NOT NULL, place TEXT,
+        state TEXT NOT NULL, seen_at INTEGER NOT NULL,
+        PRIMARY KEY (key, tenant));
+    CREATE INDEX differences_open ON differences (kind) WHERE state IN ('open', 'wanted');
+    CREATE INDEX differences_at ON differences (at);
     "];
 
 /// Files up to this size are checked whole at each start (about 1 s on a slow disk); of larger ones the first pages are, for a start

@@ -64,6 +64,9 @@ pub(super) fn batch(conn: &Connection, who: &Who<'_>, batch: &Batch) -> Result<(
     for row in &batch.states {
         state(conn, who, row)?;
     }
+    for compared in &batch.compared {
+        super::differences::write(conn, who, compared)?;
+    }
     super::flows::write(conn, who, batch)
 }
 

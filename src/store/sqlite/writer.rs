@@ -18,14 +18,14 @@ use crate::{
     store::{
         Settings, StoreError,
         rows::{
-            Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, Decided, EffectRow, FlowDue,
-            FlowRow, History, RecordRow, SeatRow, Settled, StateRow, Stats,
+            Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, Decided, DifferenceRow,
+            EffectRow, FlowDue, FlowRow, History, RecordRow, SeatRow, Settled, StateRow, Stats,
         },
     },
     words::{CallId, SwitchId, TenantId, Wall},
 };
 
-use super::{flows, held, outbox, queue::Queue, read, schema, write};
+use super::{differences, flows, held, outbox, queue::Queue, read, schema, write};
 
 type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
@@ -58,6 +58,8 @@ pub(super) enum Job {
         most: usize,
         answer: Answer<Vec<RecordRow>>,
     },
+    Wanted(SwitchId, Answer<Vec<DifferenceRow>>),
+    Mended(Box<DifferenceRow>, bool, Answer<()>),
     Prune {
         tenant: TenantId,
         calls: Option<Wall>,
@@ -212,6 +214,10 @@ impl Writer {
                 Ok((choice.transpose()?.flatten(), contacts.collect::<rusqlite::Result<_>>()?))
             }),
             Job::Stats(answer) => self.step(broken, answer, stats),
+            Job::Wanted(switch, answer) => self.step(broken, answer, |conn| differences::wanted(conn, switch.as_str())),
+            Job::Mended(row, done, answer) => {
+                self.step(broken, answer, |conn| differences::set(conn, &row, if done { "mended" } else { "open" }))
+            }
             Job::Prune { tenant, calls, audit, most, answer } => self.step(broken, answer, |conn| {
                 let gone = calls.map_or(Ok(0), |before| held::prune(conn, &tenant, before, most))?;
                 let rows = audit.map_or(Ok(0), |before| held::prune_audit(conn, &tenant, before, most))?;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{BadLine, Column, LINE_CAP, Records, row, table_row};
-use crate::{calls::missed::Row, switches::asterisk::ami};
+use crate::{calls::missed::Row, switches::asterisk::ami, words::Wall};
 
 /// Up to where a file was read. Durable together with what was made of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,60 @@ pub fn look(records: &Records, zone: &jiff::tz::TimeZone, from: Option<&Position
         read(records, zone, path, &mut found)?;
     }
     Ok(found)
+}
+
+/// All records that ended in this time, of the file as it is and of those beside it that logrotate renamed since; and those files that are compressed, which are not read.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn whole(
+    records: &Records,
+    zone: &jiff::tz::TimeZone,
+    (from, to): (Wall, Wall),
+) -> io::Result<(Vec<Row>, Vec<PathBuf>)> {
+    let within = |rows: Vec<Row>| rows.into_iter().filter(move |row| (from..=to).contains(&row.end));
+    let mut rows = Vec::new();
+    if let Some(path) = &records.cdr_sqlite {
+        let mut position = Position::default();
+        loop {
+            let found = table(records, zone, path, Some(&position)).map_err(io::Error::other)?;
+            rows.extend(within(found.rows));
+            position = found.position;
+            if !found.more {
+                return Ok((rows, Vec::new()));
+            }
+        }
+    }
+    let path = records.path();
+    let (mut files, mut compressed) = (Vec::new(), Vec::new());
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for entry in std::fs::read_dir(path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new(".")))? {
+        let entry = entry?;
+        let other = entry.file_name().to_string_lossy().into_owned();
+        let meta = entry.metadata()?;
+        // Written last before that time: nothing in it ended in it.
+        let old = meta.mtime().saturating_add(1).saturating_mul(1000) < from.0;
+        let beside = other == name || other.strip_prefix(&name).is_some_and(|rest| rest.starts_with(['.', '-']));
+        if !meta.is_file() || old || !beside {
+            continue;
+        }
+        match [".gz", ".xz", ".zst", ".bz2"].iter().any(|ending| other.ends_with(ending)) {
+            true => compressed.push(entry.path()),
+            false => files.push(entry.path()),
+        }
+    }
+    for file in files {
+        let mut found = Found::default();
+        loop {
+            found.more = false;
+            read(records, zone, &file, &mut found)?;
+            rows.extend(within(std::mem::take(&mut found.rows)));
+            if !found.more {
+                break;
+            }
+        }
+    }
+    Ok((rows, compressed))
 }
 
 /// For `check --probe`: whether the file is there and its last line is what the settings say.

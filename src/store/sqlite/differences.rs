@@ -1,0 +1,104 @@
+//! What the sides tell differently, as it was found last and as a person left it.
+
+use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+
+use crate::{
+    store::rows::{Compared, DifferenceRow},
+    words::Wall,
+};
+
+use super::{
+    read::{call, limit},
+    write::Who,
+};
+
+pub(super) fn write(conn: &Connection, who: &Who<'_>, compared: &Compared) -> Result<()> {
+    let tenant = compared.tenant.as_str();
+    for row in &compared.found {
+        // What a person accepted stays so; what was mended and is there again is open again.
+        conn.prepare_cached(
+            "INSERT INTO differences (tenant, key, revision, schema, owner, fence, kind, at, switch, system, call, effect, what, place, state, seen_at)
+             VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'open', ?13)
+             ON CONFLICT (key, tenant) DO UPDATE SET revision = revision + 1, owner = excluded.owner, fence = excluded.fence, what = excluded.what,
+                 place = excluded.place, seen_at = excluded.seen_at,
+                 state = CASE WHEN state IN ('accepted', 'wanted') THEN state ELSE 'open' END",
+        )?
+        .execute(params![
+            tenant,
+            row.id,
+            who.owner,
+            who.fence(),
+            row.kind,
+            row.at.0,
+            row.switch.as_ref().map(|switch| switch.as_str()),
+            row.system.as_ref().map(|system| system.as_str()),
+            row.call.map(|call| call.to_string()),
+            row.effect,
+            row.what,
+            row.place,
+            compared.at.0,
+        ])?;
+    }
+    for (kind, of) in &compared.asked {
+        conn.prepare_cached(
+            "UPDATE differences SET state = 'gone', revision = revision + 1 WHERE tenant = ?1 AND kind = ?2
+             AND (?3 IS NULL OR coalesce(switch, system) = ?3) AND at BETWEEN ?4 AND ?5 AND seen_at < ?6 AND state = 'open'",
+        )?
+        .execute(params![tenant, kind, of, compared.from.0, compared.to.0, compared.at.0])?;
+    }
+    Ok(())
+}
+
+fn difference(row: &Row<'_>) -> Result<DifferenceRow> {
+    let call = match row.get_ref("call")?.as_str_or_null()? {
+        Some(_) => Some(call(row, "call")?),
+        None => None,
+    };
+    Ok(DifferenceRow {
+        tenant: row.get::<_, String>("tenant")?.into(),
+        id: row.get("key")?,
+        kind: row.get("kind")?,
+        at: Wall(row.get("at")?),
+        switch: row.get::<_, Option<String>>("switch")?.map(Into::into),
+        system: row.get::<_, Option<String>>("system")?.map(Into::into),
+        call,
+        effect: row.get("effect")?,
+        what: row.get("what")?,
+        place: row.get("place")?,
+        state: row.get("state")?,
+        seen_at: Wall(row.get("seen_at")?),
+    })
+}
+
+/// Oldest first; without `all` only those that nobody mended or accepted.
+pub(super) fn list(conn: &Connection, all: bool, most: usize) -> Result<Vec<DifferenceRow>> {
+    conn.prepare_cached("SELECT * FROM differences WHERE ?1 OR state IN ('open', 'wanted') ORDER BY at, key LIMIT ?2")?
+        .query_map(params![all, limit(most)], difference)?
+        .collect()
+}
+
+/// Those that a person wants mended at a switch.
+pub(super) fn wanted(conn: &Connection, switch: &str) -> Result<Vec<DifferenceRow>> {
+    conn.prepare_cached("SELECT * FROM differences WHERE state = 'wanted' AND switch = ?1 ORDER BY at, key LIMIT 100")?
+        .query_map([switch], difference)?
+        .collect()
+}
+
+/// By its id or the beginning of it.
+pub(super) fn one(conn: &Connection, id: &str) -> Result<Option<DifferenceRow>> {
+    conn.prepare_cached("SELECT * FROM differences WHERE substr(key, 1, length(?1)) = ?1 LIMIT 1")?
+        .query_row([id], difference)
+        .optional()
+}
+
+pub(super) fn set(conn: &Connection, row: &DifferenceRow, state: &str) -> Result<()> {
+    conn.prepare_cached("UPDATE differences SET state = ?3, revision = revision + 1 WHERE tenant = ?1 AND key = ?2")?
+        .execute(params![row.tenant.as_str(), row.id, state])?;
+    Ok(())
+}
+
+pub(super) fn counts(conn: &Connection) -> Result<Vec<(String, u64)>> {
+    conn.prepare_cached("SELECT kind, count(*) FROM differences WHERE state IN ('open', 'wanted') GROUP BY kind")?
+        .query_map([], |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?
+        .collect()
+}
