@@ -12,6 +12,8 @@ use hmac::Mac as _;
 use linecard::{
     admin::hooks::{Door, Settings, serve},
     connectors::{self, Connectors, Set, examples, hook::Heard},
+    flows,
+    store::{self, Store},
     watch::Metrics,
 };
 use tokio::{
@@ -179,8 +181,26 @@ fn mistakes_have_their_places() {
 
 const SECRET: &str = "a shared secret";
 
+/// What follows an answer to a survey.
+const SURVEY: &str = r#"
+flow: survey
+schema: 1
+title: A survey was answered
+on: [webhook: cloud]
+when: event.score is defined
+inputs:
+  score: {type: text, from: "{{ event.score }}"}
+steps:
+  - step: {name: look, system: cloud, operation: finance, inputs: {customer: {id: "{{ event.who }}"}}}
+"#;
+
 /// A door as the daemon opens it, and who is told.
 async fn door(folder: &Path, room: usize) -> (SocketAddr, mpsc::Receiver<Heard>) {
+    let (address, told, _) = door_and_store(folder, room).await;
+    (address, told)
+}
+
+async fn door_and_store(folder: &Path, room: usize) -> (SocketAddr, mpsc::Receiver<Heard>, Store) {
     std::fs::write(folder.join("secret"), SECRET).unwrap();
     let webhooks = r#"
   verify: {signature: {value: "text | hmac_sha256(secret.hook) | hex", given: "headers['x-sign']"}}
@@ -190,13 +210,21 @@ async fn door(folder: &Path, room: usize) -> (SocketAddr, mpsc::Receiver<Heard>)
 "#;
     let text = format!("{FILE}{webhooks}").replace("{env: HOOK}", &format!("{{file: {}/secret}}", folder.display()));
     let system = connectors::load_with("cloud.yaml", &text, &BTreeMap::new()).unwrap_or_else(|p| panic!("{p:#?}"));
-    let connectors = Connectors::new(Set::new(vec![system]));
+    let set = Set::new(vec![system]);
+    let plan = flows::read("survey.yaml", SURVEY, &set).unwrap_or_else(|p| panic!("{p:#?}"));
+    let store = Store::open(&store::Settings {
+        path: folder.join(format!("{:x}.db", rand::random::<u64>())),
+        ..store::Settings::default()
+    });
+    let (store, plans) = (store.unwrap(), flows::live::Plans::default());
+    plans.swap(&store, vec![Arc::new(plan)]).await.unwrap();
     let (out, told) = mpsc::channel(room);
-    let door = Door::new(connectors, &Settings::default(), folder.join("hooks"), out, Metrics::new().0);
+    let door = Door::new(Connectors::new(set), &Settings::default(), folder.join("hooks"), out, Metrics::new().0)
+        .beginning(plans, store.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(listener, Arc::new(door), std::future::pending()));
-    (address, told)
+    (address, told, store)
 }
 
 fn signed(body: &str) -> String {
@@ -255,6 +283,38 @@ async fn an_event_is_taken_once_however_often_it_comes_and_across_restarts() {
     assert!(told.try_recv().is_err());
     assert!(send(address, &event(2)).await.starts_with("HTTP/1.1 200"));
     assert!(told.recv().await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_begins_a_flow_once_and_before_its_sender_is_told() {
+    let folder = Folder::new();
+    let (address, _told, store) = door_and_store(&folder.0, 64).await;
+    let answered = |id: u32, score: u32| {
+        let body = format!(r#"{{"id": {id}, "who": "7", "score": "{score}"}}"#);
+        request(LINE, &body, &signed(&body), seconds())
+    };
+    let first = answered(1, 5);
+    for sent in [&first, &first, &event(2), &answered(3, 2)] {
+        assert!(send(address, sent).await.starts_with("HTTP/1.1 200"));
+    }
+    let begun = store.flows_open(10).await.unwrap();
+    let mut scores: Vec<String> = begun
+        .iter()
+        .map(|row| {
+            serde_json::from_str::<serde_json::Value>(row.body.expose()).unwrap()["cause"]["inputs"]["score"]
+                .to_string()
+        })
+        .collect();
+    scores.sort();
+    assert_eq!(
+        scores,
+        ["\"2\"", "\"5\""],
+        "one for each answer: the same event twice is one, and the second has no score"
+    );
+    // A flow that nothing can begin is a mistake of its file.
+    let wrong = SURVEY.replace("webhook: cloud", "webhook: nobody");
+    let problems = flows::read("survey.yaml", &wrong, &Set::default()).err().unwrap();
+    assert!(problems.iter().any(|p| p.to_string().contains("webhooks:")), "{problems:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,6 +21,7 @@ use hyper::{Method, Request, Response, StatusCode, body::Incoming, header, servi
 use hyper_util::rt::{TokioIo, TokioTimer};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 use tokio::{
     net::TcpListener,
     sync::{Mutex, Semaphore, mpsc},
@@ -33,9 +34,11 @@ use crate::{
         hook::{self, BODY_CAP, Heard, Verdict},
         index::live::name,
     },
+    flows::live::Plans,
     live::now,
+    store::{Batch, Store, StoreError},
     watch::{Lookup, Metrics},
-    words::SystemId,
+    words::{SystemId, TenantId},
 };
 
 /// Connections at one time, and how long one may last: a vendor sends a request or two. A flood fills these and nothing else.
@@ -76,9 +79,16 @@ pub struct Door {
     metrics: Metrics,
     ids: Mutex<Ids>,
     bodies: Semaphore,
+    flows: Option<(Plans, Store)>,
 }
 
 impl Door {
+    /// What is told may begin flows: they are on disk before the vendor hears that the event was taken.
+    #[must_use]
+    pub fn beginning(self, plans: Plans, store: Store) -> Self {
+        Self { flows: Some((plans, store)), ..self }
+    }
+
     /// `out`: whoever keeps what the systems say has changed; full, it is told to vendors. `folder`: where event ids are remembered.
     #[must_use]
     pub fn new(
@@ -90,7 +100,7 @@ impl Door {
     ) -> Self {
         let public_url = settings.public_url.clone().unwrap_or_default();
         let ids = Mutex::new(Ids { folder, seen: HashMap::new() });
-        Self { connectors, out, public_url, metrics, ids, bodies: Semaphore::new(BODIES) }
+        Self { connectors, out, public_url, metrics, ids, bodies: Semaphore::new(BODIES), flows: None }
     }
 
     async fn answer(&self, request: Request<Incoming>) -> StatusCode {
@@ -104,6 +114,17 @@ impl Door {
         };
         self.metrics.webhooks.get_or_create(&Lookup { system: label, outcome: outcome.to_owned() }).inc();
         status
+    }
+
+    /// Flows that begin with this event are durable; one that began with it before is not begun again.
+    async fn begin(&self, system: &SystemId, named: &[u8; 32], event: &serde_json::Value) -> Result<(), StoreError> {
+        let Some((plans, store)) = &self.flows else { return Ok(()) };
+        let named: String = named.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let flows = plans.starter().told(&TenantId::default(), system, &named, event, now().wall);
+        match flows.is_empty() {
+            true => Ok(()),
+            false => store.submit(Batch { flows, ..Batch::default() }).await,
+        }
     }
 
     /// # Errors
@@ -134,12 +155,12 @@ impl Door {
             .collect();
         let body = body.to_bytes();
         let came = hook::Request { method: head.method.as_str(), url: &url, headers: &headers, body: &body };
-        let (id, heard) = match hook::judge(system, &came, now().wall) {
+        let (id, heard, event) = match hook::judge(system, &came, now().wall) {
             Verdict::Refused(why) => {
                 tracing::debug!(system = %system.id, why, "a webhook was refused");
                 return Err((StatusCode::NOT_FOUND, "refused"));
             }
-            Verdict::Accepted { id, heard } => (id, heard),
+            Verdict::Accepted { id, heard, event } => (id, heard, event),
         };
         // One after the other: the same event twice at one time is one event.
         let mut ids = self.ids.lock().await;
@@ -148,6 +169,11 @@ impl Door {
         {
             return Ok("again");
         }
+        let named = id.unwrap_or_else(|| Sha256::digest(&body).into());
+        self.begin(&system.id, &named, event.expose()).await.map_err(|error| {
+            tracing::warn!(system = %system.id, %error, "flows could not begin with an event; its sender is told to come again");
+            later
+        })?;
         self.out.try_send(heard).map_err(|_| later)?;
         if let Some(id) = id
             && let Err(error) = ids.remember(&system.id, id)

@@ -18,7 +18,7 @@ use crate::{
 
 use super::{
     System,
-    value::from_json,
+    value::{from_json, to_json},
     wire::decoded,
     words::{Compiled, text_of},
 };
@@ -219,8 +219,8 @@ pub struct Heard {
 pub enum Verdict {
     /// Not that system, or a copy of long ago: why, for us alone.
     Refused(&'static str),
-    /// `id`: SHA-256 of what names it.
-    Accepted { id: Option<[u8; 32]>, heard: Heard },
+    /// `id`: SHA-256 of what names it; `event`: its body, null where that is neither JSON nor a form.
+    Accepted { id: Option<[u8; 32]>, heard: Heard, event: Private<serde_json::Value> },
 }
 
 /// Judges a request that came at `now`.
@@ -284,6 +284,7 @@ fn judge_with(
         true => Some(fields(text)),
         false => serde_json::from_str(text).ok().map(|json| from_json(&json)),
     };
+    let event = Private::new(body.as_ref().and_then(|body| to_json(body).ok().flatten()).unwrap_or_default());
     let body: Vec<_> = body.map(|body| ("body", body)).into_iter().collect();
     let whole = with(&body);
     let name = hooks.id.as_ref().and_then(|id| id.eval(&whole).ok());
@@ -314,7 +315,7 @@ fn judge_with(
         }
     }
     let id = name.as_ref().map(|name| Sha256::digest(name).into());
-    (Verdict::Accepted { id, heard }, name)
+    (Verdict::Accepted { id, heard, event }, name)
 }
 
 fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {

@@ -159,6 +159,12 @@ pub struct System {
 }
 
 impl System {
+    /// Whether it tells things by itself.
+    #[must_use]
+    pub const fn has_webhooks(&self) -> bool {
+        self.hooks.is_some()
+    }
+
     /// How what these requests need is come by.
     pub(super) fn session(&self, what: For) -> Option<&SessionAuth> {
         match (what, &self.auth) {

@@ -282,7 +282,8 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     tasks.spawn(changes(customers.clone(), ends.hooks.1));
     if let Some(listener) = hooks_listener {
         let folder = settings.hooks_folder();
-        let door = Door::new(connectors.clone(), &settings.hooks, folder, ends.hooks.0, metrics.clone());
+        let door = Door::new(connectors.clone(), &settings.hooks, folder, ends.hooks.0, metrics.clone())
+            .beginning(plans.clone(), store.clone());
         tasks.spawn(admin::hooks::serve(listener, Arc::new(door), doors_stop.clone().cancelled_owned()));
     }
     tasks.spawn(connectors::index::live::keep(connectors.clone(), settings.index_folder()));

@@ -203,10 +203,16 @@ impl Checker<'_> {
             self.bad(
                 "/on",
                 "nothing begins it",
-                "a trigger: button, wrap-up, ended, missed, delivered, established, transferred or schedule",
+                "a trigger: button, wrap-up, ended, missed, delivered, established, transferred, schedule or webhook",
             );
         }
         for (n, trigger) in file.on.iter().enumerate() {
+            if let Trigger::Webhook(id) = trigger
+                && self.systems.is_some_and(|set| set.system(id).is_none_or(|system| !system.has_webhooks()))
+            {
+                let found = format!("{id} tells nothing by itself");
+                self.bad(&format!("/on/{n}/webhook"), found, "a connector whose file has `webhooks:`");
+            }
             if let Trigger::Schedule(schedule) = trigger
                 && !(1..=1440).contains(&schedule.every_min)
             {

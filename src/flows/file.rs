@@ -54,6 +54,8 @@ pub enum Trigger {
     /// An agent presses it, with a call on the screen.
     Button(Button),
     Schedule(Schedule),
+    /// An event that this connector's system tells by itself (`webhooks:` of its file); once for each event.
+    Webhook(#[schemars(with = "String")] SystemId),
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -13,7 +13,7 @@ use crate::{
     private::Private,
     records::rules,
     store::{Batch, FlowRow},
-    words::{AgentId, CallId, TenantId, Wall},
+    words::{AgentId, CallId, SystemId, TenantId, Wall},
 };
 
 use super::{
@@ -167,6 +167,27 @@ impl Starter {
         };
         let named = format!("{} {}", press.agent, press.request);
         begin(plan, press.tenant, face.map(|face| face.call), Some(&named), cause, now)
+    }
+
+    /// Flows that begin with an event of a business system. `named`: the event, the same when it comes again.
+    #[must_use]
+    pub fn told(&self, tenant: &TenantId, system: &SystemId, named: &str, event: &Value, now: Wall) -> Vec<FlowRow> {
+        let here = |trigger: &Trigger| matches!(trigger, Trigger::Webhook(of) if of == system);
+        let wanted = self.plans.iter().filter(|plan| plan.on.iter().any(here));
+        let begun = wanted.filter_map(|plan| {
+            let cause = Cause { trigger: "webhook".to_owned(), event: event.clone(), ..Cause::default() };
+            match begin(plan, tenant.clone(), None, Some(&format!("webhook {system} {named}")), cause, now) {
+                Ok(row) => Some(row),
+                Err(Refused::NotNow) => None,
+                Err(refused) => {
+                    // Whoever sent it cannot be asked; the file's `when` should have left it out.
+                    let input = if let Refused::Input(name, _) = &refused { name.as_str() } else { "" };
+                    tracing::warn!(flow = plan.name, %system, input, "an event began no flow: what an input needs is not in it");
+                    None
+                }
+            }
+        });
+        begun.collect()
     }
 
     /// Flows that are due by the clock in this minute.
