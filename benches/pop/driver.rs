@@ -22,6 +22,16 @@ pub struct Driver {
     link: Option<TcpStream>,
     switch: Switch,
     turn: usize,
+    strangers: u64,
+}
+
+/// Who calls in a round.
+#[derive(Clone, Copy)]
+pub enum Callers {
+    /// One customer, whose card is in the cache.
+    Known,
+    /// A number that never called before at each call: every business system is asked.
+    New,
 }
 
 /// What a round gave.
@@ -41,6 +51,7 @@ impl Driver {
             link: None,
             switch: Switch::new(settings, 1, live::now()),
             turn: 0,
+            strangers: 0,
         })
     }
 
@@ -87,13 +98,20 @@ impl Driver {
     }
 
     /// `calls` calls, one after the other, each to the next seat.
-    pub fn round(&mut self, screens: &mut [Screen], calls: usize) -> io::Result<Samples> {
+    pub fn round(&mut self, screens: &mut [Screen], calls: usize, callers: Callers) -> io::Result<Samples> {
         let mut us = Vec::with_capacity(calls);
         let mut last_frame = None;
         for n in 0..calls {
             self.turn = (self.turn + 1) % screens.len();
             let seat = self.turn;
-            let started = self.switch.play(Story::Abandoned, "13800138000", Some(seat), live::now());
+            let number = match callers {
+                Callers::Known => "13800138000".to_owned(),
+                Callers::New => {
+                    self.strangers += 1;
+                    format!("139{:08}", self.strangers)
+                }
+            };
+            let started = self.switch.play(Story::Abandoned, &number, Some(seat), live::now());
             if started.is_none() {
                 return Err(io::Error::other("a seat is still busy"));
             }

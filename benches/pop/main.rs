@@ -1,12 +1,13 @@
 //! `cargo bench --bench pop`: what stands between a switch's event and the agent's screen.
 //!
-//! Four figures, each with the ground it is judged on, as a table and as JSON in `target/pop-bench.json`:
+//! Five figures, each with the ground it is judged on, as a table and as JSON in `target/pop-bench.json`:
 //!
 //! 1. switch event in to pop frame out, warm cache, beside a bare epoll relay that hears the same bytes and sends a frame of the same size
 //!    (rounds take turns, medians over the rounds). The milliseconds alone mean nothing: the relay in the same run is the floor;
 //! 2. CPU of a call, everything on (durable records too), beside the relay's;
 //! 3. memory of an idle agent connection;
-//! 4. instructions of an AMI event from bytes to the book (callgrind, where valgrind is installed; else said as not measured).
+//! 4. the same way for callers who never called before, while every business system answers after 0 to 30 s: it is to be flat;
+//! 5. instructions of an AMI event from bytes to the book (callgrind, where valgrind is installed; else said as not measured).
 //!
 //! The first line tells how noisy the machine is: by how much a sleep of 500 µs oversleeps.
 //! `POP_ROUNDS`, `POP_CALLS` and `POP_CONNECTIONS` change the sizes; `POP_PROGRAM` names another build to measure.
@@ -29,12 +30,12 @@ use std::{
 };
 
 use linecard::daemon::demo::{
-    hosts::Hosts,
+    hosts::{Hosts, Mode},
     stage::{Places, Stage, free},
 };
 
 use agents::Screen;
-use driver::{Driver, Samples};
+use driver::{Callers, Driver, Samples};
 
 /// Seats that take turns; each has a socket of its own.
 const SEATS: usize = 200;
@@ -106,7 +107,7 @@ fn measure() -> io::Result<()> {
     }
 
     // Warm: the customer is found and every screen has had a pop.
-    let warm = ours.round(&mut screens, SEATS + 100)?;
+    let warm = ours.round(&mut screens, SEATS + 100, Callers::Known)?;
     let Some(frame) = warm.last_frame.clone().filter(|f| f.contains("陈静")) else {
         return Err(io::Error::other(format!("the pop does not know the customer: {:?}", warm.last_frame)));
     };
@@ -125,21 +126,23 @@ fn measure() -> io::Result<()> {
     for seat in 0..SEATS {
         floor_screens.push(Screen::plain(door, seat)?);
     }
-    floor.round(&mut floor_screens, SEATS + 100)?;
+    floor.round(&mut floor_screens, SEATS + 100, Callers::Known)?;
 
     let (mut linecard, mut bare) = (Vec::new(), Vec::new());
     for round in 0..rounds {
         // They take turns in who goes first, so that neither always meets the warmer machine.
         for turn in [round % 2, (round + 1) % 2] {
             if turn == 0 {
-                linecard.push(Round::of(&mut ours, &mut screens, calls, daemon.0.id())?);
+                linecard.push(Round::of(&mut ours, &mut screens, calls, Callers::Known, daemon.0.id())?);
             } else {
-                bare.push(Round::of(&mut floor, &mut floor_screens, calls, relay.0.id())?);
+                bare.push(Round::of(&mut floor, &mut floor_screens, calls, Callers::Known, relay.0.id())?);
             }
         }
         println!("round {} of {rounds}: linecard {}, relay {}", round + 1, linecard[round], bare[round]);
     }
     let (us, them) = (Round::median(&linecard), Round::median(&bare));
+
+    let swept = sweep(&hosts, &mut ours, &mut screens, rounds, calls / 3, daemon.0.id())?;
 
     let memory = agents::memory(places.agents, daemon.0.id(), idle, || ours.serve_actions(Duration::ZERO))?;
     let instructions = instructions::of_an_event(&folder)?;
@@ -152,6 +155,9 @@ fn measure() -> io::Result<()> {
         "rounds": rounds, "calls_a_round": calls, "pop_frame_bytes": frame.len(),
         "linecard": us.json(), "relay": them.json(),
         "ratio_p50": us.p50 / them.p50, "ratio_p99": us.p99 / them.p99,
+        "new_callers_by_delay_of_the_systems": swept.iter().map(|(delay, round)| {
+            serde_json::json!({"delay_ms": delay.as_millis() as u64, "round": round.json()})
+        }).collect::<Vec<_>>(),
         "idle_connections": memory.connections, "bytes_an_idle_connection": memory.bytes,
         "connects_a_second": memory.connects_a_second,
         "instructions_an_ami_event": instructions,
@@ -164,6 +170,14 @@ fn measure() -> io::Result<()> {
     println!("| p99 us | {:.0} | {:.0} | {:.2} | 2.0 |", us.p99, them.p99, us.p99 / them.p99);
     println!("| CPU of a call, us (durable record and all) | {:.0} | {:.0} | | |", us.cpu, them.cpu);
     println!("| bytes of an idle connection ({} held) | {} | | | 4096 |", memory.connections, memory.bytes);
+    let first = swept.first().map_or(1.0, |(_, round)| round.p50);
+    for (delay, round) in &swept {
+        let (seconds, ratio) = (delay.as_secs_f64(), round.p50 / first);
+        println!(
+            "| new callers, systems answer after {seconds} s: p50 us (p99 {:.0}); ratio to 0 s | {:.0} | | {ratio:.2} | 1.2 |",
+            round.p99, round.p50
+        );
+    }
     match instructions {
         Some(n) => println!("| instructions of an AMI event, bytes to book | {n} | | | |"),
         None => println!("| instructions of an AMI event | not measured: valgrind is not installed | | | |"),
@@ -173,6 +187,29 @@ fn measure() -> io::Result<()> {
     std::fs::write(&path, format!("{report:#}\n"))?;
     println!("the same as JSON: {}", path.display());
     Ok(())
+}
+
+/// Pops of callers whom nobody was asked about before, at each delay of the business systems: rounds take turns, medians over the rounds.
+fn sweep(
+    hosts: &Hosts,
+    driver: &mut Driver,
+    screens: &mut [Screen],
+    rounds: usize,
+    calls: usize,
+    pid: u32,
+) -> io::Result<Vec<(Duration, Round)>> {
+    let delays = [0, 100, 1_000, 5_000, 30_000].map(Duration::from_millis);
+    let mut all: Vec<Vec<Round>> = vec![Vec::new(); delays.len()];
+    for _ in 0..rounds {
+        for (delay, rounds) in delays.iter().zip(&mut all) {
+            // It waits before it acts and again before it answers.
+            let mode = if delay.is_zero() { Mode::Well } else { Mode::Slow(*delay / 2) };
+            hosts.all().iter().for_each(|host| host.set(mode));
+            rounds.push(Round::of(driver, screens, calls, Callers::New, pid)?);
+        }
+    }
+    hosts.all().iter().for_each(|host| host.set(Mode::Well));
+    Ok(delays.into_iter().zip(all.iter().map(|rounds| Round::median(rounds))).collect())
 }
 
 /// A process that does not outlive the measurement.
@@ -196,9 +233,9 @@ struct Round {
 }
 
 impl Round {
-    fn of(driver: &mut Driver, screens: &mut [Screen], calls: usize, pid: u32) -> io::Result<Round> {
+    fn of(driver: &mut Driver, screens: &mut [Screen], calls: usize, callers: Callers, pid: u32) -> io::Result<Round> {
         let before = cpu_of(pid)?;
-        let Samples { mut us, .. } = driver.round(screens, calls)?;
+        let Samples { mut us, .. } = driver.round(screens, calls, callers)?;
         let cpu = cpu_of(pid)? - before;
         us.sort_by(f64::total_cmp);
         let at = |q: f64| us[((us.len() - 1) as f64 * q) as usize];
