@@ -22,6 +22,7 @@ mod holdings;
 mod house;
 mod index;
 mod kill;
+mod liar;
 mod limits;
 #[cfg(feature = "real-servers")]
 mod lines;

@@ -712,6 +712,10 @@ impl Ready {
             Outcome::Empty | Outcome::NotFound | Outcome::Denied { .. } if name != "check" && !self.known(at) => {
                 match self.check(ask.priority, deadline, onlookers).await {
                     Some(Outcome::Ok(_)) | None => outcome,
+                    // Not even the address where it says who we are is there: that is no word about a customer.
+                    Some(Outcome::Empty | Outcome::NotFound) => {
+                        Outcome::Broken { reason: format!("{} says neither this nor who we are", self.system.id) }
+                    }
                     Some(other) => other,
                 }
             }
