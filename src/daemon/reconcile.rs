@@ -22,7 +22,10 @@ use crate::{
         Settings,
         compare::{self, Kind},
     },
-    records::live::{Systems, inputs},
+    records::{
+        hooks,
+        live::{Systems, by, inputs},
+    },
     store::{Compared, DifferenceRow, EffectFilter, EffectRow, Reader, RecordFilter, State, Store, StoreError},
     switches::{self, asterisk::cdr::live::whole},
     words::{SwitchId, SystemId, TenantId, Wall},
@@ -193,9 +196,12 @@ impl Answers {
         let mut torn: BTreeSet<SystemId> = BTreeSet::new();
         let mut questions = Vec::new();
         let mut lookups: HashMap<(SystemId, String), Option<String>> = HashMap::new();
-        for effect in delivered {
-            let lookup = lookups.entry((effect.system.clone(), effect.operation.clone())).or_insert_with(|| {
-                match systems.idempotency(&effect.tenant, &effect.system, &effect.operation) {
+        // A webhook's receiver holds nothing that we could look for.
+        for effect in delivered.into_iter().filter(|effect| !effect.system.as_str().starts_with(hooks::PREFIX)) {
+            // The version that wrote it has it.
+            let at = by(&effect).clone();
+            let lookup = lookups.entry((at.clone(), effect.operation.clone())).or_insert_with(|| {
+                match systems.idempotency(&effect.tenant, &at, &effect.operation) {
                     Idempotency::Lookup(operation) => Some(operation),
                     _ => None,
                 }
@@ -217,7 +223,7 @@ impl Answers {
             for (effect, operation, inputs) in questions.by_ref().take(at_once.max(1).saturating_sub(flying.len())) {
                 let ask = Ask {
                     tenant: effect.tenant.clone(),
-                    system: effect.system.clone(),
+                    system: by(&effect).clone(),
                     operation,
                     inputs,
                     deadline: ASK,

@@ -806,7 +806,7 @@ async fn count(
             metrics.flows_person.set(whole(figures.flows_person));
             for kind in crate::reconcile::compare::Kind::ALL {
                 let n = figures.differences.iter().find(|(k, _)| k == kind.as_str()).map_or(0, |(_, n)| *n);
-                metrics.consistency_errors.get_or_create(&watch::Kind { kind: kind.as_str().to_owned() }).set(whole(n));
+                metrics.consistency(kind.as_str()).set(whole(n));
             }
         }
     }

@@ -315,7 +315,7 @@ async fn attempt<S: Systems>(mut row: EffectRow, store: Option<Store>, systems: 
 }
 
 /// By which file it is written.
-fn by(row: &EffectRow) -> &SystemId {
+pub(crate) fn by(row: &EffectRow) -> &SystemId {
     row.version.as_ref().unwrap_or(&row.system)
 }
 

@@ -135,6 +135,12 @@ pub struct Metrics {
 }
 
 impl Metrics {
+    /// How many differences of a kind are open.
+    #[must_use]
+    pub fn consistency(&self, kind: &str) -> Gauge {
+        self.consistency_errors.get_or_create_owned(&Kind { kind: kind.to_owned() })
+    }
+
     /// The figures and the registry that prints them.
     #[must_use]
     pub fn new() -> (Self, Registry) {

@@ -24,6 +24,7 @@ use crate::{
         limits::gate::Quota, version::Range,
     },
     live::{keep_file, now},
+    reconcile::compare,
     records::hooks::{self, live::Sender},
     watch::Metrics,
     words::{SystemId, TenantId, Wall},
@@ -365,6 +366,9 @@ impl Watcher {
         };
         let age = self.metrics.outbox_oldest_seconds.get();
         add(Signal::OutboxAge, "outbox", age as f64, format!("the oldest effect has been due for {age} s"));
+        let errors: i64 = compare::Kind::ALL.map(|kind| self.metrics.consistency(kind.as_str()).get()).iter().sum();
+        let text = format!("{errors} differences are open: `linecard reconcile list`");
+        add(Signal::ConsistencyErrors, "records", errors as f64, text);
         for (name, end) in &self.own {
             let (days, text) = certificate(*end, at);
             add(Signal::CertificateDays, name, days, text);

@@ -146,6 +146,8 @@ pub enum Signal {
     ShadowDiffers,
     /// Days until a certificate ends: ours, a switch's, a system's.
     CertificateDays,
+    /// What our records, a switch or a business system tell differently, and nobody mended or accepted.
+    ConsistencyErrors,
 }
 
 impl fmt::Display for Signal {
@@ -166,6 +168,7 @@ impl fmt::Display for Signal {
             Self::CanaryStopped => "canary stopped",
             Self::ShadowDiffers => "answers that differ, percent",
             Self::CertificateDays => "days until its end",
+            Self::ConsistencyErrors => "differences between records",
         })
     }
 }
