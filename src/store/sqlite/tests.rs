@@ -408,7 +408,8 @@ async fn a_newer_file_is_refused_unless_it_says_that_this_program_may() {
     let folder = Folder::new();
     drop(Store::open(&folder.settings()).unwrap());
     let conn = rusqlite::Connection::open(folder.settings().path).unwrap();
-    conn.execute_batch("PRAGMA user_version = 1000; UPDATE meta SET value = 1000 WHERE name = 'compatible_from'").unwrap();
+    conn.execute_batch("PRAGMA user_version = 1000; UPDATE meta SET value = 1000 WHERE name = 'compatible_from'")
+        .unwrap();
     assert!(matches!(Store::open(&folder.settings()), Err(StoreError::Newer { found: 1000, .. })));
     conn.execute_batch("UPDATE meta SET value = 1 WHERE name = 'compatible_from'").unwrap();
     assert!(Store::open(&folder.settings()).is_ok());
