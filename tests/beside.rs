@@ -277,6 +277,7 @@ async fn a_canary_that_is_worse_is_stopped_for_good_and_that_is_told() {
     let page = watch::render(&registry);
     assert!(page.contains("linecard_alerts{alert=\"canary-stopped\",subject=\"crm-next\"} 1"), "{page}");
     assert_eq!(page.matches("alert=\"canary-stopped\"").count(), 1);
+    assert!(page.contains("linecard_system_canary_stopped{system=\"crm-next\"} 1"), "{page}");
     let standing = crms.standing().into_iter().find(|one| one.system == next).unwrap().json();
     assert_eq!(standing["beside"]["stopped"]["reason"], why);
     // Over a restart, until somebody lets it go on.

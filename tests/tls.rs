@@ -165,6 +165,8 @@ async fn a_certificate_that_ends_soon_is_an_alert_whoever_has_it() {
     assert!(!watch::render(&registry).contains("linecard_alerts{"));
     watcher.look(before(20)).await;
     let page = watch::render(&registry);
+    let line = format!("linecard_system_certificate_end_seconds{{system=\"crm\"}} {}", own.0 / 1000);
+    assert!(page.contains(&line), "{line}: {page}");
     for subject in ["agents' door", "pbx1 certificate", "crm certificate"] {
         let line = format!("linecard_alerts{{alert=\"certificate\",subject=\"{subject}\"}} 1");
         assert!(page.contains(&line), "{line}: {page}");

@@ -142,6 +142,7 @@ async fn a_drift_and_a_sunset_are_told_and_a_good_version_is_not() {
     watcher.look(now("2024-06-01T00:01:00Z")).await;
     let page = watch::render(&registry);
     for line in [
+        "linecard_system_version_drift{system=\"crm\"} 1",
         "linecard_alerts{alert=\"version-drift\",subject=\"crm\"} 1",
         "linecard_alerts{alert=\"version-drift\",subject=\"pbx1\"} 1",
         "linecard_alerts{alert=\"deprecated\",subject=\"crm orders\"} 1",

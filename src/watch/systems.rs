@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 
 use super::alerts::judge::Judge;
-use crate::connectors::{Standing, limits::gate::Quota};
+use crate::connectors::{Standing, beside::Kind, limits::gate::Quota};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Asked {
@@ -57,6 +57,9 @@ pub struct Figures {
     limits: Family<Limit, Ratio>,
     left_alone: Family<Part, Gauge>,
     clock: Family<super::System, Ratio>,
+    drift: Family<super::System, Gauge>,
+    certificate: Family<super::System, Gauge>,
+    stopped: Family<super::System, Gauge>,
     alerts: Family<Alert, Gauge>,
 }
 
@@ -73,6 +76,13 @@ impl Figures {
         registry.register("system_limit_used_ratio", "How much of a limit is used", self.limits.clone());
         registry.register("system_left_alone", "Whether a breaker is open", self.left_alone.clone());
         registry.register("system_clock_apart_seconds", "The system's clock less ours", self.clock.clone());
+        registry.register("system_version_drift", "Whether it is another version than expected", self.drift.clone());
+        registry.register(
+            "system_certificate_end_seconds",
+            "When its certificate ends, Unix time",
+            self.certificate.clone(),
+        );
+        registry.register("system_canary_stopped", "Whether a canary is stopped", self.stopped.clone());
         registry.register("alerts", "What fires now", self.alerts.clone());
     }
 
@@ -85,6 +95,9 @@ impl Figures {
         self.limits.clear();
         self.left_alone.clear();
         self.clock.clear();
+        self.drift.clear();
+        self.certificate.clear();
+        self.stopped.clear();
         for one in standing {
             let system = one.system.to_string();
             let part = |operation: Option<&str>| Part {
@@ -125,6 +138,16 @@ impl Figures {
             }
             for (operation, shown) in &one.breakers {
                 self.left_alone.get_or_create(&part(*operation)).set(i64::from(shown.state != "closed"));
+            }
+            let label = super::System { system: system.clone() };
+            if one.version.told.is_some() || one.version.drift.is_some() {
+                self.drift.get_or_create(&label).set(i64::from(one.version.drift.is_some()));
+            }
+            if let Some(end) = one.certificate_ends {
+                self.certificate.get_or_create(&label).set(end.0 / 1000);
+            }
+            if let Some(beside) = one.beside.as_ref().filter(|beside| beside.kind == Kind::Canary) {
+                self.stopped.get_or_create(&label).set(i64::from(beside.stopped.is_some()));
             }
             if let Some(ms) = one.apart_ms {
                 self.clock.get_or_create(&super::System { system: system.clone() }).set(ms as f64 / 1000.0);
