@@ -333,6 +333,47 @@ async fn a_call_from_ring_to_wrap_up() {
     assert_eq!(screen.next().await["code"], "unavailable");
 }
 
+/// Who sees half a number could only write half a number back.
+#[tokio::test]
+async fn what_is_masked_for_an_agent_is_not_theirs_to_change() {
+    let mut desk = Desk::open(|settings| settings.full_numbers = Some(vec!["supervisor".into()])).await;
+    let offers = linecard::records::Offers {
+        systems: [("customer.update".to_owned(), vec!["erp".into()])].into(),
+        writable: [("erp".into(), vec!["mobile".to_owned(), "email".to_owned()])].into(),
+        hashes: [("erp".into(), String::new())].into(),
+        ..Default::default()
+    };
+    desk.roster(move |roster, _| roster.offer(Arc::new(offers))).await;
+    let mut screen = desk.screen("1001").await;
+    let welcome = screen.next().await;
+    assert_eq!(welcome["systems"], serde_json::json!([{"id": "erp", "tickets": [], "update": ["mobile", "email"]}]));
+    screen.say(serde_json::json!({"type": "resume"})).await;
+    assert_eq!(screen.next().await["type"], "snapshot");
+    let mut one = (*candidate("7").head).clone();
+    let facts = serde_json::json!({"mobile": "+86 138 0013 8000", "email": ""});
+    one.facts = Some(serde_json::value::to_raw_value(&facts).unwrap().into());
+    let known = card(Answer::Found(Arc::new(Person::alone(Arc::new(one)))));
+    let li = offer("1001", 1, Role::Inbound);
+    for what in [What::Appeared, What::Offered(li.clone())] {
+        desk.change(CALL, what, &[(&li, AgentLeg::Ringing)]).await;
+    }
+    desk.roster(move |roster, now| roster.card(now, CALL, &known)).await;
+    let update = |id: &str, name: &str, system: &str| serde_json::json!({"type": "customer.update", "id": id, "call": CALL, "system": system, "fields": {name: "x"}, "was": {name: ""}});
+    for (name, system, code) in
+        [("mobile", "erp", "not-permitted"), ("points", "erp", "not-offered"), ("email", "crm", "not-offered")]
+    {
+        screen.say(update(&format!("{name} {system}"), name, system)).await;
+        assert_eq!(screen.next_of("failed").await["code"], code, "{name} {system}");
+    }
+    screen.say(update("good", "email", "erp")).await;
+    let Ask::Record(command, durable) = desk.asked().await else { panic!("nothing recorded") };
+    let Said::Write(write) = command.said else { panic!("nothing written") };
+    assert_eq!((write.operation, write.about.as_str(), write.id.as_str()), ("customer.update", "customer 7", "good"));
+    assert_eq!(*write.inputs.expose(), serde_json::json!({"fields": {"email": "x"}, "was": {"email": ""}}));
+    desk.roster(move |roster, now| roster.committed(now, durable, true)).await;
+    assert_eq!(screen.next_of("done").await["id"], "good");
+}
+
 /// Nothing that a viewer without whole numbers is sent has the customer's number in it, in any spelling, and everything still works.
 #[tokio::test]
 async fn who_may_not_read_whole_numbers_reads_none_anywhere() {

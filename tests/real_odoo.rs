@@ -506,6 +506,20 @@ async fn an_unknown_number_makes_a_customer_once_and_is_put_to_one_where_there_i
     assert_eq!(by_phone(&odoo, &mobile).await.len(), 1);
     let nobody = json!({"call": call, "key": "k", "number": third, "customer": {"id": "999999"}});
     assert_eq!(run(&odoo, "customer.attach", nobody).await, Outcome::NotFound);
+
+    // What is known of the customer is changed, and nothing besides.
+    let change =
+        |id: &Value, fields: Value| json!({"call": call, "key": "k", "customer": {"id": id}, "fields": fields});
+    let fields = json!({"email": "new@mail.example", "name": "改名 <b>&", "landline": ""});
+    for _ in 0..2 {
+        let outcome = run(&odoo, "customer.update", change(&made[0]["id"], fields.clone())).await;
+        assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+    }
+    let Outcome::Ok(now) = run(&odoo, "customer.get", json!({"customer": made[0]})).await else { panic!("not there") };
+    assert_eq!((&now["email"], &now["name"], &now["landline"]), (&fields["email"], &fields["name"], &Value::Null));
+    assert_eq!(now["mobile"], mobile);
+    let nobody = run(&odoo, "customer.update", change(&json!("999999"), fields)).await;
+    assert!(!matches!(nobody, Outcome::Ok(_) | Outcome::Unknown { .. }), "{nobody:?}");
 }
 
 /// The file with its index switched on, as the comment in it says, but for the times; a page holds three.

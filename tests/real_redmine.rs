@@ -248,6 +248,23 @@ async fn an_unknown_number_makes_a_customer_once_and_is_put_to_one_where_there_i
     assert_eq!(by_phone(&redmine, "13700137123").await.len(), 1);
     let nobody = json!({"call": call, "key": "k", "number": "+8613700137124", "customer": {"id": "999999"}});
     assert_eq!(run(&redmine, "customer.attach", nobody).await, Outcome::NotFound);
+
+    // What is known of the customer is changed, and nothing besides.
+    let change =
+        |id: &Value, fields: Value| json!({"call": call, "key": "k", "customer": {"id": id}, "fields": fields});
+    let fields = json!({"company": "蓝海 <贸易> & \"引号\"", "name": "改名"});
+    for _ in 0..2 {
+        let outcome = run(&redmine, "customer.update", change(&made["id"], fields.clone())).await;
+        assert!(matches!(outcome, Outcome::Ok(_)), "{outcome:?}");
+    }
+    let now = run(&redmine, "customer.get", json!({"customer": made})).await;
+    let Outcome::Ok(now) = now else { panic!("{now:?}") };
+    assert_eq!((&now["company"], &now["name"]), (&fields["company"], &fields["name"]));
+    assert_eq!(now["mobile"], "+8613700137123");
+    let outcome = run(&redmine, "customer.update", change(&made["id"], json!({"code": "C10001"}))).await;
+    assert!(matches!(outcome, Outcome::Invalid { .. }), "{outcome:?}");
+    let nobody = run(&redmine, "customer.update", change(&json!("999999"), fields)).await;
+    assert_eq!(nobody, Outcome::NotFound);
     let path = format!("/issues/{}.json", made["id"].as_str().unwrap());
     edit(reqwest::Method::DELETE, &path, Value::Null).await;
 }

@@ -227,6 +227,24 @@ async fn a_number_is_put_to_a_customer_and_a_customer_made_of_one() {
     }
     let full = run(&rt, "customer.attach", attach(&format!("+86139{digits}"))).await;
     assert!(matches!(full, Outcome::Invalid { .. }), "{full:?}");
+
+    // What is known of the user is changed, and nothing besides; an address that another user has is passed over by RT, and told.
+    let change = |fields: Value| json!({"call": call(), "key": "k", "customer": {"id": made["id"]}, "fields": fields});
+    let email = format!("u{digits}@mail.example");
+    let fields =
+        json!({"email": email, "company": "蓝海 & 贸易", "mobile": format!("135 {} {}", &digits[..4], &digits[4..])});
+    for _ in 0..2 {
+        ok(&rt, "customer.update", change(fields.clone())).await;
+    }
+    let now = ok(&rt, "customer.get", json!({"customer": {"id": made["id"]}})).await;
+    assert_eq!(
+        (&now["email"], &now["company"], &now["mobile"]),
+        (&fields["email"], &fields["company"], &fields["mobile"])
+    );
+    assert_eq!(now["name"], "来电 <测试>");
+    let taken = ok(&rt, "customer.get", json!({"customer": {"id": "C10002"}})).await["email"].clone();
+    let outcome = run(&rt, "customer.update", change(json!({"email": taken}))).await;
+    assert!(matches!(outcome, Outcome::Invalid { .. }), "{outcome:?}");
 }
 
 #[tokio::test]

@@ -424,12 +424,17 @@ function edit(call, customer, fields) {
   open("editor");
   $("editor").querySelector("input")?.focus();
 }
-/** One ticket's link and what may be done to it. */
-function ticketActs(call, system, item) {
-  const page = address(item.url), verbs = call && item.id ? tickets.verbs(system) : [];
-  const acts = verbs.length ? button(t("ticket.act"), () => ticketing(call, system, item, verbs), `ticket ${system} ${item.id}`) : "";
-  return [page ? away(page, t("open")) : "", acts];
+/** What may be done to one ticket: a small button, for the words of the ticket need the room. */
+function ticketAct(call, system, item) {
+  const verbs = call && item.id ? tickets.verbs(system) : [];
+  if (!verbs.length) return "";
+  const act = button("", () => ticketing(call, system, item, verbs), `ticket ${system} ${item.id}`, "more");
+  act.append(icon("more"));
+  act.title = t("ticket.act");
+  act.setAttribute("aria-label", `${t("ticket.act")} ${item.id}`);
+  return act;
 }
+const linked = (url, text) => (address(url) ? away(url, text) : text);
 function ticketing(call, system, item, verbs) {
   const shut = () => { $("ticketing").close(); $("find").focus(); };
   const send = async (what, operation, body) => {
@@ -447,7 +452,7 @@ async function searchTickets() {
   try {
     const { tickets: found = [] } = await link.ask("ticket.search", call ? { call, query } : { query });
     put($("panel-says"), found.length ? "" : t("found-no-ticket"));
-    $("results").replaceChildren(...found.map((item) => el("li", "row", el("b", "", `#${item.id} ${item.subject ?? item.title ?? ""}`), el("span", "hint", item.state ?? item.status), el("span", "source", item.system), ...ticketActs(call, item.system, item))));
+    $("results").replaceChildren(...found.map((item) => el("li", "row", el("b", "", linked(item.url, `#${item.id} ${item.subject ?? item.title ?? ""}`)), el("span", "hint", item.state ?? item.status), el("span", "source", item.system), ticketAct(call, item.system, item))));
   } catch (failed) { put($("panel-says"), because(failed)); }
 }
 /** How a flow goes, and what may be said of it. */
@@ -559,8 +564,9 @@ function rows(list, b) {
     // A short id goes before the words, a long one behind them.
     const short = main !== "id" && String(item.id ?? "").length < 9;
     const rest = plain.filter(([k]) => k !== main && k !== tag && (k !== "id" || !short)).map(([k, v]) => value(k, v, item)).join(" · ");
-    const acts = b.kind === "tickets.open" ? ticketActs(desk.call?.pop.call, b.system, item) : [address(item.url) ? away(item.url, t("open")) : ""];
-    return el("div", "row", tag ? el("span", "tag", String(item[tag])) : "", el("b", "", item.id && short ? `#${item.id} ` : "", String(item[main] ?? "—")), el("span", "source", rest), ...acts);
+    const act = b.kind === "tickets.open" ? ticketAct(desk.call?.pop.call, b.system, item) : "";
+    const words = `${item.id && short ? `#${item.id} ` : ""}${item[main] ?? "—"}`;
+    return el("div", "row", tag ? el("span", "tag", String(item[tag])) : "", el("b", "", linked(item.url, words)), el("span", "source", rest), act);
   });
 }
 // The name first; what only ranks, or says where something is, is no fact for the agent.

@@ -258,8 +258,10 @@ impl World {
         let mut rows = String::new();
         for w in self.written.iter().rev().take(200) {
             let name = w.contact.and_then(|id| PEOPLE.iter().find(|p| u64::from(p.id) == id)).map_or("-", |p| p.name);
+            // Where the links of tickets on agents' cards lead.
+            let place = if w.what == "ticket" { format!(" id=\"{}\"", w.id) } else { String::new() };
             rows.push_str(&format!(
-                "<tr><td>{}</td><td>{} #{}</td><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>",
+                "<tr{place}><td>{}</td><td>{} #{}</td><td>{}</td><td>{}</td><td>{}</td><td><code>{}</code></td></tr>",
                 escape(&w.at.to_string()),
                 w.what,
                 w.ticket,
