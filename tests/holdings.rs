@@ -191,7 +191,16 @@ async fn told(store: &Store) {
             agent: Some("1001".into()),
             at: THEN,
         }],
-        flows: vec![flow(1, false)],
+        // One that no call began: a webhook named her.
+        flows: vec![
+            flow(1, false),
+            FlowRow {
+                call: None,
+                id: "flow-9".to_owned(),
+                body: json!({"event": {"phone": "13800138000", "name": "赵丽"}}).to_string().into(),
+                ..flow(1, false)
+            },
+        ],
         flow_words: vec![FlowWordRow {
             tenant: tenant(),
             id: "w1".to_owned(),
@@ -258,7 +267,7 @@ async fn what_is_erased_is_in_no_byte_of_the_store_and_what_is_others_stays() {
         ("callbacks", 1),
         ("choices", 1),
         ("last contacts", 1),
-        ("flows", 1),
+        ("flows", 2),
     ] {
         assert_eq!(shown["held"][kind].as_array().map(Vec::len), Some(n), "{kind} {shown:#}");
     }
@@ -268,7 +277,7 @@ async fn what_is_erased_is_in_no_byte_of_the_store_and_what_is_others_stays() {
     let plan = trail::plan(held, &calls, &sought, NOW, false).unwrap();
     assert_eq!(plan.recordings, [(call(1), "pbx1".to_owned(), "138 0013 8000.wav".to_owned())]);
     assert_eq!(plan.report.emptied, [("records", 1), ("outbox entries", 2)].into());
-    assert_eq!(plan.report.taken_out_of, [("notes", 1), ("outbox entries", 1), ("words to flows", 1)].into());
+    assert_eq!(plan.report.taken_out_of, [("notes", 1), ("outbox entries", 1)].into());
     // The daemon has the file open beside it.
     reader.erase(&plan.changes, &audit()).unwrap();
 
@@ -278,21 +287,45 @@ async fn what_is_erased_is_in_no_byte_of_the_store_and_what_is_others_stays() {
     for text in ["钱进", "孙悦", "13900139000", "his wife is at (erased), ask her", "qian, or (erased)"] {
         assert!(folder.holds(text), "{text} is gone");
     }
-    let record: Value = serde_json::from_str(reader.record(call(1)).unwrap().body.expose()).unwrap();
-    assert_eq!(record["customer"], json!({"class": "mobile"}));
+    let kept: Value = serde_json::from_str(reader.record(call(1)).unwrap().body.expose()).unwrap();
+    assert_eq!(kept["customer"], json!({"class": "mobile"}));
     assert_eq!(
-        (&record["talk_ms"], &record["agents"], &record["outcome"]),
+        (&kept["talk_ms"], &kept["agents"], &kept["outcome"]),
         (&json!(61_000), &json!(["1001"]), &json!("answered"))
     );
-    assert_eq!(record["wrapups"], json!([{"agent": "1001", "disposition": ["order"]}]));
-    assert_eq!(record["dialled"]["raw"], "4008001234");
-    assert!(!record["erased_at"].is_null());
+    assert_eq!(kept["wrapups"], json!([{"agent": "1001", "disposition": ["order"]}]));
+    assert_eq!(kept["dialled"]["raw"], "4008001234");
+    assert!(!kept["erased_at"].is_null());
     // What was done stays done: its key is there, and what was given up cannot be sent again.
     let effects = reader.history(&TenantId::default(), call(1)).unwrap().effects;
     let states: Vec<(&str, State)> = effects.iter().map(|row| (row.step.as_str(), row.state)).collect();
     assert_eq!(states, [("done", State::Done), ("dead", State::Dropped)]);
     assert_eq!(reader.audit(&AuditFilter { limit: 9, ..AuditFilter::default() }).unwrap(), [audit()]);
 
+    // Whoever had the call in memory writes nothing of it any more, and what was given up is not sent.
+    let mut late = record(1, "13800138000", "+8613800138000", "赵丽", THEN);
+    late.revision = 9;
+    let note = NoteRow {
+        tenant: TenantId::default(),
+        call: call(1),
+        agent: "1001".into(),
+        kind: "notes".to_owned(),
+        at: NOW,
+        body: json!({"text": "zhao again"}).to_string().into(),
+    };
+    let late = Batch {
+        records: vec![late],
+        notes: vec![note],
+        effects: vec![effect(1, "new", &json!({"text": "zhao"}))],
+        ..Batch::default()
+    };
+    store.submit(late).await.unwrap();
+    assert_eq!((folder.around("赵丽"), folder.around("zhao")), (None, None));
+    for (step, again) in [("dead", false), ("done", true)] {
+        let key = &effects.iter().find(|row| row.step == step).unwrap().key;
+        let refused = if again { reader.again(key, "cli", NOW) } else { reader.retry(key, "cli", NOW) };
+        assert!(refused.unwrap_err().to_string().contains("erased"), "{step}");
+    }
     // Once more: nothing is left to find but the emptied call, of whom nobody knows.
     let (held, calls) = find(&reader, &sought);
     assert_eq!((held.len(), calls.len()), (0, 0));

@@ -2,7 +2,11 @@
 //! did not, with numbers masked), `/v1/trunks/unmapped` (numbers that were called and have no row), `/v1/route-hint` (who calls, for a dialplan), and
 //! `/v1/people/forget` (what was looked up for a number is dropped).
 
-use std::{net::SocketAddr, pin::Pin, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -54,6 +58,7 @@ pub async fn serve(
     figures: Arc<dyn Figures>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    let here = listener.local_addr()?.ip();
     let router = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
@@ -61,7 +66,7 @@ pub async fn serve(
         .route("/v1/calls/{call}/trace", get(trace))
         .route("/v1/trunks/unmapped", get(unmapped))
         .route("/v1/route-hint", get(route_hint))
-        .route("/v1/people/forget", post(forget))
+        .route("/v1/people/forget", post(move |state, peer, body| forget(here, state, peer, body)))
         .with_state(figures)
         .into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, router).with_graceful_shutdown(stop).await
@@ -77,11 +82,12 @@ struct Forget {
 
 /// For this machine alone, whatever address the admin's HTTP has. It costs whoever is forgotten a look-up at the next call, and nothing else.
 async fn forget(
+    here: IpAddr,
     State(figures): State<Arc<dyn Figures>>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     body: String,
 ) -> Response {
-    if !peer.ip().to_canonical().is_loopback() {
+    if !peer.ip().to_canonical().is_loopback() && peer.ip() != here {
         return wrong(StatusCode::FORBIDDEN, "only from this machine");
     }
     // What was wrong is told without what stood in it.

@@ -711,9 +711,10 @@ impl Ready {
             // A system may serve a wrong key as a stranger who sees nothing: before "nobody" is believed, it says who we are.
             Outcome::Empty | Outcome::NotFound | Outcome::Denied { .. } if name != "check" && !self.known(at) => {
                 match self.check(ask.priority, deadline, onlookers).await {
-                    Some(Outcome::Ok(_)) | None => outcome,
+                    // Empty by a rule of the file: it knows us and has nothing yet.
+                    Some(Outcome::Ok(_) | Outcome::Empty) | None => outcome,
                     // Not even the address where it says who we are is there: that is no word about a customer.
-                    Some(Outcome::Empty | Outcome::NotFound) => {
+                    Some(Outcome::NotFound) => {
                         Outcome::Broken { reason: format!("{} says neither this nor who we are", self.system.id) }
                     }
                     Some(other) => other,

@@ -124,7 +124,7 @@ async fn unknown(
 }
 
 /// Channels of records that are stored already, of about the time of these calls.
-async fn known(
+pub(super) async fn known(
     store: &Store,
     switch: &SwitchId,
     calls: &[Vec<Row>],

@@ -33,6 +33,8 @@ use crate::{
 
 /// Around the time that is compared: a call that ended at its edge is in both sides, or in none.
 const EDGE_MS: i64 = 3_600_000;
+/// Looks, two seconds apart, after which a call that is still not written down will not be.
+const MENDS: u8 = 5;
 /// For one question to a business system.
 const ASK: Duration = Duration::from_secs(30);
 
@@ -83,7 +85,7 @@ impl Sides {
         let read = tokio::task::spawn_blocking(move || this.read(from, to, at)).await;
         let Read { records, effects, mut found, switches } = read.map_err(|_| StoreError::Closed)??;
         let delivered =
-            effects.into_iter().filter(|e| e.state == State::Done && (from..=to).contains(&e.born_at)).collect();
+            effects.into_iter().filter(|e| e.state == State::Done && (from..=to).contains(&e.updated_at)).collect();
         let mut answers = Answers::default();
         if let Some(systems) = systems {
             answers.ask(systems, delivered, settings.at_once).await;
@@ -130,15 +132,18 @@ impl Sides {
 
     fn read(&self, from: Wall, to: Wall, at: Wall) -> Result<Read, StoreError> {
         let reader = Reader::open(&self.store)?;
-        let filter = RecordFilter { since: Some(from.plus_ms(-EDGE_MS)), limit: usize::MAX, ..RecordFilter::default() };
+        let (since, until) = (Some(from.plus_ms(-EDGE_MS)), Some(to.plus_ms(EDGE_MS)));
+        let filter = RecordFilter { since, until, limit: usize::MAX, ..RecordFilter::default() };
         let rows = reader.records(&filter)?;
-        let records: Vec<Record> = rows
-            .iter()
-            .filter(|row| row.ended_at.is_none_or(|ended| ended <= to.plus_ms(EDGE_MS)))
-            .filter_map(|row| serde_json::from_str(row.body.expose()).ok())
-            .collect();
-        let done =
-            EffectFilter { states: vec![State::Done], since: Some(from), limit: usize::MAX, ..EffectFilter::default() };
+        let records: Vec<Record> = rows.iter().filter_map(|row| serde_json::from_str(row.body.expose()).ok()).collect();
+        // Delivered in that time, whenever they were born.
+        let done = EffectFilter {
+            states: vec![State::Done],
+            since: Some(from),
+            until: Some(to),
+            limit: usize::MAX,
+            ..EffectFilter::default()
+        };
         let open = EffectFilter { limit: usize::MAX, ..EffectFilter::default() };
         let mut effects = reader.effects(&done)?;
         effects.extend(reader.effects(&open)?);
@@ -171,10 +176,14 @@ fn own_records(settings: &switches::Settings, (from, to): (Wall, Wall)) -> Optio
     };
     let around = (from.plus_ms(-EDGE_MS), to.plus_ms(EDGE_MS));
     Some(match whole(records, &zone, around) {
-        Ok((rows, compressed)) if compressed.is_empty() => Ok(rows),
-        Ok((_, compressed)) => {
-            let names: Vec<String> = compressed.iter().map(|path| path.display().to_string()).collect();
-            Err(format!("a part of that time is compressed and not read: {}", names.join(", ")))
+        Ok((rows, compressed)) => {
+            // What was written last before that time is of the edge alone.
+            let of_it = compressed.iter().filter(|(_, at)| *at >= from);
+            let names: Vec<String> = of_it.map(|(path, _)| path.display().to_string()).collect();
+            match names.is_empty() {
+                true => Ok(rows),
+                false => Err(format!("a part of that time is compressed and not read: {}", names.join(", "))),
+            }
         }
         Err(error) => Err(format!("cannot read {}: {error}", records.path().display())),
     })
@@ -197,7 +206,10 @@ impl Answers {
         let mut questions = Vec::new();
         let mut lookups: HashMap<(SystemId, String), Option<String>> = HashMap::new();
         // A webhook's receiver holds nothing that we could look for.
-        for effect in delivered.into_iter().filter(|effect| !effect.system.as_str().starts_with(hooks::PREFIX)) {
+        // What was erased says nothing to look for.
+        let told =
+            |effect: &EffectRow| effect.inputs.expose() != "{}" && !effect.system.as_str().starts_with(hooks::PREFIX);
+        for effect in delivered.into_iter().filter(told) {
             // The version that wrote it has it.
             let at = by(&effect).clone();
             let lookup = lookups.entry((at.clone(), effect.operation.clone())).or_insert_with(|| {
@@ -278,11 +290,21 @@ pub async fn mend(settings: Arc<switches::Settings>, store: Store, control: mpsc
     }
     let switch = settings.id().clone();
     let mut clock = tokio::time::interval(Duration::from_secs(2));
+    let mut tries: HashMap<String, u8> = HashMap::new();
     loop {
         clock.tick().await;
         let Ok(wanted) = store.wanted(switch.clone()).await else { continue };
         for row in wanted {
-            let done = mended(&settings, &row, &control).await;
+            let tried = tries.entry(row.id.clone()).or_default();
+            *tried += 1;
+            let done = match mended(&settings, &row, &store, &control).await {
+                Ok(true) => Ok(()),
+                // On its way; the next look sees it.
+                Ok(false) if *tried < MENDS => continue,
+                Ok(false) => Err("the daemon does not take it for a call".to_owned()),
+                Err(why) => Err(why),
+            };
+            tries.remove(&row.id);
             if let Err(why) = &done {
                 tracing::warn!(%switch, difference = row.id, why, "a difference could not be mended; it is open again");
             }
@@ -301,11 +323,13 @@ struct Place {
     to: Wall,
 }
 
+/// Whether the call is written down by now, by whomever; if not, its rows are given to the core once more.
 async fn mended(
     settings: &Arc<switches::Settings>,
     row: &DifferenceRow,
+    store: &Store,
     control: &mpsc::Sender<Control>,
-) -> Result<(), String> {
+) -> Result<bool, String> {
     let place: Place =
         row.place.as_deref().and_then(|text| serde_json::from_str(text).ok()).ok_or("it has no place")?;
     let of = settings.clone();
@@ -314,7 +338,12 @@ async fn mended(
         .map_err(|_| "reading broke off".to_owned())?
         .ok_or("the switch keeps no records")??;
     let call = missed::calls(rows).into_iter().find(|rows| missed::ids(rows).any(|id| id == place.channel));
-    let call = call.ok_or("the switch's records do not have it any more")?;
-    let sent = Control::Missed { switch: settings.id().clone(), calls: vec![call], position: None };
-    control.send(sent).await.map_err(|_| "the daemon is stopping".to_owned())
+    let calls = vec![call.ok_or("the switch's records do not have it any more")?];
+    let known = super::gaps::known(store, settings.id(), &calls).await.map_err(|e| e.to_string())?;
+    if calls.iter().any(|rows| missed::ids(rows).any(|id| known.contains(id))) {
+        return Ok(true);
+    }
+    let sent = Control::Missed { switch: settings.id().clone(), calls, position: None };
+    control.send(sent).await.map_err(|_| "the daemon is stopping".to_owned())?;
+    Ok(false)
 }

@@ -604,6 +604,14 @@ impl records::live::Systems for Delivered {
     fn told(&self, row: &EffectRow, next: &Next) {
         let webhook = row.system.as_str().starts_with(hooks::PREFIX);
         let Some(told) = records::wishes::became(row, next).filter(|_| !webhook) else { return };
+        // Who asked for it sees what it made of the customer's tickets. Not so what rules write: a card that follows our own writes would change what is to be
+        // written (the newest ticket is another then), and so on without end.
+        if matches!(next, Next::Done { .. })
+            && let Some(changed) = records::wishes::changed(row)
+        {
+            let customers = self.customers.clone();
+            tokio::spawn(async move { customers.heard(&[changed]).await });
+        }
         if self.wishes.try_send(told).is_err() {
             tracing::debug!(call = %row.call, "too much was told at once of what was written; this is not shown");
         }
@@ -615,21 +623,10 @@ impl records::live::Systems for Delivered {
         if ask.system.as_str().starts_with(hooks::PREFIX) {
             return self.sender.send(&ask).await;
         }
-        let operation = ask.operation.as_str();
-        let about = [customers::ATTACH, customers::CREATE].contains(&operation);
+        let about = [customers::ATTACH, customers::CREATE].contains(&ask.operation.as_str());
         let number = ask.inputs.get("number").and_then(|n| n.as_str()).filter(|_| about).map(str::to_owned);
-        let changes = ["ticket.", "note.add", connectors::operation::UPDATE].iter().any(|it| operation.starts_with(it));
-        let customer = ask.inputs.get("customer").filter(|_| changes).and_then(|customer| customer["id"].as_str());
-        let changed = customer.map(|id| connectors::hook::Heard {
-            system: ask.system.clone(),
-            customers: [id.to_owned()].into(),
-            numbers: Default::default(),
-        });
         let tenant = ask.tenant.clone();
         let outcome = self.connectors.run(ask).await;
-        if let Some(changed) = changed {
-            self.customers.heard(&[changed]).await;
-        }
         // Also where it is not sure that it was done: looking again costs a question.
         if let Some(number) = number {
             self.customers.changed(&tenant, &number).await;

@@ -82,15 +82,16 @@ pub fn plan(
 ) -> Result<Plan, Vec<String>> {
     let mut plan = Plan { report: Report { calls: calls.len(), ..Report::default() }, ..Plan::default() };
     let mut hindered = Vec::new();
+    // One that no call began (a webhook, an agent's button) is of whom it names.
     let flows: BTreeSet<String> = held
         .iter()
-        .filter(|row| row.shelf == Shelf::Flows && row.call.is_some_and(|call| calls.contains(&call)))
+        .filter(|row| row.shelf == Shelf::Flows && row.call.is_none_or(|call| calls.contains(&call)))
         .map(|row| row.key.expose().clone())
         .collect();
     for row in held {
         let own = row.call.is_some_and(|call| calls.contains(&call))
             || (row.shelf == Shelf::Choices && sought.is(row.key.expose()))
-            || flows.contains(row.key.expose());
+            || (matches!(row.shelf, Shelf::Flows | Shelf::FlowWords) && flows.contains(row.key.expose()));
         if let Some(why) = hindrance(&row, own, now, drop_waiting) {
             hindered.push(why);
             continue;

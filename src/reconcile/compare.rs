@@ -179,7 +179,7 @@ pub fn undelivered(effect: &EffectRow, now: Wall) -> Option<DifferenceRow> {
         }
         _ => return None,
     };
-    Some(of_effect(effect, Kind::Undelivered, what))
+    Some(of_effect(effect, Kind::Undelivered, effect.born_at, what))
 }
 
 /// What a system's answer to the lookup of what was delivered comes to; `Err`: it cannot be asked just now.
@@ -191,21 +191,21 @@ pub fn delivered(effect: &EffectRow, outcome: &Outcome) -> Result<Option<Differe
         Outcome::Ok(_) => Ok(None),
         Outcome::Empty | Outcome::NotFound => {
             let what = format!("{} {} was done and {} does not have it", effect.operation, effect.step, effect.system);
-            Ok(Some(of_effect(effect, Kind::Missing, what)))
+            Ok(Some(of_effect(effect, Kind::Missing, effect.updated_at, what)))
         }
         Outcome::Ambiguous { count, .. } => {
             let what = format!("{} {} is at {} {count} times", effect.operation, effect.step, effect.system);
-            Ok(Some(of_effect(effect, Kind::Twice, what)))
+            Ok(Some(of_effect(effect, Kind::Twice, effect.updated_at, what)))
         }
         other => Err(other.reason().map_or_else(|| other.word().to_owned(), str::to_owned)),
     }
 }
 
-fn of_effect(effect: &EffectRow, kind: Kind, what: String) -> DifferenceRow {
+fn of_effect(effect: &EffectRow, kind: Kind, at: Wall, what: String) -> DifferenceRow {
     DifferenceRow {
         system: Some(effect.system.clone()),
         call: Some(effect.call),
         effect: Some(effect.key.clone()),
-        ..row(&effect.tenant, kind, &effect.key, effect.born_at, what)
+        ..row(&effect.tenant, kind, &effect.key, at, what)
     }
 }

@@ -4,11 +4,13 @@
 //! A wish is an effect of its call like those of the rules: durable before it is answered, looked for before it is written, done once. Its
 //! key comes from the call and the step, so the same wish of the same call is the same effect after a restart.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    connectors::beside::Lane,
+    connectors::{beside::Lane, hook::Heard},
     customers::{ATTACH, CREATE, Candidate},
     private::Private,
     store::{CallKey, EffectPut, EffectRow, Next, State, effect_key},
@@ -72,6 +74,14 @@ pub fn became(row: &EffectRow, next: &Next) -> Option<Told> {
         stands,
         reason: reason.cloned(),
     })
+}
+
+/// Of which customer something is another now at the system, after a wish was done.
+#[must_use]
+pub fn changed(row: &EffectRow) -> Option<Heard> {
+    let inputs: Map<String, Value> = serde_json::from_str(row.inputs.expose()).ok()?;
+    let customer = inputs.get("customer")?.get("id")?.as_str()?.to_owned();
+    Some(Heard { system: row.system.clone(), customers: [customer].into(), numbers: BTreeSet::new() })
 }
 
 /// Who wants it, and when.

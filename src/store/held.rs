@@ -21,11 +21,12 @@ pub enum Shelf {
     Contacts,
     Flows,
     FlowWords,
+    Differences,
     Audit,
 }
 
 impl Shelf {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Records,
         Self::OpenCalls,
         Self::Notes,
@@ -36,6 +37,7 @@ impl Shelf {
         Self::Contacts,
         Self::Flows,
         Self::FlowWords,
+        Self::Differences,
         Self::Audit,
     ];
 
@@ -53,6 +55,7 @@ impl Shelf {
             Self::Contacts => "last contacts",
             Self::Flows => "flows",
             Self::FlowWords => "words to flows",
+            Self::Differences => "differences",
             Self::Audit => "audit rows",
         }
     }

@@ -580,6 +580,7 @@ pub struct RecordFilter {
     pub tenant: Option<TenantId>,
     pub outcome: Option<String>,
     pub since: Option<Wall>,
+    pub until: Option<Wall>,
     /// Newest first; 0 is 100.
     pub limit: usize,
 }
@@ -591,8 +592,9 @@ pub struct EffectFilter {
     pub system: Option<SystemId>,
     /// Empty: all but done, withdrawn and dropped.
     pub states: Vec<State>,
-    /// Born then or later.
+    /// Changed last (delivered, given up) in this time.
     pub since: Option<Wall>,
+    pub until: Option<Wall>,
     /// Newest first; 0 is 100.
     pub limit: usize,
 }

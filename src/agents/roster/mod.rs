@@ -461,7 +461,10 @@ impl Roster {
                 self.out.extend(missed.into_iter().map(|frame| deliver(screen, None, frame)));
                 // What was missed holds the pops that nobody was there to see.
                 if let Some(stream) = self.streams.get_mut(&key).filter(|stream| !stream.pops().is_empty()) {
-                    stream.busy().pops.iter_mut().for_each(|pop| pop.shown = true);
+                    let pops = &mut stream.busy().pops;
+                    let seen: Vec<CallId> = pops.iter().filter(|pop| !pop.shown).map(|pop| pop.call).collect();
+                    pops.iter_mut().for_each(|pop| pop.shown = true);
+                    seen.into_iter().for_each(|call| self.viewed(&key, call, "pop"));
                 }
             }
             None => self.snapshot(now, &key, screen, directory),

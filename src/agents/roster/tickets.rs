@@ -86,6 +86,7 @@ impl Roster {
     /// What a search for tickets found, or why it could not be done (without personal data).
     pub fn tickets_found(&mut self, now: Now, token: Token, found: Result<Vec<FoundTicket>, String>) {
         let Some(Waiting::Tickets(asked, call)) = self.waiting.remove(&token) else { return };
+        let mut viewed = Vec::new();
         let frame = match found {
             Err(reason) => failed(now, &asked.1, Code::Unavailable, &reason),
             Ok(found) => {
@@ -94,6 +95,7 @@ impl Roster {
                 for (system, ticket) in found {
                     let Value::Object(mut ticket) = ticket else { continue };
                     let Some(id) = ticket.get("id").and_then(Value::as_str) else { continue };
+                    viewed.push(format!("{system}:ticket:{id}"));
                     known.push((system.clone(), id.to_owned()));
                     ticket.insert("system".to_owned(), system.as_str().into());
                     list.push(ticket.into());
@@ -116,6 +118,9 @@ impl Roster {
             }
         };
         self.answer(&asked, frame);
+        for ticket in viewed {
+            self.view(&asked.0, ticket, call, "tickets");
+        }
     }
 
     pub(super) fn comment(&mut self, asked: &Asked, of: TicketComment) -> Refusable {

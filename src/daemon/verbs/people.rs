@@ -25,13 +25,16 @@ pub fn people(verb: People) -> Exit {
             let at = now().wall;
             // Whoever takes somebody's data out is on record before it is out.
             let audit = audit(&tenant, "people.export", format!("{} rows of {} calls", held.len(), calls.len()));
-            reader.erase(&[], &audit).map_err(told)?;
+            reader.note(audit).map_err(told)?;
             let shown = trail::export(&tenant, sought.number(), &held, &calls, at);
             println!("{}", serde_json::to_string_pretty(&shown).unwrap_or_default());
             Ok(())
         }),
         People::Erase { of, why, drop_waiting, json } => with(&of, |holdings| {
             let Holdings { settings, reader, sought, tenant, held, calls } = holdings;
+            if sought.stands_in(&why) {
+                return Err("the number is not to stand in --why, which is kept".to_owned());
+            }
             let plan = trail::plan(held, &calls, &sought, now().wall, drop_waiting)
                 .map_err(|why| format!("nothing was erased:\n  {}", why.join("\n  ")))?;
             let mut report = plan.report;
@@ -41,9 +44,13 @@ pub fn people(verb: People) -> Exit {
                     report.recordings_left.push(left);
                 }
             }
-            reader
-                .erase(&plan.changes, &audit(&tenant, "people.erase", format!("{why}; {}", line(&report))))
-                .map_err(told)?;
+            let audit = audit(&tenant, "people.erase", format!("{why}; {}", line(&report)));
+            reader.erase(&plan.changes, &audit).map_err(|error| {
+                match plan.recordings.len() - report.recordings_left.len() {
+                    0 => error.to_string(),
+                    n => format!("{error} ({n} recordings were removed already)"),
+                }
+            })?;
             let cache = forget(&settings, &tenant, sought.number().key().unwrap_or_default());
             if json {
                 println!("{}", json!({"erased": report, "looked_up_dropped": cache.as_ref().ok()}));
@@ -57,7 +64,8 @@ pub fn people(verb: People) -> Exit {
                     Err(why) => println!("{why}"),
                 }
                 println!(
-                    "not erased: what the business systems hold of the person, and copies of the store that you keep"
+                    "not erased: what the business systems hold (the index of numbers follows them with its next walk), the \
+                     switch's own records, and copies of the store, one that was set aside as damaged too"
                 );
             }
             Ok(())

@@ -1,6 +1,6 @@
 //! What the sides tell differently, as it was found last and as a person left it.
 
-use rusqlite::{Connection, OptionalExtension, Result, Row, params};
+use rusqlite::{Connection, Result, Row, params};
 
 use crate::{
     store::rows::{Compared, DifferenceRow},
@@ -84,11 +84,11 @@ pub(super) fn wanted(conn: &Connection, switch: &str) -> Result<Vec<DifferenceRo
         .collect()
 }
 
-/// By its id or the beginning of it.
-pub(super) fn one(conn: &Connection, id: &str) -> Result<Option<DifferenceRow>> {
-    conn.prepare_cached("SELECT * FROM differences WHERE substr(key, 1, length(?1)) = ?1 LIMIT 1")?
-        .query_row([id], difference)
-        .optional()
+/// By its id or the beginning of it; several if it begins several.
+pub(super) fn by_id(conn: &Connection, id: &str) -> Result<Vec<DifferenceRow>> {
+    conn.prepare_cached("SELECT * FROM differences WHERE substr(key, 1, length(?1)) = ?1 LIMIT 2")?
+        .query_map([id], difference)?
+        .collect()
 }
 
 pub(super) fn set(conn: &Connection, row: &DifferenceRow, state: &str) -> Result<()> {

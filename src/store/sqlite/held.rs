@@ -44,6 +44,7 @@ const fn table(shelf: Shelf) -> Table {
         Shelf::Contacts => ("contacts", "call", "at", "NULL", "0", &[]),
         Shelf::Flows => ("flows", "call", "born_at", "state", "open", &["body"]),
         Shelf::FlowWords => ("flow_words", "NULL", "at", "NULL", "0", &["body"]),
+        Shelf::Differences => ("differences", "call", "at", "state", "0", &["what"]),
         Shelf::Audit => ("audit", "NULL", "at", "what", "0", &["key", "reason"]),
     };
     Table { name, numbered, call, at, state, open, texts }
@@ -61,9 +62,10 @@ pub(super) fn find(
         let Table { name, numbered, call, at, state, open, texts } = table(shelf);
         let rowid = if numbered { "rowid" } else { "NULL" };
         let texts_sql: String = texts.iter().map(|text| format!(", {text}")).collect();
-        // Words to a flow belong to its flow, which is named in no call; they are found by what stands in them.
+        // A word belongs to its flow.
+        let key_of = if shelf == Shelf::FlowWords { "flow" } else { "key" };
         let mut statement = conn.prepare(&format!(
-            "SELECT {rowid}, key, {call}, {at}, {state}, {open}{texts_sql} FROM {name} WHERE tenant = ?1"
+            "SELECT {rowid}, {key_of}, {call}, {at}, {state}, {open}{texts_sql} FROM {name} WHERE tenant = ?1"
         ))?;
         let mut rows = statement.query([tenant.as_str()])?;
         while let Some(row) = rows.next()? {
@@ -99,14 +101,20 @@ pub(super) fn find(
 
 /// Changes one row as it was read; false: it is another by now.
 pub(super) fn change(conn: &Connection, tenant: &TenantId, held: &Held, fate: &Fate, now: Wall) -> Result<bool> {
-    let Table { name, open, .. } = table(held.shelf);
+    let Table { name, open, state, texts: columns, .. } = table(held.shelf);
     let (place, mut values) = match held.row {
         Row::Number(n) => ("rowid = ?", vec![Value::from(n)]),
         Row::Key => ("key = ?", vec![Value::from(held.key.expose().clone())]),
     };
-    let same: String = held.texts.iter().map(|(column, _)| format!(" AND {column} = ?")).collect();
     values.push(Value::from(tenant.as_str().to_owned()));
-    values.extend(held.texts.iter().map(|(_, text)| Value::from(text.expose().clone())));
+    let text =
+        |column: &str| held.texts.iter().find(|(name, _)| *name == column).map(|(_, text)| text.expose().clone());
+    let mut same: String = columns.iter().map(|column| format!(" AND {column} IS ?")).collect();
+    values.extend(columns.iter().map(|column| Value::from(text(column))));
+    if state != "NULL" {
+        same.push_str(&format!(" AND {state} IS ?"));
+        values.push(Value::from(held.state.clone()));
+    }
     // What became open since is somebody's work again.
     let still = if held.open { String::new() } else { format!(" AND NOT ({open})") };
     let (done, set) = match fate {
@@ -128,7 +136,7 @@ pub(super) fn change(conn: &Connection, tenant: &TenantId, held: &Held, fate: &F
 /// Removes what is older than a tenant keeps: of calls that ended before, all that is of them, and nothing that is still to be done. Answers how many
 /// calls went; fewer than `most`: no more are left.
 pub(super) fn prune(conn: &Connection, tenant: &TenantId, before: Wall, most: usize) -> Result<usize> {
-    let most = super::write::small(most as u64);
+    let (wanted, most) = (most, super::write::small(most as u64));
     let calls: Vec<String> = conn
         .prepare_cached(
             "SELECT key FROM records WHERE tenant = ?1 AND ended_at < ?2
@@ -152,13 +160,15 @@ pub(super) fn prune(conn: &Connection, tenant: &TenantId, before: Wall, most: us
             conn.prepare_cached(sql)?.execute(params![tenant.as_str(), call])?;
         }
     }
-    // What was learned of people beside their calls is as old as its last call.
-    for sql in [
+    // What was learned of people beside their calls is as old as its last call. Looked through once, behind the last of the calls.
+    let last = calls.len() < wanted;
+    let beside = [
         "DELETE FROM choices WHERE tenant = ?1 AND at < ?2",
         "DELETE FROM contacts WHERE tenant = ?1 AND at < ?2",
         "DELETE FROM differences WHERE tenant = ?1 AND at < ?2",
         "DELETE FROM flows WHERE tenant = ?1 AND open = 0 AND call IS NULL AND updated_at < ?2",
-    ] {
+    ];
+    for sql in beside.into_iter().filter(|_| last) {
         conn.prepare_cached(sql)?.execute(params![tenant.as_str(), before.0])?;
     }
     Ok(calls.len())

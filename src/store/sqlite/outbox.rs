@@ -144,14 +144,14 @@ pub(super) fn settle(conn: &Connection, settled: &Settled) -> Result<bool> {
 }
 
 /// A person sends it again, now, with 72 fresh hours. Where nobody could know whether the system has it, the person has looked.
-pub(super) fn retry(conn: &Connection, row: &EffectRow, now: Wall) -> Result<()> {
+pub(super) fn retry(conn: &Connection, row: &EffectRow, now: Wall) -> Result<bool> {
     let unsure = row.unsure && row.state != State::Person;
-    conn.execute(
+    let changed = conn.execute(
         "UPDATE effects SET state = CASE WHEN ?4 THEN 'later' ELSE 'waiting' END, due_at = ?3, born_at = ?3, attempts = 0,
-             unsure = ?4, reason = NULL, lease = NULL, updated_at = ?3 WHERE tenant = ?1 AND key = ?2",
+             unsure = ?4, reason = NULL, lease = NULL, updated_at = ?3 WHERE tenant = ?1 AND key = ?2 AND digest <> ''",
         params![row.tenant.as_str(), row.key, now.0, unsure],
     )?;
-    Ok(())
+    Ok(changed == 1)
 }
 
 pub(super) fn drop(conn: &Connection, row: &EffectRow, reason: &str, now: Wall) -> Result<()> {

@@ -252,14 +252,15 @@ pub(super) fn contact(conn: &Connection, tenant: &TenantId, customer: &str) -> R
 pub(super) fn records(conn: &Connection, filter: &RecordFilter) -> Result<Vec<RecordRow>> {
     conn.prepare_cached(
         "SELECT * FROM records WHERE (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR outcome = ?2) AND (?3 IS NULL OR ended_at >= ?3)
-         ORDER BY ended_at DESC LIMIT ?4",
+         AND (?5 IS NULL OR ended_at <= ?5) ORDER BY ended_at DESC LIMIT ?4",
     )?
     .query_map(
         params![
             filter.tenant.as_ref().map(|t| t.as_str()),
             filter.outcome,
             filter.since.map(|at| at.0),
-            limit(filter.limit)
+            limit(filter.limit),
+            filter.until.map(|at| at.0)
         ],
         record,
     )?
@@ -286,7 +287,7 @@ pub(super) fn effects(conn: &Connection, filter: &EffectFilter) -> Result<Vec<Ef
     let states: Vec<String> = states.iter().map(|state| format!("'{}'", state.as_str())).collect();
     conn.prepare(&format!(
         "SELECT {EFFECT} FROM effects WHERE state IN ({}) AND (?1 IS NULL OR tenant = ?1) AND (?2 IS NULL OR call = ?2)
-         AND (?3 IS NULL OR system = ?3) AND (?5 IS NULL OR born_at >= ?5) ORDER BY born_at DESC, place DESC LIMIT ?4",
+         AND (?3 IS NULL OR system = ?3) AND (?5 IS NULL OR updated_at >= ?5) AND (?6 IS NULL OR updated_at <= ?6) ORDER BY born_at DESC, place DESC LIMIT ?4",
         states.join(", ")
     ))?
     .query_map(
@@ -295,7 +296,8 @@ pub(super) fn effects(conn: &Connection, filter: &EffectFilter) -> Result<Vec<Ef
             filter.call.map(|id| id.to_string()),
             filter.system.as_ref().map(|s| s.as_str()),
             limit(filter.limit),
-            filter.since.map(|at| at.0)
+            filter.since.map(|at| at.0),
+            filter.until.map(|at| at.0)
         ],
         effect,
     )?

@@ -111,7 +111,7 @@ impl Reader {
         self.change(key, who, "outbox.retry", None, now, |conn, row| match row.state {
             State::Claimed => Err("it is being sent at this moment; look again in a minute".to_owned()),
             State::Done => Err("it is done; sending it again would do it twice".to_owned()),
-            _ => outbox::retry(conn, row, now).map_err(|e| e.to_string()),
+            _ => sent_again(outbox::retry(conn, row, now)),
         })
     }
 
@@ -134,9 +134,7 @@ impl Reader {
     pub fn again(&self, key: &str, who: &str, now: Wall) -> Result<EffectRow, StoreError> {
         self.change(key, who, "outbox.again", None, now, |conn, row| match row.state {
             // Unsure: whoever delivers it looks before it writes, and where a system cannot be looked at it is a person's.
-            State::Done => {
-                outbox::retry(conn, &EffectRow { unsure: true, ..row.clone() }, now).map_err(|e| e.to_string())
-            }
+            State::Done => sent_again(outbox::retry(conn, &EffectRow { unsure: true, ..row.clone() }, now)),
             state => Err(format!("it is {} and not done; `linecard outbox retry` tries it again", state.as_str())),
         })
     }
@@ -149,14 +147,20 @@ impl Reader {
         differences::list(&self.conn, all, most).map_err(|e| self.told(&e))
     }
 
-    /// By its id or the beginning of it.
+    /// By its id or the beginning of it, at least four letters.
     ///
     /// # Errors
-    /// There is none, or the file cannot be read.
+    /// None or several have it, or the file cannot be read.
     pub fn difference(&self, id: &str) -> Result<DifferenceRow, StoreError> {
-        differences::one(&self.conn, id)
-            .map_err(|e| self.told(&e))?
-            .ok_or_else(|| StoreError::Missing { what: format!("difference {id}") })
+        if id.len() < 4 {
+            return Err(StoreError::Refused { what: "an id has at least its first four letters".to_owned() });
+        }
+        let mut found = differences::by_id(&self.conn, id).map_err(|e| self.told(&e))?;
+        match (found.pop(), found.pop()) {
+            (Some(one), None) => Ok(one),
+            (None, _) => Err(StoreError::Missing { what: format!("difference {id}") }),
+            _ => Err(StoreError::Refused { what: format!("several differences begin with {id}; give more of the id") }),
+        }
     }
 
     /// Leaves a difference in another state. Written to the audit.
@@ -353,5 +357,14 @@ impl Reader {
 
     fn told(&self, error: &rusqlite::Error) -> StoreError {
         schema::error(&self.path, error)
+    }
+}
+
+/// What came of a wish to send something again, in words.
+fn sent_again(done: rusqlite::Result<bool>) -> Result<(), String> {
+    match done {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("what it said was erased with its person; it cannot be sent any more".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
 }

@@ -8,7 +8,7 @@ use crate::{
         AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectPut, EffectRow, EffectSet,
         NoteRow, PositionRow, RecordRow, SeatRow, State, StateRow, TraceRow, effect_key,
     },
-    words::Wall,
+    words::{CallId, TenantId, Wall},
 };
 
 use super::read;
@@ -149,7 +149,7 @@ fn record(conn: &Connection, who: &Who<'_>, row: &RecordRow) -> Result<()> {
          ON CONFLICT (tenant, key) DO UPDATE SET revision = excluded.revision, schema = excluded.schema, owner = excluded.owner,
              fence = excluded.fence, started_at = excluded.started_at, ended_at = excluded.ended_at,
              direction = excluded.direction, outcome = excluded.outcome, queue = excluded.queue, body = excluded.body
-         WHERE excluded.revision >= records.revision",
+         WHERE excluded.revision >= records.revision AND instr(records.body, '\"erased_at\":') = 0",
     )?
     .execute(params![
         row.tenant.as_str(),
@@ -194,7 +194,19 @@ fn close(conn: &Connection, key: &CallKey) -> Result<()> {
     Ok(())
 }
 
+/// Whether what a call told of a person was taken out of the store: whoever had it in memory writes nothing of it any more.
+fn is_erased(conn: &Connection, tenant: &TenantId, call: CallId) -> Result<bool> {
+    let erased: Option<bool> = conn
+        .prepare_cached("SELECT instr(body, '\"erased_at\":') > 0 FROM records WHERE tenant = ?1 AND key = ?2")?
+        .query_row(params![tenant.as_str(), call.to_string()], |row| row.get(0))
+        .optional()?;
+    Ok(erased == Some(true))
+}
+
 fn note(conn: &Connection, who: &Who<'_>, row: &NoteRow) -> Result<()> {
+    if is_erased(conn, &row.tenant, row.call)? {
+        return Ok(());
+    }
     conn.prepare_cached(
         "INSERT INTO notes (tenant, key, agent, kind, revision, schema, owner, fence, at, body)
          VALUES (?1, ?2, ?3, ?4, 1, 1, ?5, ?6, ?7, ?8)
@@ -215,6 +227,9 @@ fn note(conn: &Connection, who: &Who<'_>, row: &NoteRow) -> Result<()> {
 }
 
 fn choice(conn: &Connection, who: &Who<'_>, row: &ChoiceRow) -> Result<()> {
+    if is_erased(conn, &row.tenant, row.call)? {
+        return Ok(());
+    }
     conn.prepare_cached(
         "INSERT INTO choices (tenant, key, revision, schema, owner, fence, customer, call, agent, at)
          VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -236,6 +251,9 @@ fn choice(conn: &Connection, who: &Who<'_>, row: &ChoiceRow) -> Result<()> {
 }
 
 fn contact(conn: &Connection, who: &Who<'_>, row: &ContactRow) -> Result<()> {
+    if is_erased(conn, &row.tenant, row.call)? {
+        return Ok(());
+    }
     conn.prepare_cached(
         "INSERT INTO contacts (tenant, key, revision, schema, owner, fence, call, agent, at)
          VALUES (?1, ?2, 1, 1, ?3, ?4, ?5, ?6, ?7)
@@ -298,6 +316,9 @@ fn trace(conn: &Connection, who: &Who<'_>, row: &TraceRow) -> Result<()> {
 }
 
 fn effects(conn: &Connection, who: &Who<'_>, set: &EffectSet) -> Result<()> {
+    if is_erased(conn, &set.call.tenant, set.call.call)? {
+        return Ok(());
+    }
     for one in &set.puts {
         put(conn, who, one, set.at)?;
     }

@@ -222,7 +222,9 @@ impl Writer {
                 let gone = calls.map_or(Ok(0), |before| held::prune(conn, &tenant, before, most))?;
                 let rows = audit.map_or(Ok(0), |before| held::prune_audit(conn, &tenant, before, most))?;
                 // Freed pages go back to the disk, a few at a time as well.
-                conn.execute_batch("PRAGMA incremental_vacuum(256)")?;
+                let mut pages = conn.prepare_cached("PRAGMA incremental_vacuum(256)")?;
+                let mut pages = pages.query([])?;
+                while pages.next()?.is_some() {}
                 Ok((gone, rows))
             }),
             #[cfg(test)]

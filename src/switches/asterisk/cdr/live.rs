@@ -82,7 +82,7 @@ pub fn look(records: &Records, zone: &jiff::tz::TimeZone, from: Option<&Position
     Ok(found)
 }
 
-/// All records that ended in this time, of the file as it is and of those beside it that logrotate renamed since; and those files that are compressed, which are not read.
+/// All records that ended in this time, of the file as it is and of those beside it that logrotate renamed since; and those files that are compressed, with the moment they were written last, which are not read.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -90,7 +90,7 @@ pub fn whole(
     records: &Records,
     zone: &jiff::tz::TimeZone,
     (from, to): (Wall, Wall),
-) -> io::Result<(Vec<Row>, Vec<PathBuf>)> {
+) -> io::Result<(Vec<Row>, Vec<(PathBuf, Wall)>)> {
     let within = |rows: Vec<Row>| rows.into_iter().filter(move |row| (from..=to).contains(&row.end));
     let mut rows = Vec::new();
     if let Some(path) = &records.cdr_sqlite {
@@ -118,7 +118,7 @@ pub fn whole(
             continue;
         }
         match [".gz", ".xz", ".zst", ".bz2"].iter().any(|ending| other.ends_with(ending)) {
-            true => compressed.push(entry.path()),
+            true => compressed.push((entry.path(), Wall(meta.mtime().saturating_mul(1000)))),
             false => files.push(entry.path()),
         }
     }
@@ -128,6 +128,8 @@ pub fn whole(
             found.more = false;
             read(records, zone, &file, &mut found)?;
             rows.extend(within(std::mem::take(&mut found.rows)));
+            // Told when the file is followed.
+            found.bad.clear();
             if !found.more {
                 break;
             }
