@@ -231,8 +231,8 @@ async fn a_number_is_put_to_a_customer_and_a_customer_made_of_one() {
     // What is known of the user is changed, and nothing besides; an address that another user has is passed over by RT, and told.
     let change = |fields: Value| json!({"call": call(), "key": "k", "customer": {"id": made["id"]}, "fields": fields});
     let email = format!("u{digits}@mail.example");
-    let fields =
-        json!({"email": email, "company": "蓝海 & 贸易", "mobile": format!("135 {} {}", &digits[..4], &digits[4..])});
+    let (head, tail) = digits.split_at(4);
+    let fields = json!({"email": email, "company": "蓝海 & 贸易", "mobile": format!("135 {head} {tail}")});
     for _ in 0..2 {
         ok(&rt, "customer.update", change(fields.clone())).await;
     }

@@ -178,8 +178,8 @@ fn own_records(settings: &switches::Settings, (from, to): (Wall, Wall)) -> Optio
     Some(match whole(records, &zone, around) {
         Ok((rows, compressed)) => {
             // What was written last before that time is of the edge alone.
-            let of_it = compressed.iter().filter(|(_, at)| *at >= from);
-            let names: Vec<String> = of_it.map(|(path, _)| path.display().to_string()).collect();
+            let of_it = compressed.iter().filter(|file| file.at >= from);
+            let names: Vec<String> = of_it.map(|file| file.path.display().to_string()).collect();
             match names.is_empty() {
                 true => Ok(rows),
                 false => Err(format!("a part of that time is compressed and not read: {}", names.join(", "))),

@@ -82,7 +82,15 @@ pub fn look(records: &Records, zone: &jiff::tz::TimeZone, from: Option<&Position
     Ok(found)
 }
 
-/// All records that ended in this time, of the file as it is and of those beside it that logrotate renamed since; and those files that are compressed, with the moment they were written last, which are not read.
+/// A part of the records that is compressed and not read.
+#[derive(Debug)]
+pub struct Compressed {
+    pub path: PathBuf,
+    /// When it was written last.
+    pub at: Wall,
+}
+
+/// All records that ended in this time, of the file as it is and of those beside it that logrotate renamed since; and those files that are compressed, which are not read.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -90,7 +98,7 @@ pub fn whole(
     records: &Records,
     zone: &jiff::tz::TimeZone,
     (from, to): (Wall, Wall),
-) -> io::Result<(Vec<Row>, Vec<(PathBuf, Wall)>)> {
+) -> io::Result<(Vec<Row>, Vec<Compressed>)> {
     let within = |rows: Vec<Row>| rows.into_iter().filter(move |row| (from..=to).contains(&row.end));
     let mut rows = Vec::new();
     if let Some(path) = &records.cdr_sqlite {
@@ -118,7 +126,7 @@ pub fn whole(
             continue;
         }
         match [".gz", ".xz", ".zst", ".bz2"].iter().any(|ending| other.ends_with(ending)) {
-            true => compressed.push((entry.path(), Wall(meta.mtime().saturating_mul(1000)))),
+            true => compressed.push(Compressed { path: entry.path(), at: Wall(meta.mtime().saturating_mul(1000)) }),
             false => files.push(entry.path()),
         }
     }
