@@ -338,12 +338,8 @@ impl Customers {
     /// Systems said that something of these customers or numbers changed there: it is asked for anew, and cards of calls that are up stay as they are until it is known.
     pub async fn heard(&self, heard: &[Heard]) {
         let inner = &self.0;
+        self.outdated(heard).await;
         let touched = |key: &Key, entry: &Entry| heard.iter().any(|heard| touches(heard, key, entry));
-        let stale: Vec<Key> =
-            inner.cache.iter().filter(|(key, entry)| touched(key, entry)).map(|(key, _)| Key::clone(&key)).collect();
-        for key in &stale {
-            inner.cache.invalidate(key).await;
-        }
         let again: Vec<(CallId, Vec<Wanted>, Lane)> = {
             let calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
             let wanted = |session: &Session| {
@@ -354,6 +350,18 @@ impl Customers {
         };
         for (call, wanted, lane) in again {
             self.start(call, wanted, None, lane);
+        }
+    }
+
+    /// Something of these customers or numbers was written by us: what was looked up is not shown to the next call. Cards of calls that are up stay as they are: what is
+    /// still to be written depends on them, and would follow our own writes for ever.
+    pub async fn outdated(&self, heard: &[Heard]) {
+        let cache = &self.0.cache;
+        let touched = |key: &Key, entry: &Entry| heard.iter().any(|heard| touches(heard, key, entry));
+        let stale: Vec<Key> =
+            cache.iter().filter(|(key, entry)| touched(key, entry)).map(|(key, _)| Key::clone(&key)).collect();
+        for key in &stale {
+            cache.invalidate(key).await;
         }
     }
 

@@ -625,8 +625,14 @@ impl records::live::Systems for Delivered {
         }
         let about = [customers::ATTACH, customers::CREATE].contains(&ask.operation.as_str());
         let number = ask.inputs.get("number").and_then(|n| n.as_str()).filter(|_| about).map(str::to_owned);
+        let changes =
+            ["ticket.", "note.add", connectors::operation::UPDATE].iter().any(|it| ask.operation.starts_with(it));
+        let changed = changes.then(|| records::wishes::of_customer(&ask.system, &ask.inputs)).flatten();
         let tenant = ask.tenant.clone();
         let outcome = self.connectors.run(ask).await;
+        if let Some(changed) = changed {
+            self.customers.outdated(&[changed]).await;
+        }
         // Also where it is not sure that it was done: looking again costs a question.
         if let Some(number) = number {
             self.customers.changed(&tenant, &number).await;

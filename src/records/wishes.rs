@@ -79,9 +79,14 @@ pub fn became(row: &EffectRow, next: &Next) -> Option<Told> {
 /// Of which customer something is another now at the system, after a wish was done.
 #[must_use]
 pub fn changed(row: &EffectRow) -> Option<Heard> {
-    let inputs: Map<String, Value> = serde_json::from_str(row.inputs.expose()).ok()?;
+    of_customer(&row.system, &serde_json::from_str(row.inputs.expose()).ok()?)
+}
+
+/// Which customer of a system the inputs of a write name.
+#[must_use]
+pub fn of_customer(system: &SystemId, inputs: &Map<String, Value>) -> Option<Heard> {
     let customer = inputs.get("customer")?.get("id")?.as_str()?.to_owned();
-    Some(Heard { system: row.system.clone(), customers: [customer].into(), numbers: BTreeSet::new() })
+    Some(Heard { system: system.clone(), customers: [customer].into(), numbers: BTreeSet::new() })
 }
 
 /// Who wants it, and when.
