@@ -352,9 +352,13 @@ fn overheard(stage: &mut Stage, verb: &str, options: &str) -> Result<(), String>
     // The agent's page was told of nothing, and the supervisor's of no call.
     let told = both(stage)?.look("1001")?.since(mark);
     let pop = both(stage)?.look("1003")?.since(pops).into_iter().find(|f| f["type"] == "pop");
-    if let Some(frame) =
-        told.iter().find(|f| f["type"] == "call.changed" || f["type"] == "pop.updated").or(pop.as_ref())
-    {
+    // A card that became richer meanwhile tells of the customer alone.
+    let told_of = |frame: &serde_json::Value| {
+        let mut frame = frame.clone();
+        frame.as_object_mut().map(|frame| frame.remove("card"));
+        frame["type"] == "call.changed" || frame["type"] == "pop.updated" && frame.to_string().contains("1003")
+    };
+    if let Some(frame) = told.iter().find(|frame| told_of(frame)).or(pop.as_ref()) {
         return Err(format!("that 1003 was in shows: {frame}"));
     }
     caller.done()?;
