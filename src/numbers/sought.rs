@@ -203,7 +203,7 @@ fn holds(digits: &str, core: &[char]) -> bool {
 }
 
 /// Digits as people type them here, full-width ones too.
-const fn digit(c: char) -> Option<char> {
+pub(crate) const fn digit(c: char) -> Option<char> {
     match c {
         '0'..='9' => Some(c),
         '\u{ff10}'..='\u{ff19}' => char::from_digit(c as u32 - 0xff10, 10),
@@ -211,7 +211,8 @@ const fn digit(c: char) -> Option<char> {
     }
 }
 
-const fn between(c: char) -> bool {
+/// What people write between the digits of a number.
+pub(crate) const fn between(c: char) -> bool {
     matches!(c, ' ' | '-' | '(' | ')' | '.' | '/' | '\u{a0}')
 }
 

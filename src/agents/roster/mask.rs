@@ -9,7 +9,10 @@ use std::borrow::Cow;
 
 use serde_json::{Value, value::RawValue};
 
-use crate::numbers::Number;
+use crate::numbers::{
+    Number,
+    sought::{between, digit},
+};
 
 /// Of one customer's number.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -168,19 +171,6 @@ fn masked(run: &[char]) -> Vec<char> {
             if seen <= head || seen + tail > count { c } else { '*' }
         })
         .collect()
-}
-
-/// Digits as people type them here, full-width ones too.
-fn digit(c: char) -> Option<char> {
-    match c {
-        '0'..='9' => Some(c),
-        '\u{ff10}'..='\u{ff19}' => char::from_digit(u32::from(c) - 0xff10, 10),
-        _ => None,
-    }
-}
-
-const fn between(c: char) -> bool {
-    matches!(c, ' ' | '-' | '(' | ')' | '.' | '/' | '\u{a0}')
 }
 
 /// What is looked for, by the name under which a value stands.

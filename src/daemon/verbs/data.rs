@@ -164,7 +164,7 @@ pub(super) fn with(store: &StoreFile, work: impl FnOnce(&Reader) -> Result<(), S
     open(&store.folder, work)
 }
 
-fn open(folder: &Folder, work: impl FnOnce(&Reader) -> Result<(), StoreError>) -> Exit {
+pub(super) fn open(folder: &Folder, work: impl FnOnce(&Reader) -> Result<(), StoreError>) -> Exit {
     let settings = match settings_of(folder) {
         Ok(settings) => settings,
         Err(exit) => return exit,

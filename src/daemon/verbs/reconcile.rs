@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Exit, fail, settings_of, wrong};
+use super::{Exit, data::open, fail, wrong};
 use crate::{
     connectors::Connectors,
     daemon::{
@@ -12,8 +12,7 @@ use crate::{
     },
     live::now,
     reconcile::compare::Kind,
-    store::{AuditRow, DifferenceRow, Reader, StoreError},
-    words::Wall,
+    store::{AuditRow, DifferenceRow, StoreError},
 };
 
 pub fn reconcile(verb: Reconcile) -> Exit {
@@ -22,7 +21,7 @@ pub fn reconcile(verb: Reconcile) -> Exit {
             Err(problems) => wrong(&problems),
             Ok(loaded) => run(loaded, day.as_deref(), hours, no_systems, json),
         },
-        Reconcile::List { folder, all, json } => with(&folder, |reader| {
+        Reconcile::List { folder, all, json } => open(&folder, |reader| {
             let rows = reader.differences(all, usize::MAX)?;
             for row in &rows {
                 print(row, json);
@@ -32,7 +31,7 @@ pub fn reconcile(verb: Reconcile) -> Exit {
             }
             Ok(())
         }),
-        Reconcile::Repair { id, folder } => with(&folder, |reader| {
+        Reconcile::Repair { id, folder } => open(&folder, |reader| {
             let row = reader.difference(&id)?;
             let key = row.effect.as_deref().unwrap_or_default();
             let audit = audit(&row, "reconcile.repair", None);
@@ -60,7 +59,7 @@ pub fn reconcile(verb: Reconcile) -> Exit {
             }
             Ok(())
         }),
-        Reconcile::Accept { id, why, folder } => with(&folder, |reader| {
+        Reconcile::Accept { id, why, folder } => open(&folder, |reader| {
             let row = reader.difference(&id)?;
             reader.settle_difference(&row, "accepted", &audit(&row, "reconcile.accept", Some(why)))
         }),
@@ -130,26 +129,11 @@ fn print(row: &DifferenceRow, json: bool) {
     }
     let state = if row.state.is_empty() || row.state == "open" { String::new() } else { format!(" ({})", row.state) };
     let call = row.call.map(|call| format!("  call {call}")).unwrap_or_default();
-    println!("{}  {}  {:<11}{state}{call}  {}", row.id, time(row.at), row.kind, row.what);
+    println!("{}  {}  {:<11}{state}{call}  {}", row.id, row.at, row.kind, row.what);
     if state.is_empty()
         && let Some(kind) = Kind::from_word(&row.kind)
     {
         println!("{:<16}  {}", "", kind.cure());
-    }
-}
-
-fn time(at: Wall) -> String {
-    at.to_string()
-}
-
-fn with(folder: &crate::daemon::cli::Folder, work: impl FnOnce(&Reader) -> Result<(), StoreError>) -> Exit {
-    let settings = match settings_of(folder) {
-        Ok(settings) => settings,
-        Err(exit) => return exit,
-    };
-    match Reader::open(&settings.store).and_then(|reader| work(&reader)) {
-        Ok(()) => Exit::Good,
-        Err(error) => fail(&error.to_string()),
     }
 }
 
