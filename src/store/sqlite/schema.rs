@@ -191,7 +191,15 @@ pub(super) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
     conn.pragma_update(None, "synchronous", "FULL").map_err(|e| error(path, &e))?;
     conn.pragma_update(None, "wal_autocheckpoint", 0).map_err(|e| error(path, &e))?;
     conn.pragma_update(None, "secure_delete", true).map_err(|e| error(path, &e))?;
-    version(&conn, path)?;
+    let found = version(&conn, path)?;
+    if (found as usize) < MIGRATIONS.len() {
+        let what = format!(
+            "{} was written by an earlier program (schema {found} of {}); start this daemon once, which brings it up to date",
+            path.display(),
+            MIGRATIONS.len()
+        );
+        return Err(StoreError::Refused { what });
+    }
     Ok(conn)
 }
 
