@@ -77,6 +77,8 @@ pub struct Happening<'a> {
     #[serde(borrow)]
     pub cause_txt: Text<'a>,
     pub cause: Option<u16>,
+    /// The SIP answer.
+    pub tech_cause: Option<u16>,
     pub soft: bool,
     pub caller_presentation: u16,
 }

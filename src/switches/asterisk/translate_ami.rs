@@ -65,8 +65,9 @@ pub fn translate(m: &Message<'_>) -> Option<Event> {
             target: named(m, "TransferTargetUniqueid", "TransferTargetChannel", "TransferTargetLinkedid"),
             success: m.bytes_of("Result") == Some(b"Success"),
         },
-        // State 7 is Busy(): the switch refuses the caller, whose end is no wish (trace o2).
-        "HangupRequest" if m.bytes_of("ChannelState") == Some(b"7") => return None,
+        "HangupRequest" if refusing(m.bytes_of("ChannelState"), number(m, "Cause"), number(m, "TechCause")) => {
+            return None;
+        }
         "HangupRequest" => Said::HangupRequest { leg: leg(m)?, cause: number(m, "Cause") },
         "Hangup" => Said::Hangup { leg: leg(m)?, cause: number(m, "Cause"), text: owned(m, "Cause-txt") },
         "QueueMemberAdded" => Said::LoggedOn(member(m, "MemberName", "Interface")?),
@@ -107,6 +108,20 @@ pub fn translate(m: &Message<'_>) -> Option<Event> {
         _ => return None,
     };
     Some(Event { at: stamp(m), said })
+}
+
+/// Whether a request to hang up is the switch's own refusal of the caller, whose end is no wish. `Busy()` and `Congestion()` send their answer and then set
+/// the state to Busy (7; trace o2); the session's end is told by another thread, and may be told first: then the channel still rings (4, `Ring` is the
+/// calling side), and the SIP answer tells. Who gives up is answered with 487 (cause 127, trace direct-missed). `tech` is missing in older versions (traces of 16.28).
+pub(super) fn refusing(state: Option<&[u8]>, cause: Option<u16>, tech: Option<u16>) -> bool {
+    match state {
+        Some(b"7" | b"Busy") => true,
+        Some(b"4" | b"Ring") => match tech {
+            Some(answer) => (300..700).contains(&answer) && answer != 487,
+            None => matches!(cause, Some(17 | 34)),
+        },
+        _ => false,
+    }
 }
 
 /// `Timestamp: 1795347846.715317` (only with `timestampevents=yes`), cut to milliseconds.
@@ -267,6 +282,20 @@ mod tests {
         );
         assert_eq!(caller, Caller { number: Some("13800138000".into()), name: None });
         assert_eq!(dialled, Some("4008001234".into()));
+    }
+
+    #[test]
+    fn a_refusal_by_the_switch_is_no_request_of_the_caller_whichever_thread_tells_first() {
+        let asks = |state: u8, causes: &str| {
+            one(&format!("Event: HangupRequest\r\nChannelState: {state}\r\n{causes}Uniqueid: 1.0\r\n\r\n")).is_some()
+        };
+        assert!(!asks(7, "Cause: 17\r\nTechCause: 486\r\n"), "as recorded");
+        assert!(!asks(4, "Cause: 17\r\nTechCause: 486\r\n"), "the other way round");
+        assert!(!asks(4, "Cause: 34\r\n"), "Congestion() of an Asterisk that tells no SIP answer");
+        assert!(asks(4, "Cause: 127\r\nTechCause: 487\r\n"), "the caller gave up");
+        assert!(asks(4, "") && asks(4, "Cause: 0\r\n"));
+        assert!(asks(6, "Cause: 17\r\n"), "a talk was no refusal");
+        assert!(asks(5, "Cause: 17\r\nTechCause: 486\r\n"), "the called phone's own");
     }
 
     #[test]

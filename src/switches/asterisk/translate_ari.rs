@@ -14,7 +14,7 @@ use serde_json::{Value, value::RawValue};
 
 use super::{
     ari::{self, Channel, Happening, ReadError},
-    translate_ami::dial_status,
+    translate_ami::{dial_status, refusing},
 };
 
 /// The event a text is; `None` for kinds the book does not understand.
@@ -84,10 +84,11 @@ fn said(kind: &str, h: &Happening<'_>) -> Option<Said> {
         "ChannelHold" => Said::Hold { leg: leg(channel?)? },
         "ChannelUnhold" => Said::Unhold { leg: leg(channel?)? },
         // `soft` is the switch's own wish; the far end's comes without.
-        // A channel in state Busy is refused by the switch (trace o2): no wish of the far end either.
         // AST_SOFTHANGUP_SHUTDOWN (channel.h); without it the end of every call at a restart would look like an application's.
         "ChannelHangupRequest" if h.soft && h.cause == Some(4) => Said::Stopped { leg: leg(channel?)? },
-        "ChannelHangupRequest" if h.soft || channel.is_some_and(|c| &*c.state == "Busy") => return None,
+        "ChannelHangupRequest" if h.soft || refusing(channel.map(|c| c.state.as_bytes()), h.cause, h.tech_cause) => {
+            return None;
+        }
         "ChannelHangupRequest" => Said::HangupRequest { leg: leg(channel?)?, cause: h.cause },
         "ChannelDestroyed" => Said::Hangup { leg: leg(channel?)?, cause: h.cause, text: filled(&h.cause_txt) },
         // A variable of the whole switch has no channel.
@@ -242,6 +243,8 @@ mod tests {
             )
         };
         assert!(translate(&text(",\"soft\":true")).unwrap().is_none());
+        let refused = "{\"type\":\"ChannelHangupRequest\",\"cause\":17,\"tech_cause\":486,\"channel\":{\"id\":\"1.0\",\"state\":\"Ring\"}}";
+        assert!(translate(refused).unwrap().is_none(), "told before the channel's state became Busy");
         let event = translate(&text("")).unwrap().unwrap();
         assert!(matches!(event, Event { at: None, said: Said::HangupRequest { cause: Some(16), .. } }));
     }
