@@ -277,3 +277,12 @@ async fn the_walk_meets_everybody_and_the_audit_names_the_traps() {
     );
     assert_eq!((counts.customers, counts.numbers), (10, 12));
 }
+
+#[tokio::test]
+async fn rt_says_which_version_it_is() {
+    let rt = rt();
+    connectors::version::live::look(&rt).await;
+    let version = &rt.standing()[0].version;
+    assert!(version.told.as_ref().is_some_and(|(told, _)| told.starts_with("5.0")), "{version:?}");
+    assert_eq!(version.drift, None);
+}
