@@ -1,12 +1,18 @@
 //! What of the world every live file needs and no still file may have: the clock, the dice, how business systems are reached by HTTP, whose certificates are believed, and how a small file is kept.
 
 use std::{
+    net::SocketAddr,
     path::Path,
     sync::{Arc, LazyLock},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use crate::words::{Mono, Now, Wall};
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+use crate::{
+    files::public,
+    words::{Mono, Now, Wall},
+};
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -101,33 +107,47 @@ pub fn pem(path: &Path) -> Result<Vec<u8>, String> {
 /// # Errors
 /// A fragment that says what of the certificates cannot be used.
 pub fn http_client(tls_ca: Option<&Path>, connect: Duration) -> Result<reqwest::Client, String> {
-    http_client_by(tls_ca, connect, false)
+    client(tls_ca, connect, false, None)
 }
 
-/// The same; with `unpack` answers may come compressed. Not where ranges of bytes are asked for, which would be ranges of something else.
+/// The same; with `unpack` answers may come compressed (not where ranges of bytes are asked for, which would be ranges of something else), and a name leads
+/// to a private address only where `private` says so of it. What a name means is decided where the connection is made, so that an answer of the name server
+/// that changes in between changes nothing. An address that is written as one is asked of nobody, and not held back here.
 ///
 /// # Errors
 /// As [`http_client`].
-pub fn http_client_by(tls_ca: Option<&Path>, connect: Duration, unpack: bool) -> Result<reqwest::Client, String> {
-    client(tls_ca, connect, unpack, None)
-}
-
-/// The same as [`http_client`] with the public roots, and with somebody who says what a name means.
-///
-/// # Errors
-/// As [`http_client`].
-pub fn http_client_named(
+pub fn http_client_guarded(
+    tls_ca: Option<&Path>,
     connect: Duration,
-    names: std::sync::Arc<dyn reqwest::dns::Resolve>,
+    unpack: bool,
+    private: impl Fn(&str) -> bool + Send + Sync + 'static,
 ) -> Result<reqwest::Client, String> {
-    client(None, connect, false, Some(names))
+    client(tls_ca, connect, unpack, Some(Arc::new(Guard(private))))
+}
+
+/// Names, and what of their addresses may be spoken to.
+struct Guard<F>(F);
+
+impl<F: Fn(&str) -> bool + Send + Sync> Resolve for Guard<F> {
+    fn resolve(&self, name: Name) -> Resolving {
+        let private = (self.0)(&name.as_str().to_ascii_lowercase());
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+            let good: Vec<SocketAddr> = found.filter(|at| private || public(at.ip())).collect();
+            if good.is_empty() {
+                return Err("this name has no address that may be spoken to".into());
+            }
+            let addresses: Addrs = Box::new(good.into_iter());
+            Ok(addresses)
+        })
+    }
 }
 
 fn client(
     tls_ca: Option<&Path>,
     connect: Duration,
     unpack: bool,
-    names: Option<std::sync::Arc<dyn reqwest::dns::Resolve>>,
+    names: Option<Arc<dyn Resolve>>,
 ) -> Result<reqwest::Client, String> {
     // ring is the one provider in the tree; a second install in a process is refused and means the same.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -151,4 +171,18 @@ fn client(
         builder = builder.tls_certs_only(roots);
     }
     builder.build().map_err(|e| format!("cannot prepare connections: {}", e.without_url()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_leads_to_a_private_address_only_where_it_may() {
+        let guard = Guard(|host: &str| host == "localhost");
+        assert!(guard.resolve("LocalHost".parse().unwrap()).await.is_ok());
+        let guard = Guard(|_: &str| false);
+        let Err(refused) = guard.resolve("localhost".parse().unwrap()).await else { panic!("127.0.0.1 is private") };
+        assert!(refused.to_string().contains("may be spoken to"), "{refused}");
+    }
 }

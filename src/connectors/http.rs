@@ -44,7 +44,11 @@ impl Http {
                 Url::parse(&format!("{}://{host}", base.scheme())).map_err(|_| format!("\"{host}\" is no host"))?;
             allowed.push(authority(&url));
         }
-        let client = crate::live::http_client_by(web.tls_ca.as_deref().map(Path::new), CONNECT, true)?;
+        // Whom the file names may be anywhere; where an answer leads, below a suffix, is the Internet.
+        let mut named: Vec<String> = allowed.iter().chain(&web.led).map(|host| name_of(host)).collect();
+        named.retain(|host| !host.is_empty());
+        let private = move |host: &str| named.iter().any(|named| named == host);
+        let client = crate::live::http_client_guarded(web.tls_ca.as_deref().map(Path::new), CONNECT, true, private)?;
         Ok(Self { client, name: name.to_owned(), allowed, led: web.led.clone(), ends: Ends::default() })
     }
 
@@ -120,4 +124,9 @@ fn why(error: &reqwest::Error) -> String {
 
 fn authority(url: &Url) -> String {
     format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
+}
+
+/// Without its port; nothing of a suffix.
+fn name_of(authority: &str) -> String {
+    authority.split(':').next().filter(|host| !host.starts_with('.')).unwrap_or_default().to_ascii_lowercase()
 }

@@ -13,7 +13,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-pub use net::Net;
+pub use net::{Net, public};
 pub use secret::SecretRef;
 
 /// One thing wrong in one file. Its `Display` is a line an operator can act on.

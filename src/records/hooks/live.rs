@@ -2,18 +2,18 @@
 //! connection is made, so that an answer of the name server that changes in between changes nothing.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use serde_json::{Map, json};
 
-use super::{Webhook, Webhooks, public, request};
+use super::{Webhook, Webhooks, request};
 use crate::{
     connectors::{Ask, Outcome},
+    files::public,
     live::now,
 };
 
@@ -30,8 +30,10 @@ impl Sender {
     #[must_use]
     pub fn new(hooks: Arc<Webhooks>) -> Self {
         let hooks = Arc::new(ArcSwap::new(hooks));
-        let guard = Arc::new(Guard(hooks.clone()));
-        let client = crate::live::http_client_named(CONNECT, guard);
+        let allow = hooks.clone();
+        let client = crate::live::http_client_guarded(None, CONNECT, false, move |host| {
+            allow.load().allow.iter().any(|allowed| allowed == host)
+        });
         Self { hooks, client }
     }
 
@@ -127,23 +129,5 @@ impl Sender {
             300..400 => Outcome::Busy { reason: format!("{reason}: redirects are not followed") },
             _ => Outcome::Busy { reason },
         }
-    }
-}
-
-/// Names, and what of their addresses may be spoken to.
-struct Guard(Arc<ArcSwap<Webhooks>>);
-
-impl Resolve for Guard {
-    fn resolve(&self, name: Name) -> Resolving {
-        let allowed = self.0.load().allow.contains(&name.as_str().to_ascii_lowercase());
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let good: Vec<SocketAddr> = found.filter(|at| allowed || public(at.ip())).collect();
-            if good.is_empty() {
-                return Err("this name has no address that may be spoken to".into());
-            }
-            let addresses: Addrs = Box::new(good.into_iter());
-            Ok(addresses)
-        })
     }
 }
