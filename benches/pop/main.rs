@@ -142,9 +142,9 @@ fn measure() -> io::Result<()> {
     }
     let (us, them) = (Round::median(&linecard), Round::median(&bare));
 
-    let swept = sweep(&hosts, &mut ours, &mut screens, rounds, calls / 3, daemon.0.id())?;
-
     let memory = agents::memory(places.agents, daemon.0.id(), idle, || ours.serve_actions(Duration::ZERO))?;
+    // After the connections were weighed: what it leaves in the heap would carry some of them.
+    let swept = sweep(&hosts, &mut ours, &mut screens, rounds, calls / 3, daemon.0.id())?;
     let instructions = instructions::of_an_event(&folder)?;
     drop((daemon, relay, screens, floor_screens));
     std::fs::remove_dir_all(&folder)?;
@@ -184,6 +184,7 @@ fn measure() -> io::Result<()> {
     }
     println!("\n{cores} cores, {}", cpu_name());
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/pop-bench.json");
+    path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
     std::fs::write(&path, format!("{report:#}\n"))?;
     println!("the same as JSON: {}", path.display());
     Ok(())
