@@ -66,11 +66,13 @@ impl Desk {
         let places = Places {
             agents: door(),
             admin: door(),
+            hooks: door(),
             ami: pbx.address(),
             erp: door(),
             loyalty: door(),
             orders: door(),
             desk: door(),
+            survey: door(),
         };
         let hosts = Hosts::start(places).await.unwrap();
         let stage = Stage::set(&folder, places).unwrap();

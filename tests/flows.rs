@@ -27,9 +27,9 @@ use tokio::{
 use crate::{agents::desk::Screen, daemon::Desk, who};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
-const QUICK: &str = "\nflows: {deadline_ms: 2000, quiet_ms: 300, backoff_ms: 20, backoff_cap_ms: 200}\n";
+pub const QUICK: &str = "\nflows: {deadline_ms: 2000, quiet_ms: 300, backoff_ms: 20, backoff_cap_ms: 200}\n";
 
-fn configure(desk: &Desk, more: &str) {
+pub fn configure(desk: &Desk, more: &str) {
     let file = desk.stage.settings().join("linecard.yaml");
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(file, text + more).unwrap();

@@ -112,11 +112,13 @@ impl Play {
         let places = Places {
             agents: free(any).unwrap(),
             admin: free(any).unwrap(),
+            hooks: free(any).unwrap(),
             ami: pbx.address(),
             erp: hosts.erp.address(),
             loyalty: hosts.loyalty.address(),
             orders: hosts.orders.address(),
             desk: hosts.tickets.address(),
+            survey: hosts.survey.address(),
         };
         let stage = Stage::set(folder, places).unwrap();
         stage.write("rules.yaml", RULES).unwrap();

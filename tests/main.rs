@@ -57,6 +57,7 @@ mod route_hint;
 mod schemas;
 mod sign_in;
 mod strangers;
+mod survey;
 #[cfg(feature = "real-servers")]
 mod systemd;
 mod tables;

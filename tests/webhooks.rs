@@ -211,7 +211,7 @@ async fn door_and_store(folder: &Path, room: usize) -> (SocketAddr, mpsc::Receiv
     let text = format!("{FILE}{webhooks}").replace("{env: HOOK}", &format!("{{file: {}/secret}}", folder.display()));
     let system = connectors::load_with("cloud.yaml", &text, &BTreeMap::new()).unwrap_or_else(|p| panic!("{p:#?}"));
     let set = Set::new(vec![system]);
-    let plan = flows::read("survey.yaml", SURVEY, &set).unwrap_or_else(|p| panic!("{p:#?}"));
+    let plan = flows::read("survey.yaml", SURVEY, &set, &BTreeSet::new()).unwrap_or_else(|p| panic!("{p:#?}"));
     let store = Store::open(&store::Settings {
         path: folder.join(format!("{:x}.db", rand::random::<u64>())),
         ..store::Settings::default()
@@ -313,7 +313,7 @@ async fn an_event_begins_a_flow_once_and_before_its_sender_is_told() {
     );
     // A flow that nothing can begin is a mistake of its file.
     let wrong = SURVEY.replace("webhook: cloud", "webhook: nobody");
-    let problems = flows::read("survey.yaml", &wrong, &Set::default()).err().unwrap();
+    let problems = flows::read("survey.yaml", &wrong, &Set::default(), &BTreeSet::new()).err().unwrap();
     assert!(problems.iter().any(|p| p.to_string().contains("webhooks:")), "{problems:#?}");
 }
 

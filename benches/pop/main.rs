@@ -76,11 +76,13 @@ fn measure() -> io::Result<()> {
     let places = Places {
         agents: free(preferred.agents)?,
         admin: free(preferred.admin)?,
+        hooks: free(preferred.hooks)?,
         ami: ours.address(),
         erp: hosts.erp.address(),
         loyalty: hosts.loyalty.address(),
         orders: hosts.orders.address(),
         desk: hosts.tickets.address(),
+        survey: hosts.survey.address(),
     };
     let stage = Stage::set(&folder, places)?;
     let idle = connections.min(agents::room());

@@ -5,7 +5,7 @@
 //! stranger learns which connectors there are or what of a signature was wrong. What is too much is told to come later.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fs, io,
     io::Write as _,
     net::SocketAddr,
@@ -36,7 +36,8 @@ use crate::{
     },
     flows::live::Plans,
     live::now,
-    store::{Batch, Store, StoreError},
+    records,
+    store::{Batch, CallKey, Store, StoreError},
     watch::{Lookup, Metrics},
     words::{SystemId, TenantId},
 };
@@ -120,7 +121,13 @@ impl Door {
     async fn begin(&self, system: &SystemId, named: &[u8; 32], event: &serde_json::Value) -> Result<(), StoreError> {
         let Some((plans, store)) = &self.flows else { return Ok(()) };
         let named: String = named.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let flows = plans.starter().told(&TenantId::default(), system, &named, event, now().wall);
+        let (starter, tenant) = (plans.starter(), TenantId::default());
+        let mut calls = BTreeMap::new();
+        for call in starter.about(system, event) {
+            let history = store.history(CallKey { tenant: tenant.clone(), call }).await?;
+            calls.extend(records::known(&history).map(|record| (call, record)));
+        }
+        let flows = starter.told(&tenant, (system, &named, event), &calls, now().wall);
         match flows.is_empty() {
             true => Ok(()),
             false => store.submit(Batch { flows, ..Batch::default() }).await,

@@ -40,7 +40,7 @@ pub struct Mapping {
     /// What pages call it; absent: its name.
     #[serde(default)]
     pub label: Option<String>,
-    /// Where the switch tells it; absent: only agents write it.
+    /// Where the switch tells it; absent: only agents or flows write it.
     #[serde(default)]
     pub from: Option<Source>,
     /// How the value is packed, outermost first: `[base64, gbk]`.
@@ -60,6 +60,9 @@ pub struct Mapping {
     /// Agents who have the call may write it.
     #[serde(default)]
     pub writable: bool,
+    /// Flows may write it, also long after the call: what a customer answered in a survey.
+    #[serde(default)]
+    pub flows: bool,
 }
 
 /// Where an attribute is told.
@@ -181,7 +184,7 @@ pub struct Told {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
     pub at: Moment,
-    /// An agent wrote it.
+    /// An agent or a flow wrote it.
     #[serde(default)]
     pub written: bool,
 }
@@ -232,6 +235,12 @@ impl Attributes {
     pub fn writable(&self, name: &str) -> Option<&Mapping> {
         self.list.iter().find(|m| m.writable && m.name == name)
     }
+
+    /// What a flow may write under this name.
+    #[must_use]
+    pub fn by_flows(&self, name: &str) -> Option<&Mapping> {
+        self.list.iter().find(|m| m.flows && m.name == name)
+    }
 }
 
 impl Mapping {
@@ -255,7 +264,7 @@ impl Mapping {
         (Private::new(text), fault)
     }
 
-    /// Whether an agent may write this value: in whole, and of the type.
+    /// Whether an agent or a flow may write this value: in whole, and of the type.
     #[must_use]
     pub fn takes(&self, text: &str) -> bool {
         text.chars().nth(self.cap).is_none() && (text.is_empty() || self.kind.fits(text))

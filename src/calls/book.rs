@@ -15,6 +15,7 @@ use crate::{
 
 use super::{
     Attributes, Directory,
+    attributes::Mapping,
     board::Board,
     call::Checkpoint,
     change::Change,
@@ -331,10 +332,26 @@ impl Book {
     /// What an agent wrote under a name that the switch's file lets agents write. Nothing happens where the call is not known (any more), or
     /// the name or the value is none: who asks has looked before.
     pub fn write(&mut self, now: Now, call: CallId, name: &str, value: &str) {
+        self.put(now, call, name, value, Attributes::writable);
+    }
+
+    /// The same, of a flow.
+    pub fn told(&mut self, now: Now, call: CallId, name: &str, value: &str) {
+        self.put(now, call, name, value, Attributes::by_flows);
+    }
+
+    fn put(
+        &mut self,
+        now: Now,
+        call: CallId,
+        name: &str,
+        value: &str,
+        may: for<'a> fn(&'a Attributes, &str) -> Option<&'a Mapping>,
+    ) {
         let Some((switch, key)) = self.desk.ids.get(&call).cloned() else { return };
         let Some(rules) = self.desk.settings.switches.get(&switch) else { return };
         let declared = rules.attributes.clone();
-        let Some(mapping) = declared.writable(name).filter(|m| m.takes(value)) else { return };
+        let Some(mapping) = may(&declared, name).filter(|m| m.takes(value)) else { return };
         self.desk.order += 1;
         let at = Moment { wall: Some(now.wall), order: self.desk.order };
         if let Some(board) = self.boards.get_mut(&switch) {

@@ -26,7 +26,7 @@ use crate::{
         seats::{How, Places, Refusal, Sitting, Turn, Wish},
     },
     customers::{Answer, Answered, Around, Candidate, Card, Customers, NotAsked, Question},
-    flows,
+    flows::{self, Inscription},
     numbers::{Class, NoMatch, Number, TrunkRow, dial_out::Refused},
     private::Private,
     recordings,
@@ -139,7 +139,14 @@ pub struct Core {
     pub guard: Guard,
     /// What begins a flow; the default begins none.
     pub flows: flows::live::Plans,
+    /// What flows want written into records and the desk has not answered yet, by the desk's token. They ask again: the oldest may be forgotten.
+    inscribing: BTreeMap<u64, Inscription>,
+    inscribed: u64,
 }
+
+/// Tokens of flows at the desk: out of reach of those that screens wait for.
+const OF_FLOWS: u64 = 1 << 63;
+const INSCRIBING: usize = 1_000;
 
 impl Core {
     #[must_use]
@@ -174,6 +181,8 @@ impl Core {
             traces: Traces::default(),
             guard: Guard::default(),
             flows: flows::live::Plans::default(),
+            inscribing: BTreeMap::new(),
+            inscribed: OF_FLOWS,
         }
     }
 
@@ -407,6 +416,8 @@ impl Core {
     /// What the clerk says: durable, not durable now, or read back.
     pub fn kept(&mut self, now: Now, answer: Kept) {
         match answer {
+            // A flow is told by a word in the store.
+            Kept::Done(token) | Kept::Failed(token, _) if token >= OF_FLOWS => {}
             Kept::Done(token) => self.roster.committed(now, Token(token), true),
             Kept::Failed(token, error) => {
                 tracing::error!(%error, "what an agent said is not durable yet");
@@ -633,13 +644,23 @@ impl Core {
         while let Some(output) = self.desk.output() {
             busy = true;
             match output {
-                records::Output::Refused { token, reason } => {
+                records::Output::Refused { token, reason, passes } if token >= OF_FLOWS => {
+                    // What passes is asked for again.
+                    if let Some(of) = self.inscribing.remove(&token).filter(|_| !passes) {
+                        let batch =
+                            Box::new(Batch { flow_words: vec![of.refused(reason, now.wall)], ..Batch::default() });
+                        self.unsent.push_back(records::Output::Submit { batch, tokens: Vec::new() });
+                    }
+                }
+                records::Output::Refused { token, reason, .. } => {
                     tracing::warn!(reason, "what an agent said was refused");
                     self.roster.committed(now, Token(token), false);
                 }
                 records::Output::Submit { mut batch, tokens } => {
-                    // A flow that a record begins is durable with it.
+                    // A flow that a record begins is durable with it, and that a flow's words stand in it.
                     self.flows.starter().written(&mut batch, now.wall, &self.directory);
+                    let told = tokens.iter().filter_map(|token| self.inscribing.remove(token));
+                    batch.flow_words.extend(told.map(|of| of.written(now.wall)));
                     self.unsent.push_back(records::Output::Submit { batch, tokens });
                 }
                 output @ records::Output::Load(_) => self.unsent.push_back(output),
@@ -1012,6 +1033,37 @@ impl Core {
     /// A flow stands elsewhere than before.
     pub fn flow(&mut self, now: Now, view: flows::View) {
         self.roster.flow(now, view, &self.directory);
+        self.settle(now, None);
+    }
+
+    /// A flow writes into a call's record. The desk's batch carries the word that it is written; until that is on disk the flow asks again.
+    pub fn inscribe(&mut self, now: Now, wish: Inscription) {
+        let call = wish.call;
+        let here = |core: &Self| core.book.face(call).is_some_and(|face| face.tenant == wish.tenant);
+        if here(self) {
+            for (name, value) in &wish.values {
+                self.book.told(now, call, name, value.expose());
+            }
+            self.conclude(now, None);
+        } else {
+            self.roster.told(now, &wish.tenant, call, &wish.values);
+        }
+        self.catch_up(now);
+        if here(self) {
+            self.keep(now, call);
+        }
+        if self.inscribing.len() >= INSCRIBING {
+            self.inscribing.pop_first();
+        }
+        self.inscribed += 1;
+        let command = records::Command {
+            tenant: wish.tenant.clone(),
+            call,
+            agent: records::by_flow(&wish.flow),
+            said: records::Said::Told(wish.values.clone()),
+        };
+        self.inscribing.insert(self.inscribed, wish);
+        self.desk.command(now, command, self.inscribed);
         self.settle(now, None);
     }
 

@@ -269,8 +269,10 @@ fn files_of(
     }
 
     let mut plans = Vec::new();
+    let declared = switches.iter().flat_map(|switch| switch.attributes()).filter(|m| m.flows).map(|m| m.name.clone());
+    let declared = declared.collect();
     for (name, text) in texts(folder, "flows", &mut problems) {
-        match flows::read(&name, &text, &set) {
+        match flows::read(&name, &text, &set, &declared) {
             Ok(plan) => plans.push(Arc::new(plan)),
             Err(mut told) => problems.append(&mut told),
         }

@@ -200,7 +200,10 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         book: Book::new(book_settings.clone()),
         roster,
         desk: Desk::new(reloadable.rules.clone(), offers, book_settings.directory.clone())
-            .calling_back(settings.callbacks.clone(), callbacks),
+            .calling_back(settings.callbacks.clone(), callbacks)
+            .declaring(
+                book_settings.switches.iter().map(|(id, rules)| (id.clone(), rules.attributes.clone())).collect(),
+            ),
         customers: customers.clone(),
         directory: book_settings.directory.clone(),
         switches: switches.clone(),
@@ -244,6 +247,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         plans: plans.clone(),
         settings: settings.flows.clone(),
         tenant: TenantId::default(),
+        inscriptions: ends.inscriptions.clone(),
     };
     let flows = back.spawn(flows::live::drive(store.clone(), means, ends.flows.clone(), outbox_stop.clone()));
     tasks.spawn(searches(customers.clone(), ends.searches, ends.found.clone()));
@@ -396,6 +400,7 @@ impl CoreSeed {
             mut found,
             mut linked,
             mut flows,
+            mut inscriptions,
             mut wishes,
             mut control,
             outputs,
@@ -437,6 +442,7 @@ impl CoreSeed {
                 Some((token, list)) = found.recv() => core.found(now(), token, list),
                 Some(answer) = linked.recv() => core.linked(now(), answer),
                 Some(view) = flows.recv() => core.flow(now(), view),
+                Some(wish) = inscriptions.recv() => core.inscribe(now(), wish),
                 Some(told) = wishes.recv() => core.wish(now(), told),
                 order = control.recv() => match order {
                     Some(Control::Reload { book, rules, offers, guarded }) => core.reload(now(), *book, rules, offers, guarded),

@@ -87,6 +87,8 @@ pub const PIECES: usize = 2;
 pub const HOOKS: usize = 256;
 /// Where flows stand. Filled by those who carry them on, drained by the core. Full: they wait; pops do not.
 pub const FLOWS: usize = 256;
+/// What flows want written into calls' records. Filled by those who carry flows on, drained by the core. Full: it is left out, and asked for again.
+pub const INSCRIPTIONS: usize = 256;
 /// What became of what agents and policies wanted written. Filled by the outbox, drained by the core. Full: that news is lost, and counted in the log; the wish is not.
 pub const WISHES: usize = 1_024;
 /// Reload, stop, beats. Filled by the supervisor, drained by the core. Full: the supervisor waits.
@@ -101,6 +103,7 @@ pub struct CoreEnds {
     pub found: mpsc::Receiver<(Token, Found)>,
     pub linked: mpsc::Receiver<recordings::Answer>,
     pub flows: mpsc::Receiver<flows::View>,
+    pub inscriptions: mpsc::Receiver<flows::Inscription>,
     pub wishes: mpsc::Receiver<records::wishes::Told>,
     pub control: mpsc::Receiver<Control>,
     pub outputs: mpsc::Sender<records::Output>,
@@ -121,6 +124,7 @@ pub struct OtherEnds {
     pub found: mpsc::Sender<(Token, Found)>,
     pub linked: mpsc::Sender<recordings::Answer>,
     pub flows: mpsc::Sender<flows::View>,
+    pub inscriptions: mpsc::Sender<flows::Inscription>,
     pub wishes: mpsc::Sender<records::wishes::Told>,
     pub control: mpsc::Sender<Control>,
     pub outputs: mpsc::Receiver<records::Output>,
@@ -147,6 +151,7 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
     let (kept_in, kept) = mpsc::channel(KEPT);
     let (found_in, found) = mpsc::channel(SEARCHES);
     let (flows_in, flows) = mpsc::channel(FLOWS);
+    let (inscriptions_in, inscriptions) = mpsc::channel(INSCRIPTIONS);
     let (wishes_in, wishes) = mpsc::channel(WISHES);
     let (control_in, control) = mpsc::channel(CONTROL);
     let (outputs, outputs_out) = mpsc::channel(OUTPUTS);
@@ -170,6 +175,7 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
             found,
             linked,
             flows,
+            inscriptions,
             wishes,
             control,
             outputs,
@@ -186,6 +192,7 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
             found: found_in,
             linked: linked_in,
             flows: flows_in,
+            inscriptions: inscriptions_in,
             wishes: wishes_in,
             control: control_in,
             outputs: outputs_out,

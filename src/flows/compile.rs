@@ -36,6 +36,7 @@ pub struct Plan {
     pub on: Vec<Trigger>,
     pub(super) when: Option<Compiled>,
     pub(super) once: Option<Compiled>,
+    pub(super) call: Option<Compiled>,
     pub inputs: BTreeMap<String, Input>,
     pub(super) from: Vec<(String, Tree)>,
     pub(super) nodes: Vec<Node>,
@@ -47,6 +48,7 @@ pub struct Plan {
 pub(super) enum Node {
     Step(Box<Step>),
     Approval(Box<Approval>),
+    Record(Box<Record>),
     Parallel(Vec<Node>),
     ForEach(Box<ForEach>),
 }
@@ -79,6 +81,14 @@ pub(super) struct Approval {
     pub amount: Option<Compiled>,
     pub roles: Vec<Approver>,
     pub within_ms: u64,
+}
+
+pub(super) struct Record {
+    pub name: String,
+    pub title: Option<Text>,
+    pub when: Option<Compiled>,
+    pub attributes: Tree,
+    pub may_fail: bool,
 }
 
 pub(super) struct ForEach {
@@ -118,15 +128,16 @@ pub fn may_agree(approvers: &[Approver], roles: &[String], sum: Option<&str>) ->
     if held.iter().any(enough) { Ok(()) } else { Err("the amount is more than your role may agree to") }
 }
 
-/// Reads a flow's file and holds it against the systems.
+/// Reads a flow's file and holds it against the systems, and against the attributes that switches' files let flows write.
 ///
 /// # Errors
 /// Every problem of the file; never empty.
-pub fn read(file_name: &str, text: &str, systems: &Set) -> Result<Plan, Vec<Problem>> {
+pub fn read(file_name: &str, text: &str, systems: &Set, attributes: &BTreeSet<String>) -> Result<Plan, Vec<Problem>> {
     let read = files::read::<FlowFile>(file_name, text)?;
     let mut checker = Checker {
         read: &read,
         systems: Some(systems),
+        attributes: Some(attributes),
         env: environment(),
         problems: Vec::new(),
         saved: Vec::new(),
@@ -157,6 +168,7 @@ pub fn again(name: &str, text: &str) -> Result<Plan, Vec<Problem>> {
     let mut checker = Checker {
         read: &read,
         systems: None,
+        attributes: None,
         env: environment(),
         problems: Vec::new(),
         saved: Vec::new(),
@@ -170,6 +182,7 @@ pub fn again(name: &str, text: &str) -> Result<Plan, Vec<Problem>> {
 struct Checker<'r> {
     read: &'r Read<FlowFile>,
     systems: Option<&'r Set>,
+    attributes: Option<&'r BTreeSet<String>>,
     env: Environment<'static>,
     problems: Vec<Problem>,
     saved: Vec<String>,
@@ -236,6 +249,7 @@ impl Checker<'_> {
             .once
             .as_ref()
             .and_then(|text| self.expression(text, "/once", &Sight { inputs: true, ..nothing.clone() }));
+        let call = file.call.as_ref().and_then(|text| self.of_call(text));
         if file.steps.is_empty() {
             self.bad("/steps", "there are no steps", "at least one");
         }
@@ -252,6 +266,7 @@ impl Checker<'_> {
             on: file.on.clone(),
             when,
             once,
+            call,
             inputs: file.inputs.clone(),
             from,
             nodes,
@@ -311,6 +326,9 @@ impl Checker<'_> {
             }
             file::Node::Approval(approval) => {
                 self.approval(approval, &format!("{at}/approval"), sight).map(|a| Node::Approval(Box::new(a)))
+            }
+            file::Node::Record(record) => {
+                self.record(record, &format!("{at}/record"), sight).map(|r| Node::Record(Box::new(r)))
             }
             file::Node::Parallel(nodes) => {
                 // Branches do not see each other: what one saves is there behind them all.
@@ -459,6 +477,73 @@ impl Checker<'_> {
             amount: sum.map_or(Some(None), |sum| sum.map(Some))?,
             roles: approval.roles.clone(),
             within_ms: approval.within_ms,
+        })
+    }
+
+    /// The call that an event is about.
+    fn of_call(&mut self, text: &str) -> Option<Compiled> {
+        if !self.read.value.on.iter().any(|trigger| matches!(trigger, Trigger::Webhook(_))) {
+            self.bad(
+                "/call",
+                "no event begins it",
+                "\"on: [webhook: CONNECTOR]\": the others have their call, or none",
+            );
+        }
+        let mut maker = Maker { env: &mut self.env, names: BTreeSet::new() };
+        let made = maker.expression(text);
+        let names = std::mem::take(&mut maker.names);
+        for name in names.iter().filter(|name| name.split('.').next() != Some("event")) {
+            self.bad("/call", format!("\"{name}\" is not known here"), "known is: event");
+        }
+        made.map_err(|why| self.bad("/call", why, "an expression of the connectors' language, without {{ }}")).ok()
+    }
+
+    fn record(&mut self, record: &file::Record, at: &str, sight: &Sight) -> Option<Record> {
+        self.steps += 1;
+        self.name(&record.name, &format!("{at}/name"));
+        let file = &self.read.value;
+        let of_a_call = |trigger: &Trigger| match trigger {
+            Trigger::Schedule(_) => false,
+            Trigger::Webhook(_) => file.call.is_some(),
+            _ => true,
+        };
+        let by_record = |trigger: &Trigger| {
+            matches!(trigger, Trigger::Ended | Trigger::Missed | Trigger::Transferred | Trigger::WrapUp(_))
+        };
+        if !file.on.iter().any(of_a_call) {
+            self.bad(
+                at,
+                "nothing says which call it is about",
+                "\"call:\" with an expression that gives the call's id",
+            );
+        }
+        if file.once.is_some() && file.on.iter().any(by_record) {
+            let wanted = "no \"once:\": a flow that a record begins and that writes into it begins once for its call, or it might for ever";
+            self.bad("/once", "what it writes would begin it again", wanted);
+        }
+        let when = record.when.as_ref().map(|text| self.expression(text, &format!("{at}/when"), sight));
+        if record.attributes.is_empty() {
+            self.bad(&format!("{at}/attributes"), "nothing is written", "attributes by name");
+        }
+        for name in record.attributes.keys() {
+            if let Some(declared) = self.attributes.filter(|declared| !declared.contains(name)) {
+                let known: Vec<&str> = declared.iter().map(String::as_str).collect();
+                let known = if known.is_empty() { "there are none".to_owned() } else { known.join(", ") };
+                self.bad(
+                    &format!("{at}/attributes/{name}"),
+                    format!("no switch lets flows write \"{name}\""),
+                    format!("an attribute with \"flows: true\" in a switch's file: {known}"),
+                );
+            }
+        }
+        let map = record.attributes.iter().map(|(name, text)| (name.clone(), Value::from(text.as_str()))).collect();
+        let attributes = self.tree(&Value::Object(map), &format!("{at}/attributes"), sight);
+        Some(Record {
+            name: record.name.clone(),
+            title: record.title.clone(),
+            when: when.map_or(Some(None), |when| when.map(Some))?,
+            attributes,
+            may_fail: record.may_fail,
         })
     }
 
@@ -616,7 +701,12 @@ mod tests {
         Set::new(vec![
             file("connectors/desk.yaml", include_str!("../../config/demo/connectors/desk.yaml")),
             file("connectors/orders.yaml", include_str!("../../config/demo/connectors/orders.yaml")),
+            file("connectors/survey.yaml", include_str!("../../config/demo/connectors/survey.yaml")),
         ])
+    }
+
+    fn attributes() -> BTreeSet<String> {
+        ["survey.score", "survey.comment"].map(str::to_owned).into()
     }
 
     #[test]
@@ -624,8 +714,10 @@ mod tests {
         for (name, text) in [
             ("flows/refund.yaml", include_str!("../../config/demo/flows/refund.yaml")),
             ("flows/missed-call.yaml", include_str!("../../config/demo/flows/missed-call.yaml")),
+            ("flows/survey.yaml", include_str!("../../config/demo/flows/survey.yaml")),
+            ("flows/survey-result.yaml", include_str!("../../config/demo/flows/survey-result.yaml")),
         ] {
-            let plan = read(name, text, &systems()).unwrap_or_else(|problems| panic!("{problems:#?}"));
+            let plan = read(name, text, &systems(), &attributes()).unwrap_or_else(|problems| panic!("{problems:#?}"));
             assert_eq!(again(name, text).unwrap().hash, plan.hash);
         }
     }
@@ -648,7 +740,7 @@ steps:
   - approval: {name: e, roles: [{role: boss, up_to: "10"}], within_ms: 0}
   - step: {name: f, system: desk, operation: tickets.open, inputs: {customer: "{{ customer }}"}, save: later, undo: {operation: ticket.close, inputs: {target: "{{ later }}"}}}
 "#;
-        let problems = read("flows/bad.yaml", text, &systems()).map(|_| ()).unwrap_err();
+        let problems = read("flows/bad.yaml", text, &systems(), &attributes()).map(|_| ()).unwrap_err();
         let told: Vec<String> = problems.iter().map(|p| format!("{}: {}", p.line, p.found)).collect();
         for wanted in [
             "1: found \"other\"",
@@ -676,6 +768,31 @@ steps:
     }
 
     #[test]
+    fn what_is_written_into_a_record_is_declared_and_of_a_call() {
+        let told = |on: &str, rest: &str, name: &str| -> Vec<String> {
+            let text = format!(
+                "flow: one\nschema: 1\ntitle: One\non: [{on}]\n{rest}\nsteps:\n  - record: {{name: a, attributes: {{{name}: \"{{{{ event.score }}}}\"}}}}\n"
+            );
+            let read = read("flows/one.yaml", &text, &systems(), &attributes());
+            read.err().unwrap_or_default().into_iter().map(|p| format!("{}: {}", p.key, p.found)).collect()
+        };
+        let call = "call: event.call";
+        assert_eq!(told("webhook: survey", call, "survey.score"), [""; 0]);
+        assert_eq!(told("ended", "", "survey.score"), [""; 0]);
+        for (on, rest, name, wanted) in [
+            ("webhook: survey", "", "survey.score", "steps[0].record: nothing says which call it is about"),
+            ("schedule: {every_min: 5}", "", "survey.score", "steps[0].record: nothing says which call it is about"),
+            ("ended", call, "survey.score", "call: no event begins it"),
+            ("webhook: survey", "call: call.id", "survey.score", "call: \"call.id\" is not known here"),
+            ("ended", "once: call.attributes", "survey.score", "once: what it writes would begin it again"),
+            ("webhook: survey", call, "survey.sum", "no switch lets flows write \"survey.sum\""),
+        ] {
+            let told = told(on, rest, name);
+            assert!(told.len() == 1 && told[0].contains(wanted), "{wanted:?} is not {told:?}");
+        }
+    }
+
+    #[test]
     fn an_undo_that_is_not_safe_to_repeat_is_refused() {
         let desk =
             include_str!("../../config/demo/connectors/desk.yaml").replace("idempotent: put", "idempotent: none");
@@ -687,7 +804,7 @@ on: [ended]
 steps:
   - step: {name: a, system: desk, operation: ticket.create, inputs: {title: t, text: x}, save: t, undo: {operation: ticket.close, inputs: {target: "{{ t }}"}}}
 "#;
-        let problems = read("flows/one.yaml", text, &set).map(|_| ()).unwrap_err();
+        let problems = read("flows/one.yaml", text, &set, &attributes()).map(|_| ()).unwrap_err();
         assert_eq!(problems[0].found, "ticket.close at desk is not safe to repeat");
     }
 

@@ -25,6 +25,10 @@ pub struct FlowFile {
     /// a button, once for each press.
     #[serde(default)]
     pub once: Option<String>,
+    /// For what begins without a call: an expression over `event` that gives the id of the call it is about, by which `call` and `customer` are known. An
+    /// event of a call that we have no record of begins nothing.
+    #[serde(default)]
+    pub call: Option<String>,
     #[serde(default)]
     pub inputs: BTreeMap<String, Input>,
     pub steps: Vec<Node>,
@@ -117,6 +121,8 @@ pub enum Kind {
 pub enum Node {
     Step(Box<Step>),
     Approval(Approval),
+    /// Attributes are written into the call's record.
+    Record(Record),
     /// All at once; it goes on when all are done.
     Parallel(Vec<Node>),
     ForEach(ForEach),
@@ -204,6 +210,23 @@ pub struct Approval {
     pub amount: Option<String>,
     /// Then it is refused.
     pub within_ms: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    pub name: String,
+    #[serde(default)]
+    pub title: Option<Text>,
+    /// Left out where it does not hold.
+    #[serde(default)]
+    pub when: Option<String>,
+    /// By name, with templates of their values; a switch's file lets flows write them (`flows: true`). Empty takes one back. They stay where the flow is
+    /// undone: what was told was told.
+    pub attributes: BTreeMap<String, String>,
+    /// The flow goes on without it.
+    #[serde(default)]
+    pub may_fail: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, serde::Serialize, JsonSchema)]

@@ -24,7 +24,7 @@ use crate::{
 };
 
 use super::{
-    Settings, Starter,
+    Inscription, Settings, Starter,
     compile::{self, Plan},
     machine::{Answered, Run, Wanted},
     view::View,
@@ -76,6 +76,8 @@ pub struct Means<S> {
     pub settings: Settings,
     /// Where flows that the clock begins belong.
     pub tenant: TenantId,
+    /// To the desk, which owns the records.
+    pub inscriptions: mpsc::Sender<Inscription>,
 }
 
 /// Carries on what is due until `stop`. What is on its way then is marked so on disk: the next start looks before it sends anything again.
@@ -241,11 +243,12 @@ impl<S: Systems> Carrier<S> {
             if let Err(why) = heard {
                 tracing::info!(flow = row.flow, id = row.id, why, "a word to a flow changes nothing");
             }
+            let Some(what) = word_of(&said.said) else { continue };
             batch.audit.push(AuditRow {
                 tenant: run.tenant.clone(),
                 at,
                 who: said.who.clone(),
-                what: word_of(&said.said).to_owned(),
+                what: what.to_owned(),
                 about: run.id.clone(),
                 reason: Some(heard.map_or_else(str::to_owned, |()| "done".to_owned())),
             });
@@ -262,6 +265,7 @@ impl<S: Systems> Carrier<S> {
             } else {
                 run.turn(&plan, at, |system, operation| systems.idempotency(&tenant, system, operation))
             };
+            let wishes = run.inscriptions();
             if !self.keep(&mut run, at, std::mem::take(&mut batch)).await {
                 // Nothing was sent for what is not on disk; it is taken up again as the disk has it.
                 return;
@@ -278,6 +282,10 @@ impl<S: Systems> Carrier<S> {
                 }
             }
             self.tell(&run, &plan).await;
+            for wish in wishes {
+                // Full: it is asked for again.
+                let _ = self.means.inscriptions.try_send(wish);
+            }
             for one in wanted {
                 answers.push(self.ask(tenant.clone(), one));
             }
@@ -354,12 +362,14 @@ impl<S: Systems> Carrier<S> {
     }
 }
 
-const fn word_of(said: &Said) -> &'static str {
-    match said {
+/// For the audit; `None`: nobody said it.
+const fn word_of(said: &Said) -> Option<&'static str> {
+    Some(match said {
         Said::Approve { .. } => "flow.approve",
         Said::Refuse { .. } => "flow.refuse",
         Said::Stop { .. } => "flow.stop",
         Said::Take { .. } => "flow.task.take",
         Said::Settle { .. } => "flow.task.settle",
-    }
+        Said::Written { .. } | Said::Unwritten { .. } => return None,
+    })
 }

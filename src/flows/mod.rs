@@ -19,7 +19,7 @@ pub mod view;
 pub mod word;
 
 pub use compile::{Plan, read};
-pub use machine::Run;
+pub use machine::{Inscription, Run};
 pub use settings::Settings;
 pub use start::Starter;
 pub use view::View;

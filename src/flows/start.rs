@@ -1,6 +1,9 @@
 //! What begins a flow. Still; asked where its cause is known, so that the flow's first row goes into the batch that makes the cause durable.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde_json::{Map, Value, json};
 
@@ -169,14 +172,42 @@ impl Starter {
         begin(plan, press.tenant, face.map(|face| face.call), Some(&named), cause, now)
     }
 
-    /// Flows that begin with an event of a business system. `named`: the event, the same when it comes again.
+    /// The calls that an event of a business system is about: [`Starter::told`] needs what is known of them.
     #[must_use]
-    pub fn told(&self, tenant: &TenantId, system: &SystemId, named: &str, event: &Value, now: Wall) -> Vec<FlowRow> {
-        let here = |trigger: &Trigger| matches!(trigger, Trigger::Webhook(of) if of == system);
-        let wanted = self.plans.iter().filter(|plan| plan.on.iter().any(here));
-        let begun = wanted.filter_map(|plan| {
-            let cause = Cause { trigger: "webhook".to_owned(), event: event.clone(), ..Cause::default() };
-            match begin(plan, tenant.clone(), None, Some(&format!("webhook {system} {named}")), cause, now) {
+    pub fn about(&self, system: &SystemId, event: &Value) -> BTreeSet<CallId> {
+        self.by_event(system).filter_map(|plan| call_of(plan, event)).collect()
+    }
+
+    fn by_event<'s>(&'s self, system: &'s SystemId) -> impl Iterator<Item = &'s Arc<Plan>> {
+        let here = move |trigger: &Trigger| matches!(trigger, Trigger::Webhook(of) if of == system);
+        self.plans.iter().filter(move |plan| plan.on.iter().any(here))
+    }
+
+    /// Flows that begin with an event of a business system. `named`: the event, the same when it comes again. `calls`: those that it is about, as far
+    /// as they are on record.
+    #[must_use]
+    pub fn told(
+        &self,
+        tenant: &TenantId,
+        (system, named, event): (&SystemId, &str, &Value),
+        calls: &BTreeMap<CallId, Record>,
+        now: Wall,
+    ) -> Vec<FlowRow> {
+        let begun = self.by_event(system).filter_map(|plan| {
+            let mut cause = Cause { trigger: "webhook".to_owned(), event: event.clone(), ..Cause::default() };
+            let record = call_of(plan, event).and_then(|call| calls.get(&call));
+            match record {
+                Some(record) => {
+                    cause.agent.clone_from(&record.final_agent);
+                    (cause.call, cause.customer) = (of_the_record(record), customer_of(record));
+                }
+                None if plan.call.is_some() => {
+                    tracing::warn!(flow = plan.name, %system, "an event began no flow: it names no call that is on record here, or one of which a person was erased");
+                    return None;
+                }
+                None => {}
+            }
+            match begin(plan, tenant.clone(), record.map(|record| record.call), Some(&format!("webhook {system} {named}")), cause, now) {
                 Ok(row) => Some(row),
                 Err(Refused::NotNow) => None,
                 Err(refused) => {
@@ -213,6 +244,12 @@ impl Starter {
         }
         begun
     }
+}
+
+/// The call that an event names.
+fn call_of(plan: &Plan, event: &Value) -> Option<CallId> {
+    let seen = template::context([("event".to_owned(), event.clone())].into_iter().collect());
+    template::value(plan.call.as_ref()?, &seen).ok()?.as_str()?.parse().ok()
 }
 
 /// The first row. `named` tells this cause from others where the call does not.

@@ -125,6 +125,7 @@ impl View {
             let title = match place.leaf {
                 Leaf::Step(step) => step.title.as_ref(),
                 Leaf::Approval(approval) => approval.title.as_ref(),
+                Leaf::Record(record) => record.title.as_ref(),
             };
             let mut seen = StepSeen {
                 title: languages(title),

@@ -39,6 +39,15 @@ pub enum Said {
     Take {
         task: u32,
     },
+    /// What the step wrote into the call's record is durable with this word.
+    Written {
+        step: String,
+    },
+    /// The record does not take it.
+    Unwritten {
+        step: String,
+        why: String,
+    },
     Settle {
         task: u32,
         how: Settled,

@@ -1,4 +1,4 @@
-//! What an agent says of a call. Joined to the screens only in `daemon/wiring.rs`.
+//! What an agent, or a flow, says of a call. Joined to the screens only in `daemon/wiring.rs`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -35,6 +35,8 @@ pub enum Said {
     },
     /// An attribute that agents may write; empty takes it back.
     Attribute { name: String, value: Private<String> },
+    /// Attributes that flows may write, by name; empty takes one back. Who says it is [`by_flow`].
+    Told(BTreeMap<String, Private<String>>),
     /// Who the customer is: effects go to that one.
     Customer {
         choice: Choice,
@@ -49,6 +51,12 @@ pub enum Said {
     Create { system: SystemId, number: Private<String>, fields: Fields },
     /// Something is to be written at a system: on a ticket, or of a customer.
     Write(Box<Write>),
+}
+
+/// Who says what a flow says: no agent has such an id.
+#[must_use]
+pub fn by_flow(name: &str) -> AgentId {
+    AgentId::from(format!("flow:{name}"))
 }
 
 /// What an agent has written at a system; once by its id.

@@ -16,11 +16,12 @@ use serde_json::{Value, value::RawValue};
 use crate::{
     calls::{
         Change, Directory, Face, Record, What,
+        attributes::Attributes,
         missed::Missed,
         record::{End, Quality, SegmentKind, WrapUp},
     },
     connectors::beside::Lane,
-    customers::{self, Answer, Card, Person},
+    customers::{self, Answer, Candidate, Card, Person},
     numbers::trunks::Mask,
     private::Private,
     store::{
@@ -34,7 +35,9 @@ use super::{
     Callbacks, Command, Said,
     callbacks::{self, Seen},
     list,
-    papers::{Chosen, Noted, Paper, Wish, Wrapped, Written, customer_of, json_text, person_of, records_of, word},
+    papers::{
+        Chosen, Noted, Paper, Wish, Wrapped, Written, customer_of, json_text, linked, person_of, records_of, word,
+    },
     rules::{Known, Offers, Rules},
     wishes,
 };
@@ -45,16 +48,11 @@ pub type Token = u64;
 #[derive(Debug)]
 pub enum Output {
     /// One transaction. The tokens are answered `done` after the commit.
-    Submit {
-        batch: Box<Batch>,
-        tokens: Vec<Token>,
-    },
+    Submit { batch: Box<Batch>, tokens: Vec<Token> },
     /// What is stored of this call goes to [`Desk::loaded`]; it must see every `Submit` before it.
     Load(CallKey),
-    Refused {
-        token: Token,
-        reason: String,
-    },
+    /// `passes`: the same may be taken in a moment.
+    Refused { token: Token, reason: String, passes: bool },
 }
 
 /// A call that was up when the daemon last wrote; for the book, and for the snapshot to be merged with.
@@ -107,6 +105,8 @@ pub struct Desk {
     out: VecDeque<Output>,
     loading: usize,
     callbacks: Callbacks,
+    /// What flows may write, of each switch.
+    declared: HashMap<SwitchId, Arc<Attributes>>,
 }
 
 struct Entry {
@@ -139,6 +139,8 @@ struct Entry {
     aside: bool,
     /// Restored from a checkpoint, and no switch has spoken of it since.
     unseen: bool,
+    /// Asked back from the store when it was over: what its card told is known only as far as the record has it.
+    recalled: bool,
     /// The book's own checkpoint; not read here.
     book: Option<Private<Box<RawValue>>>,
 }
@@ -170,7 +172,15 @@ impl Desk {
             out: VecDeque::new(),
             loading: 0,
             callbacks: Callbacks::new(callbacks::Settings::default()),
+            declared: HashMap::new(),
         }
+    }
+
+    /// What the switches' files let flows write of a call.
+    #[must_use]
+    pub fn declaring(mut self, declared: HashMap<SwitchId, Arc<Attributes>>) -> Self {
+        self.declared = declared;
+        self
     }
 
     /// Who is called back, as linecard.yaml says it, and who was to be when the last run ended.
@@ -429,11 +439,11 @@ impl Desk {
         self.forget(now);
         let call = self.whole(command.call);
         if self.out.len() >= FULL {
-            return self.refuse(token, "the store is behind; try again in a moment");
+            return self.refuse_now(token, "the store is behind; try again in a moment");
         }
         let mut entry = match self.calls.remove(&call) {
             Some(entry) => entry,
-            None if self.loading >= LOADS => return self.refuse(token, "too many old calls are asked for at once"),
+            None if self.loading >= LOADS => return self.refuse_now(token, "too many old calls are asked for at once"),
             None => {
                 let mut entry = Entry::new(CallKey { tenant: command.tenant.clone(), call }, now.wall);
                 self.ask_back(&mut entry);
@@ -446,7 +456,7 @@ impl Desk {
             if waits.len() < WAITING {
                 waits.push((command, token));
             } else {
-                self.refuse(token, "too much was said of this call at once");
+                self.refuse_now(token, "too much was said of this call at once");
             }
         } else {
             self.say(now, &mut entry, command, token);
@@ -465,7 +475,7 @@ impl Desk {
         match history {
             Err(error) => {
                 for (_, token) in waits {
-                    self.refuse(token, &error.to_string());
+                    self.refuse_now(token, &error.to_string());
                 }
                 // Its end must not be lost with it: written without what agents said before, which stays in the store.
                 if entry.end_waits {
@@ -519,7 +529,12 @@ impl Desk {
     }
 
     fn refuse(&mut self, token: Token, reason: &str) {
-        self.out.push_back(Output::Refused { token, reason: reason.to_owned() });
+        self.out.push_back(Output::Refused { token, reason: reason.to_owned(), passes: false });
+    }
+
+    /// For now: the same may be taken in a moment.
+    fn refuse_now(&mut self, token: Token, reason: &str) {
+        self.out.push_back(Output::Refused { token, reason: reason.to_owned(), passes: true });
     }
 
     fn submit(&mut self, batch: Batch, tokens: Vec<Token>) {
@@ -542,6 +557,9 @@ impl Desk {
         if let Said::Callback { note } = command.said {
             return self.ask(now, entry, &command.agent, note, token);
         }
+        if let Said::Told(values) = command.said {
+            return self.told(now, entry, command.agent, values, token);
+        }
         let agent_ids = self.directory.agent(&command.agent).map(|agent| agent.ids.clone()).unwrap_or_default();
         let (kind, body) = entry.say(now.wall, &command, &agent_ids);
         let kind = kind.into_owned();
@@ -553,7 +571,9 @@ impl Desk {
             (Said::Attach { .. }, _) => Some(customers::ATTACH),
             (Said::Create { .. }, _) => Some(customers::CREATE),
             (Said::Write(write), _) => Some(write.operation),
-            (Said::Notes { .. } | Said::WrapUp { .. } | Said::Attribute { .. } | Said::Callback { .. }, _) => None,
+            (Said::Notes { .. } | Said::WrapUp { .. } | Said::Attribute { .. }, _) => None,
+            // Taken above.
+            (Said::Callback { .. } | Said::Told(_), _) => None,
         };
         let about = match &command.said {
             Said::Write(write) => Some(format!("{} at {}", write.about, write.system)),
@@ -599,6 +619,53 @@ impl Desk {
         });
         if entry.ended {
             self.write_end(now, entry, &mut batch);
+        }
+        self.submit(batch, vec![token]);
+    }
+
+    /// What a flow writes of a call: all of it or nothing. The same again, after a kill, changes nothing and makes no revision.
+    fn told(
+        &mut self,
+        now: Now,
+        entry: &mut Entry,
+        by: AgentId,
+        values: BTreeMap<String, Private<String>>,
+        token: Token,
+    ) {
+        let Some(record) = &entry.record else { return self.refuse_now(token, "nothing is known of this call yet") };
+        let declared = self.declared.get(&record.switch).cloned().unwrap_or_default();
+        for (name, value) in &values {
+            let wrong = match declared.by_flows(name) {
+                None => "is none that the file of the call's switch lets flows write",
+                Some(mapping) if !mapping.takes(value.expose()) => {
+                    "was given a value that is too long or not of its type"
+                }
+                Some(_) => continue,
+            };
+            return self.refuse(token, &format!("the attribute {name} {wrong}"));
+        }
+        let words = entry.said.entry(by.clone()).or_default();
+        let news = |(name, value): &(String, Private<String>)| {
+            words.attributes.0.get(name).is_none_or(|(_, known)| known != value)
+        };
+        let news: Vec<_> = values.into_iter().filter(news).collect();
+        if news.is_empty() {
+            return self.submit(Batch::default(), vec![token]);
+        }
+        words.attributes.0.extend(news.into_iter().map(|(name, value)| (name, (now.wall, value))));
+        let mut batch = Batch::default();
+        batch.notes.push(NoteRow {
+            tenant: entry.key.tenant.clone(),
+            call: entry.key.call,
+            agent: by,
+            kind: Written::KIND.to_owned(),
+            at: now.wall,
+            body: json_text(&words.attributes),
+        });
+        if entry.ended {
+            self.write_end(now, entry, &mut batch);
+            // Of a call that was over long ago less is known now than its first record was made by: nothing is withdrawn for that.
+            batch.effects.iter_mut().for_each(|set| set.adds |= entry.recalled);
         }
         self.submit(batch, vec![token]);
     }
@@ -774,6 +841,7 @@ impl Entry {
             end_waits: false,
             aside: false,
             unseen: false,
+            recalled: false,
             book: None,
         }
     }
@@ -829,6 +897,7 @@ impl Entry {
             Said::Notes { .. }
             | Said::WrapUp { .. }
             | Said::Attribute { .. }
+            | Said::Told(_)
             | Said::Customer { .. }
             | Said::Callback { .. } => {}
         }
@@ -867,7 +936,7 @@ impl Entry {
                 (Chosen::KIND.into(), json_text(&chosen))
             }
             // Taken above.
-            Said::Attach { .. } | Said::Create { .. } | Said::Write(_) | Said::Callback { .. } => {
+            Said::Attach { .. } | Said::Create { .. } | Said::Write(_) | Said::Told(_) | Said::Callback { .. } => {
                 (Wish::ATTACH.into(), Private::default())
             }
         }
@@ -912,6 +981,7 @@ impl Entry {
             self.revision = self.revision.max(row.revision);
             if history.checkpoint.is_none() {
                 self.ended = true;
+                self.recalled = self.record.is_none();
             }
             if self.record.is_none() {
                 self.record = serde_json::from_str(row.body.expose()).ok();
@@ -958,11 +1028,16 @@ impl Entry {
                 _ => {}
             }
         }
-        // The customer that an earlier run found stands in the effects it made; without it they would be withdrawn.
-        if let Some(customer) = history.effects.iter().rev().find_map(customer_of)
-            && self.link.is_none()
-        {
-            self.link = Some(Arc::new(person_of(customer, Vec::new())));
+        // The customer that an earlier run found stands in the record, and with what was known of them in the effects it made; without it those
+        // would be withdrawn.
+        if self.link.is_none() {
+            let told: Vec<Candidate> = history.effects.iter().rev().filter_map(customer_of).collect();
+            let mut links = self.record.iter().flat_map(linked).map(|one| {
+                let known = told.iter().find(|known| known.link == one.link).cloned();
+                known.unwrap_or(one)
+            });
+            let person = links.next().map(|head| person_of(head, links.collect()));
+            self.link = person.or_else(|| Some(person_of(told.into_iter().next()?, Vec::new()))).map(Arc::new);
         }
     }
 
@@ -984,7 +1059,7 @@ impl Entry {
                 customer.name = Some(name);
             }
         }
-        // The book's record has them too while the book knows the call; after that only agents write.
+        // The book's record has them too while the book knows the call; after that only agents and flows write.
         let mut written: Vec<_> = self.said.values().flat_map(|words| &words.attributes.0).collect();
         written.sort_by_key(|(_, (at, _))| *at);
         for (name, (_, value)) in written {

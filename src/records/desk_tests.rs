@@ -451,3 +451,130 @@ fn webhooks_are_told_in_the_order_in_which_it_happened_and_nothing_else_is_withd
     assert!(told.iter().all(|set| set.call == told[0].call && set.call.call != call()));
     assert!(sets.iter().filter(|set| !set.adds).all(|set| set.call.call == call()));
 }
+
+/// A switch that lets flows write two attributes.
+fn declaring(desk: Desk) -> Desk {
+    let mapping = |yaml: &str| serde_saphyr::from_str(yaml).unwrap();
+    let list = vec![
+        mapping("{name: survey.score, flows: true, type: {choice: [\"1\", \"5\"]}}"),
+        mapping("{name: survey.comment, flows: true, cap: 20}"),
+        mapping("{name: ivr.account, from: {variable: A}}"),
+    ];
+    desk.declaring([("pbx1".into(), Arc::new(Attributes { list, recordings: None }))].into())
+}
+
+fn told(values: &[(&str, &str)]) -> Command {
+    let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+    Command { agent: super::super::by_flow("survey-result"), ..said(Said::Told(values)) }
+}
+
+fn refusal(desk: &mut Desk) -> (String, bool) {
+    match desk.output() {
+        Some(Output::Refused { reason, passes, .. }) => (reason, passes),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What the store has of a call that was over long ago, of a customer with two records.
+fn history(more: Value) -> History {
+    let customer = json!({"raw": "13800138000", "e164": "+8613800138000", "class": "mobile", "name": "Chen Jing",
+        "links": [{"system": "redmine", "type": "customer", "id": "1"}, {"system": "erp", "type": "customer", "id": "7"}]});
+    let mut whole = json!({"revision": 4, "customer": customer});
+    whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let row = RecordRow {
+        tenant: "default".into(),
+        call: call(),
+        revision: 4,
+        schema: 1,
+        started_at: None,
+        ended_at: None,
+        direction: None,
+        outcome: None,
+        queue: None,
+        body: json_text(&record(whole)),
+    };
+    History { record: Some(row), ..History::default() }
+}
+
+#[test]
+fn a_flow_writes_what_is_declared_once_and_the_record_loses_nothing_by_it() {
+    let mut desk = declaring(desk());
+    desk.command(at(1), told(&[("survey.score", "5"), ("survey.comment", "quick")]), 1);
+    let Some(Output::Load(key)) = desk.output() else { panic!("it is asked for") };
+    desk.loaded(at(2), &key, Ok(history(json!({}))));
+    let first = submits(&mut desk);
+    let (batch, tokens) = &first[0];
+    let written = stored(batch);
+    assert_eq!((written.revision, tokens.as_slice()), (5, &[1][..]));
+    assert_eq!(written.attributes["survey.score"], "5".into());
+    let links: Vec<String> = written.customer.unwrap().links.into_iter().map(|link| link.system).collect();
+    assert_eq!(links, ["redmine", "erp"], "who the customer is was known by the record alone");
+    assert!(written.wrapups.is_empty(), "no agent said anything");
+    assert!(batch.effects.iter().all(|set| set.adds), "less is known than at the end: nothing is withdrawn for it");
+
+    // The same again is the same, by memory and by the store.
+    desk.command(at(3), told(&[("survey.score", "5"), ("survey.comment", "quick")]), 2);
+    assert_eq!(submits(&mut desk), [(Batch::default(), vec![2])]);
+    let mut new = declaring(self::desk());
+    new.command(at(4), told(&[("survey.score", "5")]), 3);
+    new.output();
+    let known = History { notes: batch.notes.clone(), ..history(json!({})) };
+    new.loaded(at(5), &key, Ok(known));
+    assert_eq!(submits(&mut new), [(Batch::default(), vec![3])]);
+
+    // A better answer counts, an empty one takes back.
+    desk.command(at(6), told(&[("survey.score", "1"), ("survey.comment", "")]), 4);
+    let better = submits(&mut desk);
+    let attributes = stored(&better[0].0).attributes;
+    assert_eq!((attributes.len(), &attributes["survey.score"]), (1, &"1".into()));
+}
+
+#[test]
+fn what_a_record_cannot_take_is_refused_for_good_and_what_passes_is_not() {
+    let known = || {
+        let mut desk = declaring(desk());
+        desk.change(at(0), &change(What::Appeared), None, Some(record(json!({"ended_at": null}))), None);
+        submits(&mut desk);
+        desk
+    };
+    for (values, wanted) in [
+        (&[("survey.score", "5"), ("survey.sum", "5")][..], "the attribute survey.sum is none that"),
+        (&[("ivr.account", "5")][..], "the attribute ivr.account is none that"),
+        (
+            &[("survey.score", "7")][..],
+            "the attribute survey.score was given a value that is too long or not of its type",
+        ),
+        (&[("survey.comment", "more than twenty characters")][..], "the attribute survey.comment was given"),
+    ] {
+        let mut desk = known();
+        desk.command(at(1), told(values), 1);
+        let (reason, passes) = refusal(&mut desk);
+        assert!(reason.starts_with(wanted) && !passes, "{reason}");
+        assert!(desk.output().is_none(), "all or nothing");
+    }
+    let asked = |answer: Result<History, StoreError>| {
+        let mut desk = declaring(desk());
+        desk.command(at(1), told(&[("survey.score", "5")]), 1);
+        let Some(Output::Load(key)) = desk.output() else { panic!() };
+        desk.loaded(at(2), &key, answer);
+        refusal(&mut desk)
+    };
+    assert_eq!(asked(Ok(History::default())), (NO_CALL.to_owned(), false));
+    let (reason, passes) = asked(Ok(history(json!({"erased_at": "2026-11-26T10:00:00Z"}))));
+    assert!(reason.contains("erased") && !passes, "{reason}");
+    assert!(asked(Err(StoreError::Busy)).1);
+    // And to begin with, such a call is not on record.
+    assert!(super::super::known(&history(json!({"erased_at": "2026-11-26T10:00:00Z"}))).is_none());
+    assert!(super::super::known(&History::default()).is_none());
+    assert_eq!(super::super::known(&history(json!({}))).unwrap().customer.unwrap().links.len(), 2);
+}
+
+#[test]
+fn a_call_that_is_up_is_on_record_with_whom_the_card_found() {
+    let mut desk = desk();
+    desk.change(at(0), &change(What::Appeared), None, Some(record(json!({"ended_at": null}))), None);
+    desk.card(at(1), call(), &found());
+    let row = submits(&mut desk).pop().unwrap().0.checkpoints[0].clone();
+    let known = super::super::known(&History { checkpoint: Some(row), ..History::default() }).unwrap();
+    assert_eq!(known.customer.unwrap().links[0].id, "1");
+}

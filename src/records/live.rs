@@ -63,7 +63,7 @@ pub async fn clerk(
                     let history = store.history(key.clone()).await;
                     let _ = answers.send(Answer::Loaded(key, history)).await;
                 }
-                Output::Refused { token, reason } => {
+                Output::Refused { token, reason, .. } => {
                     let _ = answers.send(Answer::Failed(token, StoreError::Refused { what: reason })).await;
                 }
             }

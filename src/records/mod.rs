@@ -20,7 +20,8 @@ pub mod update;
 pub mod wishes;
 
 pub use callbacks::{Callback, Callbacks};
-pub use command::{Command, Fields, Said, Write};
+pub use command::{Command, Fields, Said, Write, by_flow};
 pub use desk::{Desk, Output, Token, wants_record};
+pub use papers::known;
 pub use rules::{Offers, Rules};
 pub use settings::Delivery;

@@ -9,9 +9,11 @@ use crate::{
     calls::{Record, record::Reference},
     customers::{Candidate, Joined, JoinedBy, Person},
     private::Private,
-    store::EffectRow,
+    store::{EffectRow, History},
     words::{SystemId, Wall},
 };
+
+use super::list::is_erased;
 
 /// The body of a checkpoint.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -45,7 +47,7 @@ pub(super) struct Wrapped {
     #[serde(default)]
     pub ticket: bool,
 }
-/// Everything that one agent wrote into the call's attributes, by name, with its moment.
+/// Everything that one agent, or one flow, wrote into the call's attributes, by name, with its moment.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Written(pub std::collections::BTreeMap<String, (Wall, Private<String>)>);
@@ -115,6 +117,33 @@ pub(super) fn customer_of(row: &EffectRow) -> Option<Candidate> {
         facts: serde_json::value::to_raw_value(customer).ok().map(Arc::from),
         ..Candidate::at(link)
     })
+}
+
+/// Who the customer is by the record: where their records are, and no more.
+pub(super) fn linked(record: &Record) -> Vec<Candidate> {
+    let of = |customer: &crate::calls::record::Customer| -> Vec<Candidate> {
+        let links = customer.links.iter();
+        links.map(|link| Candidate { name: customer.name.clone(), ..Candidate::at(link.clone()) }).collect()
+    };
+    record.customer.as_ref().map(of).unwrap_or_default()
+}
+
+/// The record of a call as far as it is stored, also of one that is up; `None`: there is none, or what it told of a person was erased.
+#[must_use]
+pub fn known(history: &History) -> Option<Record> {
+    match (&history.record, &history.checkpoint) {
+        _ if is_erased(history) => None,
+        (Some(row), _) => serde_json::from_str(row.body.expose()).ok(),
+        (None, Some(row)) => {
+            let paper: Paper = serde_json::from_str(row.body.expose()).ok()?;
+            let mut record = paper.record?;
+            if let Some(customer) = record.customer.as_mut().filter(|customer| customer.links.is_empty()) {
+                customer.links = paper.link.into_iter().chain(paper.also).map(|candidate| candidate.link).collect();
+            }
+            Some(record)
+        }
+        (None, None) => None,
+    }
 }
 
 /// The values here hold string keys only and no foreign serialiser, so JSON cannot fail; if it did, an empty object is what a reader can bear.

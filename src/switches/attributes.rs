@@ -36,25 +36,31 @@ pub fn problems(
         }
         // Two sources may feed one attribute, but it is one attribute: of one type, with one use.
         let alike = |o: &Mapping| {
-            (o.secret, o.writable, o.purpose, &o.kind, o.cap) == (m.secret, m.writable, m.purpose, &m.kind, m.cap)
+            (o.secret, o.writable, o.flows, o.purpose, &o.kind, o.cap)
+                == (m.secret, m.writable, m.flows, m.purpose, &m.kind, m.cap)
         };
         let before = list.iter().take(i).find(|o| o.name == m.name);
         if before.is_some_and(|o| !alike(o) || o.from.is_none() || m.from.is_none()) {
-            let wanted = "for a second source: the same type, cap, use, secret and writable as above";
+            let wanted = "for a second source: the same type, cap, use, secret, writable and flows as above";
             wrong(&at("name"), format!("{:?} stands above with other words", m.name), wanted);
         }
         if !(1..=4096).contains(&m.cap) {
             wrong(&at("cap"), format!("found {}", m.cap), "1 to 4096 characters");
         }
-        if m.from.is_none() && !m.writable {
-            wrong(&at("from"), "nobody gives this attribute a value".into(), "add \"from\", or \"writable: true\"");
+        if m.from.is_none() && !m.writable && !m.flows {
+            let wanted = "add \"from\", \"writable: true\" (agents) or \"flows: true\"";
+            wrong(&at("from"), "nobody gives this attribute a value".into(), wanted);
         }
         if m.from.is_none() && !m.decode.is_empty() {
-            wrong(&at("decode"), "what agents write is not packed".into(), "no \"decode\" without \"from\"");
+            wrong(&at("decode"), "what agents and flows write is not packed".into(), "no \"decode\" without \"from\"");
         }
         if m.secret && m.writable {
             let found = "a secret is not shown, so nobody can write it";
             wrong(&at("writable"), found.into(), "\"secret\" or \"writable\"");
+        }
+        if m.secret && m.flows {
+            let found = "what a flow writes is in the record, and a secret is not";
+            wrong(&at("flows"), found.into(), "\"secret\" or \"flows\"");
         }
         if m.secret && m.purpose.is_none() {
             let wanted = "\"use: account\": a secret is there to look up by, and for nothing else";

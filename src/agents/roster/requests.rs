@@ -1,6 +1,9 @@
 //! What agents ask for. Ids are idempotent per agent: the same id again gets the same answer, and does nothing twice.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -15,7 +18,7 @@ use crate::{
     customers::{Candidate, Choice, FoundBy, Person},
     private::Private,
     records::{self, Said, callbacks::Wish},
-    words::{CallId, Now, SwitchId},
+    words::{CallId, Now, SwitchId, TenantId},
 };
 
 use super::{
@@ -288,6 +291,26 @@ impl Roster {
         self.record(asked, set.call, Said::Attribute { name: set.name, value: set.value }, token);
         self.tell_pop(now, set.call);
         Ok(())
+    }
+
+    /// What a flow wrote of a call that is still on screens though the book has forgotten it.
+    pub fn told(&mut self, now: Now, tenant: &TenantId, id: CallId, values: &BTreeMap<String, Private<String>>) {
+        let face = self.calls.get_mut(&id).and_then(|call| call.face.as_mut());
+        let Some(face) = face.filter(|face| face.tenant == *tenant) else { return };
+        let takes = |(name, value): (&String, &Private<String>)| {
+            face.declared.by_flows(name).is_some_and(|field| field.takes(value.expose()))
+        };
+        // As the desk will judge it: all or nothing.
+        if !values.iter().all(takes) {
+            return;
+        }
+        for (name, value) in values {
+            match value.expose().is_empty() {
+                true => drop(face.attributes.remove(name)),
+                false => drop(face.attributes.insert(name.clone(), value.clone())),
+            }
+        }
+        self.tell_pop(now, id);
     }
 
     fn wrapup(&mut self, asked: &Asked, wrapup: WrapupSubmit) -> Refusable {

@@ -28,11 +28,13 @@ impl Asked {
         let places = Places {
             agents: nobody,
             admin: nobody,
+            hooks: nobody,
             ami: nobody,
             erp: hosts.erp.address(),
             loyalty: hosts.loyalty.address(),
             orders: hosts.orders.address(),
             desk: hosts.tickets.address(),
+            survey: hosts.survey.address(),
         };
         let folder = std::env::temp_dir().join(format!("linecard-asked-{name}-{}", std::process::id()));
         let stage = Stage::set(&folder, places).unwrap();

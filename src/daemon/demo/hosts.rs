@@ -216,18 +216,19 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&crate::words::unpercent(&text.replace('+', " "))).into_owned()
 }
 
-/// All four on their ports.
+/// All five on their ports.
 pub struct Hosts {
     pub erp: Host,
     pub loyalty: Host,
     pub orders: Host,
     pub tickets: Host,
+    pub survey: Host,
 }
 
 impl Hosts {
     #[must_use]
-    pub fn all(&self) -> [&Host; 4] {
-        [&self.erp, &self.loyalty, &self.orders, &self.tickets]
+    pub fn all(&self) -> [&Host; 5] {
+        [&self.erp, &self.loyalty, &self.orders, &self.tickets, &self.survey]
     }
 }
 

@@ -11,6 +11,7 @@ pub mod people;
 pub mod show;
 pub mod stage;
 pub mod story;
+pub mod survey;
 pub mod switch;
 pub mod systems;
 

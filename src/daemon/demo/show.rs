@@ -16,6 +16,7 @@ use super::{
     people::{CALLED, CALLERS},
     stage::{Places, Stage, free},
     story::Story,
+    survey,
     switch::Settings,
     systems::System,
 };
@@ -53,11 +54,13 @@ async fn play(folder: &Path) -> Result<(), String> {
     let places = Places {
         agents: at(preferred.agents)?,
         admin: at(preferred.admin)?,
+        hooks: at(preferred.hooks)?,
         ami: pbx.address(),
         erp: hosts.erp.address(),
         loyalty: hosts.loyalty.address(),
         orders: hosts.orders.address(),
         desk: hosts.tickets.address(),
+        survey: hosts.survey.address(),
     };
     let stage = Stage::set(folder, places).map_err(|e| cannot(&format!("in {}", folder.display()), &e))?;
     let daemon = stage.start(&program).map_err(|e| cannot("the daemon", &e))?;
@@ -74,7 +77,7 @@ async fn play(folder: &Path) -> Result<(), String> {
         sleep(Duration::from_millis(50)).await;
     }
     introduce(&stage, &program)?;
-    let ended = keep_calling(&pbx, &mut daemon, &stage, seed).await;
+    let ended = keep_calling((&pbx, &hosts.survey), &mut daemon, &stage, seed).await;
     drop(hosts);
     ended
 }
@@ -94,7 +97,8 @@ fn introduce(stage: &Stage, program: &Path) -> Result<(), String> {
          Health, metrics    http://{}/readyz  /metrics\n\n\
          Open the agents' page and paste the token of an agent; 1001 gets the most calls.\n\n{tokens}\n\
          Calls come every few seconds and are answered by themselves after a while. Dial any number on the page: your phone\n\
-         \"rings\" and answers, then the far end does. Settings, store and log are in {}.\n\
+         \"rings\" and answers, then the far end does. Who called from a mobile is asked once a day how it was; the answer is in the\n\
+         call's record (linecard records list) and, if it was a bad one, a ticket. Settings, store and log are in {}.\n\
          Ctrl-C ends it.\n",
         stage.places.agents,
         stage.places.desk,
@@ -105,11 +109,17 @@ fn introduce(stage: &Stage, program: &Path) -> Result<(), String> {
 }
 
 /// Calls, one after the other, until somebody wants to stop or the daemon dies.
-async fn keep_calling(pbx: &Pbx, daemon: &mut Running, stage: &Stage, seed: u64) -> Result<(), String> {
+async fn keep_calling(
+    (pbx, survey): (&Pbx, &Host),
+    daemon: &mut Running,
+    stage: &Stage,
+    seed: u64,
+) -> Result<(), String> {
     let mut dice = Dice::new(seed ^ 0xCA11);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|e| format!("cannot listen for signals: {e}"))?;
     let mut next = Instant::now() + Duration::from_secs(2);
+    let mut answered = 0;
     // The first calls tour what there is to see: a known customer, a shared number, a missed call, a transfer.
     let mut tour = vec![
         (Story::AttendedTransfer, CALLERS.get(1)),
@@ -132,6 +142,13 @@ async fn keep_calling(pbx: &Pbx, daemon: &mut Running, stage: &Stage, seed: u64)
                 next = Instant::now() + Duration::from_millis(dice.between(4_000, 9_000));
             }
             () = sleep(Duration::from_secs(1)) => {
+                // Who was asked answers after a while.
+                let now = crate::live::now().wall;
+                for invitation in survey.ledger().iter().skip(answered).take_while(|w| now.since(w.at) > 5_000) {
+                    answered += 1;
+                    // A daemon that is busy, or stopping, hears it no second time: the demo's survey is a careless one.
+                    let _ = survey::tell(stage.places.hooks, &survey::answer(&invitation.call, dice.between(1, 5), ""));
+                }
                 if let Ok(Some(status)) = daemon.0.try_wait() {
                     return Err(format!("the daemon ended with {status}; it says:\n{}", tail(&stage.log())));
                 }
@@ -177,7 +194,7 @@ fn tail(log: &PathBuf) -> String {
 }
 
 impl Hosts {
-    /// All four, at their preferred places where those are free.
+    /// All five, at their preferred places where those are free.
     ///
     /// # Errors
     /// Not even a free port can be had.
@@ -187,6 +204,7 @@ impl Hosts {
             erp: Host::start(System::Erp, free(preferred.erp)?).await?,
             loyalty: Host::start(System::Loyalty, free(preferred.loyalty)?).await?,
             orders: Host::start(System::Orders, free(preferred.orders)?).await?,
+            survey: Host::start(System::Survey, free(preferred.survey)?).await?,
             tickets,
         })
     }

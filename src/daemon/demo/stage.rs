@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use super::systems::{DESK_TOKEN, ERP_KEY, LOYALTY_PASSWORD};
+use super::{
+    survey,
+    systems::{DESK_TOKEN, ERP_KEY, LOYALTY_PASSWORD, SURVEY_TOKEN},
+};
 
 /// The demo's settings as they stand in `config/demo/`, with the addresses that are put in.
 const FILES: &[(&str, &str)] = &[
@@ -24,6 +27,9 @@ const FILES: &[(&str, &str)] = &[
     ("connectors/orders.yaml", include_str!("../../../config/demo/connectors/orders.yaml")),
     ("flows/refund.yaml", include_str!("../../../config/demo/flows/refund.yaml")),
     ("flows/missed-call.yaml", include_str!("../../../config/demo/flows/missed-call.yaml")),
+    ("flows/survey.yaml", include_str!("../../../config/demo/flows/survey.yaml")),
+    ("flows/survey-result.yaml", include_str!("../../../config/demo/flows/survey-result.yaml")),
+    ("connectors/survey.yaml", include_str!("../../../config/demo/connectors/survey.yaml")),
     ("connectors/desk.yaml", include_str!("../../../config/demo/connectors/desk.yaml")),
 ];
 
@@ -33,14 +39,16 @@ pub const TOKEN_SECRET: &str = "the demo signs its tokens with this and so must 
 /// Who listens where.
 #[derive(Clone, Copy, Debug)]
 pub struct Places {
-    /// The daemon's two doors.
+    /// The daemon's three doors.
     pub agents: SocketAddr,
     pub admin: SocketAddr,
+    pub hooks: SocketAddr,
     pub ami: SocketAddr,
     pub erp: SocketAddr,
     pub loyalty: SocketAddr,
     pub orders: SocketAddr,
     pub desk: SocketAddr,
+    pub survey: SocketAddr,
 }
 
 impl Places {
@@ -51,16 +59,18 @@ impl Places {
         Places {
             agents: at(8080),
             admin: at(9090),
+            hooks: at(9091),
             ami: at(15038),
             erp: at(18081),
             loyalty: at(18082),
             orders: at(18083),
             desk: at(8081),
+            survey: at(18084),
         }
     }
 
-    fn all(&self) -> [SocketAddr; 7] {
-        [self.agents, self.admin, self.ami, self.erp, self.loyalty, self.orders, self.desk]
+    fn all(&self) -> [SocketAddr; 9] {
+        [self.agents, self.admin, self.hooks, self.ami, self.erp, self.loyalty, self.orders, self.desk, self.survey]
     }
 }
 
@@ -98,6 +108,8 @@ impl Stage {
             ("erp", ERP_KEY),
             ("loyalty", LOYALTY_PASSWORD),
             ("desk", DESK_TOKEN),
+            ("survey", SURVEY_TOKEN),
+            ("survey-hook", survey::SECRET),
             ("tokens", TOKEN_SECRET),
         ];
         fs::create_dir_all(stage.folder.join("secrets"))?;
@@ -221,6 +233,8 @@ mod tests {
             loyalty: port(4005),
             orders: port(4006),
             desk: port(4007),
+            hooks: port(4008),
+            survey: port(4009),
         };
         let stage = Stage::set(&folder, places).unwrap();
         let read = |name: &str| fs::read_to_string(stage.settings().join(name)).unwrap();
@@ -229,7 +243,7 @@ mod tests {
             linecard.contains("listen: 127.0.0.1:8081\n") && linecard.contains("http://localhost:8081"),
             "{linecard}"
         );
-        assert!(linecard.contains("listen: 127.0.0.1:4002"));
+        assert!(linecard.contains("listen: 127.0.0.1:4002") && linecard.contains("listen: 127.0.0.1:4008"));
         assert!(read("switches/pbx1.yaml").contains("port: 4003\n"));
         assert!(read("connectors/desk.yaml").contains("http://127.0.0.1:4007\""));
         assert!(read("connectors/erp.yaml").contains("http://127.0.0.1:4004\""));

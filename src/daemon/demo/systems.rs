@@ -1,4 +1,4 @@
-//! The demo's business systems: an ERP, a loyalty scheme, an order system and a ticket desk, each with its own way of proving who
+//! The demo's business systems: an ERP, a loyalty scheme, an order system, a survey and a ticket desk, each with its own way of proving who
 //! asks and its own shape of answers, as real ones have.
 //!
 //! Still: a request comes in, an answer goes out, and what was written is in the ledger. `hosts.rs` puts them on sockets
@@ -25,10 +25,12 @@ pub enum System {
     Orders,
     /// Bearer token; JSON, writes, and a page for people.
     Tickets,
+    /// Bearer token; sends customers a message with a link, and tells by a webhook what they answered (`survey.rs`).
+    Survey,
 }
 
 impl System {
-    pub const ALL: [System; 4] = [System::Erp, System::Loyalty, System::Orders, System::Tickets];
+    pub const ALL: [System; 5] = [System::Erp, System::Loyalty, System::Orders, System::Tickets, System::Survey];
 
     /// The connector's id.
     #[must_use]
@@ -38,6 +40,7 @@ impl System {
             System::Loyalty => "loyalty",
             System::Orders => "orders",
             System::Tickets => "desk",
+            System::Survey => "survey",
         }
     }
 }
@@ -47,6 +50,7 @@ pub const ERP_KEY: &str = "demo-erp-key";
 pub const LOYALTY_USER: &str = "linecard";
 pub const LOYALTY_PASSWORD: &str = "demo-loyalty";
 pub const DESK_TOKEN: &str = "demo-desk-token";
+pub const SURVEY_TOKEN: &str = "demo-survey-token";
 
 /// A request as a host heard it.
 #[derive(Debug, Default)]
@@ -71,7 +75,7 @@ pub struct Reply {
 /// One thing that was written: the ledger's line. Kept whatever became of the answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Written {
-    /// `ticket`, `note`, `close`, `reopen`, `assign`, `escalate`, `notice`, `customer` (one was made), `update` (of one), `phone` (a number was put to one), `freeze` or `release` (of money).
+    /// `ticket`, `note`, `close`, `reopen`, `assign`, `escalate`, `notice`, `customer` (one was made), `update` (of one), `phone` (a number was put to one), `freeze` or `release` (of money), `invitation` (to a survey).
     pub what: &'static str,
     /// The id it got.
     pub id: u64,
@@ -112,6 +116,7 @@ impl World {
             System::Loyalty => loyalty(request),
             System::Orders => self.orders(request, now),
             System::Tickets => self.tickets(request, now),
+            System::Survey => self.survey(request, now),
         }
     }
 
@@ -191,6 +196,42 @@ impl World {
                     return Reply::json(200, &json!({"notice": {"id": known.id}}));
                 }
                 self.write(request, "notice", None, now)
+            }
+            _ => Reply::json(404, &json!({"error": "no such page"})),
+        }
+    }
+
+    fn survey(&mut self, request: &Request, now: Now) -> Reply {
+        if request.authorization.as_deref() != Some(&format!("Bearer {SURVEY_TOKEN}")) {
+            return Reply::json(401, &json!({"error": "token missing or wrong"}));
+        }
+        match (request.method.as_str(), request.path.as_str()) {
+            ("GET", "/api/me") => Reply::json(200, &json!({"login": "linecard"})),
+            ("POST", "/api/invitations") => {
+                let body = body_of(request);
+                let text = |key: &str| body[key].as_str().unwrap_or_default().to_owned();
+                if let Some(known) = self.written.iter().find(|w| w.key == text("key")) {
+                    return Reply::json(200, &json!({"invitation": {"id": known.id}}));
+                }
+                let id = self.written.len() as u64 + 1;
+                // What the link gives back with the answer.
+                let call = text("text")
+                    .split("call=")
+                    .nth(1)
+                    .and_then(|rest| rest.split_whitespace().next())
+                    .map(str::to_owned);
+                self.written.push(Written {
+                    what: "invitation",
+                    id,
+                    ticket: id,
+                    call: call.unwrap_or_default(),
+                    key: text("key"),
+                    subject: text("to"),
+                    text: text("text"),
+                    contact: None,
+                    at: now.wall,
+                });
+                Reply::json(201, &json!({"invitation": {"id": id}}))
             }
             _ => Reply::json(404, &json!({"error": "no such page"})),
         }

@@ -45,6 +45,8 @@ impl Run {
                 }
                 Ok(())
             }
+            Said::Written { step } => self.heard_of(plan, step, Ok(()), now),
+            Said::Unwritten { step, why } => self.heard_of(plan, step, Err(why), now),
             Said::Take { task } => {
                 let task = self.open_task(*task)?;
                 task.taken = Some(word.who.clone());
@@ -132,7 +134,7 @@ impl Run {
         let waiting = self.places(plan).into_iter().filter(|place| waits(&place.path));
         let of = |place: Place<'_>| match place.leaf {
             Leaf::Approval(approval) => approval.roles.clone(),
-            Leaf::Step(_) => Vec::new(),
+            Leaf::Step(_) | Leaf::Record(_) => Vec::new(),
         };
         waiting.flat_map(of).collect()
     }

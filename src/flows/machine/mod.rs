@@ -9,6 +9,7 @@
 
 mod answer;
 mod hear;
+mod record;
 mod sight;
 mod turn;
 
@@ -26,6 +27,7 @@ use crate::{
 };
 
 use super::{Settings, compile::Plan, word::Settled};
+pub use record::Inscription;
 pub(super) use sight::Leaf;
 
 /// Why it began, and with what; never changes.
@@ -77,6 +79,9 @@ pub struct Run {
     count: u32,
     #[serde(skip)]
     pub revision: u32,
+    /// Of this turn, for the desk.
+    #[serde(skip)]
+    wishes: Vec<Inscription>,
 }
 
 impl std::fmt::Debug for Run {
@@ -271,6 +276,7 @@ impl Run {
             tasks: Vec::new(),
             count: 0,
             revision: 0,
+            wishes: Vec::new(),
         }
     }
 

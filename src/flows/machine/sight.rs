@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        compile::{Approval, Node, Plan, Step},
+        compile::{Approval, Node, Plan, Record, Step},
         template,
     },
     Mark, Run,
@@ -23,6 +23,7 @@ pub(in crate::flows) struct Place<'p> {
 pub(in crate::flows) enum Leaf<'p> {
     Step(&'p Step),
     Approval(&'p Approval),
+    Record(&'p Record),
 }
 
 impl Run {
@@ -49,6 +50,10 @@ impl Run {
                 Node::Approval(approval) => {
                     let path = format!("{prefix}{}", approval.name);
                     out.push(Place { path, leaf: Leaf::Approval(approval), loops: loops.to_vec() });
+                }
+                Node::Record(record) => {
+                    let path = format!("{prefix}{}", record.name);
+                    out.push(Place { path, leaf: Leaf::Record(record), loops: loops.to_vec() });
                 }
                 Node::Parallel(branches) => self.gather(branches, prefix, loops, out),
                 Node::ForEach(each) => {

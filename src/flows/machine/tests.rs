@@ -379,3 +379,84 @@ proptest! {
         }
     }
 }
+
+const RESULT: &str = r#"
+flow: result
+schema: 1
+title: Result
+on: [{webhook: survey}]
+call: event.call
+steps:
+  - record: {name: score, attributes: {survey.score: "{{ event.score }}", survey.comment: "{{ event.comment or '' }}"}, may_fail: MAY}
+  - step: {name: tell, when: "event.score == 1", system: chat, operation: notify, inputs: {text: bad}, undo: none}
+"#;
+
+fn result(may: &str, call: Option<&str>) -> (Plan, Run) {
+    let text = RESULT.replace("MAY", may);
+    let plan = compile::again("result.yaml", &text).unwrap_or_else(|problems| panic!("{problems:?}"));
+    let cause = Cause {
+        trigger: "webhook".into(),
+        event: json!({"call": call, "score": 5, "comment": null}),
+        ..Cause::default()
+    };
+    let call = call.map(|call| call.parse().unwrap());
+    let run = Run::new(id(&"default".into(), "result", "e-1"), &plan, "default".into(), call, cause, Wall(0));
+    (plan, run)
+}
+
+const CALL: &str = "01JD0000000000000000000001";
+
+fn linecard(row: crate::store::FlowWordRow) -> Word {
+    Word::of(&row).unwrap()
+}
+
+#[test]
+fn what_goes_into_the_record_is_asked_until_the_word_is_there_that_it_is_written() {
+    let (plan, mut run) = result("false", Some(CALL));
+    assert!(run.turn(&plan, Wall(1), can).is_empty());
+    let wish = run.inscriptions().pop().unwrap();
+    let values: Vec<(&str, &str)> = wish.values.iter().map(|(n, v)| (n.as_str(), v.expose().as_str())).collect();
+    assert_eq!(values, [("survey.comment", ""), ("survey.score", "5")]);
+    assert_eq!((wish.call.to_string(), wish.step.as_str()), (CALL.to_owned(), "score"));
+    // It waits, and asks the same again later: after a kill, too.
+    let row = run.row(Wall(1));
+    assert_eq!((row.open, row.due_at), (true, Some(Wall(5_001))));
+    assert!(run.turn(&plan, Wall(5_000), can).is_empty() && run.inscriptions().is_empty());
+    let mut run = Run::of(&row, Wall(2), &Settings::default()).unwrap();
+    assert!(run.turn(&plan, Wall(5_001), can).is_empty());
+    assert_eq!(run.inscriptions(), std::slice::from_ref(&wish));
+
+    let word = linecard(wish.written(Wall(6_000)));
+    run.hear(&plan, &word, Wall(6_000)).unwrap();
+    assert!(run.turn(&plan, Wall(6_000), can).is_empty() && run.inscriptions().is_empty());
+    assert_eq!((run.state(), &run.marks["tell"]), ("done", &Mark::Skipped));
+    // The same word of a second batch says nothing more.
+    assert_eq!(wish.written(Wall(7)).id, wish.written(Wall(8)).id);
+    assert!(run.hear(&plan, &word, Wall(6_001)).is_err());
+}
+
+#[test]
+fn a_record_that_does_not_take_it_ends_the_flow_unless_it_may_fail() {
+    for (may, state) in [("false", "undone"), ("true", "done")] {
+        let (plan, mut run) = result(may, Some(CALL));
+        run.turn(&plan, Wall(1), can);
+        let wish = run.inscriptions().pop().unwrap();
+        let word = linecard(wish.refused("there is no such call".into(), Wall(2)));
+        run.hear(&plan, &word, Wall(2)).unwrap();
+        run.turn(&plan, Wall(2), can);
+        assert_eq!(run.state(), state);
+    }
+    // Somebody stops it while it waits: it comes to rest, and what is written stands.
+    let (plan, mut run) = result("false", Some(CALL));
+    run.turn(&plan, Wall(1), can);
+    let wish = run.inscriptions().pop().unwrap();
+    run.hear(&plan, &self::word("boss", "supervisor", Said::Stop { why: None }), Wall(2)).unwrap();
+    run.turn(&plan, Wall(2), can);
+    assert_eq!(run.state(), "undone");
+    assert!(run.hear(&plan, &linecard(wish.written(Wall(3))), Wall(3)).is_err());
+    // Without a call there is no record.
+    let (plan, mut run) = result("false", None);
+    run.turn(&plan, Wall(1), can);
+    assert!(run.inscriptions().is_empty());
+    assert_eq!((run.state(), run.stop.unwrap().reason.as_str()), ("undone", "it is about no call"));
+}

@@ -18,7 +18,7 @@ use crate::{
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
+pub(super) enum Way {
     Behind,
     Wait,
     Failed,
@@ -86,6 +86,11 @@ impl Run {
                     let leaf = Leaf::Approval(approval);
                     let place = Place { path: format!("{prefix}{}", approval.name), leaf, loops: loops.to_vec() };
                     self.at_approval(plan, now, &place, approval)
+                }
+                Node::Record(record) => {
+                    let leaf = Leaf::Record(record);
+                    let place = Place { path: format!("{prefix}{}", record.name), leaf, loops: loops.to_vec() };
+                    self.at_record(plan, now, &place, record)
                 }
                 Node::Parallel(branches) => {
                     let mut all = Way::Behind;
@@ -183,7 +188,7 @@ impl Run {
         }
     }
 
-    fn way(&self, path: &str) -> Way {
+    pub(super) fn way(&self, path: &str) -> Way {
         match self.marks.get(path) {
             Some(Mark::Done { .. } | Mark::Skipped | Mark::Failed { passed: true, .. }) => Way::Behind,
             Some(Mark::Failed { .. }) => Way::Failed,
@@ -223,7 +228,7 @@ impl Run {
         self.way(&place.path)
     }
 
-    fn holds(&self, plan: &Plan, place: &Place<'_>, when: &Compiled) -> Result<bool, String> {
+    pub(super) fn holds(&self, plan: &Plan, place: &Place<'_>, when: &Compiled) -> Result<bool, String> {
         Ok(when.eval(&template::context(self.context(plan, &place.loops)))?.is_true())
     }
 

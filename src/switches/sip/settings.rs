@@ -325,7 +325,7 @@ impl Settings {
             }
             _ => Some((
                 "a SIP switch tells none of this",
-                "from: {sip-header: X-NAME}, or no \"from\" and writable: true",
+                "from: {sip-header: X-NAME}, or no \"from\" and writable: true or flows: true",
             )),
         };
         attributes::problems(&self.attributes, "sip.attributes", not_told, &mut |key, found, wanted| {
