@@ -73,6 +73,7 @@ impl Desk {
             orders: door(),
             desk: door(),
             survey: door(),
+            mail: door(),
         };
         let hosts = Hosts::start(places).await.unwrap();
         let stage = Stage::set(&folder, places).unwrap();

@@ -119,6 +119,7 @@ impl Play {
             orders: hosts.orders.address(),
             desk: hosts.tickets.address(),
             survey: hosts.survey.address(),
+            mail: hosts.mails.address(),
         };
         let stage = Stage::set(folder, places).unwrap();
         stage.write("rules.yaml", RULES).unwrap();

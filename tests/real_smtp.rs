@@ -5,7 +5,11 @@ use std::{fs, path::Path, time::Duration};
 use linecard::connectors::{Idempotency, Outcome};
 use serde_json::{Value, json};
 
-use crate::real_kinds::{Only, env, load};
+use crate::{
+    daemon::Desk,
+    flows::{QUICK, configure, mail_text, refund},
+    real_kinds::{Only, env, load},
+};
 
 const FILE: &str = include_str!("../config/connectors/mail.yaml");
 const CALL: &str = "01KAQ2V8M0Q2ZC5T7R9W3X1Y4Z";
@@ -140,4 +144,33 @@ async fn no_password_goes_where_it_should_not() {
     let stranger = mail(|file| file.replace(&env("SMTP_CA"), &env("LDAP_CA")));
     let outcome = stranger.run("mail.send", to(&key(), "anna@customers.example")).await;
     assert!(matches!(&outcome, Outcome::Busy { reason } if reason.contains("certificate")), "{outcome:?}");
+}
+
+/// The refund flow to its end: what the customer has in writing is in a real inbox, once, and nothing of a refund that came to nothing is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refund_is_in_the_customers_inbox_when_it_is_done_and_not_when_it_is_taken_back() {
+    let mut desk = Desk::set(1.0).await;
+    desk.stage.write("rules.yaml", "rules: []\n").unwrap();
+    desk.stage
+        .write("connectors/mail.yaml", &FILE.replace("\nsmtp:", &format!("\ntls_ca: {}\nsmtp:", env("SMTP_CA"))))
+        .unwrap();
+    let values = format!(
+        "connectors: {{mail: {{host: {}, user: {}, from: desk@biz.example}}}}\n",
+        env("SMTP_HOST"),
+        env("SMTP_USER")
+    );
+    configure(&desk, &format!("{QUICK}{values}"));
+    desk.start(None).await;
+    desk.until("the daemon is logged in", |desk| desk.pbx.logged_in() > 0).await;
+    // Two of three hundred orders' worth: no other test, and no run of before, has this amount in its inbox.
+    let amount = format!("{}.{:02}", 300 + rand::random::<u32>() % 100, rand::random::<u32>() % 100);
+    let ended =
+        refund(&desk, "13900139000", "SO-20261119-08", &[&amount, "499.10", "499.20", "499.30", "499.40", "499.50"])
+            .await;
+    assert_eq!((ended[0]["state"].as_str(), ended[5]["state"].as_str()), (Some("done"), Some("undone")));
+    let came = delivered("Envelope-to: li.wei@customers.example", 1).await;
+    let of =
+        |amount: &str| came.iter().filter(|mail| mail_text(mail).contains(&format!("{amount} for your order"))).count();
+    assert_eq!(of(&amount), 1, "{came:?}");
+    assert_eq!(of("499.50"), 0);
 }

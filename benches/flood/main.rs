@@ -77,6 +77,7 @@ fn measure() -> io::Result<()> {
         orders: hosts.orders.address(),
         desk: hosts.tickets.address(),
         survey: hosts.survey.address(),
+        mail: hosts.mails.address(),
     };
     let stage = Stage::set(&folder, places)?;
     let mut switch = Switch::open(SEATS)?;

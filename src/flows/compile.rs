@@ -701,6 +701,7 @@ mod tests {
         Set::new(vec![
             file("connectors/desk.yaml", include_str!("../../config/demo/connectors/desk.yaml")),
             file("connectors/orders.yaml", include_str!("../../config/demo/connectors/orders.yaml")),
+            file("connectors/mail.yaml", include_str!("../../config/demo/connectors/mail.yaml")),
             file("connectors/survey.yaml", include_str!("../../config/demo/connectors/survey.yaml")),
         ])
     }

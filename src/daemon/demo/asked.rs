@@ -35,6 +35,7 @@ impl Asked {
             orders: hosts.orders.address(),
             desk: hosts.tickets.address(),
             survey: hosts.survey.address(),
+            mail: hosts.mails.address(),
         };
         let folder = std::env::temp_dir().join(format!("linecard-asked-{name}-{}", std::process::id()));
         let stage = Stage::set(&folder, places).unwrap();

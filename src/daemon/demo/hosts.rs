@@ -20,7 +20,10 @@ use tokio::{
 
 use crate::live;
 
-use super::systems::{Reply, Request, System, World, Written};
+use super::{
+    mail::Mails,
+    systems::{Reply, Request, System, World, Written},
+};
 
 /// How a system behaves. It may change at any time; a request keeps the mode it came in with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -216,13 +219,14 @@ fn decoded(text: &str) -> String {
     String::from_utf8_lossy(&crate::words::unpercent(&text.replace('+', " "))).into_owned()
 }
 
-/// All five on their ports.
+/// All five, and a mail server, on their ports.
 pub struct Hosts {
     pub erp: Host,
     pub loyalty: Host,
     pub orders: Host,
     pub tickets: Host,
     pub survey: Host,
+    pub mails: Mails,
 }
 
 impl Hosts {

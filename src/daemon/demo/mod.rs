@@ -7,6 +7,7 @@ pub mod dice;
 pub mod events;
 pub mod hosts;
 pub mod live;
+pub mod mail;
 pub mod people;
 pub mod show;
 pub mod stage;

@@ -13,6 +13,7 @@ use super::{
     dice::Dice,
     hosts::{Host, Hosts},
     live::Pbx,
+    mail::Mails,
     people::{CALLED, CALLERS},
     stage::{Places, Stage, free},
     story::Story,
@@ -61,6 +62,7 @@ async fn play(folder: &Path) -> Result<(), String> {
         orders: hosts.orders.address(),
         desk: hosts.tickets.address(),
         survey: hosts.survey.address(),
+        mail: hosts.mails.address(),
     };
     let stage = Stage::set(folder, places).map_err(|e| cannot(&format!("in {}", folder.display()), &e))?;
     let daemon = stage.start(&program).map_err(|e| cannot("the daemon", &e))?;
@@ -77,7 +79,7 @@ async fn play(folder: &Path) -> Result<(), String> {
         sleep(Duration::from_millis(50)).await;
     }
     introduce(&stage, &program)?;
-    let ended = keep_calling((&pbx, &hosts.survey), &mut daemon, &stage, seed).await;
+    let ended = keep_calling((&pbx, &hosts), &mut daemon, &stage, seed).await;
     drop(hosts);
     ended
 }
@@ -94,7 +96,8 @@ fn introduce(stage: &Stage, program: &Path) -> Result<(), String> {
         "\nLinecard is running, with a simulated switch and business systems beside it.\n\n\
          The agents' page   http://{}/\n\
          The tickets made   http://{}/\n\
-         Health, metrics    http://{}/readyz  /metrics\n\n\
+         Health, metrics    http://{}/readyz  /metrics\n\
+         The mails sent     {}\n\n\
          Open the agents' page and paste the token of an agent; 1001 gets the most calls.\n\n{tokens}\n\
          Calls come every few seconds and are answered by themselves after a while. Dial any number on the page: your phone\n\
          \"rings\" and answers, then the far end does. Who called from a mobile is asked once a day how it was; the answer is in the\n\
@@ -103,6 +106,7 @@ fn introduce(stage: &Stage, program: &Path) -> Result<(), String> {
         stage.places.agents,
         stage.places.desk,
         stage.places.admin,
+        stage.inbox().display(),
         stage.settings().parent().unwrap_or(Path::new("/")).display(),
     );
     Ok(())
@@ -110,7 +114,7 @@ fn introduce(stage: &Stage, program: &Path) -> Result<(), String> {
 
 /// Calls, one after the other, until somebody wants to stop or the daemon dies.
 async fn keep_calling(
-    (pbx, survey): (&Pbx, &Host),
+    (pbx, hosts): (&Pbx, &Hosts),
     daemon: &mut Running,
     stage: &Stage,
     seed: u64,
@@ -119,7 +123,7 @@ async fn keep_calling(
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|e| format!("cannot listen for signals: {e}"))?;
     let mut next = Instant::now() + Duration::from_secs(2);
-    let mut answered = 0;
+    let (mut answered, mut read) = (0, 0);
     // The first calls tour what there is to see: a known customer, a shared number, a missed call, a transfer.
     let mut tour = vec![
         (Story::AttendedTransfer, CALLERS.get(1)),
@@ -144,10 +148,14 @@ async fn keep_calling(
             () = sleep(Duration::from_secs(1)) => {
                 // Who was asked answers after a while.
                 let now = crate::live::now().wall;
-                for invitation in survey.ledger().iter().skip(answered).take_while(|w| now.since(w.at) > 5_000) {
+                for invitation in hosts.survey.ledger().iter().skip(answered).take_while(|w| now.since(w.at) > 5_000) {
                     answered += 1;
                     // A daemon that is busy, or stopping, hears it no second time: the demo's survey is a careless one.
                     let _ = survey::tell(stage.places.hooks, &survey::answer(&invitation.call, dice.between(1, 5), ""));
+                }
+                for letter in hosts.mails.letters().iter().skip(read) {
+                    read += 1;
+                    stage.receive(read, &letter.text).map_err(|e| format!("cannot keep a mail: {e}"))?;
                 }
                 if let Ok(Some(status)) = daemon.0.try_wait() {
                     return Err(format!("the daemon ended with {status}; it says:\n{}", tail(&stage.log())));
@@ -194,7 +202,7 @@ fn tail(log: &PathBuf) -> String {
 }
 
 impl Hosts {
-    /// All five, at their preferred places where those are free.
+    /// All of them, at their preferred places where those are free.
     ///
     /// # Errors
     /// Not even a free port can be had.
@@ -205,6 +213,7 @@ impl Hosts {
             loyalty: Host::start(System::Loyalty, free(preferred.loyalty)?).await?,
             orders: Host::start(System::Orders, free(preferred.orders)?).await?,
             survey: Host::start(System::Survey, free(preferred.survey)?).await?,
+            mails: Mails::start(free(preferred.mail)?).await?,
             tickets,
         })
     }

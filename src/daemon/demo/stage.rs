@@ -29,6 +29,7 @@ const FILES: &[(&str, &str)] = &[
     ("flows/missed-call.yaml", include_str!("../../../config/demo/flows/missed-call.yaml")),
     ("flows/survey.yaml", include_str!("../../../config/demo/flows/survey.yaml")),
     ("flows/survey-result.yaml", include_str!("../../../config/demo/flows/survey-result.yaml")),
+    ("connectors/mail.yaml", include_str!("../../../config/demo/connectors/mail.yaml")),
     ("connectors/survey.yaml", include_str!("../../../config/demo/connectors/survey.yaml")),
     ("connectors/desk.yaml", include_str!("../../../config/demo/connectors/desk.yaml")),
 ];
@@ -49,6 +50,7 @@ pub struct Places {
     pub orders: SocketAddr,
     pub desk: SocketAddr,
     pub survey: SocketAddr,
+    pub mail: SocketAddr,
 }
 
 impl Places {
@@ -66,11 +68,23 @@ impl Places {
             orders: at(18083),
             desk: at(8081),
             survey: at(18084),
+            mail: at(18025),
         }
     }
 
-    fn all(&self) -> [SocketAddr; 9] {
-        [self.agents, self.admin, self.hooks, self.ami, self.erp, self.loyalty, self.orders, self.desk, self.survey]
+    fn all(&self) -> [SocketAddr; 10] {
+        [
+            self.agents,
+            self.admin,
+            self.hooks,
+            self.ami,
+            self.erp,
+            self.loyalty,
+            self.orders,
+            self.desk,
+            self.survey,
+            self.mail,
+        ]
     }
 }
 
@@ -137,7 +151,10 @@ impl Stage {
             text = text.replace(&wanted.to_string(), &format!("@place{i}@"));
             text = text.replace(&format!("localhost:{}", wanted.port()), &format!("localhost:@port{i}@"));
         }
-        text = text.replace(&format!("port: {}", preferred.ami.port()), &format!("port: {}", self.places.ami.port()));
+        // Where host and port stand apart.
+        for (wanted, place) in [(preferred.ami, self.places.ami), (preferred.mail, self.places.mail)] {
+            text = text.replace(&format!("port: {}", wanted.port()), &format!("port: {}", place.port()));
+        }
         for (i, place) in self.places.all().iter().enumerate() {
             text = text.replace(&format!("@place{i}@"), &place.to_string());
             text = text.replace(&format!("@port{i}@"), &place.port().to_string());
@@ -164,6 +181,21 @@ impl Stage {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
+    }
+
+    /// Where the demo puts the mails that were sent.
+    #[must_use]
+    pub fn inbox(&self) -> PathBuf {
+        self.folder.join("inbox")
+    }
+
+    /// Puts a mail there, as a file that mail programs open.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn receive(&self, number: usize, text: &str) -> io::Result<()> {
+        fs::create_dir_all(self.inbox())?;
+        fs::write(self.inbox().join(format!("{number}.eml")), text)
     }
 
     #[must_use]
@@ -235,6 +267,7 @@ mod tests {
             desk: port(4007),
             hooks: port(4008),
             survey: port(4009),
+            mail: port(4010),
         };
         let stage = Stage::set(&folder, places).unwrap();
         let read = |name: &str| fs::read_to_string(stage.settings().join(name)).unwrap();
@@ -245,6 +278,7 @@ mod tests {
         );
         assert!(linecard.contains("listen: 127.0.0.1:4002") && linecard.contains("listen: 127.0.0.1:4008"));
         assert!(read("switches/pbx1.yaml").contains("port: 4003\n"));
+        assert!(read("connectors/mail.yaml").contains("port: 4010,"));
         assert!(read("connectors/desk.yaml").contains("http://127.0.0.1:4007\""));
         assert!(read("connectors/erp.yaml").contains("http://127.0.0.1:4004\""));
         for (name, _) in FILES {

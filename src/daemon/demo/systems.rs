@@ -383,7 +383,7 @@ impl World {
     fn erp_customers(&self) -> Vec<Value> {
         let known = PEOPLE.iter().map(|p| {
             let open = p.orders.iter().filter(|(_, _, state, _)| !["delivered", "returned"].contains(state)).count();
-            json!({"id": p.id, "no": number_of(p.id), "name": p.name, "company": p.company, "level": p.level,
+            json!({"id": p.id, "no": number_of(p.id), "name": p.name, "company": p.company, "email": p.email, "level": p.level,
                 "member": format!("M{}", p.id), "account": format!("8800{}", p.id), "owner": OWNERS[(p.id % 2) as usize],
                 "open_orders": open, "phones": [p.typed]})
         });
