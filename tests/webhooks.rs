@@ -25,7 +25,7 @@ use tokio::{
 use crate::sign_in::Folder;
 
 /// Vendors' ways, with the published vectors where there are some.
-const VENDORS: [(&str, &str); 5] = [
+const VENDORS: [(&str, &str); 9] = [
     (
         "GitHub and all that sign the body in hex (docs.github.com, Validating webhook deliveries)",
         r#"
@@ -133,6 +133,103 @@ const VENDORS: [(&str, &str); 5] = [
       text: "{}"
 "#,
     ),
+    (
+        "WeCom: a GET that wants echostr back, opened (the vendor's sample), and its XML",
+        r#"
+  verify: {signature: {value: "[secret.hook, query.timestamp, query.nonce, text | between('<Encrypt><![CDATA[', ']]>')] | sort(case_sensitive=true) | join | sha1 | hex", given: query.msg_signature}}
+  open: "(text | between('<Encrypt><![CDATA[', ']]>')) | from_base64 | from_aes_cbc(secret.key | from_base64, (secret.key | from_base64)[:16]) | framed('wx5823bf96d3bd56c7')"
+  handshake:
+    method: GET
+    when: query.echostr is string
+    verify: {signature: {value: "[secret.hook, query.timestamp, query.nonce, query.echostr] | sort(case_sensitive=true) | join | sha1 | hex", given: query.msg_signature}}
+    answer: {text: "query.echostr | from_base64 | from_aes_cbc(secret.key | from_base64, (secret.key | from_base64)[:16]) | framed('wx5823bf96d3bd56c7')"}
+  examples:
+    - name: the vendor's own
+      method: GET
+      url: https://cti.example.com/v1/hooks/cloud?msg_signature=5c45ff5e21c57e6ad56bac8758b79b1d9ac89fd3&timestamp=1409659589&nonce=263014780&echostr=P9nAzCzyDtyTWESHep1vC5X9xho%2FqYX3Zpb4yKa9SKld1DsH3Iyt3tP3zNdtp%2B4RPcs8TgAE7OaBO%2BFZXvnaqQ%3D%3D
+      secrets: {hook: QDG6eK, key: jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C}
+      answered: "1616140317555161061"
+    - name: another nonce
+      method: GET
+      url: https://cti.example.com/v1/hooks/cloud?msg_signature=5c45ff5e21c57e6ad56bac8758b79b1d9ac89fd3&timestamp=1409659589&nonce=263014781&echostr=P9nAzCzyDtyTWESHep1vC5X9xho%2FqYX3Zpb4yKa9SKld1DsH3Iyt3tP3zNdtp%2B4RPcs8TgAE7OaBO%2BFZXvnaqQ%3D%3D
+      secrets: {hook: QDG6eK, key: jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C}
+    - name: a message, the vendor's own
+      url: https://cti.example.com/v1/hooks/cloud?msg_signature=477715d11cdb4164915debcba66cb864d751f3e6&timestamp=1409659813&nonce=1372623149
+      secrets: {hook: QDG6eK, key: jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C}
+      text: <xml><ToUserName><![CDATA[wx5823bf96d3bd56c7]]></ToUserName><Encrypt><![CDATA[RypEvHKD8QQKFhvQ6QleEB4J58tiPdvo+rtK1I9qca6aM/wvqnLSV5zEPeusUiX5L5X/0lWfrf0QADHHhGd3QczcdCUpj911L3vg3W/sYYvuJTs3TUUkSUXxaccAS0qhxchrRYt66wiSpGLYL42aM6A8dTT+6k4aSknmPj48kzJs8qLjvd4Xgpue06DOdnLxAUHzM6+kDZ+HMZfJYuR+LtwGc2hgf5gsijff0ekUNXZiqATP7PF5mZxZ3Izoun1s4zG4LUMnvw2r+KqCKIw+3IQH03v+BCA9nMELNqbSf6tiWSrXJB3LAVGUcallcrw8V2t9EL4EhzJWrQUax5wLVMNS0+rUPA3k22Ncx4XXZS9o0MBH27Bo6BpNelZpS+/uh9KsNlY6bHCmJU9p8g7m3fVKn28H3KDYA5Pl/T8Z1ptDAVe0lXdQ2YoyyH2uyPIGHBZZIs2pDBS8R07+qN+E7Q==]]></Encrypt></xml>
+      accepted: {}
+"#,
+    ),
+    (
+        "Microsoft Graph: validationToken as plain text. It proves nothing, so a secret stands in the address (learn.microsoft.com, Receive change notifications through webhooks)",
+        r#"
+  verify: {token: {secret: hook, query: key}}
+  handshake: {when: query.validationToken is string, answer: {text: query.validationToken}}
+  examples:
+    - name: a new subscription
+      url: https://cti.example.com/v1/hooks/cloud?key=a%20secret&validationToken=Validation%3A+Testing+%3Cb%3E
+      secrets: {hook: a secret}
+      answered: "Validation: Testing <b>"
+    - name: from somebody who does not know the address
+      url: https://cti.example.com/v1/hooks/cloud?key=&validationToken=Validation
+      secrets: {hook: a secret}
+    - name: what would tell the secret is not answered
+      url: https://cti.example.com/v1/hooks/cloud?key=a%20secret&validationToken=it+is+a+secret
+      secrets: {hook: a secret}
+"#,
+    ),
+    (
+        "Meta: hub.challenge by GET, proved by hub.verify_token (developers.facebook.com, Webhooks, Getting started)",
+        r#"
+  verify: {signature: {value: "'sha256=' ~ (text | hmac_sha256(secret.hook) | hex)", given: "headers['x-hub-signature-256']"}}
+  handshake: {method: GET, when: "query['hub.mode'] == 'subscribe'", verify: {token: {secret: key, query: hub.verify_token}}, answer: {text: "query['hub.challenge']"}}
+  examples:
+    - name: a subscription
+      method: GET
+      url: https://cti.example.com/v1/hooks/cloud?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=meatyhamhock
+      secrets: {hook: app-secret, key: meatyhamhock}
+      answered: "1158201444"
+    - name: with another token
+      method: GET
+      url: https://cti.example.com/v1/hooks/cloud?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=ham
+      secrets: {hook: app-secret, key: meatyhamhock}
+    - name: an event by GET is none
+      method: GET
+      headers: {X-Hub-Signature-256: sha256=ae958d6f00b134dd32b95a9a76bedaaeb068c0949769358355023f7d1a0c580b}
+      secrets: {hook: app-secret, key: meatyhamhock}
+      text: '{"object":"page"}'
+    - name: an event
+      headers: {X-Hub-Signature-256: sha256=ae958d6f00b134dd32b95a9a76bedaaeb068c0949769358355023f7d1a0c580b}
+      secrets: {hook: app-secret, key: meatyhamhock}
+      text: '{"object":"page"}'
+      accepted: {}
+"#,
+    ),
+    (
+        "Zoom: a token is signed with the secret that signs events, so nobody but Zoom may have it signed (developers.zoom.us, Using webhooks)",
+        r#"
+  verify: {signature: {value: "'v0=' ~ (('v0:' ~ headers['x-zm-request-timestamp'] ~ ':' ~ text) | hmac_sha256(secret.hook) | hex)", given: "headers['x-zm-signature']"}}
+  time: {value: "headers['x-zm-request-timestamp']"}
+  handshake:
+    when: body.event == 'endpoint.url_validation'
+    answer: {json: {plainToken: body.payload.plainToken, encryptedToken: "body.payload.plainToken | hmac_sha256(secret.hook) | hex"}}
+  examples:
+    - name: every 72 hours
+      secrets: {hook: zoom-secret}
+      headers: {x-zm-request-timestamp: "1767225600", x-zm-signature: v0=4bf08501e7e63d304401c053020d3a55f58f7e55bafd81def286f9a7110d4a3e}
+      text: '{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"},"event_ts":1767225600000}'
+      answered: '{"encryptedToken":"b17f0320a1322a509340a1a835b3d9edbc491f0b0790ed2d20d0604d39dfe922","plainToken":"qgg8vlvZRS6UYooatFL8Aw"}'
+    - name: not signed
+      secrets: {hook: zoom-secret}
+      headers: {x-zm-request-timestamp: "1767225600"}
+      text: '{"event":"endpoint.url_validation","payload":{"plainToken":"v0:1767225600:{}"},"event_ts":1767225600000}'
+    - name: ten minutes later
+      at: 2026-01-01T00:10:00Z
+      secrets: {hook: zoom-secret}
+      headers: {x-zm-request-timestamp: "1767225600", x-zm-signature: v0=4bf08501e7e63d304401c053020d3a55f58f7e55bafd81def286f9a7110d4a3e}
+      text: '{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"},"event_ts":1767225600000}'
+"#,
+    ),
 ];
 
 const FILE: &str = r#"
@@ -169,6 +266,14 @@ fn mistakes_have_their_places() {
         ("\n  verify: {token: {secret: hook, header: a, query: b}}\n", "webhooks.verify.token"),
         ("\n  verify: {signature: {value: body, given: text}}\n", "webhooks.verify.signature.value"),
         ("\n  verify: {standard: {secret: hook}}\n  id: secret.hook\n", "webhooks.id"),
+        (
+            "\n  verify: {standard: {secret: hook}}\n  handshake: {when: secret.hook == '', answer: {text: body.x}}\n",
+            "webhooks.handshake.when",
+        ),
+        (
+            "\n  verify: {standard: {secret: hook}}\n  handshake: {when: body.x, verify: {token: {secret: no, query: a}}, answer: {json: {a: boddy.x}}}\n",
+            "webhooks.handshake.answer.json.a",
+        ),
         ("\n  verify: {standard: {secret: hook}}\n  events: [{customers: boddy.id}]\n", "webhooks.events[0].customers"),
     ] {
         let Err(problems) = connectors::load_offline("cloud.yaml", &format!("{FILE}{webhooks}")) else {
@@ -207,6 +312,7 @@ async fn door_and_store(folder: &Path, room: usize) -> (SocketAddr, mpsc::Receiv
   time: {value: "headers['x-at']"}
   id: body.id
   events: [{customers: body.who}]
+  handshake: {when: body.challenge is defined, answer: {text: body.challenge}}
 "#;
     let text = format!("{FILE}{webhooks}").replace("{env: HOOK}", &format!("{{file: {}/secret}}", folder.display()));
     let system = connectors::load_with("cloud.yaml", &text, &BTreeMap::new()).unwrap_or_else(|p| panic!("{p:#?}"));
@@ -358,6 +464,32 @@ async fn what_cannot_be_handed_on_is_to_come_again_and_then_is_taken() {
     assert!(told.recv().await.is_some());
     assert!(send(address, &event(2)).await.starts_with("HTTP/1.1 200"));
     assert!(told.recv().await.is_some());
+}
+
+/// What the address gives back is a text or JSON, never a page; to nobody but that system; and it is no event.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_is_answered_to_that_system_and_to_nobody_else() {
+    let folder = Folder::new();
+    let (address, mut told) = door(&folder.0, 64).await;
+    let body = r#"{"challenge": "<script>alert(1)</script>"}"#;
+    let sent = request(LINE, body, &signed(body), seconds());
+    for _ in 0..2 {
+        let answer = send(address, &sent).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("<script>alert(1)</script>"), "{answer}");
+        assert!(answer.contains("content-type: text/plain; charset=utf-8\n"), "{answer}");
+        assert!(answer.contains("x-content-type-options: nosniff"), "{answer}");
+    }
+    let long = format!(r#"{{"challenge": "{}"}}"#, "x".repeat(5_000));
+    let bare = send(address, &request(LINE, "{}", "", seconds())).await;
+    for refused in [
+        request(LINE, body, "", seconds()),
+        request(LINE, body, &signed(body), seconds() - 400),
+        request(LINE, &long, &signed(&long), seconds()),
+        request("GET /v1/hooks/cloud", body, &signed(body), seconds()),
+    ] {
+        assert_eq!(send(address, &refused).await, bare);
+    }
+    assert!(told.try_recv().is_err() && !folder.0.join("hooks").exists());
 }
 
 /// Those who connect and say nothing take their places, and only theirs.

@@ -1,7 +1,7 @@
-//! `POST /v1/hooks/CONNECTOR`: where business systems say by themselves that something changed. A listener of its own, closed unless the settings open it, for it is the one
+//! `/v1/hooks/CONNECTOR`: where business systems say by themselves that something changed. A listener of its own, closed unless the settings open it, for it is the one
 //! that strangers reach.
 //!
-//! An answer of 200 means: it is that system, the event was handed on, and it will be known when it comes again. Everything else looks the same from outside (404 without a word): no
+//! An answer of 200 means: it is that system, the event was handed on, and it will be known when it comes again. Only a handshake that its file knows is answered by more. Everything else looks the same from outside (404 without a word): no
 //! stranger learns which connectors there are or what of a signature was wrong. What is too much is told to come later.
 
 use std::{
@@ -31,7 +31,7 @@ use tokio::{
 use crate::{
     connectors::{
         Connectors,
-        hook::{self, BODY_CAP, Heard, Verdict},
+        hook::{self, BODY_CAP, Heard, Said, Verdict},
         index::live::name,
     },
     flows::live::Plans,
@@ -104,17 +104,17 @@ impl Door {
         Self { connectors, out, public_url, metrics, ids, bodies: Semaphore::new(BODIES), flows: None }
     }
 
-    async fn answer(&self, request: Request<Incoming>) -> StatusCode {
+    async fn answer(&self, request: Request<Incoming>) -> (StatusCode, Option<Said>) {
         let path = request.uri().path();
-        let system = path.strip_prefix("/v1/hooks/").filter(|_| request.method() == Method::POST);
+        let system = path.strip_prefix("/v1/hooks/").filter(|_| [Method::POST, Method::GET].contains(request.method()));
         let system = system.map(SystemId::from).and_then(|id| self.connectors.hooked(&id));
         let label = system.as_ref().map_or("none", |system| system.id.as_str()).to_owned();
-        let (status, outcome) = match self.taken(system.as_deref(), request).await {
-            Ok(outcome) => (StatusCode::OK, outcome),
-            Err((status, outcome)) => (status, outcome),
+        let (status, outcome, said) = match self.taken(system.as_deref(), request).await {
+            Ok((outcome, said)) => (StatusCode::OK, outcome, said),
+            Err((status, outcome)) => (status, outcome, None),
         };
         self.metrics.webhooks.get_or_create(&Lookup { system: label, outcome: outcome.to_owned() }).inc();
-        status
+        (status, said)
     }
 
     /// Flows that begin with this event are durable; one that began with it before is not begun again.
@@ -140,7 +140,7 @@ impl Door {
         &self,
         system: Option<&crate::connectors::System>,
         request: Request<Incoming>,
-    ) -> Result<&'static str, (StatusCode, &'static str)> {
+    ) -> Result<(&'static str, Option<Said>), (StatusCode, &'static str)> {
         let later = (StatusCode::SERVICE_UNAVAILABLE, "later");
         let _body = self.bodies.try_acquire().map_err(|_| later)?;
         let (head, body) = request.into_parts();
@@ -167,6 +167,7 @@ impl Door {
                 tracing::debug!(system = %system.id, why, "a webhook was refused");
                 return Err((StatusCode::NOT_FOUND, "refused"));
             }
+            Verdict::Handshake(said) => return Ok(("handshake", Some(said))),
             Verdict::Accepted { id, heard, event } => (id, heard, event),
         };
         // One after the other: the same event twice at one time is one event.
@@ -174,7 +175,7 @@ impl Door {
         if let Some(id) = &id
             && ids.of(&system.id).has(id)
         {
-            return Ok("again");
+            return Ok(("again", None));
         }
         let named = id.unwrap_or_else(|| Sha256::digest(&body).into());
         self.begin(&system.id, &named, event.expose()).await.map_err(|error| {
@@ -187,7 +188,7 @@ impl Door {
         {
             tracing::error!(system = %system.id, %error, "a webhook's id cannot be remembered; it may be taken twice");
         }
-        Ok("accepted")
+        Ok(("accepted", None))
     }
 }
 
@@ -214,9 +215,16 @@ pub async fn serve(listener: TcpListener, door: Arc<Door>, stop: impl Future<Out
             let answer = service_fn(move |request| {
                 let door = door.clone();
                 async move {
-                    let status = door.answer(request).await;
-                    let mut answer = Response::new(Full::<Bytes>::default());
+                    let (status, said) = door.answer(request).await;
+                    let kind = said.as_ref().map(|said| said.content_type());
+                    let body = said.map(|said| Bytes::from(said.text)).unwrap_or_default();
+                    let mut answer = Response::new(Full::<Bytes>::new(body));
                     *answer.status_mut() = status;
+                    if let Some(kind) = kind {
+                        let set = [(header::CONTENT_TYPE, kind), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+                        let headers = answer.headers_mut();
+                        headers.extend(set.map(|(name, value)| (name, header::HeaderValue::from_static(value))));
+                    }
                     if status == StatusCode::SERVICE_UNAVAILABLE {
                         answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("10"));
                     }

@@ -851,21 +851,7 @@ impl Maker<'_> {
 
     fn webhooks(&mut self, file: &File, webhooks: &hook::File, secrets: &BTreeMap<String, Secret>) -> Option<Hooks> {
         let at = "/webhooks";
-        let named = match &webhooks.verify {
-            hook::Verify::Signature(_) => None,
-            hook::Verify::Standard(shared) => Some(&shared.secret),
-            hook::Verify::Token(token) => {
-                if token.header.is_some() == token.query.is_some() {
-                    let wanted = "either \"header:\" or \"query:\"";
-                    self.problem(&format!("{at}/verify/token"), "the token has no place, or two", wanted);
-                }
-                Some(&token.secret)
-            }
-        };
-        if let Some(name) = named.filter(|name| !matches!(file.variables.get(*name), Some(Variable::Secret(_)))) {
-            let wanted = "the name of a variable that is a secret";
-            self.problem(&format!("{at}/verify"), format!("\"{name}\" is no secret variable"), wanted);
-        }
+        self.proof(file, &webhooks.verify, &format!("{at}/verify"));
         let (value, given, time, id) = hook::formula(&webhooks.verify);
         let time = webhooks.time.clone().or(time);
         let id = webhooks.id.clone().or(id);
@@ -875,8 +861,10 @@ impl Maker<'_> {
         self.known.insert("secret".to_owned());
         let value = self.expression(&format!("{at}/verify/signature/value"), &value);
         let given = self.expression(&format!("{at}/verify/signature/given"), &given);
-        self.known.remove("secret");
+        let open = webhooks.open.as_ref().map(|open| self.expression(&format!("{at}/open"), open));
         self.known.insert("body".to_owned());
+        let shake = webhooks.handshake.as_ref().map(|shake| self.handshake(file, shake, &format!("{at}/handshake")));
+        self.known.remove("secret");
         let id = id.as_ref().map(|id| self.expression(&format!("{at}/id"), id));
         let each = webhooks.each.as_ref().map(|each| self.expression(&format!("{at}/each"), each));
         self.known.extend(each.is_some().then(|| "item".to_owned()));
@@ -899,6 +887,8 @@ impl Maker<'_> {
         Some(Hooks {
             value: value?,
             given: given?,
+            open: open.map_or(Some(None), |open| open.map(Some))?,
+            handshake: shake.map_or(Some(None), |shake| shake.map(Some))?,
             time,
             id: id.flatten(),
             each: each.flatten(),
@@ -906,6 +896,51 @@ impl Maker<'_> {
             secrets: secrets.clone(),
             examples: webhooks.examples.clone(),
         })
+    }
+
+    /// Whether a secret that is named is one, and a token has its place.
+    fn proof(&mut self, file: &File, verify: &hook::Verify, at: &str) {
+        let named = match verify {
+            hook::Verify::Signature(_) => None,
+            hook::Verify::Standard(shared) => Some(&shared.secret),
+            hook::Verify::Token(token) => {
+                if token.header.is_some() == token.query.is_some() {
+                    let wanted = "either \"header:\" or \"query:\"";
+                    self.problem(&format!("{at}/token"), "the token has no place, or two", wanted);
+                }
+                Some(&token.secret)
+            }
+        };
+        if let Some(name) = named.filter(|name| !matches!(file.variables.get(*name), Some(Variable::Secret(_)))) {
+            let wanted = "the name of a variable that is a secret";
+            self.problem(at, format!("\"{name}\" is no secret variable"), wanted);
+        }
+    }
+
+    /// With the request, `body` and `secret` known.
+    fn handshake(&mut self, file: &File, shake: &hook::Handshake, at: &str) -> Option<hook::Shake> {
+        let verify = shake.verify.as_ref().map(|verify| {
+            self.proof(file, verify, &format!("{at}/verify"));
+            let (value, given, ..) = hook::formula(verify);
+            let at = format!("{at}/verify/signature");
+            Some((self.expression(&format!("{at}/value"), &value)?, self.expression(&format!("{at}/given"), &given)?))
+        });
+        let answer = match &shake.answer {
+            hook::Reply::Text(text) => self.expression(&format!("{at}/answer/text"), text).map(hook::Answer::Text),
+            hook::Reply::Json(fields) => {
+                let mut made = Vec::new();
+                for (name, text) in fields {
+                    made.extend(
+                        self.expression(&format!("{at}/answer/json/{name}"), text).map(|it| (name.clone(), it)),
+                    );
+                }
+                (made.len() == fields.len()).then_some(hook::Answer::Json(made))
+            }
+        };
+        self.known.remove("secret");
+        let when = self.expression(&format!("{at}/when"), &shake.when);
+        let verify = verify.map_or(Some(None), |verify| verify.map(Some))?;
+        Some(hook::Shake { method: shake.method, when: when?, verify, answer: answer? })
     }
 
     /// `base`: scheme and host of the login, where they are not the system's.

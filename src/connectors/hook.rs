@@ -1,7 +1,8 @@
 //! `webhooks`: what a business system tells by itself. Whether it is that system that speaks, what it said happened, and whom that concerns.
 //!
 //! Vendors sign in as many ways as they are signed for, so a file writes their formula here too: what the sender must have sent, and where it stands. Both are compared in constant
-//! time. Nothing of the body is read before. What is left out: a handshake that wants something of the first request back (Slack, Feishu).
+//! time. Nothing of the body is read before. Some vendors first want something of a request back, to see that the address is ours: that is a [`Handshake`], and it is answered to
+//! nobody who has not proved who he is.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,8 @@ pub const BODY_CAP: usize = 1024 * 1024;
 const SIGNATURES: usize = 16;
 /// Events in one request, and customers or numbers that one names.
 const MANY: usize = 1_000;
+/// What is answered to a handshake at most: a challenge has some hundred characters.
+const ANSWER: usize = 4 * 1024;
 
 /// What expressions see besides the variables: of the request, before anything of its body is read.
 pub const SEES: [&str; 6] = ["method", "path", "url", "query", "headers", "text"];
@@ -38,6 +41,10 @@ pub const SEES: [&str; 6] = ["method", "path", "url", "query", "headers", "text"
 #[serde(deny_unknown_fields)]
 pub struct File {
     pub verify: Verify,
+    /// Expression over the request and the secrets: the body's text, where it comes encrypted. Default: the body as it came.
+    pub open: Option<String>,
+    /// How the vendor sees that the address is ours, where it asks before it sends events.
+    pub handshake: Option<Handshake>,
     /// When it was sent, which must be signed too: an older one is somebody's copy.
     pub time: Option<Time>,
     /// Expression over the request: what names this event. One that was taken already is taken again and does nothing.
@@ -61,6 +68,38 @@ pub enum Verify {
     Standard(Shared),
     /// A secret that is sent as it is.
     Token(Token),
+}
+
+/// A request that wants something of itself back. It is no event: nothing is remembered of it, and nobody is told.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Handshake {
+    #[serde(default)]
+    pub method: Method,
+    /// Expression over the request and `body`: whether it is one.
+    pub when: String,
+    /// How it is proved, where the vendor does not sign it like an event; expressions see `body` too. Where the vendor proves nothing, a secret in the address that it is given does:
+    /// `token: {secret: hook, query: key}`.
+    pub verify: Option<Verify>,
+    pub answer: Reply,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Method {
+    Get,
+    #[default]
+    Post,
+}
+
+/// Expressions over the request, `body` and the secrets. What would tell a secret as it is, is not answered.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// As `text/plain`.
+    Text(String),
+    /// An object of these.
+    Json(BTreeMap<String, String>),
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -135,13 +174,18 @@ pub struct Example {
     pub at: Option<String>,
     #[serde(default)]
     pub secrets: BTreeMap<String, String>,
+    #[serde(default)]
+    pub method: Method,
     /// Default: `https://cti.example.com/v1/hooks/` and the connector.
     pub url: Option<String>,
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
+    #[serde(default)]
     pub text: String,
-    /// Absent: it is refused.
+    /// Absent, with `answered` too: it is refused.
     pub accepted: Option<Accepted>,
+    /// A handshake: what is answered.
+    pub answered: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -156,12 +200,29 @@ pub struct Accepted {
 pub struct Hooks {
     pub value: Compiled,
     pub given: Compiled,
+    pub open: Option<Compiled>,
+    pub handshake: Option<Shake>,
     pub time: Option<(Compiled, Unit, u32)>,
     pub id: Option<Compiled>,
     pub each: Option<Compiled>,
     pub events: Vec<Told>,
     pub secrets: BTreeMap<String, Secret>,
     pub examples: Vec<Example>,
+}
+
+/// A [`Handshake`], compiled.
+pub struct Shake {
+    pub method: Method,
+    pub when: Compiled,
+    /// What must be sent, and what was.
+    pub verify: Option<(Compiled, Compiled)>,
+    pub answer: Answer,
+}
+
+/// A [`Reply`], compiled.
+pub enum Answer {
+    Text(Compiled),
+    Json(Vec<(String, Compiled)>),
 }
 
 /// An [`Event`], compiled.
@@ -221,6 +282,23 @@ pub enum Verdict {
     Refused(&'static str),
     /// `id`: SHA-256 of what names it; `event`: its body, null where that is neither JSON nor a form.
     Accepted { id: Option<[u8; 32]>, heard: Heard, event: Private<serde_json::Value> },
+    /// That system wants to know whether it is us.
+    Handshake(Said),
+}
+
+/// What a vendor hears besides 200.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    pub text: String,
+    /// Otherwise plain text.
+    pub json: bool,
+}
+
+impl Said {
+    #[must_use]
+    pub const fn content_type(&self) -> &'static str {
+        if self.json { "application/json" } else { "text/plain; charset=utf-8" }
+    }
 }
 
 /// Judges a request that came at `now`.
@@ -264,7 +342,41 @@ fn judge_with(
         Value::from_pairs(variables().chain(both))
     };
     let shown = secrets.iter().map(|(name, secret)| (name.as_str(), Value::from(secret.expose())));
-    let signed = with(&[("secret", Value::from_pairs(shown))]);
+    let secret = Value::from_pairs(shown);
+    let signed = with(&[("secret", secret.clone())]);
+    let form = header(request, "content-type").is_some_and(|kind| kind.contains("x-www-form-urlencoded"));
+    let read = || -> Vec<(&'static str, Value)> {
+        let opened = hooks.open.as_ref().map(|open| open.eval(&signed).ok().and_then(|value| opened(&value)));
+        let text = match &opened {
+            None => text,
+            Some(None) => return Vec::new(),
+            Some(Some(opened)) => opened,
+        };
+        let body = match form {
+            true => Some(fields(text)),
+            false => serde_json::from_str(text).ok().map(|json| from_json(&json)),
+        };
+        body.map(|body| ("body", body)).into_iter().collect()
+    };
+    let knowing = |mut body: Vec<(&'static str, Value)>| {
+        body.push(("secret", secret.clone()));
+        with(&body)
+    };
+    let shake = hooks.handshake.as_ref().filter(|shake| shake.method == request.method());
+    // One with a proof of its own is known by its body before it is proved.
+    if let Some((shake, (value, given))) = shake.and_then(|shake| Some((shake, shake.verify.as_ref()?))) {
+        let body = read();
+        if shake.when.holds(&with(&body)) {
+            let seen = knowing(body);
+            let (Ok(value), Ok(given)) = (value.eval(&seen), given.eval(&seen)) else {
+                return refused("the handshake is not signed");
+            };
+            if !same(&value, &given) {
+                return refused("the handshake's signature is another one");
+            }
+            return (answered(&shake.answer, &seen, secrets), None);
+        }
+    }
     let (Ok(value), Ok(given)) = (hooks.value.eval(&signed), hooks.given.eval(&signed)) else {
         return refused("it is not signed");
     };
@@ -279,14 +391,16 @@ fn judge_with(
             return refused("it is too old, or has no time");
         }
     }
-    let form = header(request, "content-type").is_some_and(|kind| kind.contains("x-www-form-urlencoded"));
-    let body = match form {
-        true => Some(fields(text)),
-        false => serde_json::from_str(text).ok().map(|json| from_json(&json)),
-    };
-    let event = Private::new(body.as_ref().and_then(|body| to_json(body).ok().flatten()).unwrap_or_default());
-    let body: Vec<_> = body.map(|body| ("body", body)).into_iter().collect();
+    let body = read();
     let whole = with(&body);
+    if let Some(shake) = shake.filter(|shake| shake.verify.is_none() && shake.when.holds(&whole)) {
+        return (answered(&shake.answer, &knowing(body), secrets), None);
+    }
+    if request.method() == Method::Get {
+        return refused("it is no handshake");
+    }
+    let event = body.first().and_then(|(_, body)| to_json(body).ok().flatten()).unwrap_or_default();
+    let event = Private::new(event);
     let name = hooks.id.as_ref().and_then(|id| id.eval(&whole).ok());
     let name = name.filter(|name| !name.is_undefined() && !name.is_none()).map(|name| text_of(&name));
     let items = match &hooks.each {
@@ -316,6 +430,44 @@ fn judge_with(
     }
     let id = name.as_ref().map(|name| Sha256::digest(name).into());
     (Verdict::Accepted { id, heard, event }, name)
+}
+
+impl Request<'_> {
+    fn method(&self) -> Method {
+        if self.method == "GET" { Method::Get } else { Method::Post }
+    }
+}
+
+/// What a file's `open` gave, as text.
+fn opened(value: &Value) -> Option<String> {
+    match value.kind() {
+        ValueKind::Bytes => String::from_utf8(value.as_bytes()?.to_vec()).ok(),
+        ValueKind::String => Some(text_of(value)),
+        _ => None,
+    }
+}
+
+fn answered(answer: &Answer, context: &Value, secrets: &BTreeMap<String, Secret>) -> Verdict {
+    let one = |expression: &Compiled| expression.eval(context).ok().and_then(|value| opened(&value));
+    let (made, json) = match answer {
+        Answer::Text(text) => (one(text), false),
+        Answer::Json(fields) => {
+            let fields = fields.iter().map(|(name, value)| Some((name.clone(), one(value)?.into())));
+            let object: Option<serde_json::Map<_, _>> = fields.collect();
+            (object.map(|object| serde_json::Value::Object(object).to_string()), true)
+        }
+    };
+    let Some(text) = made.filter(|text| !text.is_empty()) else {
+        return Verdict::Refused("what the handshake wants back is not in it");
+    };
+    if text.len() > ANSWER {
+        return Verdict::Refused("what the handshake wants back is too long");
+    }
+    let tells = |secret: &Secret| secret.expose().len() > 3 && text.contains(secret.expose());
+    if secrets.values().any(tells) {
+        return Verdict::Refused("what the handshake wants back holds a secret");
+    }
+    Verdict::Handshake(Said { text, json })
 }
 
 fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
@@ -381,12 +533,16 @@ fn play(system: &System, hooks: &Hooks, example: &Example) -> Result<(), String>
         example.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
     let default = format!("https://cti.example.com/v1/hooks/{}", system.id);
     let url = example.url.as_deref().unwrap_or(&default);
-    let request = Request { method: "POST", url, headers: &headers, body: example.text.as_bytes() };
-    match (judge_with(system, hooks, &secrets, &request, Wall(at)), &example.accepted) {
-        ((Verdict::Refused(_), _), None) => Ok(()),
-        ((Verdict::Refused(why), _), Some(_)) => Err(format!("it is refused: {why}")),
-        ((Verdict::Accepted { .. }, _), None) => Err("it is accepted".to_owned()),
-        ((Verdict::Accepted { heard, .. }, id), Some(wanted)) => {
+    let method = if example.method == Method::Get { "GET" } else { "POST" };
+    let request = Request { method, url, headers: &headers, body: example.text.as_bytes() };
+    match (judge_with(system, hooks, &secrets, &request, Wall(at)), &example.accepted, &example.answered) {
+        (_, Some(_), Some(_)) => Err("it is either accepted or answered".to_owned()),
+        ((Verdict::Refused(_), _), None, None) => Ok(()),
+        ((Verdict::Refused(why), _), ..) => Err(format!("it is refused: {why}")),
+        ((Verdict::Handshake(said), _), _, Some(wanted)) if said.text == *wanted => Ok(()),
+        ((Verdict::Handshake(said), _), ..) => Err(format!("it is answered: {}", said.text)),
+        ((Verdict::Accepted { .. }, _), None, _) => Err("it is accepted".to_owned()),
+        ((Verdict::Accepted { heard, .. }, id), Some(wanted), None) => {
             let numbers = heard.numbers.into_iter().map(Private::into_inner).collect();
             let found = Accepted { id, customers: heard.customers, numbers };
             if found == *wanted { Ok(()) } else { Err(format!("it says {found:?}, not {wanted:?}")) }

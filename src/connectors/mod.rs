@@ -5,7 +5,7 @@
 //! through the same code as a real request, without network.
 //!
 //! `file` is the YAML's shape; `compile` turns it into a `set::System`; `run` plays one operation; `session` keeps a login, `oauth2` is one by a token endpoint, `assertion` what is signed for it, `kept` what lasts of it, `sign_in` how it begins in a browser, `csrf` what requests need besides that change something; `sign` is what is
-//! computed over a request; `body` is what is sent in one, `answer` what came, `soap`, `rpc` and `charset` serve both; `sql` is how a database is asked, and `line` what carries the requests of one kind or another; `words` is the expression language; `wire` and `value` are bytes and values;
+//! computed over a request, `cipher` what opens one; `body` is what is sent in one, `answer` what came, `soap`, `rpc` and `charset` serve both; `sql` is how a database is asked, and `line` what carries the requests of one kind or another; `words` is the expression language; `wire` and `value` are bytes and values;
 //! `standing` is what a file says of how it is known to be right, `version` which version of the vendor's API it depends on, `beside` how a second file of one system is tried; `trail` is what happened in one operation, for who tries a file out.
 
 mod answer;
@@ -15,6 +15,7 @@ pub mod audit;
 pub mod beside;
 mod body;
 mod charset;
+mod cipher;
 mod compile;
 mod csrf;
 mod csv;

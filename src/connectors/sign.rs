@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::{private::Secret, words::percent};
 
 use super::{
-    charset,
+    charset, cipher,
     file::Method,
     set::Place,
     value::{from_json, to_json},
@@ -180,11 +180,20 @@ pub fn filters(env: &mut Environment<'static>) {
     });
     env.add_filter("bytes", joined);
     env.add_filter("from_base64", |value: Value| -> Result<Value, Error> {
-        let decoded = base64::engine::general_purpose::STANDARD.decode(bytes(&value)?);
         let wrong = |_| Error::new(ErrorKind::InvalidOperation, "this is no base64");
-        decoded.map(Value::from_bytes).map_err(wrong)
+        from_base64(&bytes(&value)?).map(Value::from_bytes).map_err(wrong)
     });
     env.add_filter("pairs", pairs);
+    cipher::filters(env);
+}
+
+/// WeCom's keys are 43 letters without the `=`, and the last one has bits that nothing is made of.
+pub(super) fn from_base64(text: &[u8]) -> Result<Vec<u8>, base64::DecodeError> {
+    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+    let lenient = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    GeneralPurpose::new(&base64::alphabet::STANDARD, lenient).decode(text)
 }
 
 fn joined(value: &Value, charset: Option<String>) -> Result<Value, Error> {
@@ -206,7 +215,7 @@ fn joined(value: &Value, charset: Option<String>) -> Result<Value, Error> {
 }
 
 /// A misspelt name must not sign as if it were empty.
-fn bytes(value: &Value) -> Result<Vec<u8>, Error> {
+pub(super) fn bytes(value: &Value) -> Result<Vec<u8>, Error> {
     match value.as_bytes() {
         Some(bytes) => Ok(bytes.to_vec()),
         None if value.is_undefined() => Err(Error::from(ErrorKind::UndefinedError)),
