@@ -16,6 +16,8 @@ async fn site(password: &str) -> (Desk, EventSocket) {
     std::fs::write(desk.folder.join("secrets/fs"), password).unwrap();
     std::fs::remove_file(desk.stage.settings().join("switches/pbx1.yaml")).unwrap();
     desk.stage.write("switches/fs1.yaml", &file).unwrap();
+    // Its answers are written into an attribute of the demo's switch.
+    std::fs::remove_file(desk.stage.settings().join("flows/survey-result.yaml")).unwrap();
     let agents = std::fs::read_to_string(desk.stage.settings().join("agents.yaml")).unwrap();
     desk.stage
         .write(
