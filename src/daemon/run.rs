@@ -250,6 +250,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         inscriptions: ends.inscriptions.clone(),
     };
     let flows = back.spawn(flows::live::drive(store.clone(), means, ends.flows.clone(), outbox_stop.clone()));
+    tasks.spawn(flows::live::prune(store.clone(), settings.flows.clone()));
     tasks.spawn(searches(customers.clone(), ends.searches, ends.found.clone()));
     tasks.spawn(recordings::live::keep(keeper.clone(), ends.recordings, ends.linked, ends.fetches.1));
     tasks.spawn(sweeps(keeper.clone(), ends.control.clone()));

@@ -148,6 +148,8 @@ impl Settings {
         problems.extend(compared.map(|(key, found, wanted)| problem(format!("reconcile.{key}"), found, wanted)));
         let hooks = self.hooks.problems().into_iter();
         problems.extend(hooks.map(|(key, found, wanted)| problem(format!("hooks.{key}"), found.to_owned(), wanted)));
+        let flows = self.flows.problems().into_iter();
+        problems.extend(flows.map(|(key, found, wanted)| problem(format!("flows.{key}"), found, wanted)));
         let dial = self.dial.problems().into_iter();
         problems.extend(dial.map(|(key, found, wanted)| problem(format!("dial.{key}"), found, wanted)));
         problems.extend(self.customers.unread(&self.plan()).into_iter().map(|n| {

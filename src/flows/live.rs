@@ -109,6 +109,34 @@ pub async fn drive<S: Systems>(store: Store, means: Means<S>, news: mpsc::Sender
     while driver.flying.join_next().await.is_some() {}
 }
 
+/// Flows of one transaction, and the rest behind it: other commits go in between.
+const STEP: usize = 100;
+const REST: Duration = Duration::from_millis(100);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Removes flows that were over long ago, once a day, until the daemon ends.
+pub async fn prune(store: Store, settings: Settings) {
+    let mut clock = tokio::time::interval(DAY);
+    loop {
+        clock.tick().await;
+        let mut gone = 0;
+        loop {
+            match store.prune_flows(settings.before(now().wall), STEP).await {
+                Ok(0) => break,
+                Ok(some) => gone += some,
+                Err(error) => {
+                    tracing::warn!(%error, "flows that were over long ago could not be removed; tomorrow again");
+                    break;
+                }
+            }
+            sleep(REST).await;
+        }
+        if gone > 0 {
+            tracing::info!(flows = gone, days = settings.keep_days, "flows that were over long ago were removed");
+        }
+    }
+}
+
 struct Driver<S> {
     store: Store,
     means: Arc<Means<S>>,

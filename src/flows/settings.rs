@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::records::Delivery;
+use crate::{records::Delivery, words::Wall};
 
 /// The `flows:` part of linecard.yaml.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
@@ -21,6 +21,8 @@ pub struct Settings {
     pub within_ms: u64,
     /// How long an undo is tried before it is a person's.
     pub undo_within_ms: u64,
+    /// How long a flow that is over is kept, and with it what `once` knows.
+    pub keep_days: u32,
 }
 
 impl Default for Settings {
@@ -33,11 +35,28 @@ impl Default for Settings {
             backoff_cap_ms: 60_000,
             within_ms: 600_000,
             undo_within_ms: 3_600_000,
+            keep_days: 400,
         }
     }
 }
 
 impl Settings {
+    /// What cannot be meant: key, what was found, what would be right.
+    #[must_use]
+    pub fn problems(&self) -> Vec<(&'static str, String, &'static str)> {
+        // A record may begin its flows, and an event come again, for days: what they began must be known then.
+        match (14..=36_500).contains(&self.keep_days) {
+            true => Vec::new(),
+            false => vec![("keep_days", self.keep_days.to_string(), "14 to 36500 days")],
+        }
+    }
+
+    /// What was over before is too old.
+    #[must_use]
+    pub(super) fn before(&self, now: Wall) -> Wall {
+        now.plus_ms(-i64::from(self.keep_days) * 86_400_000)
+    }
+
     /// As the judgement of outcomes needs it.
     #[must_use]
     pub(super) fn delivery(&self, within_ms: u64) -> Delivery {
@@ -49,5 +68,19 @@ impl Settings {
             give_up_after_ms: within_ms,
             ..Delivery::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flows_are_kept_for_two_weeks_at_least() {
+        let told = |keep_days| Settings { keep_days, ..Settings::default() }.problems();
+        assert_eq!(told(13), [("keep_days", "13".to_owned(), "14 to 36500 days")]);
+        assert!(told(14).is_empty() && Settings::default().problems().is_empty());
+        const DAY: i64 = 86_400_000;
+        assert_eq!(Settings { keep_days: 14, ..Settings::default() }.before(Wall(20 * DAY)), Wall(6 * DAY));
     }
 }

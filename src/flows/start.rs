@@ -26,6 +26,9 @@ use super::{
     template,
 };
 
+/// A switch's own records are read up to a week late. Below the fewest days that flows may be kept (`keep_days`).
+const OLD_MS: u64 = 8 * 86_400_000;
+
 /// The flows in use; swapped whole at a reload.
 #[derive(Clone, Default)]
 pub struct Starter {
@@ -70,7 +73,8 @@ impl Starter {
         self.plans.iter().filter(move |plan| plan.on.iter().any(|trigger| presses(trigger, roles)))
     }
 
-    /// Records that are about to be written: what ended, was missed or wrapped up.
+    /// Records that are about to be written: what ended, was missed or wrapped up. A new revision of an old one begins nothing: a recording that is
+    /// removed after a year would otherwise begin a file that was not there then, or begin again what was pruned since.
     pub fn written(&self, batch: &mut Batch, now: Wall, directory: &Directory) {
         if self.plans.iter().all(|plan| !plan.on.iter().any(of_record)) {
             return;
@@ -78,6 +82,9 @@ impl Starter {
         let mut begun = Vec::new();
         for row in &batch.records {
             let Ok(record) = serde_json::from_str::<Record>(row.body.expose()) else { continue };
+            if record.ended_at.is_some_and(|at| now.since(at) > OLD_MS) {
+                continue;
+            }
             for plan in self.plans.iter() {
                 for trigger in &plan.on {
                     let Some((word, event)) = by_record(trigger, &record) else { continue };
@@ -456,4 +463,51 @@ fn at_systems(records: Vec<(String, Value)>) -> Value {
     let Some((_, Value::Object(mut head))) = records.first().cloned() else { return Value::Null };
     head.insert("at".to_owned(), Value::Object(records.into_iter().collect()));
     Value::Object(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{flows::compile, store::RecordRow};
+
+    const NOW: Wall = Wall(1_795_723_200_000);
+
+    fn starter(on: &str) -> Starter {
+        let text = format!(
+            "flow: one\nschema: 1\ntitle: One\non: [{on}]\nsteps:\n  - step: {{name: a, system: desk, operation: notify, inputs: {{text: x}}, undo: none}}\n"
+        );
+        Starter::new(vec![Arc::new(compile::again("one.yaml", &text).unwrap_or_else(|p| panic!("{p:?}")))])
+    }
+
+    fn ended(ago_ms: i64) -> Batch {
+        let at = NOW.plus_ms(-ago_ms);
+        let body = json!({"record": 1, "revision": 3, "call": "01JD0000000000000000000001", "tenant": "default", "switch": "pbx1",
+            "direction": "inbound", "origin": "phone", "outcome": "answered", "end": "seen", "quality": "exact", "ended_at": at,
+            "wrapups": [{"agent": "1001", "disposition": ["billing"]}]});
+        let row = RecordRow {
+            tenant: "default".into(),
+            call: "01JD0000000000000000000001".parse().unwrap(),
+            revision: 3,
+            schema: 1,
+            started_at: None,
+            ended_at: Some(at),
+            direction: None,
+            outcome: None,
+            queue: None,
+            body: body.to_string().into(),
+        };
+        Batch { records: vec![row], ..Batch::default() }
+    }
+
+    #[test]
+    fn a_revision_of_an_old_record_begins_nothing() {
+        const DAY: i64 = 86_400_000;
+        for on in ["ended", "wrap-up: [billing]"] {
+            for (ago, begun) in [(0, 1), (7 * DAY, 1), (9 * DAY, 0), (400 * DAY, 0)] {
+                let mut batch = ended(ago);
+                starter(on).written(&mut batch, NOW, &Directory::default());
+                assert_eq!(batch.flows.len(), begun, "{on} {ago}");
+            }
+        }
+    }
 }

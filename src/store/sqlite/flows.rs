@@ -140,6 +140,21 @@ pub(super) fn list(conn: &Connection, filter: &FlowFilter) -> Result<Vec<FlowRow
     .collect()
 }
 
+/// Removes flows that were over before, and what was said to them; answers how many. A few at a time, so that no commit waits for it.
+pub(super) fn prune(conn: &Connection, before: Wall, most: usize) -> Result<usize> {
+    let over: Vec<(String, String)> = conn
+        .prepare_cached(
+            "SELECT tenant, key FROM flows WHERE open = 0 AND person = 0 AND updated_at < ?1 ORDER BY updated_at LIMIT ?2",
+        )?
+        .query_map(params![before.0, limit(most)], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_>>()?;
+    for (tenant, key) in &over {
+        conn.prepare_cached("DELETE FROM flow_words WHERE flow = ?1 AND tenant = ?2")?.execute([key, tenant])?;
+        conn.prepare_cached("DELETE FROM flows WHERE key = ?1 AND tenant = ?2")?.execute([key, tenant])?;
+    }
+    Ok(over.len())
+}
+
 fn read(row: &Row<'_>) -> Result<FlowRow> {
     let of_call = row.get_ref("call")?.as_str_or_null()?.is_some();
     Ok(FlowRow {

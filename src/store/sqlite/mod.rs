@@ -254,6 +254,14 @@ impl Store {
         self.ask(0, |answer| Job::Prune { tenant, calls, audit, most, answer }).await
     }
 
+    /// Removes at most so many flows that were over before. Answers how many went; none: no more are left.
+    ///
+    /// # Errors
+    /// As `submit`.
+    pub async fn prune_flows(&self, before: Wall, most: usize) -> Result<usize, StoreError> {
+        self.ask(0, |answer| Job::PruneFlows(before, most, answer)).await
+    }
+
     /// Differences at a switch that a person wants mended.
     ///
     /// # Errors

@@ -130,6 +130,8 @@ const MIGRATIONS: &[&str] = &["
         PRIMARY KEY (key, tenant));
     CREATE INDEX differences_open ON differences (kind) WHERE state IN ('open', 'wanted');
     CREATE INDEX differences_at ON differences (at);
+    ", "
+    CREATE INDEX flows_ended ON flows (updated_at) WHERE open = 0;
     "];
 
 /// Files up to this size are checked whole at each start (about 1 s on a slow disk); of larger ones the first pages are, for a start

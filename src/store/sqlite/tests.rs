@@ -1,8 +1,8 @@
 use crate::{
     private::Private,
     store::{
-        Amend, AuditFilter, AuditRow, EffectFilter, EffectPut, EffectSet, Next, NoteRow, RecordFilter, RecordRow,
-        State, TraceRow, effect_key,
+        Amend, AuditFilter, AuditRow, EffectFilter, EffectPut, EffectSet, FlowFilter, FlowRow, FlowWordRow, Next,
+        NoteRow, RecordFilter, RecordRow, State, TraceRow, effect_key,
     },
     words::{CallId, TenantId, Wall},
 };
@@ -164,6 +164,103 @@ async fn what_was_answered_is_there_after_a_kill_at_every_step() {
     assert_eq!(store.settle(vec![done(&claimed[0])]).await.unwrap(), 1);
     let image = Store::open(&folder.image("e")).unwrap();
     assert_eq!(states(&image, 1).await, [("call-note".to_owned(), State::Done)]);
+}
+
+#[tokio::test]
+async fn flows_that_were_over_long_ago_go_a_few_at_a_time_and_no_other() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    let flow = |n: i64, open: bool, person: bool, at: i64| FlowRow {
+        tenant: TenantId::default(),
+        id: format!("flow-{n}"),
+        flow: "refund".to_owned(),
+        hash: String::new(),
+        call: None,
+        revision: 0,
+        state: String::new(),
+        open,
+        person,
+        due_at: None,
+        born_at: Wall(at),
+        updated_at: Wall(at),
+        body: format!("the number of flow {n}").into(),
+    };
+    let mut flows: Vec<FlowRow> = (0..7).map(|n| flow(n, false, false, 10 + n)).collect();
+    // Open, a person's, and over since then.
+    flows.extend([flow(7, true, false, 1), flow(8, true, true, 1), flow(9, false, false, 20)]);
+    let word = |n: i64| FlowWordRow {
+        tenant: TenantId::default(),
+        id: format!("word-{n}"),
+        flow: format!("flow-{n}"),
+        at: Wall(1),
+        body: "x".to_owned().into(),
+    };
+    store.submit(Batch { flows, flow_words: vec![word(0), word(7)], ..Batch::default() }).await.unwrap();
+    let gone = [3, 3, 1, 0, 0];
+    for wanted in gone {
+        assert_eq!(store.prune_flows(Wall(20), 3).await.unwrap(), wanted);
+    }
+    let left = |store: &Store| {
+        let reader = Reader::open(&Settings { path: store.path().to_owned(), ..Settings::default() }).unwrap();
+        let all = reader.flows(&FlowFilter { all: true, ..FlowFilter::default() }).unwrap();
+        let mut ids: Vec<String> = all.into_iter().map(|row| row.id).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(left(&store), ["flow-7", "flow-8", "flow-9"]);
+    // What was said to an open one waits for it still.
+    let (due, _) = store.flows_due(Wall(30), 10, Vec::new()).await.unwrap();
+    let words: Vec<(String, usize)> = due.into_iter().map(|due| (due.row.id, due.words.len())).collect();
+    assert_eq!(words, [("flow-7".to_owned(), 1)]);
+    // An id that went begins anew: `once` knows it no longer.
+    store.submit(Batch { flows: vec![flow(0, true, false, 21)], ..Batch::default() }).await.unwrap();
+    assert_eq!(left(&store).len(), 4);
+}
+
+/// The writer's thread does nothing else meanwhile: how long one step of a large clean-up takes. `cargo test` plays a small one.
+#[tokio::test]
+async fn a_step_of_pruning_reads_what_it_removes_and_not_the_rest() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    let wanted: i64 = std::env::var("LINECARD_FLOWS").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000);
+    for some in (0..wanted).collect::<Vec<_>>().chunks(500) {
+        let flows = some.iter().map(|n| FlowRow {
+            tenant: TenantId::default(),
+            id: format!("flow-{n}"),
+            flow: "refund".to_owned(),
+            hash: String::new(),
+            call: None,
+            revision: 0,
+            state: "done".to_owned(),
+            open: false,
+            person: false,
+            due_at: None,
+            born_at: Wall(*n),
+            updated_at: Wall(*n),
+            body: "x".repeat(4_000).into(),
+        });
+        store.submit(Batch { flows: flows.collect(), ..Batch::default() }).await.unwrap();
+    }
+    let conn = schema::open_beside(&folder.settings().path).unwrap();
+    let plan: String = conn
+        .query_row(
+            "EXPLAIN QUERY PLAN SELECT tenant, key FROM flows WHERE open = 0 AND person = 0 AND updated_at < 9 ORDER BY updated_at LIMIT 9",
+            [],
+            |row| row.get(3),
+        )
+        .unwrap();
+    assert!(plan.contains("flows_ended"), "{plan}");
+    let mut steps = Vec::new();
+    loop {
+        let began = std::time::Instant::now();
+        if store.prune_flows(Wall(wanted), 100).await.unwrap() == 0 {
+            break;
+        }
+        steps.push(began.elapsed());
+    }
+    steps.sort();
+    let (half, last) = (steps[steps.len() / 2], steps[steps.len() - 1]);
+    println!("{wanted} flows of 4 KB, {} steps: half of them took at most {half:?}, the longest {last:?}", steps.len());
 }
 
 #[tokio::test]

@@ -67,6 +67,7 @@ pub(super) enum Job {
         most: usize,
         answer: Answer<(usize, usize)>,
     },
+    PruneFlows(Wall, usize, Answer<usize>),
     #[cfg(test)]
     LimitPages(Option<u32>, Answer<()>),
 }
@@ -221,11 +222,13 @@ impl Writer {
             Job::Prune { tenant, calls, audit, most, answer } => self.step(broken, answer, |conn| {
                 let gone = calls.map_or(Ok(0), |before| held::prune(conn, &tenant, before, most))?;
                 let rows = audit.map_or(Ok(0), |before| held::prune_audit(conn, &tenant, before, most))?;
-                // Freed pages go back to the disk, a few at a time as well.
-                let mut pages = conn.prepare_cached("PRAGMA incremental_vacuum(256)")?;
-                let mut pages = pages.query([])?;
-                while pages.next()?.is_some() {}
+                give_back(conn)?;
                 Ok((gone, rows))
+            }),
+            Job::PruneFlows(before, most, answer) => self.step(broken, answer, |conn| {
+                let gone = flows::prune(conn, before, most)?;
+                give_back(conn)?;
+                Ok(gone)
             }),
             #[cfg(test)]
             Job::LimitPages(pages, answer) => self.step(broken, answer, |conn| {
@@ -293,6 +296,14 @@ impl Writer {
         conn.execute_batch("BEGIN IMMEDIATE").map_err(|e| schema::error(&self.path, &e))?;
         schema::check_fence(conn, &self.path, self.fence)
     }
+}
+
+/// Freed pages go back to the disk, a few at a time as well.
+fn give_back(conn: &Connection) -> rusqlite::Result<()> {
+    let mut pages = conn.prepare_cached("PRAGMA incremental_vacuum(256)")?;
+    let mut pages = pages.query([])?;
+    while pages.next()?.is_some() {}
+    Ok(())
 }
 
 /// Holds an answer back until it is known whether the transaction was committed.
