@@ -302,7 +302,7 @@ steps:
   - step: {name: tell, system: desk, operation: notify, inputs: {text: "{{ inputs.what }} by {{ agent }} of {{ customer.at.erp.id }}"}, undo: none}
 "#;
 
-fn notices(desk: &Desk) -> Vec<String> {
+pub fn notices(desk: &Desk) -> Vec<String> {
     desk.hosts.tickets.ledger().into_iter().filter(|w| w.what == "notice").map(|w| w.text).collect()
 }
 

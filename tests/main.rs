@@ -54,6 +54,7 @@ mod real_smtp;
 mod reconcile;
 mod recordings;
 mod route_hint;
+mod schedule;
 mod schemas;
 mod sign_in;
 mod strangers;

@@ -73,7 +73,7 @@ pub struct Button {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
-    /// Every so many minutes, from midnight UTC on.
+    /// Every so many minutes, from midnight UTC on. A slot that nobody was there for begins as long as it lasts.
     pub every_min: u32,
 }
 

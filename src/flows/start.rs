@@ -228,7 +228,7 @@ impl Starter {
         begun.collect()
     }
 
-    /// Flows that are due by the clock in this minute.
+    /// Flows of the slots that the clock is in: the same ids as long as a slot lasts, so that it begins once whoever looks when, and is made up for while it lasts.
     #[must_use]
     pub fn scheduled(&self, tenant: &TenantId, now: Wall) -> Vec<FlowRow> {
         let minute = now.0.div_euclid(60_000);
