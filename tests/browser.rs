@@ -1207,6 +1207,46 @@ async fn flows_under_the_call_and_what_waits_for_a_supervisor() {
     assert_eq!(browser.complaints, Vec::<String>::new());
 }
 
+/// The whole way: an agent asks a group of experts from the page, and what one of them says by Slack stands there, as text.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_experts_answer_appears_under_the_call() {
+    let (mut desk, chat) = crate::escalation::desk(crate::escalation::Kind::Slack).await;
+    desk.start(None).await;
+    desk.until("the daemon is logged in", |desk| desk.pbx.logged_in() > 0).await;
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_linecard"));
+    let token = desk.stage.verb(program, &["token", "--agent", "1001", "--ttl", "1h"]).unwrap();
+    let mut browser = Browser::start().await;
+    browser.size(1440, 900).await;
+    browser.go(&format!("http://{}", desk.stage.places.agents)).await;
+    browser.eval("document.getElementById('token').focus()").await;
+    browser.type_text(token.trim()).await;
+    browser.click("enter").await;
+    browser.until("desk.checkVisibility()").await;
+    desk.pbx.play(linecard::daemon::demo::story::Story::Answered, "13800138000", Some(0));
+    browser.until("facts.querySelector('[data-key=\"flow escalation\"]')?.textContent==='Ask the experts'").await;
+    browser.eval("facts.querySelector('[data-key=\"flow escalation\"]').click()").await;
+    browser.until("flow.open && document.activeElement.name==='question'").await;
+    browser.type_text("When does a refund by bank arrive?").await;
+    browser.eval("flow.querySelector('form').requestSubmit()").await;
+    browser.until("facts.querySelector('.step.answer .source')?.textContent==='waits for an answer'").await;
+    browser.shots("12c-flow-asked").await;
+    let text = "Three working days.\n<img src=x onerror=alert(1)>";
+    assert_eq!(chat.send(&chat.reply(0, "U0EXPERT01", text)).await.0, 200);
+    browser.until("facts.querySelector('.answer b')?.textContent==='Agent Wang'").await;
+    assert_eq!(browser.eval("facts.querySelector('.answer span').textContent").await, json!(text));
+    browser
+        .until("facts.textContent.includes('Note on the ticket') && facts.querySelectorAll('.step.done').length===5")
+        .await;
+    browser.shots("12d-flow-answered").await;
+    assert_eq!(browser.eval("facts.querySelector('.answer img')").await, Value::Null);
+    // Another look at the page, and it is still there.
+    browser.eval("location.reload()").await;
+    browser
+        .until("document.readyState==='complete' && document.querySelector('.answer b')?.textContent==='Agent Wang'")
+        .await;
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
 /// `linecard demo` as a newcomer starts it, on a folder of its own.
 struct Demo {
     child: Child,

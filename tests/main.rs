@@ -12,6 +12,7 @@ mod daemon;
 mod databases;
 mod dialog_events;
 mod drafts;
+mod escalation;
 mod fixtures;
 mod flows;
 mod freeswitch;

@@ -12,7 +12,7 @@ use hmac::Mac as _;
 use linecard::{
     admin::hooks::{Door, Settings, serve},
     connectors::{self, Connectors, Set, examples, hook::Heard},
-    flows,
+    flows::{self, answers::live::Post},
     store::{self, Store},
     watch::Metrics,
 };
@@ -326,7 +326,7 @@ async fn door_and_store(folder: &Path, room: usize) -> (SocketAddr, mpsc::Receiv
     plans.swap(&store, vec![Arc::new(plan)]).await.unwrap();
     let (out, told) = mpsc::channel(room);
     let door = Door::new(Connectors::new(set), &Settings::default(), folder.join("hooks"), out, Metrics::new().0)
-        .beginning(plans, store.clone());
+        .beginning(plans, Post::new(store.clone(), Arc::default()), store.clone());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(serve(listener, Arc::new(door), std::future::pending()));

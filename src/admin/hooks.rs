@@ -34,7 +34,7 @@ use crate::{
         hook::{self, BODY_CAP, Heard, Said, Verdict},
         index::live::name,
     },
-    flows::live::Plans,
+    flows::{answers::live::Post, live::Plans},
     live::now,
     records,
     store::{Batch, CallKey, Store, StoreError},
@@ -80,14 +80,14 @@ pub struct Door {
     metrics: Metrics,
     ids: Mutex<Ids>,
     bodies: Semaphore,
-    flows: Option<(Plans, Store)>,
+    flows: Option<(Plans, Post, Store)>,
 }
 
 impl Door {
-    /// What is told may begin flows: they are on disk before the vendor hears that the event was taken.
+    /// What is told may begin flows, and go to those that wait for it: it is on disk before the vendor hears that the event was taken.
     #[must_use]
-    pub fn beginning(self, plans: Plans, store: Store) -> Self {
-        Self { flows: Some((plans, store)), ..self }
+    pub fn beginning(self, plans: Plans, post: Post, store: Store) -> Self {
+        Self { flows: Some((plans, post, store)), ..self }
     }
 
     /// `out`: whoever keeps what the systems say has changed; full, it is told to vendors. `folder`: where event ids are remembered.
@@ -117,21 +117,28 @@ impl Door {
         (status, said)
     }
 
-    /// Flows that begin with this event are durable; one that began with it before is not begun again.
-    async fn begin(&self, system: &SystemId, named: &[u8; 32], event: &serde_json::Value) -> Result<(), StoreError> {
-        let Some((plans, store)) = &self.flows else { return Ok(()) };
+    /// Flows that begin with this event are durable, and so are answers; one that began with it before is not begun again.
+    async fn begin(
+        &self,
+        system: &SystemId,
+        named: &[u8; 32],
+        event: &serde_json::Value,
+        answers: &[hook::Answer],
+    ) -> Result<(), StoreError> {
+        let Some((plans, post, store)) = &self.flows else { return Ok(()) };
         let named: String = named.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let (starter, tenant) = (plans.starter(), TenantId::default());
+        let (tenant, at) = (TenantId::default(), now().wall);
+        let starter = plans.starter();
         let mut calls = BTreeMap::new();
         for call in starter.about(system, event) {
             let history = store.history(CallKey { tenant: tenant.clone(), call }).await?;
             calls.extend(records::known(&history).map(|record| (call, record)));
         }
-        let flows = starter.told(&tenant, (system, &named, event), &calls, now().wall);
-        match flows.is_empty() {
-            true => Ok(()),
-            false => store.submit(Batch { flows, ..Batch::default() }).await,
+        let flows = starter.told(&tenant, (system, &named, event), &calls, at);
+        if !flows.is_empty() {
+            store.submit(Batch { flows, ..Batch::default() }).await?;
         }
+        post.arrive(&tenant, system, &named, answers, at).await
     }
 
     /// # Errors
@@ -162,13 +169,13 @@ impl Door {
             .collect();
         let body = body.to_bytes();
         let came = hook::Request { method: head.method.as_str(), url: &url, headers: &headers, body: &body };
-        let (id, heard, event) = match hook::judge(system, &came, now().wall) {
+        let (id, heard, event, answers) = match hook::judge(system, &came, now().wall) {
             Verdict::Refused(why) => {
                 tracing::debug!(system = %system.id, why, "a webhook was refused");
                 return Err((StatusCode::NOT_FOUND, "refused"));
             }
             Verdict::Handshake(said) => return Ok(("handshake", Some(said))),
-            Verdict::Accepted { id, heard, event } => (id, heard, event),
+            Verdict::Accepted { id, heard, event, answers } => (id, heard, event, answers),
         };
         // One after the other: the same event twice at one time is one event.
         let mut ids = self.ids.lock().await;
@@ -178,8 +185,8 @@ impl Door {
             return Ok(("again", None));
         }
         let named = id.unwrap_or_else(|| Sha256::digest(&body).into());
-        self.begin(&system.id, &named, event.expose()).await.map_err(|error| {
-            tracing::warn!(system = %system.id, %error, "flows could not begin with an event; its sender is told to come again");
+        self.begin(&system.id, &named, event.expose(), &answers).await.map_err(|error| {
+            tracing::warn!(system = %system.id, %error, "flows could not be told of an event; its sender is told to come again");
             later
         })?;
         self.out.try_send(heard).map_err(|_| later)?;

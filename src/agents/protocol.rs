@@ -884,7 +884,7 @@ pub struct FlowSeen<'a> {
     pub agent: Option<&'a str>,
     #[schemars(with = "String")]
     pub since: Wall,
-    pub steps: &'a [StepSeen],
+    pub steps: Cow<'a, [StepSeen]>,
     /// Why it was stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,

@@ -879,6 +879,20 @@ impl Maker<'_> {
                 numbers: expression("numbers", &event.numbers),
             });
         }
+        let mut answers = Vec::new();
+        for (n, answer) in webhooks.answers.iter().enumerate() {
+            let at = format!("{at}/answers/{n}");
+            let mut optional = |key: &str, text: &Option<String>| {
+                text.as_ref().map_or(Some(None), |text| self.expression(&format!("{at}/{key}"), text).map(Some))
+            };
+            let (when, name) = (optional("when", &answer.when), optional("name", &answer.name));
+            let mut expression = |key: &str, text: &str| self.expression(&format!("{at}/{key}"), text);
+            let (key, text) = (expression("key", &answer.key), expression("text", &answer.text));
+            let who = expression("who", &answer.who);
+            if let (Some(when), Some(name), Some(key), Some(text), Some(who)) = (when, name, key, text, who) {
+                answers.push(hook::AnswersTo { when, key, text, who, name });
+            }
+        }
         self.known = variables;
         let time = match timed {
             None => None,
@@ -893,6 +907,7 @@ impl Maker<'_> {
             id: id.flatten(),
             each: each.flatten(),
             events,
+            answers,
             secrets: secrets.clone(),
             examples: webhooks.examples.clone(),
         })
@@ -926,7 +941,7 @@ impl Maker<'_> {
             Some((self.expression(&format!("{at}/value"), &value)?, self.expression(&format!("{at}/given"), &given)?))
         });
         let answer = match &shake.answer {
-            hook::Reply::Text(text) => self.expression(&format!("{at}/answer/text"), text).map(hook::Answer::Text),
+            hook::Reply::Text(text) => self.expression(&format!("{at}/answer/text"), text).map(hook::Replied::Text),
             hook::Reply::Json(fields) => {
                 let mut made = Vec::new();
                 for (name, text) in fields {
@@ -934,7 +949,7 @@ impl Maker<'_> {
                         self.expression(&format!("{at}/answer/json/{name}"), text).map(|it| (name.clone(), it)),
                     );
                 }
-                (made.len() == fields.len()).then_some(hook::Answer::Json(made))
+                (made.len() == fields.len()).then_some(hook::Replied::Json(made))
             }
         };
         self.known.remove("secret");

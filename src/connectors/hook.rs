@@ -54,6 +54,9 @@ pub struct File {
     /// What becomes of an event: all that hold.
     #[serde(default)]
     pub events: Vec<Event>,
+    /// Which events are somebody's answer to something that an operation of this file wrote: a message in a thread. Flows wait for them.
+    #[serde(default)]
+    pub answers: Vec<Answers>,
     #[serde(default)]
     pub examples: Vec<Example>,
 }
@@ -165,6 +168,21 @@ pub struct Event {
     pub numbers: Option<String>,
 }
 
+/// Expressions see what those of [`Event`] do.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answers {
+    /// Leave out what programs write, and this one among them: an answer is a person's.
+    pub when: Option<String>,
+    /// What is answered, as the operation that wrote it gave it as `id`.
+    pub key: String,
+    pub text: String,
+    /// The user's id there.
+    pub who: String,
+    /// By which people know that one, where the event says it.
+    pub name: Option<String>,
+}
+
 /// A proof inside the file, with the vendor's own secret of its documents.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -194,6 +212,25 @@ pub struct Accepted {
     pub id: Option<String>,
     pub customers: BTreeSet<String>,
     pub numbers: BTreeSet<String>,
+    pub answers: Vec<Answer>,
+}
+
+/// Somebody's answer to what is there under `key`.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    pub key: String,
+    pub text: String,
+    pub who: String,
+    #[serde(default)]
+    pub name: Option<String>,
+}
+
+/// What people say is no business of a log.
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "an answer to {}", self.key)
+    }
 }
 
 /// The section, compiled.
@@ -206,6 +243,7 @@ pub struct Hooks {
     pub id: Option<Compiled>,
     pub each: Option<Compiled>,
     pub events: Vec<Told>,
+    pub answers: Vec<AnswersTo>,
     pub secrets: BTreeMap<String, Secret>,
     pub examples: Vec<Example>,
 }
@@ -216,11 +254,11 @@ pub struct Shake {
     pub when: Compiled,
     /// What must be sent, and what was.
     pub verify: Option<(Compiled, Compiled)>,
-    pub answer: Answer,
+    pub answer: Replied,
 }
 
 /// A [`Reply`], compiled.
-pub enum Answer {
+pub enum Replied {
     Text(Compiled),
     Json(Vec<(String, Compiled)>),
 }
@@ -230,6 +268,15 @@ pub struct Told {
     pub when: Option<Compiled>,
     pub customers: Option<Compiled>,
     pub numbers: Option<Compiled>,
+}
+
+/// An [`Answers`], compiled.
+pub struct AnswersTo {
+    pub when: Option<Compiled>,
+    pub key: Compiled,
+    pub text: Compiled,
+    pub who: Compiled,
+    pub name: Option<Compiled>,
 }
 
 /// A file's words for the three ways: what must be sent, what was sent, when, and what names it.
@@ -281,7 +328,7 @@ pub enum Verdict {
     /// Not that system, or a copy of long ago: why, for us alone.
     Refused(&'static str),
     /// `id`: SHA-256 of what names it; `event`: its body, null where that is neither JSON nor a form.
-    Accepted { id: Option<[u8; 32]>, heard: Heard, event: Private<serde_json::Value> },
+    Accepted { id: Option<[u8; 32]>, heard: Heard, event: Private<serde_json::Value>, answers: Vec<Answer> },
     /// That system wants to know whether it is us.
     Handshake(Said),
 }
@@ -411,6 +458,7 @@ fn judge_with(
             items.unwrap_or_default()
         }
     };
+    let mut answers = Vec::new();
     let mut heard = Heard { system: system.id.clone(), customers: BTreeSet::new(), numbers: BTreeSet::new() };
     for item in items {
         let context = match item {
@@ -427,9 +475,10 @@ fn judge_with(
             let keys = keys.iter().filter_map(|text| system.numbers.read(text).key().map(str::to_owned));
             heard.numbers.extend(keys.map(Private::new));
         }
+        answers.extend(hooks.answers.iter().filter_map(|to| to.read(&context)));
     }
     let id = name.as_ref().map(|name| Sha256::digest(name).into());
-    (Verdict::Accepted { id, heard, event }, name)
+    (Verdict::Accepted { id, heard, event, answers }, name)
 }
 
 impl Request<'_> {
@@ -447,11 +496,11 @@ fn opened(value: &Value) -> Option<String> {
     }
 }
 
-fn answered(answer: &Answer, context: &Value, secrets: &BTreeMap<String, Secret>) -> Verdict {
+fn answered(answer: &Replied, context: &Value, secrets: &BTreeMap<String, Secret>) -> Verdict {
     let one = |expression: &Compiled| expression.eval(context).ok().and_then(|value| opened(&value));
     let (made, json) = match answer {
-        Answer::Text(text) => (one(text), false),
-        Answer::Json(fields) => {
+        Replied::Text(text) => (one(text), false),
+        Replied::Json(fields) => {
             let fields = fields.iter().map(|(name, value)| Some((name.clone(), one(value)?.into())));
             let object: Option<serde_json::Map<_, _>> = fields.collect();
             (object.map(|object| serde_json::Value::Object(object).to_string()), true)
@@ -468,6 +517,21 @@ fn answered(answer: &Answer, context: &Value, secrets: &BTreeMap<String, Secret>
         return Verdict::Refused("what the handshake wants back holds a secret");
     }
     Verdict::Handshake(Said { text, json })
+}
+
+impl AnswersTo {
+    /// `None`: it answers nothing, or says nothing.
+    fn read(&self, context: &Value) -> Option<Answer> {
+        if self.when.as_ref().is_some_and(|when| !when.holds(context)) {
+            return None;
+        }
+        let text = |expression: &Compiled| {
+            let value = expression.eval(context).ok()?;
+            Some(text_of(&value)).filter(|text| !value.is_none() && !value.is_undefined() && !text.trim().is_empty())
+        };
+        let name = self.name.as_ref().and_then(text);
+        Some(Answer { key: text(&self.key)?, text: text(&self.text)?, who: text(&self.who)?, name })
+    }
 }
 
 fn header<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
@@ -542,9 +606,9 @@ fn play(system: &System, hooks: &Hooks, example: &Example) -> Result<(), String>
         ((Verdict::Handshake(said), _), _, Some(wanted)) if said.text == *wanted => Ok(()),
         ((Verdict::Handshake(said), _), ..) => Err(format!("it is answered: {}", said.text)),
         ((Verdict::Accepted { .. }, _), None, _) => Err("it is accepted".to_owned()),
-        ((Verdict::Accepted { heard, .. }, id), Some(wanted), None) => {
+        ((Verdict::Accepted { heard, answers, .. }, id), Some(wanted), None) => {
             let numbers = heard.numbers.into_iter().map(Private::into_inner).collect();
-            let found = Accepted { id, customers: heard.customers, numbers };
+            let found = Accepted { id, customers: heard.customers, numbers, answers };
             if found == *wanted { Ok(()) } else { Err(format!("it says {found:?}, not {wanted:?}")) }
         }
     }

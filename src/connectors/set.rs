@@ -165,6 +165,12 @@ impl System {
         self.hooks.is_some()
     }
 
+    /// Whether it tells what people answer.
+    #[must_use]
+    pub fn has_answers(&self) -> bool {
+        self.hooks.as_ref().is_some_and(|hooks| !hooks.answers.is_empty())
+    }
+
     /// How what these requests need is come by.
     pub(super) fn session(&self, what: For) -> Option<&SessionAuth> {
         match (what, &self.auth) {

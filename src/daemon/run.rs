@@ -242,8 +242,10 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         book: book_settings.clone(),
     };
     tasks.spawn(super::reconcile::nightly(Arc::new(sides), delivered.clone(), settings.reconcile.clone()));
+    let post = flows::answers::live::Post::new(store.clone(), reloadable.directory.clone());
     let means = flows::live::Means {
         systems: delivered,
+        post: post.clone(),
         plans: plans.clone(),
         settings: settings.flows.clone(),
         tenant: TenantId::default(),
@@ -287,8 +289,11 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     tasks.spawn(changes(customers.clone(), ends.hooks.1));
     if let Some(listener) = hooks_listener {
         let folder = settings.hooks_folder();
-        let door = Door::new(connectors.clone(), &settings.hooks, folder, ends.hooks.0, metrics.clone())
-            .beginning(plans.clone(), store.clone());
+        let door = Door::new(connectors.clone(), &settings.hooks, folder, ends.hooks.0, metrics.clone()).beginning(
+            plans.clone(),
+            post.clone(),
+            store.clone(),
+        );
         tasks.spawn(admin::hooks::serve(listener, Arc::new(door), doors_stop.clone().cancelled_owned()));
     }
     tasks.spawn(connectors::index::live::keep(connectors.clone(), settings.index_folder()));
@@ -324,7 +329,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                let reloaded = Reloaded { connectors: &connectors, customers: &customers, sender: &sender, alerts: &alerts, plans: &plans, store: &store };
+                let reloaded = Reloaded { connectors: &connectors, customers: &customers, sender: &sender, alerts: &alerts, plans: &plans, post: &post, store: &store };
                 reload(&folder, &switch_settings, reloaded, &ends.control, &metrics).await;
             }
         }
@@ -533,6 +538,7 @@ struct Reloaded<'a> {
     sender: &'a Sender,
     alerts: &'a ArcSwap<Rules>,
     plans: &'a flows::live::Plans,
+    post: &'a flows::answers::live::Post,
     store: &'a Store,
 }
 
@@ -569,6 +575,7 @@ async fn reload(
             }
             parts.customers.reload(load::site(&loaded.settings, &loaded.live.directory));
             parts.connectors.swap(loaded.live.connectors);
+            parts.post.reload(loaded.live.directory.clone());
             parts.sender.reload(loaded.live.webhooks);
             parts.alerts.store(Arc::new(loaded.live.alerts));
             let guarded = loaded.live.guarded.clone();

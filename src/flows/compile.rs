@@ -49,6 +49,7 @@ pub(super) enum Node {
     Step(Box<Step>),
     Approval(Box<Approval>),
     Record(Box<Record>),
+    Answer(Box<Answer>),
     Parallel(Vec<Node>),
     ForEach(Box<ForEach>),
 }
@@ -88,6 +89,17 @@ pub(super) struct Record {
     pub title: Option<Text>,
     pub when: Option<Compiled>,
     pub attributes: Tree,
+    pub may_fail: bool,
+}
+
+pub(super) struct Answer {
+    pub name: String,
+    pub title: Option<Text>,
+    pub when: Option<Compiled>,
+    pub system: SystemId,
+    pub to: Compiled,
+    pub save: Option<String>,
+    pub within_ms: u64,
     pub may_fail: bool,
 }
 
@@ -330,6 +342,15 @@ impl Checker<'_> {
             file::Node::Record(record) => {
                 self.record(record, &format!("{at}/record"), sight).map(|r| Node::Record(Box::new(r)))
             }
+            file::Node::Answer(answer) => {
+                let at = format!("{at}/answer");
+                let made = self.answer(answer, &at, sight);
+                if let Some(save) = &answer.save {
+                    self.save(save, &format!("{at}/save"));
+                    sight.saved.push(save.clone());
+                }
+                made.map(|answer| Node::Answer(Box::new(answer)))
+            }
             file::Node::Parallel(nodes) => {
                 // Branches do not see each other: what one saves is there behind them all.
                 let mut behind = sight.saved.clone();
@@ -467,9 +488,7 @@ impl Checker<'_> {
                 );
             }
         }
-        if approval.within_ms == 0 || approval.within_ms > 30 * 86_400_000 {
-            self.bad(&format!("{at}/within_ms"), format!("found {}", approval.within_ms), "1 to 2592000000 (30 days)");
-        }
+        self.wait(approval.within_ms, at);
         Some(Approval {
             name: approval.name.clone(),
             title: approval.title.clone(),
@@ -544,6 +563,40 @@ impl Checker<'_> {
             when: when.map_or(Some(None), |when| when.map(Some))?,
             attributes,
             may_fail: record.may_fail,
+        })
+    }
+
+    /// How long somebody is waited for.
+    fn wait(&mut self, within_ms: u64, at: &str) {
+        if within_ms == 0 || within_ms > 30 * 86_400_000 {
+            self.bad(&format!("{at}/within_ms"), format!("found {within_ms}"), "1 to 2592000000 (30 days)");
+        }
+    }
+
+    fn answer(&mut self, answer: &file::Answer, at: &str, sight: &Sight) -> Option<Answer> {
+        self.steps += 1;
+        self.name(&answer.name, &format!("{at}/name"));
+        let when = answer.when.as_ref().map(|text| self.expression(text, &format!("{at}/when"), sight));
+        let to = self.expression(&answer.to, &format!("{at}/to"), sight);
+        match self.systems.map(|set| set.system(&answer.system)) {
+            Some(None) => self.unknown_system(&format!("{at}/system"), &answer.system),
+            Some(Some(system)) if !system.has_answers() => {
+                let found = format!("{} does not tell what people answer", answer.system);
+                let wanted = "a connector whose file has `answers:` in its `webhooks:`";
+                self.bad(&format!("{at}/system"), found, wanted);
+            }
+            _ => {}
+        }
+        self.wait(answer.within_ms, at);
+        Some(Answer {
+            name: answer.name.clone(),
+            title: answer.title.clone(),
+            when: when.map_or(Some(None), |when| when.map(Some))?,
+            system: answer.system.clone(),
+            to: to?,
+            save: answer.save.clone(),
+            within_ms: answer.within_ms,
+            may_fail: answer.may_fail,
         })
     }
 
@@ -703,6 +756,7 @@ mod tests {
             file("connectors/orders.yaml", include_str!("../../config/demo/connectors/orders.yaml")),
             file("connectors/mail.yaml", include_str!("../../config/demo/connectors/mail.yaml")),
             file("connectors/survey.yaml", include_str!("../../config/demo/connectors/survey.yaml")),
+            file("connectors/chat.yaml", include_str!("../../config/demo/connectors/chat.yaml")),
         ])
     }
 
@@ -714,6 +768,7 @@ mod tests {
     fn the_flows_we_ship_fit_the_demo() {
         for (name, text) in [
             ("flows/refund.yaml", include_str!("../../config/demo/flows/refund.yaml")),
+            ("flows/escalation.yaml", include_str!("../../config/demo/flows/escalation.yaml")),
             ("flows/missed-call.yaml", include_str!("../../config/demo/flows/missed-call.yaml")),
             ("flows/survey.yaml", include_str!("../../config/demo/flows/survey.yaml")),
             ("flows/survey-result.yaml", include_str!("../../config/demo/flows/survey-result.yaml")),
@@ -739,6 +794,8 @@ steps:
   - step: {name: d, system: desk, operation: ticket.create, inputs: {title: "{{ later.id }}", text: "{{ call.id | shout }}", colour: red}}
   - step: {name: d, system: desk, operation: note.add, inputs: {text: "{{ 1 + }}"}, undo: {operation: ticket.create, inputs: {}}}
   - approval: {name: e, roles: [{role: boss, up_to: "10"}], within_ms: 0}
+  - answer: {name: g, system: desk, to: later.id, within_ms: 0}
+  - answer: {name: h, system: nobody, to: call.id, within_ms: 1, save: event}
   - step: {name: f, system: desk, operation: tickets.open, inputs: {customer: "{{ customer }}"}, save: later, undo: {operation: ticket.close, inputs: {target: "{{ later }}"}}}
 "#;
         let problems = read("flows/bad.yaml", text, &systems(), &attributes()).map(|_| ()).unwrap_err();
@@ -762,7 +819,12 @@ steps:
             "13: ticket.create needs the input title",
             "14: there is no amount that it could bound",
             "14: found 0",
-            "15: tickets.open only reads",
+            "15: desk does not tell what people answer",
+            "15: \"later\" is not known here",
+            "15: found 0",
+            "16: there is no system \"nobody\"",
+            "16: found \"event\"",
+            "17: tickets.open only reads",
         ] {
             assert!(told.iter().any(|line| line == wanted), "{wanted:?} is not among {told:#?}");
         }

@@ -123,6 +123,8 @@ pub enum Node {
     Approval(Approval),
     /// Attributes are written into the call's record.
     Record(Record),
+    /// Waits for what somebody answers at a system.
+    Answer(Answer),
     /// All at once; it goes on when all are done.
     Parallel(Vec<Node>),
     ForEach(ForEach),
@@ -224,6 +226,29 @@ pub struct Record {
     /// By name, with templates of their values; a switch's file lets flows write them (`flows: true`). Empty takes one back. They stay where the flow is
     /// undone: what was told was told.
     pub attributes: BTreeMap<String, String>,
+    /// The flow goes on without it.
+    #[serde(default)]
+    pub may_fail: bool,
+}
+
+/// Somebody's answer to a message that a step before has written, as the connector's `webhooks: answers:` knows it. The first one counts.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    pub name: String,
+    #[serde(default)]
+    pub title: Option<Text>,
+    #[serde(default)]
+    pub when: Option<String>,
+    /// A connector whose file has `answers:`.
+    pub system: SystemId,
+    /// An expression: what is answered, by the id that its operation gave: `question.id`.
+    pub to: String,
+    /// The answer's name in what follows: `text`, `who` (the user's id there), `name`.
+    #[serde(default)]
+    pub save: Option<String>,
+    /// Then it has failed.
+    pub within_ms: u64,
     /// The flow goes on without it.
     #[serde(default)]
     pub may_fail: bool,

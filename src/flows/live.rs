@@ -25,6 +25,7 @@ use crate::{
 
 use super::{
     Inscription, Settings, Starter,
+    answers::{Mailbox, live::Post},
     compile::{self, Plan},
     machine::{Answered, Run, Wanted},
     view::View,
@@ -33,6 +34,9 @@ use super::{
 
 /// Between two looks at the store without a reason: words come from the command line too, and say nothing to us.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long an answer is held for a flow that does not wait for it yet.
+const HELD_MS: i64 = 86_400_000;
 
 /// As many as screens remember.
 const RECALLED: usize = 5_000;
@@ -78,6 +82,8 @@ pub struct Means<S> {
     pub tenant: TenantId,
     /// To the desk, which owns the records.
     pub inscriptions: mpsc::Sender<Inscription>,
+    /// Who waits for which answer.
+    pub post: Post,
 }
 
 /// Carries on what is due until `stop`. What is on its way then is marked so on disk: the next start looks before it sends anything again.
@@ -87,6 +93,7 @@ pub async fn drive<S: Systems>(store: Store, means: Means<S>, news: mpsc::Sender
         store,
         means: Arc::new(means),
         news,
+        recalled: false,
         flying: JoinSet::new(),
         hand: HashMap::new(),
         old: Arc::default(),
@@ -95,6 +102,7 @@ pub async fn drive<S: Systems>(store: Store, means: Means<S>, news: mpsc::Sender
     };
     driver.recall().await;
     loop {
+        driver.post().await;
         let wait = driver.claim().await;
         tokio::select! {
             () = stop.cancelled() => break,
@@ -144,6 +152,8 @@ struct Driver<S> {
     flying: JoinSet<()>,
     hand: HashMap<Id, String>,
     old: Old,
+    /// Whether all that wait for answers are known; until then answers are held.
+    recalled: bool,
     minute: i64,
     stop: CancellationToken,
 }
@@ -166,6 +176,16 @@ impl<S: Systems> Driver<S> {
             if let (Ok(run), Ok(plan)) = (run, carrier.plan(&row.flow, &row.hash).await) {
                 carrier.tell(&run, &plan).await;
             }
+        }
+    }
+
+    async fn post(&mut self) {
+        if self.recalled {
+            return;
+        }
+        match self.means.post.recall(&self.means.settings).await {
+            Ok(()) => self.recalled = true,
+            Err(error) => tracing::warn!(%error, "flows that wait for answers cannot be read; trying again"),
         }
     }
 
@@ -225,6 +245,14 @@ impl<S: Systems> Driver<S> {
             return;
         }
         let flows = self.means.plans.starter().scheduled(&self.means.tenant, at);
+        // Answers that nobody waited for, the seldom time that there are some.
+        if minute.rem_euclid(60) == 0 || self.minute == 0 {
+            match self.store.forget_words(at.plus_ms(-HELD_MS)).await {
+                Ok(0) => {}
+                Ok(words) => tracing::info!(words, "words that no flow waited for are forgotten"),
+                Err(error) => tracing::warn!(%error, "words that no flow waited for cannot be forgotten yet"),
+            }
+        }
         // Rows that are there already change nothing: a restart within the minute begins nothing twice.
         if !flows.is_empty()
             && let Err(error) = self.store.submit(Batch { flows, ..Batch::default() }).await
@@ -282,6 +310,7 @@ impl<S: Systems> Carrier<S> {
             });
         }
         let mut answers = FuturesUnordered::new();
+        let mut listening = run.mailboxes();
         loop {
             let at = now().wall;
             let was = run.state();
@@ -314,6 +343,9 @@ impl<S: Systems> Carrier<S> {
                 // Full: it is asked for again.
                 let _ = self.means.inscriptions.try_send(wish);
             }
+            if !self.listen(&run, &mut listening).await {
+                return;
+            }
             for one in wanted {
                 answers.push(self.ask(tenant.clone(), one));
             }
@@ -343,6 +375,27 @@ impl<S: Systems> Carrier<S> {
                 }
             }
         }
+    }
+
+    /// Answers find it from here on. Not before it is on disk that it waits: what comes until now is held, and found.
+    async fn listen(&self, run: &Run, listening: &mut Vec<Mailbox>) -> bool {
+        let now_at = run.mailboxes();
+        let (old, new): (Vec<_>, Vec<_>) = (
+            listening.iter().filter(|of| !now_at.contains(of)).cloned().collect(),
+            now_at.iter().filter(|of| !listening.contains(of)).cloned().collect(),
+        );
+        self.means.post.leave(&run.id, &old).await;
+        *listening = now_at;
+        let mut wait = Duration::from_millis(100);
+        while let Err(error) = self.means.post.listen(&run.tenant, &run.id, &new).await {
+            tracing::warn!(flow = run.flow, id = run.id, %error, "a flow that waits for an answer waits for the disk");
+            tokio::select! {
+                () = sleep(wait) => wait = (wait * 2).min(Duration::from_secs(2)),
+                // The next start reads who waits.
+                () = self.stop.cancelled() => return false,
+            }
+        }
+        true
     }
 
     /// Screens are told where it stands; where the core is gone, it goes on all the same.
@@ -395,6 +448,7 @@ const fn word_of(said: &Said) -> Option<&'static str> {
     Some(match said {
         Said::Approve { .. } => "flow.approve",
         Said::Refuse { .. } => "flow.refuse",
+        Said::Answer { .. } => "flow.answer",
         Said::Stop { .. } => "flow.stop",
         Said::Take { .. } => "flow.task.take",
         Said::Settle { .. } => "flow.task.settle",

@@ -57,10 +57,23 @@ pub struct StepSeen {
     pub reason: Option<String>,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: u32,
-    /// For `approval`: until when.
+    /// For `approval` and `answer`: until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub until: Option<Wall>,
+    /// What somebody answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerSeen>,
+}
+
+/// Somebody's answer from outside: plain text of at most 2,000 characters, to be shown as such.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AnswerSeen {
+    #[schemars(with = "String")]
+    pub text: Private<String>,
+    /// Who, as people know that one.
+    #[schemars(with = "String")]
+    pub name: Private<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -71,6 +84,8 @@ pub enum StepState {
     Trying,
     /// Somebody must agree.
     Approval,
+    /// Somebody's answer is waited for.
+    Answer,
     Done,
     Skipped,
     Failed,
@@ -126,6 +141,7 @@ impl View {
                 Leaf::Step(step) => step.title.as_ref(),
                 Leaf::Approval(approval) => approval.title.as_ref(),
                 Leaf::Record(record) => record.title.as_ref(),
+                Leaf::Answer(answer) => answer.title.as_ref(),
             };
             let mut seen = StepSeen {
                 title: languages(title),
@@ -134,6 +150,7 @@ impl View {
                 reason: None,
                 attempts: 0,
                 until: None,
+                answer: None,
                 step: place.path,
             };
             match run.undos.get(&seen.step).or_else(|| run.marks.get(&seen.step)) {
@@ -151,7 +168,13 @@ impl View {
                             (seen.state, seen.at, seen.until) = (StepState::Approval, Some(*since), Some(*until));
                             amount.clone_from(sum);
                         }
-                        Mark::Done { at, by, .. } => {
+                        Mark::Listening { since, until, .. } => {
+                            (seen.state, seen.at, seen.until) = (StepState::Answer, Some(*since), Some(*until));
+                        }
+                        Mark::Done { at, by, result, .. } => {
+                            let text = |key: &str| result.expose()[key].as_str().unwrap_or_default().into();
+                            let answers = matches!(place.leaf, Leaf::Answer(_)) && !undo;
+                            seen.answer = answers.then(|| AnswerSeen { text: text("text"), name: text("name") });
                             seen.state = if undo { StepState::Undone } else { StepState::Done };
                             seen.at = Some(*at);
                             seen.reason = by.as_ref().map(|by| format!("by {by}"));

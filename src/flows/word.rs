@@ -10,6 +10,8 @@ use crate::{
     words::{TenantId, Wall},
 };
 
+use super::answers::{Answer, Mailbox};
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Word {
     /// An agent's id, or who works at the command line.
@@ -29,6 +31,11 @@ pub enum Said {
         step: String,
         #[serde(default)]
         why: Option<Private<String>>,
+    },
+    /// Somebody's answer at a system, for whoever waits at this mailbox.
+    Answer {
+        mailbox: Mailbox,
+        answer: Answer,
     },
     /// It is to end, and what was done be undone; not behind a pivot.
     Stop {

@@ -59,7 +59,7 @@ export default {
   "call.listen.done": "正在听{who}的通话，挂断即退出。", "call.whisper.done": "{who}听得到您，挂断即退出。", "call.barge.done": "三方互相听得到，挂断即退出。", "call.take.done": "{who}的客户转到您的话机。", "team.set": "改为：{s}", "agent.state.done": "已改{who}的状态。", "agent.next.done": "这通电话后改{who}的状态。",
   "code.unknown-attribute": "这通电话不能写这一项。", "code.invalid-value": "填的内容不合要求。", "f.language": "语言",
   "flow.title": "发起", "flow.begin": "发起流程", "flow.begun": "{s}已发起。", "flow.running": "进行中", "flow.approval": "等待主管", "flow.undoing": "正在撤销", "flow.person": "需人工查看", "flow.done": "完成", "flow.undone": "已撤销",
-  "flow.step.open": "待办", "flow.step.trying": "处理中", "flow.step.approval": "等待", "flow.step.done": "完成", "flow.step.failed": "失败", "flow.step.person": "需人工查看", "flow.step.undoing": "正在撤销", "flow.step.undone": "已撤销", "flow.step.skipped": "跳过",
+  "flow.step.open": "待办", "flow.step.trying": "处理中", "flow.step.approval": "等待", "flow.step.answer": "等待答复", "flow.step.done": "完成", "flow.step.failed": "失败", "flow.step.person": "需人工查看", "flow.step.undoing": "正在撤销", "flow.step.undone": "已撤销", "flow.step.skipped": "跳过",
   "flow.approve": "同意", "flow.refuse": "拒绝", "flow.stop": "停止并撤销", "flow.task.decide": "不知道是否已做：请到该系统查看，再说明。", "flow.task.undo": "无法自动撤销：请手工处理。", "flow.task.finish": "失败且没有回头路：请手工完成。",
   "flow.before": "此前已做：{s}", "flow.taken": "{who} 已认领", "flow.say.take": "认领", "flow.say.done": "已做", "flow.say.not-done": "没有做", "flow.say.again": "再试一次",
   "flow.choice.damaged": "损坏", "flow.choice.wrong-item": "发错货", "flow.choice.late": "太迟", "flow.choice.goodwill": "善意补偿", "code.unknown-flow": "没有这个流程，或已结束。", "code.invalid-input": "有一项填写不合格。",

@@ -46,6 +46,11 @@ pub(super) struct Flows {
 }
 
 impl Flows {
+    /// A call is on no screen any more.
+    pub fn forget(&mut self, call: CallId) {
+        self.open.retain(|_, view| view.call != Some(call) || !over(view));
+    }
+
     pub fn leave(&mut self, screen: ScreenId) {
         self.watch.remove(&screen);
     }
@@ -86,7 +91,8 @@ impl Roster {
                 }
             }
         }
-        if ["done", "undone"].contains(&view.state.as_str()) {
+        // What is over is looked at as long as its call is.
+        if over(&view) && view.call.is_none_or(|call| !self.calls.contains_key(&call)) {
             self.flows.open.remove(&id);
         } else if self.flows.open.len() < MOST || self.flows.open.contains_key(&id) {
             self.flows.open.insert(id, view);
@@ -254,7 +260,7 @@ impl Roster {
     }
 
     fn known(&self, asked: &Asked, flow: &str) -> Result<&View, (Code, &'static str)> {
-        let view = self.flows.open.get(flow).filter(|view| view.tenant == asked.0.0);
+        let view = self.flows.open.get(flow).filter(|view| view.tenant == asked.0.0 && !over(view));
         view.ok_or((Code::UnknownFlow, "there is no such flow, or it is over"))
     }
 
@@ -284,6 +290,10 @@ impl Roster {
     }
 }
 
+fn over(view: &View) -> bool {
+    ["done", "undone"].contains(&view.state.as_str())
+}
+
 /// One as this agent may see it.
 fn seen<'v>(view: &'v View, key: &Key, roles: &[String], masked: bool) -> FlowSeen<'v> {
     let supervisor = roles.iter().any(|role| role == "supervisor");
@@ -307,14 +317,24 @@ fn seen<'v>(view: &'v View, key: &Key, roles: &[String], masked: bool) -> FlowSe
     if (own || supervisor) && matches!(state, FlowState::Running | FlowState::Approval) {
         actions.push("flow.stop");
     }
+    let number = || view.number.clone().map(|raw| Number { raw: Some(raw), ..Number::anonymous() });
+    let steps = match masked && view.steps.iter().any(|step| step.answer.is_some()) {
+        false => Cow::Borrowed(&view.steps[..]),
+        true => {
+            let (mut steps, shade) = (view.steps.clone(), Shade::of(number().as_ref()));
+            for answer in steps.iter_mut().filter_map(|step| step.answer.as_mut()) {
+                answer.text = shade.text(answer.text.expose()).into_owned().into();
+            }
+            Cow::Owned(steps)
+        }
+    };
     let open = view.tasks.iter().filter(|task| task.settled.is_none() && supervisor);
     let tasks: Vec<_> = open
         .map(|task| match masked {
             false => Cow::Borrowed(task),
             true => {
                 let mut task = task.clone();
-                let number = view.number.clone().map(|raw| Number { raw: Some(raw), ..Number::anonymous() });
-                Shade::of(number.as_ref()).value(&mut task.inputs);
+                Shade::of(number().as_ref()).value(&mut task.inputs);
                 Cow::Owned(task)
             }
         })
@@ -330,7 +350,7 @@ fn seen<'v>(view: &'v View, key: &Key, roles: &[String], masked: bool) -> FlowSe
         call: view.call,
         agent: view.agent.as_ref().map(|agent| agent.as_str()),
         since: view.at,
-        steps: &view.steps,
+        steps,
         reason: view.reason.as_deref(),
         actions,
         approvers: &view.approvers,

@@ -633,6 +633,7 @@ impl Roster {
     fn absorbed(&mut self, now: Now, id: CallId, into: CallId, directory: &Directory) {
         self.view_over(id);
         let Some(old) = self.calls.remove(&id) else { return };
+        self.flows.forget(id);
         let call = self.calls.entry(into).or_insert_with(OnDesk::new);
         if call.face.is_none() {
             call.face = old.face;
@@ -733,6 +734,7 @@ impl Roster {
     fn forget_if_done(&mut self, id: CallId) {
         if self.calls.get(&id).is_some_and(|call| call.ended && call.agents.is_empty()) {
             self.calls.remove(&id);
+            self.flows.forget(id);
             self.view_over(id);
         }
     }

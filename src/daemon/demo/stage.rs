@@ -26,6 +26,8 @@ const FILES: &[(&str, &str)] = &[
     ("connectors/loyalty.yaml", include_str!("../../../config/demo/connectors/loyalty.yaml")),
     ("connectors/orders.yaml", include_str!("../../../config/demo/connectors/orders.yaml")),
     ("flows/refund.yaml", include_str!("../../../config/demo/flows/refund.yaml")),
+    ("connectors/chat.yaml", include_str!("../../../config/demo/connectors/chat.yaml")),
+    ("flows/escalation.yaml", include_str!("../../../config/demo/flows/escalation.yaml")),
     ("flows/missed-call.yaml", include_str!("../../../config/demo/flows/missed-call.yaml")),
     ("flows/survey.yaml", include_str!("../../../config/demo/flows/survey.yaml")),
     ("flows/survey-result.yaml", include_str!("../../../config/demo/flows/survey-result.yaml")),

@@ -35,6 +35,7 @@ impl Run {
                 self.stop = Some(Stop { at: now, step, reason, who, why: why.clone() });
                 Ok(())
             }
+            Said::Answer { mailbox, answer } => self.hear_answer(plan, mailbox, answer, now),
             Said::Stop { why } => {
                 if self.behind_pivot(plan) {
                     return Err("there is no way back any more");
@@ -134,7 +135,7 @@ impl Run {
         let waiting = self.places(plan).into_iter().filter(|place| waits(&place.path));
         let of = |place: Place<'_>| match place.leaf {
             Leaf::Approval(approval) => approval.roles.clone(),
-            Leaf::Step(_) | Leaf::Record(_) => Vec::new(),
+            Leaf::Step(_) | Leaf::Record(_) | Leaf::Answer(_) => Vec::new(),
         };
         waiting.flat_map(of).collect()
     }

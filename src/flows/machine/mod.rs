@@ -9,6 +9,7 @@
 
 mod answer;
 mod hear;
+mod listen;
 mod record;
 mod sight;
 mod turn;
@@ -26,7 +27,12 @@ use crate::{
     words::{AgentId, CallId, SystemId, TenantId, Wall},
 };
 
-use super::{Settings, compile::Plan, word::Settled};
+use super::{
+    Settings,
+    answers::{Answer, Mailbox},
+    compile::Plan,
+    word::Settled,
+};
 pub use record::Inscription;
 pub(super) use sight::Leaf;
 
@@ -74,6 +80,9 @@ pub struct Run {
     pub end: Option<End>,
     #[serde(default)]
     pub tasks: Vec<Task>,
+    /// Answers that came while nothing waited for them, for what may.
+    #[serde(default)]
+    early: Vec<(Mailbox, Answer)>,
     /// Steps that were done, counted: they are undone the other way round.
     #[serde(default)]
     count: u32,
@@ -102,6 +111,12 @@ pub enum Mark {
         until: Wall,
         #[serde(default)]
         amount: Option<String>,
+    },
+    /// For somebody's answer.
+    Listening {
+        since: Wall,
+        until: Wall,
+        mailbox: Mailbox,
     },
     Done {
         at: Wall,
@@ -274,6 +289,7 @@ impl Run {
             stop: None,
             end: None,
             tasks: Vec::new(),
+            early: Vec::new(),
             count: 0,
             revision: 0,
             wishes: Vec::new(),
@@ -339,6 +355,16 @@ impl Run {
         self.tasks.iter().filter(|task| task.settled.is_none())
     }
 
+    /// Where it waits for answers.
+    #[must_use]
+    pub fn mailboxes(&self) -> Vec<Mailbox> {
+        let of = |mark: &Mark| match mark {
+            Mark::Listening { mailbox, .. } => Some(mailbox.clone()),
+            _ => None,
+        };
+        self.marks.values().filter_map(of).collect()
+    }
+
     /// When it goes on by itself.
     fn due(&self, now: Wall) -> Option<Wall> {
         if self.end.is_some() {
@@ -351,7 +377,7 @@ impl Run {
         all.filter_map(|mark| match mark {
             // After a restart it is due at once, and `of` says how long it is left alone.
             Mark::Trying(trying) => Some(if trying.sent { now } else { trying.due_at }),
-            Mark::Waiting { until, .. } => Some(*until),
+            Mark::Waiting { until, .. } | Mark::Listening { until, .. } => Some(*until),
             _ => None,
         })
         .min()

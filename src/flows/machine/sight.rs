@@ -4,13 +4,13 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
-        compile::{Approval, Node, Plan, Record, Step},
+        compile::{Answer, Approval, Node, Plan, Record, Step},
         template,
     },
     Mark, Run,
 };
 
-/// A step or an approval where the run's lists have it.
+/// A step, an approval or an answer where the run's lists have it.
 #[derive(Clone)]
 pub(in crate::flows) struct Place<'p> {
     pub path: String,
@@ -24,6 +24,7 @@ pub(in crate::flows) enum Leaf<'p> {
     Step(&'p Step),
     Approval(&'p Approval),
     Record(&'p Record),
+    Answer(&'p Answer),
 }
 
 impl Run {
@@ -54,6 +55,10 @@ impl Run {
                 Node::Record(record) => {
                     let path = format!("{prefix}{}", record.name);
                     out.push(Place { path, leaf: Leaf::Record(record), loops: loops.to_vec() });
+                }
+                Node::Answer(answer) => {
+                    let path = format!("{prefix}{}", answer.name);
+                    out.push(Place { path, leaf: Leaf::Answer(answer), loops: loops.to_vec() });
                 }
                 Node::Parallel(branches) => self.gather(branches, prefix, loops, out),
                 Node::ForEach(each) => {
@@ -119,7 +124,11 @@ impl Run {
             context.insert(name.clone(), Value::Null);
         }
         for place in self.places(plan) {
-            let Leaf::Step(Step { save: Some(name), .. }) = place.leaf else { continue };
+            let (Leaf::Step(Step { save: Some(name), .. }) | Leaf::Answer(Answer { save: Some(name), .. })) =
+                place.leaf
+            else {
+                continue;
+            };
             let Some(Mark::Done { result, .. }) = self.marks.get(&place.path) else { continue };
             let result = result.expose().clone();
             let shared = |(path, ..): &(String, &str, usize)| here.iter().any(|(other, ..)| other == path);

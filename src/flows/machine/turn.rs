@@ -92,6 +92,12 @@ impl Run {
                     let place = Place { path: format!("{prefix}{}", record.name), leaf, loops: loops.to_vec() };
                     self.at_record(plan, now, &place, record)
                 }
+                Node::Answer(answer) => {
+                    let path = format!("{prefix}{}", answer.name);
+                    let place = Place { path, leaf: Leaf::Answer(answer), loops: loops.to_vec() };
+                    self.at_answer(plan, now, &place, answer);
+                    self.way(&place.path)
+                }
                 Node::Parallel(branches) => {
                     let mut all = Way::Behind;
                     for branch in branches {
@@ -294,7 +300,7 @@ impl Run {
                     }
                     under_way |= matches!(self.marks.get(&place.path), Some(Mark::Trying(_)));
                 }
-                Some(Mark::Trying(_) | Mark::Waiting { .. }) => {
+                Some(Mark::Trying(_) | Mark::Waiting { .. } | Mark::Listening { .. }) => {
                     let reason = "stopped before it was tried".to_owned();
                     self.marks.insert(place.path.clone(), Mark::Failed { at: now, reason, passed: true });
                 }

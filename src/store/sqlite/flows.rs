@@ -4,7 +4,7 @@ use rusqlite::{Connection, Error, OptionalExtension, Result, Row, params};
 
 use crate::{
     store::rows::{Batch, FlowDue, FlowFilter, FlowRow, FlowWordRow},
-    words::Wall,
+    words::{TenantId, Wall},
 };
 
 use super::{
@@ -98,24 +98,43 @@ pub(super) fn due(conn: &Connection, now: Wall, most: usize, hand: &[String]) ->
         .collect::<Result<_>>()?;
     let mut out = Vec::new();
     for row in rows.into_iter().filter(|row| !hand.contains(&row.id)).take(most) {
-        let words = conn
-            .prepare_cached("SELECT * FROM flow_words WHERE flow = ?1 AND tenant = ?2 ORDER BY id LIMIT 100")?
-            .query_map(params![row.id, row.tenant.as_str()], |word| {
-                Ok(FlowWordRow {
-                    tenant: row.tenant.clone(),
-                    id: word.get("key")?,
-                    flow: word.get("flow")?,
-                    at: Wall(word.get("at")?),
-                    body: word.get::<_, String>("body")?.into(),
-                })
-            })?
-            .collect::<Result<_>>()?;
+        let words = words(conn, &row.tenant, &row.id)?;
         out.push(FlowDue { row, words });
     }
     let next = conn
         .prepare_cached("SELECT min(due_at) FROM flows WHERE open = 1 AND due_at IS NOT NULL AND due_at > ?1")?
         .query_row([now.0], |row| row.get::<_, Option<i64>>(0))?;
     Ok((out, next.map(Wall)))
+}
+
+/// What was said to one and not heard yet.
+pub(super) fn words(conn: &Connection, tenant: &TenantId, flow: &str) -> Result<Vec<FlowWordRow>> {
+    conn.prepare_cached("SELECT * FROM flow_words WHERE flow = ?1 AND tenant = ?2 ORDER BY id LIMIT 100")?
+        .query_map(params![flow, tenant.as_str()], |word| {
+            Ok(FlowWordRow {
+                tenant: tenant.clone(),
+                id: word.get("key")?,
+                flow: word.get("flow")?,
+                at: Wall(word.get("at")?),
+                body: word.get::<_, String>("body")?.into(),
+            })
+        })?
+        .collect()
+}
+
+/// What was said before to none that goes on: answers that nobody waited for, words to what is over.
+pub(super) fn forget_words(conn: &Connection, before: Wall) -> Result<usize> {
+    conn.prepare_cached(
+        "DELETE FROM flow_words WHERE at < ?1
+         AND NOT EXISTS (SELECT 1 FROM flows AS f WHERE f.key = flow_words.flow AND f.tenant = flow_words.tenant AND f.open = 1)",
+    )?
+    .execute([before.0])
+}
+
+pub(super) fn open_after(conn: &Connection, after: &str, most: usize) -> Result<Vec<FlowRow>> {
+    conn.prepare_cached("SELECT * FROM flows WHERE open = 1 AND key > ?1 ORDER BY key LIMIT ?2")?
+        .query_map(params![after, limit(most)], read)?
+        .collect()
 }
 
 pub(super) fn file(conn: &Connection, hash: &str) -> Result<Option<String>> {

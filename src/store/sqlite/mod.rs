@@ -23,7 +23,7 @@ use super::{
     OnDamage, Settings, StoreError,
     rows::{
         Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, Decided, DifferenceRow, EffectRow,
-        FlowDue, FlowRow, History, RecordRow, SeatRow, Settled, StateRow, Stats,
+        FlowDue, FlowRow, FlowWordRow, History, RecordRow, SeatRow, Settled, StateRow, Stats,
     },
 };
 use crate::{
@@ -237,6 +237,30 @@ impl Store {
     /// The file cannot be read.
     pub async fn flows_open(&self, most: usize) -> Result<Vec<FlowRow>, StoreError> {
         self.ask(0, |answer| Job::FlowsOpen(most, answer)).await
+    }
+
+    /// Flows that are not over, by their ids, behind the one that was seen last.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn flows_open_after(&self, after: String, most: usize) -> Result<Vec<FlowRow>, StoreError> {
+        self.ask(0, |answer| Job::FlowsOpenAfter(after, most, answer)).await
+    }
+
+    /// What was said to this one and not heard yet, in order.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn flow_words(&self, tenant: TenantId, flow: String) -> Result<Vec<FlowWordRow>, StoreError> {
+        self.ask(0, |answer| Job::FlowWords(tenant, flow, answer)).await
+    }
+
+    /// Removes what was said before to none that goes on; answers how many.
+    ///
+    /// # Errors
+    /// As `submit`.
+    pub async fn forget_words(&self, before: Wall) -> Result<usize, StoreError> {
+        self.ask(0, |answer| Job::ForgetWords(before, answer)).await
     }
 
     /// Removes calls of a tenant that ended before, with all that is of them and nothing that is still to be done, and audit rows of before the

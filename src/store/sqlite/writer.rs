@@ -19,7 +19,7 @@ use crate::{
         Settings, StoreError,
         rows::{
             Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, ContactRow, Decided, DifferenceRow,
-            EffectRow, FlowDue, FlowRow, History, RecordRow, SeatRow, Settled, StateRow, Stats,
+            EffectRow, FlowDue, FlowRow, FlowWordRow, History, RecordRow, SeatRow, Settled, StateRow, Stats,
         },
     },
     words::{CallId, SwitchId, TenantId, Wall},
@@ -50,6 +50,9 @@ pub(super) enum Job {
     },
     FlowFile(String, Answer<Option<String>>),
     FlowsOpen(usize, Answer<Vec<FlowRow>>),
+    FlowsOpenAfter(String, usize, Answer<Vec<FlowRow>>),
+    FlowWords(TenantId, String, Answer<Vec<FlowWordRow>>),
+    ForgetWords(Wall, Answer<usize>),
     Ended(Wall, Wall, Answer<Vec<Private<String>>>),
     EndedAfter {
         tenant: TenantId,
@@ -204,6 +207,13 @@ impl Writer {
                 self.step(broken, answer, |conn| flows::due(conn, now, most, &hand))
             }
             Job::FlowFile(hash, answer) => self.step(broken, answer, |conn| flows::file(conn, &hash)),
+            Job::FlowsOpenAfter(after, most, answer) => {
+                self.step(broken, answer, |conn| flows::open_after(conn, &after, most))
+            }
+            Job::FlowWords(tenant, flow, answer) => {
+                self.step(broken, answer, |conn| flows::words(conn, &tenant, &flow))
+            }
+            Job::ForgetWords(before, answer) => self.step(broken, answer, |conn| flows::forget_words(conn, before)),
             Job::FlowsOpen(most, answer) => self.step(broken, answer, |conn| flows::open(conn, most)),
             Job::Ended(from, to, answer) => self.step(broken, answer, |conn| read::ended(conn, from, to)),
             Job::EndedAfter { tenant, after, until, most, answer } => {
