@@ -123,12 +123,24 @@ impl Chat {
         }
     }
 
+    /// Somebody presses a button.
+    pub fn pressed(&self, who: &str, token: &str) -> Value {
+        let event = format!("Ev{}", self.events.fetch_add(1, Ordering::Relaxed));
+        match self.kind {
+            Kind::Slack => {
+                json!({"payload": {"type": "block_actions", "trigger_id": event, "user": {"id": who}, "actions": [{"type": "button", "value": token}]}})
+            }
+            Kind::Feishu => json!({"schema": "2.0", "header": {"event_id": event, "event_type": "card.action.trigger"},
+                "event": {"operator": {"open_id": who}, "action": {"tag": "button", "value": {"token": token}}}}),
+        }
+    }
+
     /// As the messenger sends it; answers what it is told.
     pub async fn send(&self, event: &Value) -> (u16, String) {
         self.send_as(event, SECRET).await
     }
 
-    async fn send_as(&self, event: &Value, secret: &str) -> (u16, String) {
+    pub async fn send_as(&self, event: &Value, secret: &str) -> (u16, String) {
         let seconds = (live::now().wall.0 / 1000).to_string();
         let (body, headers) = match self.kind {
             Kind::Slack => {
@@ -328,6 +340,11 @@ async fn story(kind: Kind) {
     agent.say(json!({"type": "flow.list", "id": "l"})).await;
     let list = agent.next_of("done").await["flows"]["list"].clone();
     assert_eq!(step(&list[0], "expert")["answer"], answer);
+
+    let shown = |more: &[&str]| {
+        desk.stage.verb(Path::new(PROGRAM), &[&["flows", "show", first.as_str().unwrap()], more].concat()).unwrap()
+    };
+    assert!(!shown(&[]).contains("at once:") && shown(&["--full"]).contains("at once:"));
 
     // It waits; a kill forgets nothing of it, and what is no answer is none.
     let second = ask(&mut agent, "escalation", "b", &call, "And by bank?").await;

@@ -696,7 +696,7 @@ async fn no_refund_is_paid_twice_none_is_silent_and_people_get_exactly_those_tha
         }
         let how = if paid { Settled::Done } else { Settled::Again };
         let said = Said::Settle { task: 1, how, note: None, result: None };
-        let word = Word { who: "test".into(), roles: Vec::new(), said };
+        let word = Word::here("test".into(), Vec::new(), said);
         let now = live::now().wall;
         let audit = AuditRow {
             tenant: row.tenant.clone(),

@@ -2,6 +2,7 @@
 //! (feature `real-servers`, started by `tests/run`).
 
 mod agents;
+mod approvals;
 mod beside;
 mod bodies;
 #[cfg(feature = "real-servers")]

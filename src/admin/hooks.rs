@@ -30,7 +30,7 @@ use tokio::{
 
 use crate::{
     connectors::{
-        Connectors,
+        Ask, Connectors, Outcome, Priority, System,
         hook::{self, BODY_CAP, Heard, Said, Verdict},
         index::live::name,
     },
@@ -49,6 +49,8 @@ const LASTS: Duration = Duration::from_secs(60);
 const READ: Duration = Duration::from_secs(10);
 /// Bodies in hand at one time: 16 MiB at most.
 const BODIES: usize = 16;
+/// For telling somebody what became of a press.
+const TELL: Duration = Duration::from_secs(10);
 /// Event ids in one file; two files are kept. Vendors try again for hours or days, the busiest sends some thousand events a day.
 const IDS: usize = 16_384;
 
@@ -126,7 +128,7 @@ impl Door {
         answers: &[hook::Answer],
     ) -> Result<(), StoreError> {
         let Some((plans, post, store)) = &self.flows else { return Ok(()) };
-        let named: String = named.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let named = name_of(named);
         let (tenant, at) = (TenantId::default(), now().wall);
         let starter = plans.starter();
         let mut calls = BTreeMap::new();
@@ -141,11 +143,44 @@ impl Door {
         post.arrive(&tenant, system, &named, answers, at).await
     }
 
+    /// A button of an approval's card; gives what is answered. Where the vendor shows no answer, and the file can, who pressed is told by a message.
+    async fn pressed(
+        &self,
+        system: &System,
+        named: &[u8; 32],
+        pressed: &hook::Decision,
+        event: &serde_json::Value,
+    ) -> Result<Option<Said>, StoreError> {
+        let Some((plans, post, _)) = &self.flows else { return Ok(None) };
+        let (named, tenant) = (name_of(named), TenantId::default());
+        let decided = post.decide(plans, &tenant, &system.id, &named, pressed, now().wall).await?;
+        let said = hook::reply(system, pressed, event, &decided);
+        if said.is_none() && system.offers_tell() {
+            let inputs = serde_json::json!({"call": named, "key": named, "to": pressed.who, "text": decided.message});
+            let ask = Ask {
+                tenant,
+                system: system.id.clone(),
+                operation: "approval.tell".to_owned(),
+                inputs: inputs.as_object().cloned().unwrap_or_default(),
+                deadline: TELL,
+                priority: Priority::Background,
+            };
+            // The vendor waits for our 200 some seconds only.
+            let connectors = self.connectors.clone();
+            tokio::spawn(async move {
+                if !matches!(connectors.run(ask).await, Outcome::Ok(_)) {
+                    tracing::info!("who pressed a button could not be told what became of it");
+                }
+            });
+        }
+        Ok(said)
+    }
+
     /// # Errors
     /// What is answered, and the word for our own figures.
     async fn taken(
         &self,
-        system: Option<&crate::connectors::System>,
+        system: Option<&System>,
         request: Request<Incoming>,
     ) -> Result<(&'static str, Option<Said>), (StatusCode, &'static str)> {
         let later = (StatusCode::SERVICE_UNAVAILABLE, "later");
@@ -169,13 +204,13 @@ impl Door {
             .collect();
         let body = body.to_bytes();
         let came = hook::Request { method: head.method.as_str(), url: &url, headers: &headers, body: &body };
-        let (id, heard, event, answers) = match hook::judge(system, &came, now().wall) {
+        let (id, heard, event, answers, decision) = match hook::judge(system, &came, now().wall) {
             Verdict::Refused(why) => {
                 tracing::debug!(system = %system.id, why, "a webhook was refused");
                 return Err((StatusCode::NOT_FOUND, "refused"));
             }
             Verdict::Handshake(said) => return Ok(("handshake", Some(said))),
-            Verdict::Accepted { id, heard, event, answers } => (id, heard, event, answers),
+            Verdict::Accepted { id, heard, event, answers, decision } => (id, heard, event, answers, decision),
         };
         // One after the other: the same event twice at one time is one event.
         let mut ids = self.ids.lock().await;
@@ -189,14 +224,26 @@ impl Door {
             tracing::warn!(system = %system.id, %error, "flows could not be told of an event; its sender is told to come again");
             later
         })?;
+        let said = match &decision {
+            None => None,
+            Some(pressed) => self.pressed(system, &named, pressed, event.expose()).await.map_err(|error| {
+                tracing::warn!(system = %system.id, %error, "a press could not be written down; its sender is told to come again");
+                later
+            })?,
+        };
         self.out.try_send(heard).map_err(|_| later)?;
         if let Some(id) = id
             && let Err(error) = ids.remember(&system.id, id)
         {
             tracing::error!(system = %system.id, %error, "a webhook's id cannot be remembered; it may be taken twice");
         }
-        Ok(("accepted", None))
+        Ok(("accepted", said))
     }
+}
+
+/// An event's name as text.
+fn name_of(named: &[u8; 32]) -> String {
+    named.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Serves until `stop` completes.

@@ -893,6 +893,23 @@ impl Maker<'_> {
                 answers.push(hook::AnswersTo { when, key, text, who, name });
             }
         }
+        let mut decisions = Vec::new();
+        for (n, press) in webhooks.decisions.iter().enumerate() {
+            let at = format!("{at}/decisions/{n}");
+            let when = press.when.as_ref().map(|when| self.expression(&format!("{at}/when"), when));
+            let token = self.expression(&format!("{at}/token"), &press.token);
+            let who = self.expression(&format!("{at}/who"), &press.who);
+            let before = self.known.clone();
+            self.known = variables.clone();
+            self.known.extend(["body", "message", "code", "by", "good"].map(str::to_owned));
+            let answer = press.answer.as_ref().map(|answer| self.reply(answer, &format!("{at}/answer")));
+            self.known = before;
+            let when = when.map_or(Some(None), |when| when.map(Some));
+            let answer = answer.map_or(Some(None), |answer| answer.map(Some));
+            if let (Some(when), Some(token), Some(who), Some(answer)) = (when, token, who, answer) {
+                decisions.push(hook::Press { when, token, who, answer });
+            }
+        }
         self.known = variables;
         let time = match timed {
             None => None,
@@ -908,6 +925,7 @@ impl Maker<'_> {
             each: each.flatten(),
             events,
             answers,
+            decisions,
             secrets: secrets.clone(),
             examples: webhooks.examples.clone(),
         })
@@ -932,6 +950,19 @@ impl Maker<'_> {
         }
     }
 
+    fn reply(&mut self, reply: &hook::Reply, at: &str) -> Option<hook::Replied> {
+        match reply {
+            hook::Reply::Text(text) => self.expression(&format!("{at}/text"), text).map(hook::Replied::Text),
+            hook::Reply::Json(fields) => {
+                let mut made = Vec::new();
+                for (name, text) in fields {
+                    made.extend(self.expression(&format!("{at}/json/{name}"), text).map(|it| (name.clone(), it)));
+                }
+                (made.len() == fields.len()).then_some(hook::Replied::Json(made))
+            }
+        }
+    }
+
     /// With the request, `body` and `secret` known.
     fn handshake(&mut self, file: &File, shake: &hook::Handshake, at: &str) -> Option<hook::Shake> {
         let verify = shake.verify.as_ref().map(|verify| {
@@ -940,18 +971,7 @@ impl Maker<'_> {
             let at = format!("{at}/verify/signature");
             Some((self.expression(&format!("{at}/value"), &value)?, self.expression(&format!("{at}/given"), &given)?))
         });
-        let answer = match &shake.answer {
-            hook::Reply::Text(text) => self.expression(&format!("{at}/answer/text"), text).map(hook::Replied::Text),
-            hook::Reply::Json(fields) => {
-                let mut made = Vec::new();
-                for (name, text) in fields {
-                    made.extend(
-                        self.expression(&format!("{at}/answer/json/{name}"), text).map(|it| (name.clone(), it)),
-                    );
-                }
-                (made.len() == fields.len()).then_some(hook::Replied::Json(made))
-            }
-        };
+        let answer = self.reply(&shake.answer, &format!("{at}/answer"));
         self.known.remove("secret");
         let when = self.expression(&format!("{at}/when"), &shake.when);
         let verify = verify.map_or(Some(None), |verify| verify.map(Some))?;

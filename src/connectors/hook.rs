@@ -30,6 +30,8 @@ pub const BODY_CAP: usize = 1024 * 1024;
 const SIGNATURES: usize = 16;
 /// Events in one request, and customers or numbers that one names.
 const MANY: usize = 1_000;
+/// What stands on a button of ours at most.
+const TOKEN: usize = 300;
 /// What is answered to a handshake at most: a challenge has some hundred characters.
 const ANSWER: usize = 4 * 1024;
 
@@ -57,6 +59,9 @@ pub struct File {
     /// Which events are somebody's answer to something that an operation of this file wrote: a message in a thread. Flows wait for them.
     #[serde(default)]
     pub answers: Vec<Answers>,
+    /// Which events are a button's that `approval.ask` of this file has made.
+    #[serde(default)]
+    pub decisions: Vec<Decisions>,
     #[serde(default)]
     pub examples: Vec<Example>,
 }
@@ -183,6 +188,20 @@ pub struct Answers {
     pub name: Option<String>,
 }
 
+/// Expressions see the request and `body`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decisions {
+    pub when: Option<String>,
+    /// What stood on the button: the text that `approval.ask` was told as `approve` or `refuse`.
+    pub token: String,
+    /// The user's id there, which agents.yaml has under `ids:` of a person.
+    pub who: String,
+    /// What is answered to the request, where the vendor shows it to who pressed. Expressions see `body`, `message` (what became of it, in English), `code` (`agreed`, `refused`, `decided`,
+    /// `not-permitted`, `unknown-user`, `over`), `by` (who decided before) and `good`.
+    pub answer: Option<Reply>,
+}
+
 /// A proof inside the file, with the vendor's own secret of its documents.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -213,6 +232,40 @@ pub struct Accepted {
     pub customers: BTreeSet<String>,
     pub numbers: BTreeSet<String>,
     pub answers: Vec<Answer>,
+    pub decision: Option<Decision>,
+}
+
+/// Somebody pressed a button.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    pub token: String,
+    pub who: String,
+    /// Which of the file's `decisions:` it is.
+    #[serde(skip)]
+    pub nth: usize,
+}
+
+/// Who said it is no business of a log.
+impl std::fmt::Debug for Decision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "a press of {}", self.token)
+    }
+}
+
+/// What became of a press.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decided {
+    pub code: &'static str,
+    pub message: String,
+    pub by: Option<String>,
+}
+
+impl Decided {
+    #[must_use]
+    pub fn of(code: &'static str, message: &str) -> Self {
+        Self { code, message: message.to_owned(), by: None }
+    }
 }
 
 /// Somebody's answer to what is there under `key`.
@@ -244,6 +297,7 @@ pub struct Hooks {
     pub each: Option<Compiled>,
     pub events: Vec<Told>,
     pub answers: Vec<AnswersTo>,
+    pub decisions: Vec<Press>,
     pub secrets: BTreeMap<String, Secret>,
     pub examples: Vec<Example>,
 }
@@ -277,6 +331,14 @@ pub struct AnswersTo {
     pub text: Compiled,
     pub who: Compiled,
     pub name: Option<Compiled>,
+}
+
+/// A [`Decisions`], compiled.
+pub struct Press {
+    pub when: Option<Compiled>,
+    pub token: Compiled,
+    pub who: Compiled,
+    pub answer: Option<Replied>,
 }
 
 /// A file's words for the three ways: what must be sent, what was sent, when, and what names it.
@@ -328,7 +390,13 @@ pub enum Verdict {
     /// Not that system, or a copy of long ago: why, for us alone.
     Refused(&'static str),
     /// `id`: SHA-256 of what names it; `event`: its body, null where that is neither JSON nor a form.
-    Accepted { id: Option<[u8; 32]>, heard: Heard, event: Private<serde_json::Value>, answers: Vec<Answer> },
+    Accepted {
+        id: Option<[u8; 32]>,
+        heard: Heard,
+        event: Private<serde_json::Value>,
+        answers: Vec<Answer>,
+        decision: Option<Decision>,
+    },
     /// That system wants to know whether it is us.
     Handshake(Said),
 }
@@ -477,8 +545,14 @@ fn judge_with(
         }
         answers.extend(hooks.answers.iter().filter_map(|to| to.read(&context)));
     }
+    let pressed = |(nth, press): (usize, &Press)| {
+        let token = said(&press.token, &whole).filter(|token| token.len() <= TOKEN)?;
+        let holds = press.when.as_ref().is_none_or(|when| when.holds(&whole));
+        Some(Decision { token, who: said(&press.who, &whole)?, nth }).filter(|_| holds)
+    };
+    let decision = hooks.decisions.iter().enumerate().find_map(pressed);
     let id = name.as_ref().map(|name| Sha256::digest(name).into());
-    (Verdict::Accepted { id, heard, event, answers }, name)
+    (Verdict::Accepted { id, heard, event, answers, decision }, name)
 }
 
 impl Request<'_> {
@@ -501,7 +575,15 @@ fn answered(answer: &Replied, context: &Value, secrets: &BTreeMap<String, Secret
     let (made, json) = match answer {
         Replied::Text(text) => (one(text), false),
         Replied::Json(fields) => {
-            let fields = fields.iter().map(|(name, value)| Some((name.clone(), one(value)?.into())));
+            let json = |value: &Compiled| {
+                let value = value.eval(context).ok()?;
+                match value.kind() {
+                    ValueKind::Bytes => opened(&value).map(Into::into),
+                    ValueKind::Undefined | ValueKind::None => None,
+                    _ => to_json(&value).ok().flatten(),
+                }
+            };
+            let fields = fields.iter().map(|(name, value)| Some((name.clone(), json(value)?)));
             let object: Option<serde_json::Map<_, _>> = fields.collect();
             (object.map(|object| serde_json::Value::Object(object).to_string()), true)
         }
@@ -519,16 +601,37 @@ fn answered(answer: &Replied, context: &Value, secrets: &BTreeMap<String, Secret
     Verdict::Handshake(Said { text, json })
 }
 
+/// A text that says something.
+fn said(expression: &Compiled, context: &Value) -> Option<String> {
+    let value = expression.eval(context).ok()?;
+    Some(text_of(&value)).filter(|text| !value.is_none() && !value.is_undefined() && !text.trim().is_empty())
+}
+
+/// What is answered to who pressed; `None` where the vendor shows nothing, or the file's expressions do not fit.
+#[must_use]
+pub fn reply(system: &System, decision: &Decision, event: &serde_json::Value, decided: &Decided) -> Option<Said> {
+    let answer = system.hooks.as_ref()?.decisions.get(decision.nth)?.answer.as_ref()?;
+    let variables = system.context.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let seen = [
+        ("body", from_json(event)),
+        ("message", Value::from(decided.message.as_str())),
+        ("code", Value::from(decided.code)),
+        ("by", Value::from(decided.by.as_deref())),
+        ("good", Value::from(["agreed", "refused"].contains(&decided.code))),
+    ];
+    match answered(answer, &Value::from_pairs(variables.chain(seen)), &BTreeMap::new()) {
+        Verdict::Handshake(said) => Some(said),
+        _ => None,
+    }
+}
+
 impl AnswersTo {
     /// `None`: it answers nothing, or says nothing.
     fn read(&self, context: &Value) -> Option<Answer> {
         if self.when.as_ref().is_some_and(|when| !when.holds(context)) {
             return None;
         }
-        let text = |expression: &Compiled| {
-            let value = expression.eval(context).ok()?;
-            Some(text_of(&value)).filter(|text| !value.is_none() && !value.is_undefined() && !text.trim().is_empty())
-        };
+        let text = |expression: &Compiled| said(expression, context);
         let name = self.name.as_ref().and_then(text);
         Some(Answer { key: text(&self.key)?, text: text(&self.text)?, who: text(&self.who)?, name })
     }
@@ -606,9 +709,9 @@ fn play(system: &System, hooks: &Hooks, example: &Example) -> Result<(), String>
         ((Verdict::Handshake(said), _), _, Some(wanted)) if said.text == *wanted => Ok(()),
         ((Verdict::Handshake(said), _), ..) => Err(format!("it is answered: {}", said.text)),
         ((Verdict::Accepted { .. }, _), None, _) => Err("it is accepted".to_owned()),
-        ((Verdict::Accepted { heard, answers, .. }, id), Some(wanted), None) => {
+        ((Verdict::Accepted { heard, answers, decision, .. }, id), Some(wanted), None) => {
             let numbers = heard.numbers.into_iter().map(Private::into_inner).collect();
-            let found = Accepted { id, customers: heard.customers, numbers, answers };
+            let found = Accepted { id, customers: heard.customers, numbers, answers, decision };
             if found == *wanted { Ok(()) } else { Err(format!("it says {found:?}, not {wanted:?}")) }
         }
     }

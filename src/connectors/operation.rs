@@ -90,6 +90,10 @@ pub const OPERATIONS: &[Operation] = &[
         &["html", "cc", "reply_to", "customer", "agent", "agent_id", "number", "at", "record"],
     ),
     write("notify", &["call", "key", "text"], WRITE),
+    // A message with two buttons; `approve` and `refuse` are what stands on them, and what the file's `decisions:` gives back.
+    write("approval.ask", &["call", "key", "text", "approve", "refuse"], &["agent", "agent_id", "at"]),
+    // What became of it, to who pressed (the user's id there) and to nobody else.
+    write("approval.tell", &["call", "key", "to", "text"], &["at"]),
     // `text` is why.
     write("ticket.close", &["call", "key", "target"], CLOSE),
     // Money that goes back for an order: held there, let go of again, paid. `key` finds what was done; `amount` is a decimal text.

@@ -171,6 +171,18 @@ impl System {
         self.hooks.as_ref().is_some_and(|hooks| !hooks.answers.is_empty())
     }
 
+    /// Whether it tells who pressed a button of ours.
+    #[must_use]
+    pub fn has_decisions(&self) -> bool {
+        self.hooks.as_ref().is_some_and(|hooks| !hooks.decisions.is_empty())
+    }
+
+    /// Whether it can tell one user something that nobody else sees.
+    #[must_use]
+    pub fn offers_tell(&self) -> bool {
+        self.operations.contains_key("approval.tell")
+    }
+
     /// How what these requests need is come by.
     pub(super) fn session(&self, what: For) -> Option<&SessionAuth> {
         match (what, &self.auth) {

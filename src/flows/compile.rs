@@ -67,6 +67,8 @@ pub(super) struct Step {
     pub within_ms: Option<u64>,
     pub may_fail: bool,
     pub pivot: bool,
+    /// It is the card of this approval: sent while that waits, and no longer.
+    pub asks: Option<String>,
 }
 
 pub(super) struct Undo {
@@ -337,7 +339,15 @@ impl Checker<'_> {
                 made.map(|step| Node::Step(Box::new(step)))
             }
             file::Node::Approval(approval) => {
-                self.approval(approval, &format!("{at}/approval"), sight).map(|a| Node::Approval(Box::new(a)))
+                let at = format!("{at}/approval");
+                let card =
+                    approval.ask.as_ref().map(|card| self.card(&approval.name, card, &format!("{at}/ask"), sight));
+                let made = self.approval(approval, &at, sight).map(|a| Node::Approval(Box::new(a)));
+                match card {
+                    None => made,
+                    // The approval first: it waits when its card is sent.
+                    Some(card) => Some(Node::Parallel(vec![made?, Node::Step(Box::new(card?))])),
+                }
             }
             file::Node::Record(record) => {
                 self.record(record, &format!("{at}/record"), sight).map(|r| Node::Record(Box::new(r)))
@@ -460,6 +470,7 @@ impl Checker<'_> {
             within_ms: step.within_ms,
             may_fail: step.may_fail,
             pivot: step.pivot,
+            asks: None,
         })
     }
 
@@ -563,6 +574,38 @@ impl Checker<'_> {
             when: when.map_or(Some(None), |when| when.map(Some))?,
             attributes,
             may_fail: record.may_fail,
+        })
+    }
+
+    fn card(&mut self, approval: &str, card: &file::Card, at: &str, sight: &Sight) -> Option<Step> {
+        let name = format!("{approval}-card");
+        self.name(&name, &format!("{at}/name"));
+        self.steps += 1;
+        let known = self.operation((&card.system, "approval.ask"), at);
+        if let Some(system) = self.systems.and_then(|set| set.system(&card.system))
+            && !system.has_decisions()
+        {
+            let found = format!("{} does not tell who pressed a button", card.system);
+            let wanted = "a connector whose file has `decisions:` in its `webhooks:`";
+            self.bad(&format!("{at}/system"), found, wanted);
+        }
+        let inputs = Value::Object([("text".to_owned(), card.text.clone())].into_iter().collect());
+        let title = [("en", format!("Asked at {}", card.system)), ("zh", format!("通过 {} 征求", card.system))];
+        Some(Step {
+            name,
+            title: Some(Text::Each(title.map(|(language, text)| (language.to_owned(), text)).into())),
+            system: card.system.clone(),
+            operation: known?,
+            when: None,
+            inputs: self.tree(&inputs, at, sight),
+            save: None,
+            require: Vec::new(),
+            undo: None,
+            within_ms: None,
+            // Who does not see the card sees the page.
+            may_fail: true,
+            pivot: false,
+            asks: Some(approval.to_owned()),
         })
     }
 
@@ -794,6 +837,7 @@ steps:
   - step: {name: d, system: desk, operation: ticket.create, inputs: {title: "{{ later.id }}", text: "{{ call.id | shout }}", colour: red}}
   - step: {name: d, system: desk, operation: note.add, inputs: {text: "{{ 1 + }}"}, undo: {operation: ticket.create, inputs: {}}}
   - approval: {name: e, roles: [{role: boss, up_to: "10"}], within_ms: 0}
+  - approval: {name: i, roles: [{role: boss}], within_ms: 1, ask: {system: desk, text: "{{ nothing }}"}}
   - answer: {name: g, system: desk, to: later.id, within_ms: 0}
   - answer: {name: h, system: nobody, to: call.id, within_ms: 1, save: event}
   - step: {name: f, system: desk, operation: tickets.open, inputs: {customer: "{{ customer }}"}, save: later, undo: {operation: ticket.close, inputs: {target: "{{ later }}"}}}
@@ -819,12 +863,15 @@ steps:
             "13: ticket.create needs the input title",
             "14: there is no amount that it could bound",
             "14: found 0",
-            "15: desk does not tell what people answer",
-            "15: \"later\" is not known here",
-            "15: found 0",
-            "16: there is no system \"nobody\"",
-            "16: found \"event\"",
-            "17: tickets.open only reads",
+            "15: desk does not offer approval.ask",
+            "15: desk does not tell who pressed a button",
+            "15: \"nothing\" is not known here",
+            "16: desk does not tell what people answer",
+            "16: \"later\" is not known here",
+            "16: found 0",
+            "17: there is no system \"nobody\"",
+            "17: found \"event\"",
+            "18: tickets.open only reads",
         ] {
             assert!(told.iter().any(|line| line == wanted), "{wanted:?} is not among {told:#?}");
         }

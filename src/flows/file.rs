@@ -212,6 +212,18 @@ pub struct Approval {
     pub amount: Option<String>,
     /// Then it is refused.
     pub within_ms: u64,
+    /// Asked for by a messenger's card too; the page goes on asking.
+    #[serde(default)]
+    pub ask: Option<Card>,
+}
+
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Card {
+    /// A connector that offers `approval.ask` and whose file has `decisions:`.
+    pub system: SystemId,
+    /// A template: what those see who may press.
+    pub text: Value,
 }
 
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -45,12 +45,38 @@ const RECALLED: usize = 5_000;
 #[derive(Clone, Default)]
 pub struct Plans {
     starter: Arc<ArcSwap<Starter>>,
+    old: Old,
 }
 
 impl Plans {
     #[must_use]
     pub fn starter(&self) -> Arc<Starter> {
         self.starter.load_full()
+    }
+
+    /// The file that a flow began with, whatever stands in the folder now.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub async fn of(&self, store: &Store, name: &str, hash: &str) -> Result<Arc<Plan>, String> {
+        if let Some(plan) = self.starter().plans().iter().find(|plan| plan.hash == hash) {
+            return Ok(plan.clone());
+        }
+        if let Some(plan) = self.old.lock().unwrap_or_else(PoisonError::into_inner).get(hash) {
+            return Ok(plan.clone());
+        }
+        let text = store.flow_file(hash.to_owned()).await.map_err(|e| e.to_string())?;
+        let text = text.ok_or_else(|| "the text of its file is not in the store".to_owned())?;
+        let plan = compile::again(name, &text).map_err(|problems| {
+            problems.first().map_or_else(|| "its file cannot be read any more".to_owned(), ToString::to_string)
+        })?;
+        let plan = Arc::new(plan);
+        let mut old = self.old.lock().unwrap_or_else(PoisonError::into_inner);
+        if old.len() > 100 {
+            old.clear();
+        }
+        old.insert(hash.to_owned(), plan.clone());
+        Ok(plan)
     }
 
     /// Puts whole new files in place, once their texts are in the store: a flow may not begin by a text that a restart could not find.
@@ -96,7 +122,6 @@ pub async fn drive<S: Systems>(store: Store, means: Means<S>, news: mpsc::Sender
         recalled: false,
         flying: JoinSet::new(),
         hand: HashMap::new(),
-        old: Arc::default(),
         minute: 0,
         stop: stop.clone(),
     };
@@ -151,7 +176,6 @@ struct Driver<S> {
     news: mpsc::Sender<View>,
     flying: JoinSet<()>,
     hand: HashMap<Id, String>,
-    old: Old,
     /// Whether all that wait for answers are known; until then answers are held.
     recalled: bool,
     minute: i64,
@@ -173,7 +197,7 @@ impl<S: Systems> Driver<S> {
         for row in rows {
             let carrier = self.carrier();
             let run = Run::of(&row, row.updated_at, &self.means.settings);
-            if let (Ok(run), Ok(plan)) = (run, carrier.plan(&row.flow, &row.hash).await) {
+            if let (Ok(run), Ok(plan)) = (run, self.means.plans.of(&self.store, &row.flow, &row.hash).await) {
                 carrier.tell(&run, &plan).await;
             }
         }
@@ -194,7 +218,6 @@ impl<S: Systems> Driver<S> {
             store: self.store.clone(),
             means: self.means.clone(),
             news: self.news.clone(),
-            old: self.old.clone(),
             stop: self.stop.clone(),
         }
     }
@@ -267,7 +290,6 @@ struct Carrier<S> {
     store: Store,
     means: Arc<Means<S>>,
     news: mpsc::Sender<View>,
-    old: Old,
     stop: CancellationToken,
 }
 
@@ -277,7 +299,7 @@ impl<S: Systems> Carrier<S> {
         let FlowDue { row, words } = due;
         let at = now().wall;
         let read = Run::of(&row, at, &self.means.settings);
-        let (mut run, plan) = match (read, self.plan(&row.flow, &row.hash).await) {
+        let (mut run, plan) = match (read, self.means.plans.of(&self.store, &row.flow, &row.hash).await) {
             (Ok(run), Ok(plan)) => (run, plan),
             (Err(why), _) | (_, Err(why)) => {
                 tracing::error!(
@@ -306,7 +328,11 @@ impl<S: Systems> Carrier<S> {
                 who: said.who.clone(),
                 what: what.to_owned(),
                 about: run.id.clone(),
-                reason: Some(heard.map_or_else(str::to_owned, |()| "done".to_owned())),
+                reason: Some(match (heard, &said.via) {
+                    (Err(why), _) => why.to_owned(),
+                    (Ok(()), None) => "done".to_owned(),
+                    (Ok(()), Some(via)) => format!("done, by {via}"),
+                }),
             });
         }
         let mut answers = FuturesUnordered::new();
@@ -419,32 +445,10 @@ impl<S: Systems> Carrier<S> {
             .unwrap_or_else(|_| Outcome::Unknown { reason: "no answer within the deadline".to_owned() });
         Answered { path, undo, outcome, can, dice: dice() }
     }
-
-    /// The file that it began with, whatever stands in the folder now.
-    async fn plan(&self, name: &str, hash: &str) -> Result<Arc<Plan>, String> {
-        if let Some(plan) = self.means.plans.starter().plans().iter().find(|plan| plan.hash == hash) {
-            return Ok(plan.clone());
-        }
-        if let Some(plan) = self.old.lock().unwrap_or_else(PoisonError::into_inner).get(hash) {
-            return Ok(plan.clone());
-        }
-        let text = self.store.flow_file(hash.to_owned()).await.map_err(|e| e.to_string())?;
-        let text = text.ok_or_else(|| "the text of its file is not in the store".to_owned())?;
-        let plan = compile::again(name, &text).map_err(|problems| {
-            problems.first().map_or_else(|| "its file cannot be read any more".to_owned(), ToString::to_string)
-        })?;
-        let plan = Arc::new(plan);
-        let mut old = self.old.lock().unwrap_or_else(PoisonError::into_inner);
-        if old.len() > 100 {
-            old.clear();
-        }
-        old.insert(hash.to_owned(), plan.clone());
-        Ok(plan)
-    }
 }
 
 /// For the audit; `None`: nobody said it.
-const fn word_of(said: &Said) -> Option<&'static str> {
+pub(super) const fn word_of(said: &Said) -> Option<&'static str> {
     Some(match said {
         Said::Approve { .. } => "flow.approve",
         Said::Refuse { .. } => "flow.refuse",

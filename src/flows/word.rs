@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     private::Private,
     store::FlowWordRow,
-    words::{TenantId, Wall},
+    words::{SystemId, TenantId, Wall},
 };
 
 use super::answers::{Answer, Mailbox};
@@ -18,6 +18,9 @@ pub struct Word {
     pub who: String,
     #[serde(default)]
     pub roles: Vec<String>,
+    /// The messenger by which it was said; absent: the page or the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<SystemId>,
     pub said: Said,
 }
 
@@ -78,6 +81,18 @@ pub enum Settled {
 }
 
 impl Word {
+    /// On the page or at the command line.
+    #[must_use]
+    pub const fn here(who: String, roles: Vec<String>, said: Said) -> Self {
+        Self { who, roles, via: None, said }
+    }
+
+    /// Who said it, and by which messenger.
+    #[must_use]
+    pub fn by(&self) -> String {
+        self.via.as_ref().map_or_else(|| self.who.clone(), |via| format!("{} ({via})", self.who))
+    }
+
     /// As a row; `id` names the request, so that the same one twice is one word.
     #[must_use]
     pub fn row(&self, tenant: &TenantId, flow: &str, id: String, at: Wall) -> FlowWordRow {

@@ -266,7 +266,7 @@ impl Roster {
 
     fn say(&mut self, asked: &Asked, flow: String, roles: Vec<String>, said: Said) {
         let (tenant, agent) = asked.0.clone();
-        let word = Word { who: agent.to_string(), roles, said };
+        let word = Word::here(agent.to_string(), roles, said);
         let token = self.wait(Waiting::Flow(asked.clone(), Some(flow.clone())));
         self.ask(Ask::Flow(Box::new(FlowAsk::Say { tenant, flow, word, request: asked.1.clone() }), token));
     }

@@ -57,7 +57,7 @@ fn say(store: &StoreFile, flow: &str, who: &str, said: Said) -> Exit {
         let row = one(reader, flow)?;
         let now = crate::live::now().wall;
         let (mut run, plan) = read(reader, &row)?;
-        let word = Word { who: who.to_owned(), roles: Vec::new(), said };
+        let word = Word::here(who.to_owned(), Vec::new(), said);
         // What would change nothing is told at once; who hears it decides again by what is true then.
         run.hear(&plan, &word, now).map_err(|why| StoreError::Refused { what: why.to_owned() })?;
         let id = format!("cli-{:032x}", rand::random::<u128>());
@@ -108,6 +108,11 @@ fn shown(view: &View, full: bool) -> Value {
     if !full {
         for task in value["tasks"].as_array_mut().into_iter().flatten() {
             list::mask_all(&mut task["inputs"]);
+        }
+        for step in value["steps"].as_array_mut().into_iter().flatten() {
+            if let Some(answer) = step.get_mut("answer") {
+                list::mask_all(answer);
+            }
         }
         if let Some(amount) = value.get_mut("amount") {
             list::mask_all(amount);

@@ -12,19 +12,30 @@ use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
 
 use crate::{
-    calls::Directory,
-    connectors::hook,
-    store::{Batch, FlowWordRow, Store, StoreError},
+    calls::{Directory, directory::Agent},
+    connectors::hook::{self, Decided},
+    store::{AuditRow, Batch, FlowDue, FlowWordRow, Store, StoreError},
     words::{SystemId, TenantId, Wall},
 };
 
 use super::{
-    super::word::{Said, Word},
-    Answer, Mailbox,
+    super::{
+        Run, Settings,
+        live::{Plans, word_of},
+        machine::NOTHING_WAITS,
+        word::{Said, Word},
+    },
+    Answer, Button, Mailbox, NAME, shown,
 };
 
 /// In one look at the disk, at the start.
 const PAGE: usize = 500;
+
+/// One of our people by the id at a system; an id of two is nobody's.
+fn ours<'d>(people: &'d Directory, system: &SystemId, id: &str) -> Option<&'d Arc<Agent>> {
+    let mut known = people.agents().filter(|agent| agent.ids.get(system.as_str()).is_some_and(|known| known == id));
+    known.next().filter(|_| known.next().is_none())
+}
 
 /// Shared by those who carry flows on and the door of webhooks.
 #[derive(Clone)]
@@ -65,11 +76,11 @@ impl Post {
         let mut batch = Batch::default();
         for (n, told) in answers.iter().enumerate() {
             let mailbox = Mailbox::of(system, &told.key);
-            let known = people.agents().find(|agent| agent.ids.get(system.as_str()) == Some(&told.who));
+            let known = ours(&people, system, &told.who);
             let name = known.map(|agent| agent.name.as_deref().unwrap_or(agent.id.as_str()));
             let answer = Answer::of(format!("{named} {n}"), told, name);
             let (who, event) = (format!("{}@{system}", answer.who.expose()), answer.event.clone());
-            let word = Word { who, roles: Vec::new(), said: Said::Answer { mailbox: mailbox.clone(), answer } };
+            let word = Word::here(who, Vec::new(), Said::Answer { mailbox: mailbox.clone(), answer });
             match waiting.get(&mailbox) {
                 Some(flows) => {
                     batch
@@ -85,6 +96,75 @@ impl Post {
             }
         }
         self.store.submit(batch).await
+    }
+
+    /// Somebody pressed a button of an approval's card. By the rules of the page: one of ours, whose role and amount suffice, and never who asked; the first word counts, and it is on disk
+    /// before anybody is told so. `named`: the event.
+    ///
+    /// # Errors
+    /// The disk refuses.
+    pub async fn decide(
+        &self,
+        plans: &Plans,
+        tenant: &TenantId,
+        system: &SystemId,
+        named: &str,
+        pressed: &hook::Decision,
+        at: Wall,
+    ) -> Result<Decided, StoreError> {
+        let nothing = || Decided::of("over", "This waits for nobody any more.");
+        let Some(button) = Button::read(&pressed.token) else { return Ok(nothing()) };
+        // Two presses at one time are one after the other.
+        let _one = self.waiting.lock().await;
+        let Some(FlowDue { row, words }) = self.store.flow(tenant.clone(), button.flow.clone()).await? else {
+            return Ok(nothing());
+        };
+        let people = self.people.load();
+        let audit = |who: String, why: &str| AuditRow {
+            tenant: tenant.clone(),
+            at,
+            who,
+            what: word_of(&button.said()).unwrap_or_default().to_owned(),
+            about: row.id.clone(),
+            reason: Some(format!("{why}, by {system}")),
+        };
+        let Some(agent) = ours(&people, system, &pressed.who).filter(|agent| agent.tenant == *tenant) else {
+            let who = format!("{}@{system}", shown(&pressed.who, NAME));
+            let audit = vec![audit(who, "nobody known here")];
+            self.store.submit(Batch { audit, ..Batch::default() }).await?;
+            let message = "You are not known here. An administrator puts your id into agents.yaml, under your ids.";
+            return Ok(Decided::of("unknown-user", message));
+        };
+        let settings = Settings::default();
+        let run = Run::of(&row, row.updated_at, &settings);
+        let (Ok(mut run), Ok(plan)) = (run, plans.of(&self.store, &row.flow, &row.hash).await) else {
+            return Ok(nothing());
+        };
+        // What was said and not heard yet was said first.
+        for word in words.iter().filter_map(Word::of) {
+            let _ = run.hear(&plan, &word, at);
+        }
+        let word = Word {
+            who: agent.id.to_string(),
+            roles: agent.roles.clone(),
+            via: Some(system.clone()),
+            said: button.said(),
+        };
+        if let Some((agreed, by)) = run.decided(&button.path) {
+            let what = if agreed { "agreed to" } else { "refused" };
+            let message = format!("This was already {what} by {by}.");
+            return Ok(Decided { code: "decided", message, by: Some(by.to_owned()) });
+        }
+        if let Err(why) = run.hear(&plan, &word, at) {
+            self.store.submit(Batch { audit: vec![audit(word.who, why)], ..Batch::default() }).await?;
+            let waits = !row.open || why == NOTHING_WAITS;
+            return Ok(if waits { nothing() } else { Decided::of("not-permitted", &format!("No: {why}.")) });
+        }
+        let row = word.row(tenant, &row.id, format!("{} {} {named}", word.who, row.id), at);
+        self.store.submit(Batch { flow_words: vec![row], ..Batch::default() }).await?;
+        let (code, message) =
+            if button.agrees { ("agreed", "You agreed to it.") } else { ("refused", "You refused it.") };
+        Ok(Decided::of(code, message))
     }
 
     /// This flow waits, as its row on disk says. What came before is said to it.
@@ -127,14 +207,14 @@ impl Post {
     ///
     /// # Errors
     /// The disk refuses.
-    pub(in crate::flows) async fn recall(&self, settings: &super::super::Settings) -> Result<(), StoreError> {
+    pub(in crate::flows) async fn recall(&self, settings: &Settings) -> Result<(), StoreError> {
         let mut after = String::new();
         loop {
             let rows = self.store.flows_open_after(after.clone(), PAGE).await?;
             let Some(last) = rows.last() else { return Ok(()) };
             after.clone_from(&last.id);
             for row in &rows {
-                let Ok(run) = super::super::Run::of(row, row.updated_at, settings) else { continue };
+                let Ok(run) = Run::of(row, row.updated_at, settings) else { continue };
                 let mailboxes = run.mailboxes();
                 if !mailboxes.is_empty() {
                     self.listen(&run.tenant, &run.id, &mailboxes).await?;

@@ -1,4 +1,4 @@
-//! Answers from outside to what a flow has asked: by which name an answer finds the flow that waits for it, and what of it is kept.
+//! Answers from outside, by messengers, to what a flow has asked: by which name an answer finds the flow that waits for it, and what of it is kept.
 //!
 //! The name is made of the system and of what is answered (a message's id), so that an answer looks no flow through. What comes before a flow waits is held in the store under that name;
 //! [`live`] knows who waits for which, and hands it over.
@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use super::word::Said;
 use crate::{connectors::hook, private::Private, words::SystemId};
 
 /// What of an answer is kept and shown; what is longer is cut.
@@ -70,6 +71,42 @@ impl Answer {
     }
 }
 
+/// What stands on a button of an approval's card: of this one, and of no other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Button {
+    pub agrees: bool,
+    pub flow: String,
+    /// The approval's.
+    pub path: String,
+}
+
+impl Button {
+    #[must_use]
+    pub fn text(&self) -> String {
+        format!("{}/{}/{}", if self.agrees { "approve" } else { "refuse" }, self.flow, self.path)
+    }
+
+    #[must_use]
+    pub fn read(text: &str) -> Option<Self> {
+        let (word, rest) = text.split_once('/')?;
+        let (flow, path) = rest.split_once('/')?;
+        let agrees = match word {
+            "approve" => true,
+            "refuse" => false,
+            _ => return None,
+        };
+        Some(Self { agrees, flow: flow.to_owned(), path: path.to_owned() })
+    }
+
+    #[must_use]
+    pub fn said(&self) -> Said {
+        match self.agrees {
+            true => Said::Approve { step: self.path.clone() },
+            false => Said::Refuse { step: self.path.clone(), why: None },
+        }
+    }
+}
+
 /// A stranger's text without what plays tricks on a screen.
 fn shown(text: &str, most: usize) -> String {
     let bad = |c: char| c.is_control() && c != '\n' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
@@ -98,6 +135,15 @@ mod tests {
         assert_eq!(answer.name.expose(), "U1");
         assert_eq!(Answer::of("e".into(), &told, Some("Zhang")).name.expose(), "Zhang");
         assert!(!format!("{answer:?}").contains("U1"));
+    }
+
+    #[test]
+    fn a_button_is_of_one_approval_and_one_word() {
+        let button = Button { agrees: true, flow: "F1".into(), path: "each[0].agree".into() };
+        assert_eq!((button.text().as_str(), Button::read(&button.text())), ("approve/F1/each[0].agree", Some(button)));
+        for none in ["", "approve", "approve/F1", "agree/F1/x"] {
+            assert_eq!(Button::read(none), None);
+        }
     }
 
     #[test]

@@ -13,6 +13,9 @@ use super::{
 };
 use crate::words::Wall;
 
+/// To a word that comes too late, or too early.
+pub(in crate::flows) const NOTHING_WAITS: &str = "nothing waits there for a word";
+
 impl Run {
     /// # Errors
     /// Why it changes nothing.
@@ -24,14 +27,14 @@ impl Run {
             Said::Approve { step } => {
                 self.may_agree(plan, step, word)?;
                 let result = json!({"by": word.who});
-                self.done(step, result, Some(word.who.clone()), now);
+                self.done(step, result, Some(word.by()), now);
                 Ok(())
             }
             Said::Refuse { step, why } => {
                 self.may_refuse(plan, step, word)?;
                 let reason = "it was refused".to_owned();
                 self.marks.insert(step.clone(), Mark::Failed { at: now, reason: reason.clone(), passed: false });
-                let (step, who) = (Some(step.clone()), Some(word.who.clone()));
+                let (step, who) = (Some(step.clone()), Some(word.by()));
                 self.stop = Some(Stop { at: now, step, reason, who, why: why.clone() });
                 Ok(())
             }
@@ -90,6 +93,19 @@ impl Run {
         }
     }
 
+    /// Who decided an approval, if somebody has, and whether they agreed.
+    #[must_use]
+    pub fn decided(&self, step: &str) -> Option<(bool, &str)> {
+        match self.marks.get(step)? {
+            Mark::Done { by, .. } => Some((true, by.as_deref()?)),
+            Mark::Failed { .. } => {
+                let stop = self.stop.as_ref().filter(|stop| stop.step.as_deref() == Some(step));
+                Some((false, stop?.who.as_deref()?))
+            }
+            _ => None,
+        }
+    }
+
     fn open_task(&mut self, n: u32) -> Result<&mut Task, &'static str> {
         let task = self.tasks.iter_mut().find(|task| task.task == n).ok_or("there is no such task")?;
         if task.settled.is_some() { Err("the task is settled") } else { Ok(task) }
@@ -119,12 +135,12 @@ impl Run {
         step: &str,
     ) -> Result<(&'p Approval, Option<String>), &'static str> {
         let Some(Mark::Waiting { amount, .. }) = self.marks.get(step).filter(|_| self.stop.is_none()) else {
-            return Err("nothing waits there for a word");
+            return Err(NOTHING_WAITS);
         };
         let place = self.places(plan).into_iter().find(|place| place.path == step);
         match place.map(|place| place.leaf) {
             Some(Leaf::Approval(approval)) => Ok((approval, amount.clone())),
-            _ => Err("nothing waits there for a word"),
+            _ => Err(NOTHING_WAITS),
         }
     }
 

@@ -33,6 +33,7 @@ use super::{
     compile::Plan,
     word::Settled,
 };
+pub(super) use hear::NOTHING_WAITS;
 pub use record::Inscription;
 pub(super) use sight::Leaf;
 

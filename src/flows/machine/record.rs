@@ -53,7 +53,7 @@ impl Inscription {
     }
 
     fn word(&self, said: Said, at: Wall) -> FlowWordRow {
-        let word = Word { who: "linecard".to_owned(), roles: Vec::new(), said };
+        let word = Word { who: "linecard".to_owned(), roles: Vec::new(), via: None, said };
         word.row(&self.tenant, &self.id, format!("record {} {}", self.id, self.step), at)
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     super::{
+        answers::Button,
         compile::{Answer, Approval, Node, Plan, Record, Step},
         template,
     },
@@ -25,6 +26,14 @@ pub(in crate::flows) enum Leaf<'p> {
     Approval(&'p Approval),
     Record(&'p Record),
     Answer(&'p Answer),
+}
+
+impl Place<'_> {
+    /// Of a card: the approval that it asks for.
+    pub(super) fn asks(&self) -> Option<String> {
+        let Leaf::Step(Step { asks: Some(approval), name, .. }) = self.leaf else { return None };
+        Some(format!("{}{approval}", self.path.strip_suffix(name.as_str()).unwrap_or_default()))
+    }
 }
 
 impl Run {
@@ -102,6 +111,14 @@ impl Run {
         let (key, call) = self.key(&place.path, undo);
         inputs.insert("call".to_owned(), call.into());
         inputs.insert("key".to_owned(), key.into());
+        if let Some(path) = place.asks() {
+            for (input, agrees) in [("approve", true), ("refuse", false)] {
+                inputs.insert(
+                    input.to_owned(),
+                    Button { agrees, flow: self.id.clone(), path: path.clone() }.text().into(),
+                );
+            }
+        }
         if let Some(agent) = &self.cause.agent {
             inputs.entry("agent").or_insert_with(|| agent.to_string().into());
             if let Some(id) = self.cause.agent_ids.get(system.as_str()) {

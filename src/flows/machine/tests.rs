@@ -92,7 +92,7 @@ fn play(run: &mut Run, plan: &Plan, now: &mut Wall, mut say: impl FnMut(&str) ->
 }
 
 fn word(who: &str, role: &str, said: Said) -> Word {
-    Word { who: who.into(), roles: vec![role.into()], said }
+    Word::here(who.into(), vec![role.into()], said)
 }
 
 #[test]

@@ -163,6 +163,18 @@ impl Run {
         step: &Step,
         ready: &mut Vec<Place<'p>>,
     ) -> Way {
+        if let Some(path) = place.asks()
+            && !matches!(self.marks.get(&path), Some(Mark::Waiting { .. }))
+            && match self.marks.get(&place.path) {
+                None => true,
+                Some(Mark::Trying(trying)) => !trying.sent,
+                Some(_) => false,
+            }
+        {
+            // Somebody has decided, or nobody need: a card would ask for nothing.
+            self.marks.insert(place.path, Mark::Skipped);
+            return Way::Behind;
+        }
         match self.marks.get(&place.path) {
             None => {
                 let holds = step.when.as_ref().map_or(Ok(true), |when| self.holds(plan, &place, when));

@@ -107,6 +107,14 @@ pub(super) fn due(conn: &Connection, now: Wall, most: usize, hand: &[String]) ->
     Ok((out, next.map(Wall)))
 }
 
+pub(super) fn one(conn: &Connection, tenant: &TenantId, id: &str) -> Result<Option<FlowDue>> {
+    let row = conn
+        .prepare_cached("SELECT * FROM flows WHERE key = ?1 AND tenant = ?2")?
+        .query_row(params![id, tenant.as_str()], read)
+        .optional()?;
+    row.map(|row| Ok(FlowDue { words: words(conn, tenant, id)?, row })).transpose()
+}
+
 /// What was said to one and not heard yet.
 pub(super) fn words(conn: &Connection, tenant: &TenantId, flow: &str) -> Result<Vec<FlowWordRow>> {
     conn.prepare_cached("SELECT * FROM flow_words WHERE flow = ?1 AND tenant = ?2 ORDER BY id LIMIT 100")?

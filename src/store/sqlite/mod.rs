@@ -247,6 +247,14 @@ impl Store {
         self.ask(0, |answer| Job::FlowsOpenAfter(after, most, answer)).await
     }
 
+    /// One flow, with what was said to it and not heard yet.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn flow(&self, tenant: TenantId, id: String) -> Result<Option<FlowDue>, StoreError> {
+        self.ask(0, |answer| Job::Flow(tenant, id, answer)).await
+    }
+
     /// What was said to this one and not heard yet, in order.
     ///
     /// # Errors

@@ -51,6 +51,7 @@ pub(super) enum Job {
     FlowFile(String, Answer<Option<String>>),
     FlowsOpen(usize, Answer<Vec<FlowRow>>),
     FlowsOpenAfter(String, usize, Answer<Vec<FlowRow>>),
+    Flow(TenantId, String, Answer<Option<FlowDue>>),
     FlowWords(TenantId, String, Answer<Vec<FlowWordRow>>),
     ForgetWords(Wall, Answer<usize>),
     Ended(Wall, Wall, Answer<Vec<Private<String>>>),
@@ -210,6 +211,7 @@ impl Writer {
             Job::FlowsOpenAfter(after, most, answer) => {
                 self.step(broken, answer, |conn| flows::open_after(conn, &after, most))
             }
+            Job::Flow(tenant, id, answer) => self.step(broken, answer, |conn| flows::one(conn, &tenant, &id)),
             Job::FlowWords(tenant, flow, answer) => {
                 self.step(broken, answer, |conn| flows::words(conn, &tenant, &flow))
             }
