@@ -125,6 +125,7 @@ pub async fn drive<S: Systems>(store: Store, means: Means<S>, news: mpsc::Sender
         minute: 0,
         stop: stop.clone(),
     };
+    driver.post().await;
     driver.recall().await;
     loop {
         driver.post().await;

@@ -175,17 +175,7 @@ impl Post {
         let mut waiting = self.waiting.lock().await;
         for mailbox in mailboxes {
             waiting.entry(mailbox.clone()).or_default().insert(flow.to_owned());
-            let held = self.store.flow_words(tenant.clone(), mailbox.as_str().to_owned()).await?;
-            if held.is_empty() {
-                continue;
-            }
-            let heard = held.iter().map(|row| row.id.clone()).collect();
-            let said = held.into_iter().map(|row| FlowWordRow {
-                id: row.id.replacen(mailbox.as_str(), flow, 1),
-                flow: flow.to_owned(),
-                ..row
-            });
-            self.store.submit(Batch { flow_words: said.collect(), flow_heard: heard, ..Batch::default() }).await?;
+            self.hand_over(tenant, flow, mailbox).await?;
         }
         Ok(())
     }
@@ -211,15 +201,37 @@ impl Post {
         let mut after = String::new();
         loop {
             let rows = self.store.flows_open_after(after.clone(), PAGE).await?;
-            let Some(last) = rows.last() else { return Ok(()) };
+            let Some(last) = rows.last() else { break };
             after.clone_from(&last.id);
-            for row in &rows {
-                let Ok(run) = Run::of(row, row.updated_at, settings) else { continue };
-                let mailboxes = run.mailboxes();
-                if !mailboxes.is_empty() {
-                    self.listen(&run.tenant, &run.id, &mailboxes).await?;
-                }
+            let runs = rows.iter().filter_map(|row| Run::of(row, row.updated_at, settings).ok());
+            let mut waiting = self.waiting.lock().await;
+            for (run, mailbox) in runs.flat_map(|run| run.mailboxes().into_iter().map(move |of| (run.id.clone(), of))) {
+                waiting.entry(mailbox).or_default().insert(run);
             }
         }
+        // Those few that something is held for, not all that wait.
+        let waiting = self.waiting.lock().await;
+        for (tenant, held) in self.store.flow_words_to(Mailbox::PREFIX.to_owned()).await? {
+            let mailbox = Mailbox::from(held);
+            for flow in waiting.get(&mailbox).into_iter().flatten() {
+                self.hand_over(&tenant, flow, &mailbox).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is held becomes a flow's.
+    async fn hand_over(&self, tenant: &TenantId, flow: &str, mailbox: &Mailbox) -> Result<(), StoreError> {
+        let held = self.store.flow_words(tenant.clone(), mailbox.as_str().to_owned()).await?;
+        if held.is_empty() {
+            return Ok(());
+        }
+        let heard = held.iter().map(|row| row.id.clone()).collect();
+        let said = held.into_iter().map(|row| FlowWordRow {
+            id: row.id.replacen(mailbox.as_str(), flow, 1),
+            flow: flow.to_owned(),
+            ..row
+        });
+        self.store.submit(Batch { flow_words: said.collect(), flow_heard: heard, ..Batch::default() }).await
     }
 }

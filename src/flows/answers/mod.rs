@@ -21,7 +21,17 @@ const NAME: usize = 100;
 #[serde(transparent)]
 pub struct Mailbox(String);
 
+/// As it stands in the store.
+impl From<String> for Mailbox {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl Mailbox {
+    /// No flow's id begins so.
+    pub const PREFIX: &'static str = "answer ";
+
     #[must_use]
     pub fn of(system: &SystemId, key: &str) -> Self {
         let mut hash = Sha256::new();
@@ -29,8 +39,7 @@ impl Mailbox {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part.as_bytes());
         }
-        // No flow's id looks like it.
-        Self(hash.finalize().iter().take(16).fold("answer ".to_owned(), |text, byte| text + &format!("{byte:02x}")))
+        Self(hash.finalize().iter().take(16).fold(Self::PREFIX.to_owned(), |text, byte| text + &format!("{byte:02x}")))
     }
 
     #[must_use]

@@ -130,6 +130,14 @@ pub(super) fn words(conn: &Connection, tenant: &TenantId, flow: &str) -> Result<
         .collect()
 }
 
+pub(super) fn words_to(conn: &Connection, prefix: &str) -> Result<Vec<(TenantId, String)>> {
+    conn.prepare_cached(
+        "SELECT DISTINCT tenant, flow FROM flow_words WHERE flow >= ?1 AND substr(flow, 1, length(?1)) = ?1",
+    )?
+    .query_map([prefix], |row| Ok((row.get::<_, String>(0)?.into(), row.get(1)?)))?
+    .collect()
+}
+
 /// What was said before to none that goes on: answers that nobody waited for, words to what is over.
 pub(super) fn forget_words(conn: &Connection, before: Wall) -> Result<usize> {
     conn.prepare_cached(

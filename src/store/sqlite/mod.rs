@@ -263,6 +263,14 @@ impl Store {
         self.ask(0, |answer| Job::FlowWords(tenant, flow, answer)).await
     }
 
+    /// To whom, beginning so, something was said that is not heard yet.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub async fn flow_words_to(&self, prefix: String) -> Result<Vec<(TenantId, String)>, StoreError> {
+        self.ask(0, |answer| Job::FlowWordsTo(prefix, answer)).await
+    }
+
     /// Removes what was said before to none that goes on; answers how many.
     ///
     /// # Errors

@@ -53,6 +53,7 @@ pub(super) enum Job {
     FlowsOpenAfter(String, usize, Answer<Vec<FlowRow>>),
     Flow(TenantId, String, Answer<Option<FlowDue>>),
     FlowWords(TenantId, String, Answer<Vec<FlowWordRow>>),
+    FlowWordsTo(String, Answer<Vec<(TenantId, String)>>),
     ForgetWords(Wall, Answer<usize>),
     Ended(Wall, Wall, Answer<Vec<Private<String>>>),
     EndedAfter {
@@ -215,6 +216,7 @@ impl Writer {
             Job::FlowWords(tenant, flow, answer) => {
                 self.step(broken, answer, |conn| flows::words(conn, &tenant, &flow))
             }
+            Job::FlowWordsTo(prefix, answer) => self.step(broken, answer, |conn| flows::words_to(conn, &prefix)),
             Job::ForgetWords(before, answer) => self.step(broken, answer, |conn| flows::forget_words(conn, before)),
             Job::FlowsOpen(most, answer) => self.step(broken, answer, |conn| flows::open(conn, most)),
             Job::Ended(from, to, answer) => self.step(broken, answer, |conn| read::ended(conn, from, to)),
