@@ -1232,17 +1232,17 @@ async fn an_experts_answer_appears_under_the_call() {
     browser.shots("12c-flow-asked").await;
     let text = "Three working days.\n<img src=x onerror=alert(1)>";
     assert_eq!(chat.send(&chat.reply(0, "U0EXPERT01", text)).await.0, 200);
-    browser.until("facts.querySelector('.answer b')?.textContent==='Agent Wang'").await;
-    assert_eq!(browser.eval("facts.querySelector('.answer span').textContent").await, json!(text));
+    browser.until("facts.querySelector('.reply b')?.textContent==='Agent Wang'").await;
+    assert_eq!(browser.eval("facts.querySelector('.reply span').textContent").await, json!(text));
     browser
         .until("facts.textContent.includes('Note on the ticket') && facts.querySelectorAll('.step.done').length===5")
         .await;
     browser.shots("12d-flow-answered").await;
-    assert_eq!(browser.eval("facts.querySelector('.answer img')").await, Value::Null);
+    assert_eq!(browser.eval("facts.querySelector('.reply img')").await, Value::Null);
     // Another look at the page, and it is still there.
     browser.eval("location.reload()").await;
     browser
-        .until("document.readyState==='complete' && document.querySelector('.answer b')?.textContent==='Agent Wang'")
+        .until("document.readyState==='complete' && document.querySelector('.reply b')?.textContent==='Agent Wang'")
         .await;
     assert_eq!(browser.complaints, Vec::<String>::new());
 }

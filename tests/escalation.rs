@@ -38,7 +38,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{agents::desk::Screen, daemon, daemon::Desk, sign_in::Folder, who};
+use crate::{agents::desk::Screen, daemon::Desk, sign_in::Folder, who};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
 const FLOW: &str = include_str!("../config/demo/flows/escalation.yaml");
@@ -261,7 +261,7 @@ fn closed(secret: &str, text: &str) -> String {
 /// A desk whose experts sit at this messenger.
 pub async fn desk(kind: Kind) -> (Desk, Arc<Chat>) {
     let desk = Desk::set(3.0).await;
-    let hooks = daemon::door();
+    let hooks = desk.stage.places.hooks;
     let (chat, at) = Chat::open(kind, hooks).await;
     std::fs::write(desk.folder.join("secrets/chat"), SECRET).unwrap();
     desk.stage.write("rules.yaml", "rules: []\n").unwrap();
@@ -281,10 +281,10 @@ pub async fn desk(kind: Kind) -> (Desk, Arc<Chat>) {
     let quick = FLOW.replace("flow: escalation", "flow: quick").replace("1800000", "400");
     desk.stage.write("flows/quick.yaml", &quick.replace("system: chat", &format!("system: {}", chat.name()))).unwrap();
     let file = desk.stage.settings().join("linecard.yaml");
-    let more = format!(
-        "\nflows: {{deadline_ms: 2000, quiet_ms: 300, backoff_ms: 20, backoff_cap_ms: 200}}\nhooks: {{listen: \"{hooks}\"}}\n"
-    );
-    std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + &more).unwrap();
+    let more = format!("\nflows: {{deadline_ms: 2000, quiet_ms: 300, backoff_ms: 20, backoff_cap_ms: 200}}\n");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("level: info"));
+    std::fs::write(&file, text.replace("level: info", "level: trace") + more).unwrap();
     (desk, chat)
 }
 
@@ -390,6 +390,12 @@ async fn story(kind: Kind) {
     flow(&mut agent, &fourth, |f| f["state"] == "undone").await;
     assert_eq!(chat.send(&chat.reply(3, "U0EXPERT02", "too late")).await.0, 200);
     assert_eq!((notes(&desk).len(), chat.posted().len()), (3, 4));
+    // Whatever was logged, nothing of what people said, nor who said it.
+    let log = std::fs::read_to_string(desk.stage.log()).unwrap();
+    assert!(log.len() > 1_000);
+    for said in ["five days", "at once:", "When is the refund", "U0EXPERT", SECRET] {
+        assert!(!log.contains(said), "{said:?} is in the log");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

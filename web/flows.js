@@ -45,7 +45,7 @@ export const titled = (titles, otherwise) => titles?.[language()] ?? titles?.[la
 /** One flow: its steps, and what may be said of it. `say` sends a word of it. */
 export function picture(flow, { el, button }, say) {
   const steps = flow.steps.filter((s) => s.state !== "skipped").map((s) => el("li", `step ${s.state}`, el("b", "", titled(s.title, s.step)),
-    el("span", "source", t(`flow.step.${s.state}`)), s.reason ? el("span", "hint", s.reason) : "", s.answer ? el("blockquote", "answer", el("b", "", s.answer.name), el("span", "", s.answer.text)) : ""));
+    el("span", "source", t(`flow.step.${s.state}`)), s.reason ? el("span", "hint", s.reason) : "", s.answer ? el("blockquote", "reply", el("b", "", s.answer.name), el("span", "", s.answer.text)) : ""));
   const waits = flow.steps.find((s) => s.state === "approval");
   const acts = [];
   if (waits && flow.actions.includes("flow.approve")) acts.push(button(t("flow.approve"), () => say("flow.approve", { flow: flow.flow, step: waits.step }), `${flow.flow} approve`, "strong"));

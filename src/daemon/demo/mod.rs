@@ -5,6 +5,7 @@
 
 pub mod dice;
 pub mod events;
+mod experts;
 pub mod hosts;
 pub mod live;
 pub mod mail;
@@ -15,6 +16,7 @@ pub mod story;
 pub mod survey;
 pub mod switch;
 pub mod systems;
+mod told;
 
 pub use show::run;
 

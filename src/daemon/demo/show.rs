@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     dice::Dice,
+    experts,
     hosts::{Host, Hosts},
     live::Pbx,
     mail::Mails,
@@ -79,7 +80,10 @@ async fn play(folder: &Path) -> Result<(), String> {
         sleep(Duration::from_millis(50)).await;
     }
     introduce(&stage, &program)?;
-    let ended = keep_calling((&pbx, &hosts), &mut daemon, &stage, seed).await;
+    let ended = tokio::select! {
+        ended = keep_calling((&pbx, &hosts), &mut daemon, &stage, seed) => ended,
+        () = experts::answer(&hosts.tickets, stage.places.hooks) => Ok(()),
+    };
     drop(hosts);
     ended
 }

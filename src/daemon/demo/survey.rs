@@ -1,15 +1,12 @@
 //! What the demo's survey tells when a customer has answered: an event as Standard Webhooks have it, signed, by POST.
 
-use std::{
-    io::{self, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-    time::Duration,
-};
+use std::{io, net::SocketAddr};
 
 use base64::Engine as _;
 use hmac::Mac as _;
 use serde_json::json;
 
+use super::told::post;
 use crate::live;
 
 /// What events are signed with, and as it is told to whoever verifies them; a made-up secret of a made-up company.
@@ -33,18 +30,8 @@ pub fn tell(hooks: SocketAddr, body: &str) -> io::Result<String> {
     let mut mac = hmac::Hmac::<sha2::Sha256>::new_from_slice(KEY).map_err(io::Error::other)?;
     mac.update(format!("{id}.{at}.{body}").as_bytes());
     let sign = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
-    let request = format!(
-        "POST /v1/hooks/survey HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         webhook-id: {id}\r\nwebhook-timestamp: {at}\r\nwebhook-signature: v1,{sign}\r\n\r\n{body}",
-        body.len()
-    );
-    let patience = Duration::from_secs(5);
-    let mut stream = TcpStream::connect_timeout(&hooks, patience)?;
-    stream.set_read_timeout(Some(patience))?;
-    stream.write_all(request.as_bytes())?;
-    let mut told = String::new();
-    stream.read_to_string(&mut told)?;
-    Ok(told.lines().next().unwrap_or_default().to_owned())
+    let headers = format!("webhook-id: {id}\r\nwebhook-timestamp: {at}\r\nwebhook-signature: v1,{sign}\r\n");
+    post(hooks, "survey", &headers, body)
 }
 
 /// Names an event: the same again is the same.
