@@ -27,7 +27,8 @@ fn core_with(settings: calls::book::Settings, systems: Connectors) -> (Core, sup
     let switch: SwitchId = SWITCH.into();
     let roster = Roster::new(1, limits.clone(), None, vec![switch.clone()]);
     let rules = Arc::new(records::Rules::read("rules.yaml", "rules: []\n").unwrap());
-    let desk = Desk::new(rules, Arc::default(), directory.clone());
+    let declared = settings.switches.iter().map(|(id, rules)| (id.clone(), rules.attributes.clone()));
+    let desk = Desk::new(rules, Arc::default(), directory.clone()).declaring(declared.collect());
     let (core_ends, ends) = super::super::wiring::channels(std::slice::from_ref(&switch));
     let systems = Arc::new(systems);
     let back = tokio::runtime::Handle::current();
@@ -94,6 +95,84 @@ async fn a_call_is_asked_by_the_version_of_its_trunk_queue_and_agent() {
     assert_eq!(lane("canary: {of: crm, queues: [support], agents: ['1001']}").await, [false, true]);
     assert_eq!(lane("canary: {of: crm, queues: [sales], agents: ['1001']}").await, [false]);
     assert_eq!(lane("canary: {of: crm, tenants: [other]}").await, [false]);
+}
+
+/// What a flow writes of a call and the word to the flow are one transaction; where the record does not take it, the word says so.
+#[tokio::test]
+async fn a_record_and_the_word_to_the_flow_that_it_is_written_are_one_batch() {
+    let bytes = include_bytes!("../../proto-fixtures/asterisk/queue-answered/ami.txt").to_vec();
+    let capture = Capture { feed: Feed::Ami, name: "queue-answered".into(), bytes };
+    let mut settings = ReplaySettings::plain(&["1001", "1002"].map(str::to_owned), "CN", Some("21")).book;
+    let mapping = serde_saphyr::from_str("{name: survey.score, flows: true, type: digits}").unwrap();
+    let attributes = Arc::new(calls::Attributes { list: vec![mapping], recordings: None });
+    settings.switches.get_mut(&SwitchId::from(SWITCH)).unwrap().attributes = attributes;
+    let (mut core, mut ends) = core(settings);
+    let (mut now, mut call) = (crate::live::now(), None);
+    let wish = |call: CallId, step: &str, score: &str| Inscription {
+        tenant: "default".into(),
+        call,
+        id: "01FLOW".to_owned(),
+        flow: "survey-result".to_owned(),
+        step: step.to_owned(),
+        values: [("survey.score".to_owned(), score.into())].into(),
+    };
+    let mut batches = |core: &mut Core| {
+        core.flush();
+        let mut all = Vec::new();
+        while let Ok(output) = ends.outputs.try_recv() {
+            if let records::Output::Submit { batch, .. } = output {
+                all.push(*batch);
+            }
+        }
+        all
+    };
+    let said = |batch: &Batch| -> Vec<flows::Said> {
+        batch.flow_words.iter().map(|row| flows::Word::of(row).unwrap().said).collect()
+    };
+    for event in ami_events(&capture, usize::MAX).unwrap() {
+        now = Now { wall: event.at.unwrap_or(now.wall), mono: now.mono.plus_ms(1) };
+        let what = FromSwitch::Events(vec![event]);
+        core.said(now, Said { switch: SWITCH.into(), feed: Feed::Ami, at: now, what });
+        while core.has_work() {
+            core.work(now);
+        }
+        // In the middle of it: there is no record yet, and the call goes on with it.
+        if call.is_none() {
+            call = core.book.open_calls().next().map(|face| face.call);
+            if let Some(call) = call {
+                batches(&mut core);
+                core.inscribe(now, wish(call, "early", "3"));
+                let written = batches(&mut core);
+                let word = written.iter().find(|batch| !batch.flow_words.is_empty()).unwrap();
+                assert_eq!(said(word), [flows::Said::Written { step: "early".to_owned() }]);
+                assert_eq!(word.notes.len(), 1, "what makes it durable is in the same batch");
+                assert_eq!(core.book.face(call).unwrap().attributes["survey.score"], "3".into());
+            }
+        }
+    }
+    let call = call.unwrap();
+    let score = |batch: &Batch| -> Option<String> {
+        let record: calls::Record = serde_json::from_str(batch.records.first()?.body.expose()).unwrap();
+        record.attributes.get("survey.score").map(|value| value.expose().clone())
+    };
+    let ended: Vec<_> = batches(&mut core).iter().filter_map(&score).collect();
+    assert_eq!(ended.last().map(String::as_str), Some("3"));
+
+    // The book knows it no longer, the desk does.
+    now = Now { mono: now.mono.plus_ms(120_000), ..now };
+    core.tick(now);
+    assert!(core.book.face(call).is_none());
+    core.inscribe(now, wish(call, "late", "5"));
+    let late = batches(&mut core);
+    assert_eq!(late.len(), 1);
+    assert_eq!(
+        (score(&late[0]).as_deref(), said(&late[0])),
+        (Some("5"), vec![flows::Said::Written { step: "late".to_owned() }])
+    );
+    core.inscribe(now, wish(call, "wrong", "many"));
+    let refused = batches(&mut core);
+    assert!(matches!(&said(&refused[0])[..], [flows::Said::Unwritten { why, .. }] if why.contains("not of its type")));
+    assert!(refused[0].records.is_empty() && core.inscribing.is_empty());
 }
 
 /// What an agent types goes to the switch as its rules write it, or not at all.
