@@ -27,6 +27,59 @@ async fn asking(pace: f64) -> Desk {
     desk
 }
 
+/// Rules of a site whose system has an activity of each call.
+const RULES: &str = r#"
+wait_for_wrapup_ms: 0
+rules:
+  - name: an activity of each call
+    when: {outcome: [answered]}
+    do:
+      - step: activity
+        system: desk
+        operation: ticket.create
+        inputs:
+          title: "Call of {{ customer.name }}"
+          text: "{% if line %}{{ line }}{% endif %} Survey: {{ (record.attributes or {})['survey.score'] or '-' }}"
+        amend:
+          operation: note.add
+          from_result: {target: result}
+          inputs: {text: "Survey: {{ (record.attributes or {})['survey.score'] or '-' }}"}
+  - name: what is only told once
+    when: {outcome: [answered]}
+    do:
+      - step: line
+        system: desk
+        operation: ticket.create
+        inputs: {title: "Line {{ line or 'unknown' }}", text: x}
+        amend: {operation: note.add, from_result: {target: result}, inputs: {text: another line}}
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_activity_that_a_system_has_of_the_call_is_told_the_answer_and_nothing_else() {
+    let mut desk = Desk::set(0.3).await;
+    desk.stage.write("rules.yaml", RULES).unwrap();
+    configure(&desk, QUICK);
+    desk.start(None).await;
+    desk.until("the daemon is logged in", |desk| desk.pbx.logged_in() > 0).await;
+    let made = |desk: &Desk| -> Vec<(&'static str, u64, String)> {
+        desk.hosts.tickets.ledger().into_iter().map(|w| (w.what, w.ticket, w.text)).collect()
+    };
+    desk.pbx.play(Story::Answered, "13800138000", Some(0));
+    desk.until("both tickets are there", |desk| made(desk).len() == 2).await;
+    let activity = made(&desk).into_iter().find(|(_, _, text)| text.contains("Survey: -")).unwrap();
+    assert_ne!(activity.2, " Survey: -", "the line was known");
+    let call = record(&desk)["call"].as_str().unwrap().to_owned();
+    kill(&mut desk).await;
+    for (score, n) in [(2, 3), (4, 4)] {
+        assert_eq!(tell(&desk, &survey::answer(&call, score, "")), "HTTP/1.1 200 OK");
+        desk.until("it is told", |desk| made(desk).len() == n).await;
+        assert_eq!(made(&desk)[n - 1], ("note", activity.1, format!("Survey: {score}")));
+    }
+    desk.until("all flows are done", |desk| flows(desk).iter().all(|flow| flow["state"] == "done")).await;
+    let outbox = desk.stage.verb(Path::new(PROGRAM), &["outbox", "list", "--json"]).unwrap();
+    assert_eq!((made(&desk).len(), outbox.trim()), (4, ""), "nothing else was done, nothing waits");
+}
+
 /// The one record, in full.
 fn record(desk: &Desk) -> Value {
     let lines = desk.stage.verb(Path::new(PROGRAM), &["records", "list", "--json", "--full"]).unwrap();
@@ -64,6 +117,8 @@ async fn an_answer_is_in_the_record_of_its_call_and_a_bad_one_is_a_ticket_once()
     desk.pbx.play(Story::Answered, "13800138000", Some(0));
     desk.until("the customer is asked", |desk| desk.hosts.survey.ledger().len() == 1).await;
     let invitation = desk.hosts.survey.ledger()[0].clone();
+    // Long after the call: a daemon that has it no more in memory, and to which the switch says nothing more of it.
+    kill(&mut desk).await;
     let before = record(&desk);
     assert_eq!(
         (before["call"].as_str().unwrap(), invitation.subject.as_str()),
@@ -71,8 +126,6 @@ async fn an_answer_is_in_the_record_of_its_call_and_a_bad_one_is_a_ticket_once()
     );
     assert!(before["attributes"].is_null() && !before["customer"]["links"].as_array().unwrap().is_empty(), "{before}");
 
-    // Long after the call: a daemon that has it no more in memory.
-    kill(&mut desk).await;
     let bad = survey::answer(&invitation.call, 1, "等太久了");
     assert_eq!(tell(&desk, &bad), "HTTP/1.1 200 OK");
     desk.until("the answer is in the record", |desk| score(desk) == "1").await;
@@ -117,6 +170,8 @@ async fn an_answer_is_written_once_whenever_the_daemon_is_killed() {
     desk.pbx.play(Story::Answered, "13800138000", Some(0));
     desk.until("the customer is asked", |desk| desk.hosts.survey.ledger().len() == 1).await;
     let call = desk.hosts.survey.ledger()[0].call.clone();
+    // What the switch adds of a call in its last moment is no answer.
+    kill(&mut desk).await;
     let mut revision = record(&desk)["revision"].as_u64().unwrap();
     for round in 0..8_u64 {
         let score = 3 + round % 3;

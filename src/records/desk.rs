@@ -25,8 +25,8 @@ use crate::{
     numbers::trunks::Mask,
     private::Private,
     store::{
-        AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectSet, History, NoteRow,
-        PositionRow, RecordRow, StoreError,
+        AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectPut, EffectSet, History,
+        NoteRow, PositionRow, RecordRow, StoreError,
     },
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
@@ -652,20 +652,31 @@ impl Desk {
         if news.is_empty() {
             return self.submit(Batch::default(), vec![token]);
         }
+        let before = words.attributes.clone();
         words.attributes.0.extend(news.into_iter().map(|(name, value)| (name, (now.wall, value))));
         let mut batch = Batch::default();
         batch.notes.push(NoteRow {
             tenant: entry.key.tenant.clone(),
             call: entry.key.call,
-            agent: by,
+            agent: by.clone(),
             kind: Written::KIND.to_owned(),
             at: now.wall,
             body: json_text(&words.attributes),
         });
-        if entry.ended {
+        if entry.ended && entry.recalled {
+            // Of a call that was over long ago less is known than its first record was made by (no ticket, no line): only what these words alone make
+            // otherwise is to be done, and nothing is withdrawn.
+            let after = std::mem::replace(&mut words.attributes, before);
+            let known = entry.effects(now, &self.rules, &self.offers, &self.directory);
+            entry.said.entry(by).or_default().attributes = after;
             self.write_end(now, entry, &mut batch);
-            // Of a call that was over long ago less is known now than its first record was made by: nothing is withdrawn for that.
-            batch.effects.iter_mut().for_each(|set| set.adds |= entry.recalled);
+            for set in batch.effects.iter_mut().filter(|set| !set.adds) {
+                set.puts
+                    .retain(|put| !known.iter().any(|old| old.row.key == put.row.key && old.content == put.content));
+                set.adds = true;
+            }
+        } else if entry.ended {
+            self.write_end(now, entry, &mut batch);
         }
         self.submit(batch, vec![token]);
     }
@@ -1039,6 +1050,15 @@ impl Entry {
             let person = links.next().map(|head| person_of(head, links.collect()));
             self.link = person.or_else(|| Some(person_of(told.into_iter().next()?, Vec::new()))).map(Arc::new);
         }
+    }
+
+    /// What its record as it stands has done.
+    fn effects(&mut self, now: Now, rules: &Rules, offers: &Offers, directory: &Directory) -> Vec<EffectPut> {
+        let (revision, record) = (self.revision, self.record.clone());
+        let mut batch = Batch::default();
+        self.write_end(now, rules, offers, directory, &mut batch);
+        (self.revision, self.record) = (revision, record);
+        batch.effects.into_iter().flat_map(|set| set.puts).collect()
     }
 
     /// The record with what agents said, as its next revision, and its effects.

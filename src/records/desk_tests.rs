@@ -529,6 +529,43 @@ fn a_flow_writes_what_is_declared_once_and_the_record_loses_nothing_by_it() {
     assert_eq!((attributes.len(), &attributes["survey.score"]), (1, &"1".into()));
 }
 
+/// The rules look at what is known, and long after the end less is: what changes by that alone is nobody's news.
+#[test]
+fn long_after_the_end_only_what_the_words_change_is_done() {
+    let rules = r#"
+rules:
+  - name: a ticket of each call, by its line
+    when: {outcome: [answered]}
+    do: [{step: line, system: desk, operation: ticket.create, inputs: {title: "{{ line or '-' }}", text: x}}]
+  - name: the activity, with what was said of it
+    when: {outcome: [answered]}
+    do:
+      - step: activity
+        system: desk
+        operation: ticket.create
+        inputs: {title: t, text: "{{ record.attributes['survey.score'] or '-' }}"}
+        amend: {operation: note.add, from_result: {target: result}, inputs: {text: "Survey: {{ record.attributes['survey.score'] }}"}}
+  - name: unhappy
+    when: {if: "record.attributes['survey.score'] == '1'"}
+    do: [{step: unhappy, system: desk, operation: ticket.create, inputs: {title: t, text: x}}]
+"#;
+    let rules = Arc::new(Rules::read("rules.yaml", rules).unwrap());
+    let mut desk = declaring(Desk::new(rules, Arc::new(offers()), Arc::default()));
+    desk.command(at(1), told(&[("survey.score", "1")]), 1);
+    let Some(Output::Load(key)) = desk.output() else { panic!("it is asked for") };
+    desk.loaded(at(2), &key, Ok(history(json!({}))));
+    let steps = |desk: &mut Desk| -> (Vec<String>, bool) {
+        let (batch, _) = submits(desk).pop().unwrap();
+        let set = &batch.effects[0];
+        (set.puts.iter().map(|put| put.row.step.clone()).collect(), set.adds)
+    };
+    assert_eq!(steps(&mut desk), (vec!["activity".to_owned(), "unhappy".to_owned()], true));
+    desk.command(at(3), told(&[("survey.score", "5")]), 2);
+    assert_eq!(steps(&mut desk), (vec!["activity".to_owned()], true));
+    desk.command(at(4), told(&[("survey.comment", "quick")]), 3);
+    assert_eq!(steps(&mut desk), (Vec::new(), true));
+}
+
 #[test]
 fn what_a_record_cannot_take_is_refused_for_good_and_what_passes_is_not() {
     let known = || {
