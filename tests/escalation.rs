@@ -284,7 +284,7 @@ pub async fn desk(kind: Kind) -> (Desk, Arc<Chat>) {
     let more = format!("\nflows: {{deadline_ms: 2000, quiet_ms: 300, backoff_ms: 20, backoff_cap_ms: 200}}\n");
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("level: info"));
-    std::fs::write(&file, text.replace("level: info", "level: trace") + more).unwrap();
+    std::fs::write(&file, text.replace("level: info", "level: trace") + &more).unwrap();
     (desk, chat)
 }
 
