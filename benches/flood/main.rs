@@ -85,6 +85,8 @@ fn measure() -> io::Result<()> {
     stage.write("agents.yaml", &seats())?;
     stage.write("rules.yaml", "rules: []\n")?;
     fs::remove_file(stage.settings().join("switches/pbx1.yaml"))?;
+    // They write into what the demo's switch declares, and cost what is not measured here.
+    fs::remove_dir_all(stage.settings().join("flows"))?;
     fs::write(folder.join("secrets/mirror"), KEY)?;
     stage.write(
         "switches/edge1.yaml",
