@@ -5,6 +5,7 @@ pub mod desk;
 mod recordings;
 mod states;
 mod team;
+mod typescript;
 mod verbs;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -51,6 +52,18 @@ fn schemas_on_disk_are_those_of_the_types() {
     on_disk.sort();
     expected.sort();
     assert_eq!(on_disk, expected, "a schema without a frame");
+}
+
+/// So are the SDK's types.
+#[test]
+fn schemas_are_what_the_sdk_s_types_say() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("web/sdk/frames.d.ts");
+    let text = typescript::frames(&protocol::schemas());
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == text, "frames.d.ts is not what the schemas say; run with UPDATE_SCHEMAS=1");
 }
 
 /// The AsyncAPI page names every frame once, and no other.

@@ -1,6 +1,8 @@
 //! The agent's page in a real browser: headless Chromium, driven over the DevTools protocol, against a small daemon that speaks
 //! `linecard.v1` in frames that the protocol's schemas accept. `LINECARD_SHOTS=DIR` keeps a picture of every state.
 
+mod sdk;
+
 use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
@@ -78,13 +80,20 @@ impl Browser {
         let stream = TcpStream::connect(host).await.unwrap();
         let (socket, _) = tokio_tungstenite::client_async(&url, stream).await.unwrap();
         let mut browser = Self { child, profile, socket, session: String::new(), next: 0, complaints: Vec::new() };
-        let target = browser.send("Target.createTarget", json!({"url": "about:blank"})).await;
-        let attach = json!({"targetId": target["targetId"], "flatten": true});
-        browser.session = browser.send("Target.attachToTarget", attach).await["sessionId"].as_str().unwrap().to_owned();
-        for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
-            browser.send(domain, json!({})).await;
-        }
+        browser.tab().await;
         browser
+    }
+
+    /// A new tab, which is driven from now on: (target, session).
+    async fn tab(&mut self) -> (String, String) {
+        self.session.clear();
+        let target = self.send("Target.createTarget", json!({"url": "about:blank"})).await["targetId"].clone();
+        let attach = json!({"targetId": target, "flatten": true});
+        self.session = self.send("Target.attachToTarget", attach).await["sessionId"].as_str().unwrap().to_owned();
+        for domain in ["Page.enable", "Runtime.enable", "Log.enable"] {
+            self.send(domain, json!({})).await;
+        }
+        (target.as_str().unwrap().to_owned(), self.session.clone())
     }
 
     async fn send(&mut self, method: &str, params: Value) -> Value {
@@ -258,8 +267,14 @@ impl Daemon {
                     loop {
                         tokio::select! {
                             frame = said.recv() => match frame {
-                                // A null hangs up.
+                                // A null hangs up, a number closes by that code.
                                 Some(Value::Null) | None => break,
+                                Some(Value::Number(code)) => {
+                                    let code = u16::try_from(code.as_u64().unwrap()).unwrap().into();
+                                    let frame = tokio_tungstenite::tungstenite::protocol::CloseFrame { code, reason: "".into() };
+                                    let _ = socket.close(Some(frame)).await;
+                                    break;
+                                }
                                 Some(frame) => socket.send(Message::text(frame.to_string())).await.unwrap(),
                             },
                             frame = socket.next() => match frame {

@@ -3,7 +3,7 @@ import { Callbacks } from "./callbacks.js";
 import { Desk, nameOf, phase } from "./desk.js";
 import { erase, keep, kept } from "./keep.js";
 import { Flows, form, picture, titled } from "./flows.js";
-import { Link } from "./link.js";
+import { Connection } from "./sdk/linecard.js";
 import { choices, stateWords, told } from "./state.js";
 import { age, because, clock, day, groups, label, language, otherLanguage, reason, t, timeOfDay, value } from "./say.js";
 import { Team, doing } from "./team.js";
@@ -22,12 +22,12 @@ let drawn = ""; // whose words stand in the note field
 let tab = "facts";
 let timer;
 
-const link = new Link({
+const link = new Connection({ url: location.href, on: {
   frame: (frame) => { hear(desk.take(frame, link.now())); crew.take(frame); flows.take(frame); became(tickets.take(frame)); if (frame.type === "welcome") { void reclaim(); crew.again(); } if (frame.type === "snapshot" || frame.type === "resumed") void flows.look(); draw(); },
   up: () => { if (frozen) say("status", t("back")); frozen = undefined; $("door").hidden = true; $("desk").hidden = false; },
   down: () => { if (!frozen && desk.me) { frozen = link.now(); say("alert", t("away.us", { t: timeOfDay(frozen) })); } draw(); },
   refused: () => { sessionStorage.removeItem("token"); door(t("door.refused")); },
-});
+} });
 const backs = new Callbacks(link, () => draw());
 const crew = new Team(link, () => draw());
 const flows = new Flows(link, () => draw());
@@ -867,7 +867,7 @@ $("ask").onsubmit = (e) => { e.preventDefault(); void search(); };
 $("search-tickets").onclick = () => void searchTickets();
 $("dial").onclick = () => { const text = $("query").value.trim(); if (text) void dial({ number: text }); };
 $("pad").append(..."123456789*0#".split("").map((digit) => button(digit, () => { $("query").value += digit; })));
-$("here").onclick = () => { link.active = true; link.ask("screen.activate").catch((failed) => say("alert", because(failed))); };
+$("here").onclick = () => { link.ask("screen.activate").catch((failed) => say("alert", because(failed))); };
 $("leave").onclick = () => { sessionStorage.removeItem("token"); location.reload(); };
 $("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
 $("lang").onclick = () => { otherLanguage(); words(); draw(); };

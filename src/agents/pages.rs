@@ -29,7 +29,7 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         ("/web/desk.css", CSS, include_bytes!("../../web/desk.css")),
         ("/web/app.js", SCRIPT, include_bytes!("../../web/app.js")),
         ("/web/desk.js", SCRIPT, include_bytes!("../../web/desk.js")),
-        ("/web/link.js", SCRIPT, include_bytes!("../../web/link.js")),
+        ("/web/sdk/linecard.js", SCRIPT, include_bytes!("../../web/sdk/linecard.js")),
         ("/web/callbacks.js", SCRIPT, include_bytes!("../../web/callbacks.js")),
         ("/web/flows.js", SCRIPT, include_bytes!("../../web/flows.js")),
         ("/web/team.js", SCRIPT, include_bytes!("../../web/team.js")),

@@ -1,0 +1,258 @@
+//! The SDK in a page of another company's, against the small daemon: what it hears and says, how it comes back, and one socket for several pages.
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+};
+
+use super::*;
+
+/// Another company's pages, which bring the SDK along as their own file. `/early` keeps what it hears from the first moment on.
+async fn company() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut start = [0; 4096];
+                let n = stream.read(&mut start).await.unwrap_or(0);
+                let text = String::from_utf8_lossy(&start[..n]).into_owned();
+                let (kind, body) = match text.split(' ').nth(1).unwrap_or("/") {
+                    "/linecard.js" => ("text/javascript", include_str!("../../web/sdk/linecard.js")),
+                    _ => ("text/html", PAGE),
+                };
+                let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type:";
+                let answer = format!("{head} {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                let _ = stream.write_all(answer.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    address
+}
+
+const PAGE: &str = r#"<!doctype html><html lang=en><link rel=icon href="data:,"><title>CRM</title>
+<p data-linecard-ref="crm/ticket/7/1"><a id=tel href="tel:010%2061234567;ext=2">010 6123 4567</a></p><a id=other href="mailto:x@example.com">mail</a>
+<script type=module>
+import * as sdk from "/linecard.js";
+window.sdk = sdk; window.heard = []; window.tokens = [];
+window.begin = (url, more = {}) => {
+  const token = (why) => { tokens.push(why.refused); return window.token ?? "a.b.c"; };
+  const l = window.l = new sdk.Linecard({ url, token, ...more });
+  for (const name of ["pop", "updated", "changed", "gone"]) l.on(name, (call, why) => heard.push([name, call.id, call.name ?? null, call.phase, why ?? null].filter((x) => x !== null).join(" ")));
+  for (const name of ["up", "down", "refused", "front"]) l.on(name, (...what) => heard.push([name, ...what].join(" ")));
+  return l.connect().then(() => { heard.push("connected"); }, (e) => { heard.push("not connected: " + e.code); });
+};
+window.ask = (act) => { act.then((d) => heard.push("done"), (e) => heard.push("failed " + (e instanceof sdk.LinecardError) + " " + e.code)); };
+</script>"#;
+
+impl Browser {
+    async fn open(&mut self, url: &str) {
+        self.send("Page.navigate", json!({"url": url})).await;
+        self.until("document.readyState==='complete' && window.sdk").await;
+    }
+    /// Drives another tab; one that nobody sees draws nothing, and `until` looks at what is drawn.
+    async fn turn_to(&mut self, session: &str) {
+        session.clone_into(&mut self.session);
+        self.send("Page.bringToFront", json!({})).await;
+    }
+    /// What the page heard since it was asked last.
+    async fn heard(&mut self) -> Value {
+        self.eval("heard.splice(0)").await
+    }
+}
+
+fn snapshot(calls: Value) -> Value {
+    json!({"agent": agent("ready"), "links": links(true), "calls": calls})
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_in_a_page_without_the_desk() {
+    let mut daemon = Daemon::start().await;
+    let company = company().await;
+    let mut browser = Browser::start().await;
+    browser.open(&company).await;
+    browser.eval(&format!("void begin('{}')", daemon.address)).await;
+    let resume = daemon.welcome().await;
+    assert_eq!((&resume["epoch"], &resume["active"]), (&Value::Null, &json!(true)));
+
+    // What was shown before is there and is not announced; what was not is.
+    let state = changed(Some("talking"), "talking", json!({"actions": ["call.hold", "call.hangup"]}));
+    let mut state_only = state.clone();
+    for part in ["type", "seq", "at"] {
+        state_only.as_object_mut().unwrap().remove(part);
+    }
+    daemon.say(
+        "snapshot",
+        snapshot(json!([{"pop": pop(filled()), "state": state_only, "shown": true, "notes": "as said"}])),
+    );
+    browser.until("heard.includes('connected')").await;
+    assert_eq!(browser.heard().await, json!(["up", "connected"]));
+    let seen = browser.eval("(([c]) => [c.id, c.name, c.phase, c.notes, c.can('hold'), c.can('retrieve'), l.me.id, l.agent.state])(l.calls)").await;
+    let name = filled()["candidates"][0]["name"].clone();
+    assert_eq!(seen, json!([CALL, name, "talking", "as said", true, false, "1001", "ready"]));
+
+    // Done is done, and a refusal is an error with its code.
+    browser.eval("ask(l.calls[0].hold())").await;
+    let hold = daemon.hear("call.hold").await;
+    assert_eq!(hold["call"], CALL);
+    daemon.done(&hold);
+    browser.eval("ask(l.dial({number: '10010'}))").await;
+    let dial = daemon.hear("dial").await;
+    daemon.say("failed", json!({"id": dial["id"], "code": "busy", "message": "the line is busy"}));
+    browser.until("heard.length===2").await;
+    assert_eq!(browser.heard().await, json!(["done", "failed true busy"]));
+
+    // The line is lost with a request under way: it comes back to its place, and asks again by the same id.
+    daemon.say("call.changed", changed(Some("holding"), "held", json!({"actions": ["call.retrieve"]})));
+    browser.until("heard.length===1").await;
+    let object = browser.eval("(window.same = l.calls[0]).phase").await;
+    assert_eq!(object, "holding");
+    browser.eval("ask(l.calls[0].retrieve())").await;
+    let first = daemon.hear("call.retrieve").await;
+    daemon.say.try_send(Value::Null).unwrap();
+    let resume = daemon.welcome().await;
+    assert_eq!((&resume["epoch"], &resume["seq"], &resume["active"]), (&json!(7), &json!(daemon.seq), &json!(true)));
+    daemon.say("resumed", json!({"agent": agent("ready"), "links": links(true)}));
+    let again = daemon.hear("call.retrieve").await;
+    assert_eq!(again["id"], first["id"]);
+    daemon.done(&again);
+    browser.until("heard.includes('done')").await;
+    assert_eq!(
+        browser.heard().await,
+        json!([format!("changed {CALL} {} holding", name.as_str().unwrap()), "down", "up", "done"])
+    );
+
+    // Its end: the object that was kept says what was known last.
+    daemon.say("call.changed", changed(None, "ended", json!({})));
+    browser.until("heard.length===1").await;
+    assert_eq!(browser.heard().await, json!([format!("gone {CALL} {} holding ended", name.as_str().unwrap())]));
+    assert_eq!(browser.eval("[l.calls.length, same.id]").await, json!([0, CALL]));
+    // The same call again rings, is filled, is taken back: one pop.
+    daemon.say("pop", pop(pending()));
+    daemon.say("pop.updated", pop(filled()));
+    daemon.say("pop.withdrawn", json!({"call": CALL, "pop": pop(pending())["pop"], "reason": "answered-elsewhere"}));
+    browser.until("heard.length===3").await;
+    let told = browser.heard().await;
+    let told: Vec<&str> = told.as_array().unwrap().iter().map(|t| t.as_str().unwrap()).collect();
+    assert!(
+        told[0].starts_with("pop ") && told[1].starts_with("updated ") && told[2].ends_with("answered-elsewhere"),
+        "{told:?}"
+    );
+
+    // A link with a number, and another one.
+    browser.eval("sdk.bindTelLinks(l)").await;
+    browser.click("tel").await;
+    let dial = daemon.hear("dial").await;
+    assert_eq!(
+        (&dial["number"], &dial["ref"]),
+        (&json!("010 61234567"), &json!({"system": "crm", "type": "ticket", "id": "7/1"}))
+    );
+    daemon.done(&dial);
+    assert_eq!(browser.eval("document.getElementById('other').dispatchEvent(new MouseEvent('click', {bubbles: true, cancelable: true}))").await, true);
+
+    // Who closes is not answered any more, and told so.
+    browser.eval("ask(l.ready())").await;
+    daemon.hear("agent.state").await;
+    browser.eval("l.close()").await;
+    browser.until("heard.includes('failed true closed')").await;
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+/// A JWT that says when it ends, and nothing else.
+fn ending(s: i64) -> String {
+    use base64::Engine as _;
+    let now =
+        i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()).unwrap();
+    let claims = json!({"exp": now + s}).to_string();
+    format!("a.{}.c", base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(claims))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_is_renewed_before_it_ends_and_asked_for_once_more_when_it_is_refused() {
+    let mut daemon = Daemon::start().await;
+    let company = company().await;
+    let mut browser = Browser::start().await;
+    browser.open(&company).await;
+    let attached = async |daemon: &mut Daemon| {
+        let token = daemon.hear("authenticate").await["token"].clone();
+        daemon.say("welcome", json!({"epoch": 7, "features": [], "agent": {"id": "1001", "tenant": "default", "roles": []}, "ping_ms": 15000, "reasons": [], "queues": [], "open": "never"}));
+        daemon.hear("resume").await;
+        daemon.say("snapshot", snapshot(json!([])));
+        token
+    };
+    let (first, second) = (ending(3), ending(3600));
+    browser.eval(&format!("window.token='{first}'; void begin('{}'); 1", daemon.address)).await;
+    assert_eq!(attached(&mut daemon).await, first);
+    browser.eval(&format!("window.token='{second}'")).await;
+    let renewed = daemon.hear("authenticate").await;
+    assert_eq!(renewed["token"], second);
+    daemon.done(&renewed);
+
+    // It ended all the same, say while the machine slept: one more is asked for, and told why.
+    browser.eval("window.token='x.y.z'").await;
+    daemon.say.try_send(json!(4401)).unwrap();
+    assert_eq!(attached(&mut daemon).await, "x.y.z");
+    assert_eq!(browser.eval("tokens").await, json!([false, false, true]));
+    // Refused twice in a row is refused, and nobody knocks on.
+    daemon.say.try_send(json!(4401)).unwrap();
+    assert_eq!(daemon.hear("authenticate").await["token"], "x.y.z");
+    daemon.say.try_send(json!(4401)).unwrap();
+    browser.until("heard.includes('refused unauthenticated')").await;
+    assert_eq!(browser.eval("l.up").await, false);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_pages_of_an_origin_have_one_socket() {
+    let mut daemon = Daemon::start().await;
+    let company = company().await;
+    let mut browser = Browser::start().await;
+    let begin = format!("void begin('{}', {{worker: true}})", daemon.address);
+    let (first_tab, first) = browser.tab().await;
+    browser.open(&company).await;
+    browser.eval(&begin).await;
+    daemon.welcome().await;
+    daemon.say("snapshot", snapshot(json!([])));
+    browser.until("heard.includes('connected')").await;
+    daemon.say("pop", pop(filled()));
+    browser.until("heard.some((h) => h.startsWith('pop '))").await;
+
+    // The second page finds everything, by the same socket, and announces nothing that was shown.
+    let (_, second) = browser.tab().await;
+    browser.open(&company).await;
+    browser.eval(&begin).await;
+    browser.until("heard.includes('connected')").await;
+    assert_eq!(
+        browser.eval("[l.calls.length, l.me.name, heard.some((h) => h.startsWith('pop '))]").await,
+        json!([1, "Agent Li", false])
+    );
+    browser.eval("ask(l.calls[0].answer())").await;
+    let answer = daemon.hear("call.answer").await;
+    daemon.done(&answer);
+    browser.until("heard.includes('done')").await;
+    // Both hear what comes; one of them is the front page.
+    daemon.say("call.changed", changed(Some("talking"), "talking", json!({"actions": ["call.hangup"]})));
+    for session in [&first, &second] {
+        browser.turn_to(session).await;
+        browser.until("heard.some((h) => h.startsWith('changed ') && h.includes('talking'))").await;
+        browser.until("l.front").await;
+    }
+    browser.session.clone_from(&first);
+    let told = "new Promise((d) => l.front ? l.on('front', () => d(l.front)) : d(l.front))";
+    assert_eq!(browser.eval(told).await, false, "the page that was looked at last is the front one");
+    browser.session.clone_from(&second);
+
+    // The first goes; the second has everything as before, and asks as before.
+    browser.session.clear();
+    browser.send("Target.closeTarget", json!({"targetId": first_tab})).await;
+    browser.turn_to(&second).await;
+    browser.until("l.front").await;
+    browser.eval("ask(l.calls[0].hangup())").await;
+    let hangup = daemon.hear("call.hangup").await;
+    daemon.done(&hangup);
+    browser.until("heard.filter((h) => h === 'done').length === 2").await;
+    assert_eq!(browser.eval("heard.filter((h) => h === 'up' || h === 'down')").await, json!(["up"]));
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}

@@ -1,0 +1,146 @@
+import type {
+  AgentChanged, AgentState, CallChanged, Card, Done, Failed, Frame, Link, Me, Pop, ReasonChoice, Reference, Requests, SystemOffer,
+} from "./frames.js";
+
+export type * from "./frames.js";
+
+/** What a request must say. */
+export type Body<T extends keyof Requests> = Requests[T];
+/** A JWT, or who gets one: at every connect and before the one in use ends. `refused`: the daemon did not take the last one. */
+export type Token = string | ((why: { refused: boolean }) => string | Promise<string>);
+/** Why a page is not attached any more: the token, nobody who has one, no worker. */
+export type Refusal = "unauthenticated" | "no-token" | "no-worker";
+/** Where a call is on the agent's own phone. */
+export type Phase = "ringing" | "dialling" | "talking" | "holding" | "wrapup" | "ended";
+
+/** A request that was refused, or came to nothing. */
+export class LinecardError extends Error {
+  constructor(failed: Failed | { code: string; message: string });
+  /** For programs: a code of the protocol, or `closed`. */
+  readonly code: string;
+  readonly failed: Failed | { code: string; message: string };
+}
+
+export interface Options {
+  /** The daemon's agents' address: `https://linecard.example.com`. */
+  url: string | URL;
+  token: Token;
+  /** False: do not take the pops away from another screen of this agent. */
+  active?: boolean;
+  /** One socket for all pages of this origin, held by a SharedWorker, where there is one and this module comes from the page's own origin. */
+  worker?: boolean;
+}
+
+/** What can be heard, and with what. */
+export interface Events {
+  /** A phone of the agent rings, or the agent's own call is made. Once for each call, also after a reload. */
+  pop: [call: Call];
+  /** More is known of the call. */
+  updated: [call: Call];
+  /** The call is somewhere else now. */
+  changed: [call: Call];
+  /** It left the screen: taken back (why), ended, or another screen has it (`elsewhere`). */
+  gone: [call: Call, reason: string];
+  agent: [agent: AgentState];
+  link: [link: Link];
+  up: [];
+  down: [];
+  refused: [why: Refusal];
+  /** Whether this page is the one of this browser that shows pops (with a worker). */
+  front: [front: boolean];
+  frame: [frame: Frame];
+}
+
+/** An agent, attached to one daemon. */
+export class Linecard {
+  constructor(options: Options);
+  /** Resolves when the agent is attached and everything as it is now is known; goes on by itself whenever the connection is lost. */
+  connect(): Promise<this>;
+  close(): void;
+  readonly up: boolean;
+  readonly me: Me | undefined;
+  readonly agent: AgentState;
+  readonly reasons: ReasonChoice[];
+  readonly queues: string[];
+  readonly systems: SystemOffer[];
+  readonly links: Link[];
+  readonly calls: Call[];
+  /** Whether this page is the one of this browser that shows pops. */
+  front: boolean;
+  call(id: string): Call | undefined;
+  /** The server's time, milliseconds since 1970. */
+  now(): number;
+  /** Answers what ends it. */
+  on<T extends keyof Events>(name: T, listener: (...what: Events[T]) => void): () => void;
+  /** Any request of the protocol. Resolves once what it promises is durable; rejects with a `LinecardError`. */
+  request<T extends keyof Requests>(type: T, body?: Body<T>): Promise<Done>;
+  dial(what: string | Body<"dial">): Promise<Done>;
+  ready(): Promise<Done>;
+  notReady(reason?: string): Promise<Done>;
+  logOff(): Promise<Done>;
+  /** What the agent will be after the call; without arguments: what the switch makes of it. */
+  next(state?: NonNullable<Body<"agent.next">["state"]>, reason?: string): Promise<Done>;
+  /** This screen wants the pops from now on. */
+  activate(): Promise<Done>;
+}
+
+/** One call on the agent's screen. It is the same object from its pop to its end. */
+export class Call {
+  private constructor();
+  readonly id: string;
+  readonly pop: Pop;
+  readonly state: CallChanged;
+  readonly card: Card;
+  readonly notes: string;
+  readonly phase: Phase;
+  readonly number: string | undefined;
+  /** The one candidate found or chosen; `undefined` while nobody is, or several may be. */
+  readonly customer: Card["candidates"][number] | undefined;
+  readonly name: string | undefined;
+  /** Whether this can be done to the call now: `can("hold")`. */
+  can(verb: string): boolean;
+  answer(): Promise<Done>;
+  /** While it rings: declines. */
+  hangup(): Promise<Done>;
+  hold(): Promise<Done>;
+  retrieve(): Promise<Done>;
+  mute(): Promise<Done>;
+  unmute(): Promise<Done>;
+  digits(digits: string): Promise<Done>;
+  transfer(to: string): Promise<Done>;
+  consult(to: string): Promise<Done>;
+  complete(): Promise<Done>;
+  cancel(): Promise<Done>;
+  conference(): Promise<Done>;
+  park(): Promise<Done>;
+  choose(candidate: string | null): Promise<Done>;
+  note(text: string): Promise<Done>;
+  attribute(name: string, value: string): Promise<Done>;
+  wrapup(what?: { disposition?: string[]; notes?: string; ticket?: boolean }): Promise<Done>;
+  extend(): Promise<Done>;
+}
+
+/**
+ * Links with `tel:`, `callto:` or `sip:` dial. `data-linecard-ref` of a link, or of what it lies in, is `system/type/id`: the record the call is for. Answers
+ * what ends it.
+ */
+export function bindTelLinks(
+  linecard: Pick<Linecard, "dial">,
+  options?: { root?: Document | HTMLElement; told?: (error: unknown, link: HTMLAnchorElement) => void },
+): () => void;
+
+/** The socket alone, for who keeps the calls otherwise: frames in, requests out. The desk stands on it. */
+export class Connection {
+  constructor(options: {
+    url: string | URL;
+    token?: Token;
+    active?: boolean;
+    on: { frame(frame: Frame): void; up(): void; down(): void; refused(why: Refusal): void };
+  });
+  open(token?: Token): void;
+  close(): void;
+  readonly up: boolean;
+  now(): number;
+  /** Resolves with `done`, rejects with `failed`, both whole. Survives reconnects: same id, same answer, nothing twice. */
+  ask<T extends keyof Requests | "ping">(type: T, body?: T extends keyof Requests ? Body<T> : undefined): Promise<Done>;
+}
