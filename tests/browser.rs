@@ -251,7 +251,14 @@ impl Daemon {
                         }
                         let answer = pages::find(&path).map_or(
                             b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec(),
-                            |p| p.answer(None, false),
+                            |p| {
+                                let holders = ["http://127.0.0.1:*".to_owned()];
+                                p.answer(pages::Asking {
+                                    holders: &holders,
+                                    accepts: Some("gzip"),
+                                    ..Default::default()
+                                })
+                            },
                         );
                         let _ = stream.write_all(&answer).await;
                         let _ = stream.shutdown().await;

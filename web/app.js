@@ -1,6 +1,7 @@
 // The agent's page: joins the socket, the desk and the document. Data goes into the document as text nodes only.
 import { Callbacks } from "./callbacks.js";
 import { Desk, nameOf, phase } from "./desk.js";
+import { held, holder } from "./embed.js";
 import { erase, keep, kept } from "./keep.js";
 import { Flows, form, picture, titled } from "./flows.js";
 import { Connection } from "./sdk/linecard.js";
@@ -9,8 +10,12 @@ import { age, because, clock, day, groups, label, language, otherLanguage, reaso
 import { Team, doing } from "./team.js";
 import { Tickets, address, customerForm, showRecord, ticketForm, told as wishTold } from "./tickets.js";
 
+/** @type {(id: string) => any} Whatever element it is. */
 const $ = (id) => document.getElementById(id);
+/** @type {(what: string) => NodeListOf<HTMLElement>} */
+const every = (what) => document.querySelectorAll(what);
 const desk = new Desk();
+let outside; // who holds this page, where somebody does
 let frozen; // since when the screen cannot be believed, server's time
 const drafts = new Map(); // call -> words not yet saved
 const sent = new Set(); // wrap-ups on their way
@@ -23,10 +28,10 @@ let tab = "facts";
 let timer;
 
 const link = new Connection({ url: location.href, on: {
-  frame: (frame) => { hear(desk.take(frame, link.now())); crew.take(frame); flows.take(frame); became(tickets.take(frame)); if (frame.type === "welcome") { void reclaim(); crew.again(); } if (frame.type === "snapshot" || frame.type === "resumed") void flows.look(); draw(); },
-  up: () => { if (frozen) say("status", t("back")); frozen = undefined; $("door").hidden = true; $("desk").hidden = false; },
-  down: () => { if (!frozen && desk.me) { frozen = link.now(); say("alert", t("away.us", { t: timeOfDay(frozen) })); } draw(); },
-  refused: () => { sessionStorage.removeItem("token"); door(t("door.refused")); },
+  frame: (frame) => { const was = desk.take(frame, link.now()); hear(was); outside?.tell({ frame }); crew.take(frame); flows.take(frame); became(tickets.take(frame)); if (frame.type === "welcome") { void reclaim(); crew.again(); } if (frame.type === "snapshot" || frame.type === "resumed") void flows.look(); draw(); },
+  up: () => { outside?.tell({ up: true }); if (frozen) say("status", t("back")); frozen = undefined; $("door").hidden = true; $("desk").hidden = false; },
+  down: () => { outside?.tell({ down: true }); if (!frozen && desk.me) { frozen = link.now(); say("alert", t("away.us", { t: timeOfDay(frozen) })); } draw(); },
+  refused: (why) => { sessionStorage.removeItem("token"); outside?.tell({ refused: why }); door(t("door.refused")); },
 } });
 const backs = new Callbacks(link, () => draw());
 const crew = new Team(link, () => draw());
@@ -61,7 +66,8 @@ function fill(box, picture, make) {
   const key = JSON.stringify([language(), picture]);
   if (box.picture === key) return;
   box.picture = key;
-  const on = box.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  const at = document.activeElement;
+  const on = at instanceof HTMLElement && box.contains(at) ? at.dataset.key : undefined;
   box.replaceChildren(...make());
   if (on !== undefined) ([...box.querySelectorAll("[data-key]")].find((e) => e.dataset.key === on) ?? box).focus();
 }
@@ -450,6 +456,7 @@ async function searchTickets() {
   if (!query) return;
   put($("panel-says"), t("sending"));
   try {
+    /** @type {{ tickets?: any[] }} */
     const { tickets: found = [] } = await link.ask("ticket.search", call ? { call, query } : { query });
     put($("panel-says"), found.length ? "" : t("found-no-ticket"));
     $("results").replaceChildren(...found.map((item) => el("li", "row", el("b", "", linked(item.url, `#${item.id} ${item.subject ?? item.title ?? ""}`)), el("span", "hint", item.state ?? item.status), el("span", "source", item.system), ticketAct(call, item.system, item))));
@@ -571,7 +578,7 @@ function rows(list, b) {
 }
 // The name first; what only ranks, or says where something is, is no fact for the agent.
 const inner = ["currency", "id", "type", "url", "reason", "owner"];
-const fields = (facts) => Object.entries(facts).filter(([k]) => !inner.includes(k)).sort(([a], [b]) => (b === "name") - (a === "name")).map(([k, v], i) =>
+const fields = (facts) => Object.entries(facts).filter(([k]) => !inner.includes(k)).sort(([a], [b]) => Number(b === "name") - Number(a === "name")).map(([k, v], i) =>
   el("div", i ? "pair" : "pair first", el("i", "", label(k)), el("b", "", value(k, v, facts))));
 
 function drawDo() {
@@ -874,8 +881,8 @@ $("lang").onclick = () => { otherLanguage(); words(); draw(); };
 function theme(which) { localStorage.setItem("theme", which); document.documentElement.dataset.theme = which; }
 function words() {
   document.documentElement.lang = language();
-  for (const e of document.querySelectorAll("[data-t]")) put(e, t(e.dataset.t));
-  for (const e of document.querySelectorAll("[data-l]")) { e.setAttribute("aria-label", t(e.dataset.l)); if (e.tagName === "BUTTON") e.title = t(e.dataset.l); }
+  for (const e of every("[data-t]")) put(e, t(e.dataset.t));
+  for (const e of every("[data-l]")) { e.setAttribute("aria-label", t(e.dataset.l)); if (e.tagName === "BUTTON") e.title = t(e.dataset.l); }
   put($("lang"), t("lang"));
 }
 function door(text) {
@@ -892,6 +899,13 @@ show("facts");
 setInterval(tick, 250);
 setInterval(tickAges, 5_000);
 document.addEventListener("visibilitychange", () => { tick(); tickAges(); });
-const token = sessionStorage.getItem("token");
+const token = held ? null : sessionStorage.getItem("token");
 door("");
 if (token) enter(token);
+if (held) void holder().then((found) => {
+  outside = found;
+  outside.serve({ ask: (type, body) => link.ask(type, body), key: (key) => { document.dispatchEvent(new KeyboardEvent("keydown", { ...key, bubbles: true, cancelable: true })); } });
+  document.documentElement.dataset.held = "";
+  put($("door-says"), t("door.connecting"));
+  link.open((why) => outside.token(why));
+});

@@ -2,7 +2,10 @@
 export class Desk {
   me; open = "never"; reasons = []; queues = []; agent = { state: "ready", active: true }; calls = new Map(); links = new Map(); current; gone;
 
-  /** Takes one frame of the daemon; answers what an agent should hear of it. */
+  /**
+   * Takes one frame of the daemon; answers what an agent should hear of it.
+   * @returns {any}
+   */
   take(frame, now) {
     switch (frame.type) {
       case "welcome": this.me = frame.agent; this.open = frame.open ?? "never"; this.reasons = frame.reasons ?? []; this.queues = frame.queues ?? []; return {};

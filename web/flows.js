@@ -67,7 +67,7 @@ export function form(offer, { el }, send, shut) {
     const field = document.createElement(i.choices?.length ? "select" : i.type === "list" ? "textarea" : "input");
     if (i.choices?.length) field.append(...i.choices.map((c) => Object.assign(document.createElement("option"), { value: c, textContent: t(`flow.choice.${c}`, {}, c) })));
     if (i.type === "amount") { field.inputMode = "decimal"; field.autocomplete = "off"; }
-    if (i.type === "date") field.type = "date";
+    if (i.type === "date") field.setAttribute("type", "date");
     field.required = i.required;
     field.name = i.name;
     return el("label", "", titled(i.label, i.name), field);

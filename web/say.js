@@ -60,6 +60,7 @@ export function value(name, v, all) {
   if (typeof v === "object") return JSON.stringify(v);
   if (/^(balance|credit|total|amount|price|limit)/.test(name) && /^-?\d{1,13}(\.\d+)?$/.test(String(v))) {
     const currency = /^[A-Z]{3}$/.test(all?.currency ?? "") ? all.currency : undefined;
+    /** @type {Intl.NumberFormatOptions} */
     const style = currency ? { style: "currency", currency, currencyDisplay: "narrowSymbol" } : { minimumFractionDigits: 2 };
     return new Intl.NumberFormat(lang, style).format(Number(v));
   }

@@ -1,13 +1,13 @@
 //! The agent's page as it lies in the binary: `web/`, plain ES modules without a build step. Still: a path in, bytes out.
 
-use std::sync::LazyLock;
+use std::{borrow::Cow, io::Write as _, sync::LazyLock};
 
 use sha2::{Digest, Sha256};
 
-/// What a browser may do with the page: scripts, styles, recordings and the WebSocket of this origin and nothing else. Trusted Types without a
+/// What a browser may do with the page, besides who may hold it in a frame: scripts, styles, recordings and the WebSocket of this origin and nothing else. Trusted Types without a
 /// policy: the browser itself refuses markup made from data.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src 'self'; img-src data:; \
-base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 /// One file of the page.
 #[derive(Debug)]
@@ -17,6 +17,19 @@ pub struct Page {
     pub body: &'static [u8],
     /// Quoted, made from the content.
     pub etag: String,
+    /// The body in gzip.
+    pub small: Vec<u8>,
+}
+
+/// What a browser says with its question, and what the settings say of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Asking<'a> {
+    /// The origins whose pages may hold it in a frame.
+    pub holders: &'a [String],
+    /// `If-None-Match`.
+    pub known: Option<&'a str>,
+    /// `Accept-Encoding`.
+    pub accepts: Option<&'a str>,
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -24,7 +37,7 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let files: [(&str, &str, &[u8]); 14] = [
+    let files: [(&str, &str, &[u8]); 15] = [
         ("/", HTML, include_bytes!("../../web/index.html")),
         ("/web/desk.css", CSS, include_bytes!("../../web/desk.css")),
         ("/web/app.js", SCRIPT, include_bytes!("../../web/app.js")),
@@ -33,6 +46,7 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         ("/web/callbacks.js", SCRIPT, include_bytes!("../../web/callbacks.js")),
         ("/web/flows.js", SCRIPT, include_bytes!("../../web/flows.js")),
         ("/web/team.js", SCRIPT, include_bytes!("../../web/team.js")),
+        ("/web/embed.js", SCRIPT, include_bytes!("../../web/embed.js")),
         ("/web/keep.js", SCRIPT, include_bytes!("../../web/keep.js")),
         ("/web/tickets.js", SCRIPT, include_bytes!("../../web/tickets.js")),
         ("/web/state.js", SCRIPT, include_bytes!("../../web/state.js")),
@@ -41,7 +55,14 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         ("/web/lang/zh-CN.js", SCRIPT, include_bytes!("../../web/lang/zh-CN.js")),
     ];
     let hash = |body: &[u8]| Sha256::digest(body).iter().take(12).map(|b| format!("{b:02x}")).collect::<String>();
-    files.into_iter().map(|(path, mime, body)| Page { path, mime, body, etag: format!("\"{}\"", hash(body)) }).collect()
+    let small = |body: &[u8]| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        gzip.write_all(body).and_then(|()| gzip.finish()).expect("a Vec takes everything")
+    };
+    files
+        .into_iter()
+        .map(|(path, mime, body)| Page { path, mime, body, etag: format!("\"{}\"", hash(body)), small: small(body) })
+        .collect()
 });
 
 /// All files.
@@ -61,17 +82,25 @@ impl Page {
     /// Every header that goes with it, besides length and connection. `no-cache` means ask each time: a new daemon must not
     /// meet half of an old page.
     #[must_use]
-    pub fn headers(&self) -> [(&'static str, &str); 7] {
-        [
-            ("content-type", self.mime),
-            ("etag", &self.etag),
-            ("cache-control", "no-cache"),
-            ("content-security-policy", CONTENT_SECURITY_POLICY),
-            ("x-content-type-options", "nosniff"),
-            ("referrer-policy", "no-referrer"),
+    pub fn headers(&self, holders: &[String]) -> Vec<(&'static str, Cow<'_, str>)> {
+        let holders = if holders.is_empty() { "'none'".to_owned() } else { holders.join(" ") };
+        let mut headers: Vec<(&str, Cow<'_, str>)> = vec![
+            ("content-type", self.mime.into()),
+            ("etag", self.etag.as_str().into()),
+            ("cache-control", "no-cache".into()),
+            ("vary", "accept-encoding".into()),
+            ("content-security-policy", format!("{CONTENT_SECURITY_POLICY}; frame-ancestors {holders}").into()),
+            ("x-content-type-options", "nosniff".into()),
+            ("referrer-policy", "no-referrer".into()),
             // With popups: the tab of records, which the page opens and uses again for the next call.
-            ("cross-origin-opener-policy", "same-origin-allow-popups"),
-        ]
+            ("cross-origin-opener-policy", "same-origin-allow-popups".into()),
+        ];
+        // The SDK is for pages from elsewhere; it is a text that everybody may read.
+        if self.path.starts_with("/web/sdk/") {
+            headers.push(("access-control-allow-origin", "*".into()));
+            headers.push(("cross-origin-resource-policy", "cross-origin".into()));
+        }
+        headers
     }
 
     /// Whether a client that said `If-None-Match: header` has it already.
@@ -80,26 +109,38 @@ impl Page {
         header.is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == self.etag))
     }
 
-    /// The whole HTTP/1.1 answer: 200 with the body, or 304. `head` leaves the body out. The connection is closed after it, for
-    /// the agents' listener serves sockets that stay and has no use for idle ones.
+    /// The whole HTTP/1.1 answer: 200 with the body, or 304. The connection is closed after it, for the agents' listener serves sockets that stay and has no
+    /// use for idle ones.
     #[must_use]
-    pub fn answer(&self, if_none_match: Option<&str>, head: bool) -> Vec<u8> {
-        let known = self.known_by(if_none_match);
+    pub fn answer(&self, asking: Asking<'_>) -> Vec<u8> {
+        let known = self.known_by(asking.known);
         let status = if known { "304 Not Modified" } else { "200 OK" };
         let mut out = format!("HTTP/1.1 {status}\r\n");
-        for (name, value) in self.headers() {
+        for (name, value) in self.headers(asking.holders) {
             out.push_str(&format!("{name}: {value}\r\n"));
         }
+        let coded = asking.accepts.is_some_and(takes_gzip);
+        let body = if coded { &self.small } else { self.body };
         if !known {
-            out.push_str(&format!("content-length: {}\r\n", self.body.len()));
+            let coding = if coded { "content-encoding: gzip\r\n" } else { "" };
+            out.push_str(&format!("{coding}content-length: {}\r\n", body.len()));
         }
         out.push_str("connection: close\r\n\r\n");
         let mut out = out.into_bytes();
-        if !known && !head {
-            out.extend_from_slice(self.body);
+        if !known {
+            out.extend_from_slice(body);
         }
         out
     }
+}
+
+/// Whether `gzip, br` and the like (RFC 9110, section 12.5.3) take it.
+fn takes_gzip(accepts: &str) -> bool {
+    accepts.split(',').any(|one| {
+        let (coding, weight) = one.split_once(';').unwrap_or((one, ""));
+        let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));
+        coding.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
 }
 
 #[cfg(test)]
@@ -109,11 +150,39 @@ mod tests {
     #[test]
     fn a_client_that_has_the_page_is_not_sent_it_again() {
         let page = find("/?x=1").unwrap();
-        let whole = page.answer(None, false);
+        let whole = page.answer(Asking::default());
         assert!(whole.starts_with(b"HTTP/1.1 200 OK\r\n") && whole.ends_with(page.body));
-        let again = page.answer(Some(&format!("\"x\", W/{}", page.etag)), false);
+        let etags = format!("\"x\", W/{}", page.etag);
+        let again = page.answer(Asking { known: Some(&etags), ..Asking::default() });
         assert!(again.starts_with(b"HTTP/1.1 304") && again.ends_with(b"\r\n\r\n"));
         assert!(find("/web/../Cargo.toml").is_none() && find("").is_none());
+    }
+
+    #[test]
+    fn a_client_that_takes_gzip_gets_it() {
+        let page = find("/web/app.js").unwrap();
+        let small = page.answer(Asking { accepts: Some("br, GZIP;q=0.5"), ..Asking::default() });
+        assert!(small.ends_with(&page.small) && small.len() < page.body.len() / 2);
+        assert!(String::from_utf8_lossy(&small).contains("\r\ncontent-encoding: gzip\r\n"));
+        let mut plain = String::new();
+        std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&*page.small), &mut plain).unwrap();
+        assert_eq!(plain.as_bytes(), page.body);
+        for refuses in ["br", "gzip;q=0", "gzipped", ""] {
+            assert!(
+                page.answer(Asking { accepts: Some(refuses), ..Asking::default() }).ends_with(page.body),
+                "{refuses}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_pages_of_the_settings_may_hold_it() {
+        let policy = |holders: &[String]| {
+            find("/").unwrap().headers(holders).into_iter().find(|(n, _)| *n == "content-security-policy").unwrap().1
+        };
+        assert!(policy(&[]).ends_with("; frame-ancestors 'none'"));
+        let both = ["https://crm.example.com".to_owned(), "http://desk:8080".to_owned()];
+        assert!(policy(&both).ends_with("; frame-ancestors https://crm.example.com http://desk:8080"));
     }
 
     #[test]
@@ -129,7 +198,7 @@ mod tests {
             assert!(!text.contains("innerHTML"), "{}: data must not become markup", page.path);
         }
         assert!(named >= all().len() - 1);
-        assert!(all().iter().map(|p| p.body.len()).sum::<usize>() < 150 * 1024);
+        assert!(all().iter().map(|p| p.small.len()).sum::<usize>() < 150 * 1024);
     }
 
     #[test]

@@ -45,6 +45,16 @@ window.begin = (url, more = {}) => {
   for (const name of ["up", "down", "refused", "front"]) l.on(name, (...what) => heard.push([name, ...what].join(" ")));
   return l.connect().then(() => { heard.push("connected"); }, (e) => { heard.push("not connected: " + e.code); });
 };
+window.hold = (url) => {
+  const p = window.p = document.createElement("linecard-panel");
+  p.setAttribute("url", url);
+  p.token = (why) => { tokens.push(why.refused); return "a.b.c"; };
+  p.on("pop", (call) => heard.push(`pop ${call.name ?? call.number}`));
+  p.addEventListener("gone", (e) => heard.push(`gone ${e.detail.call.id} ${e.detail.reason}`));
+  p.on("up", () => heard.push("up"));
+  document.body.append(p);
+  p.style.cssText = "display:block;width:320px;height:640px";
+};
 window.ask = (act) => { act.then((d) => heard.push("done"), (e) => heard.push("failed " + (e instanceof sdk.LinecardError) + " " + e.code)); };
 </script>"#;
 
@@ -254,5 +264,54 @@ async fn several_pages_of_an_origin_have_one_socket() {
     daemon.done(&hangup);
     browser.until("heard.filter((h) => h === 'done').length === 2").await;
     assert_eq!(browser.eval("heard.filter((h) => h === 'up' || h === 'down')").await, json!(["up"]));
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_desk_in_a_page_of_another_company_s() {
+    let mut daemon = Daemon::start().await;
+    let company = company().await;
+    let mut browser = Browser::start().await;
+    browser.open(&company).await;
+    browser.eval(&format!("hold('{}')", daemon.address)).await;
+    daemon.welcome().await;
+    daemon.say("snapshot", snapshot(json!([])));
+    browser.until("heard.includes('up')").await;
+    assert_eq!(browser.eval("tokens").await, json!([false]));
+    let mut ringing = pop(filled());
+    ringing["actions"] = json!(["notes.set", "call.answer"]);
+    daemon.say("pop", ringing);
+    browser.until("heard.length===2").await;
+    let name = filled()["candidates"][0]["name"].as_str().unwrap().to_owned();
+    assert_eq!(browser.heard().await, json!(["up", format!("pop {name}")]));
+
+    // F8 in the company's page answers; a link there dials; both go through the desk's socket.
+    browser.eval("addEventListener('keydown', (e) => p.key(e)); dispatchEvent(new KeyboardEvent('keydown', {key: 'F8', code: 'F8'}))").await;
+    let answer = daemon.hear("call.answer").await;
+    daemon.done(&answer);
+    browser.eval("sdk.bindTelLinks(p, {told: (e) => heard.push(String(e))})").await;
+    browser.click("tel").await;
+    let dial = daemon.hear("dial").await;
+    daemon.done(&dial);
+    browser.until("heard.includes('undefined')").await;
+    if let Some(folder) = std::env::var_os("LINECARD_SHOTS") {
+        use base64::Engine as _;
+        let picture = browser.send("Page.captureScreenshot", json!({"format": "png"})).await;
+        let bytes = base64::prelude::BASE64_STANDARD.decode(picture["data"].as_str().unwrap()).unwrap();
+        std::fs::write(std::path::PathBuf::from(folder).join("panel.png"), bytes).unwrap();
+    }
+    daemon.say("call.changed", changed(None, "ended", json!({})));
+    browser.until("heard.some((h) => h.startsWith('gone'))").await;
+
+    // A stranger in the same page that says it were the desk gets no way to the token, and the panel goes on.
+    browser.eval("(() => { const f = document.createElement('iframe'); f.srcdoc = '<script>parent.postMessage({linecard: `here`}, `*`); onmessage = () => parent.heard.push(`taken in`)<\\/script>'; document.body.append(f); })()").await;
+    browser.eval("ask(p.request('agent.state', {state: 'ready'}))").await;
+    let state = daemon.hear("agent.state").await;
+    daemon.done(&state);
+    browser.until("heard.includes('done')").await;
+    assert_eq!(browser.eval("[tokens.length, heard.includes('taken in')]").await, json!([1, false]));
+    // Taken out of the page, it is gone for the daemon too.
+    browser.eval("ask(p.request('agent.state', {state: 'ready'})); p.remove()").await;
+    browser.until("heard.includes('failed true closed')").await;
     assert_eq!(browser.complaints, Vec::<String>::new());
 }

@@ -144,3 +144,22 @@ export class Connection {
   /** Resolves with `done`, rejects with `failed`, both whole. Survives reconnects: same id, same answer, nothing twice. */
   ask<T extends keyof Requests | "ping">(type: T, body?: T extends keyof Requests ? Body<T> : undefined): Promise<Done>;
 }
+
+/**
+ * `<linecard-panel url="https://linecard.example.com">`: the agent's desk in any page whose origin is among the daemon's `agents.origins`. Set `token` by
+ * script. What can be heard with `on` comes as events of the element too: `detail.call`, and `detail.reason` of `gone`; else `detail.value`.
+ */
+export class LinecardPanel extends HTMLElement {
+  token: Token | undefined;
+  readonly calls: Call[];
+  readonly agent: AgentState;
+  on<T extends keyof Events>(name: T, listener: (...what: Events[T]) => void): () => void;
+  request<T extends keyof Requests>(type: T, body?: Body<T>): Promise<Done>;
+  dial(what: string | Body<"dial">): Promise<Done>;
+  /** A key that was pressed in this page, for the desk: F8 answers wherever the agent types. */
+  key(event: Pick<KeyboardEvent, "key" | "code" | "ctrlKey" | "shiftKey" | "altKey" | "metaKey">): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap { "linecard-panel": LinecardPanel }
+}

@@ -301,6 +301,7 @@ export class Call {
   choose(candidate) { return this.#linecard.request("candidate.choose", { call: this.id, candidate }); }
   note(text) { return this.#linecard.request("notes.set", { call: this.id, text }); }
   attribute(name, value) { return this.#linecard.request("attribute.set", { call: this.id, name, value }); }
+  /** @param {{ disposition?: string[], notes?: string, ticket?: boolean }} what */
   wrapup({ disposition, notes, ticket } = {}) { return this.#linecard.request("wrapup.submit", { call: this.id, disposition, notes, ticket }); }
   extend() { return this.#linecard.request("wrapup.extend", { call: this.id }); }
 }
@@ -318,6 +319,20 @@ class Listeners {
       try { listener(...what); } catch (error) { reportError(error); }
     }
   }
+}
+
+/** Takes a frame into the book, keeps the objects of its calls, and tells what it means. */
+function follow(book, calls, frame, owner, tell) {
+  const was = book.take(frame);
+  for (const [id, of] of book.calls) calls.has(id) ? calls.get(id)._is(of) : calls.set(id, new Call(owner, of));
+  const gone = (id, reason) => { const call = calls.get(id); calls.delete(id); tell("gone", call, reason); };
+  for (const id of was.all?.gone ?? []) gone(id, "elsewhere");
+  for (const id of was.all?.fresh ?? []) tell("pop", calls.get(id));
+  if (was.gone) gone(was.gone, was.reason);
+  for (const name of ["pop", "updated", "changed"]) if (was[name]) tell(name, calls.get(was[name]));
+  if (was.agent || frame.type === "snapshot" || frame.type === "resumed") tell("agent", book.agent);
+  if (was.link) tell("link", was.link);
+  tell("frame", frame);
 }
 
 /** An agent, attached to one daemon. */
@@ -388,25 +403,17 @@ export class Linecard {
   /** This screen wants the pops from now on. */
   activate() { return this.request("screen.activate"); }
 
-  #take(frame) {
-    const was = this.#book.take(frame);
-    for (const [id, of] of this.#book.calls) this.#calls.has(id) ? this.#calls.get(id)._is(of) : this.#calls.set(id, new Call(this, of));
-    const gone = (id, reason) => { const call = this.#calls.get(id); this.#calls.delete(id); this.#heard.tell("gone", call, reason); };
-    for (const id of was.all?.gone ?? []) gone(id, "elsewhere");
-    for (const id of was.all?.fresh ?? []) this.#heard.tell("pop", this.#calls.get(id));
-    if (was.gone) gone(was.gone, was.reason);
-    for (const name of ["pop", "updated", "changed"]) if (was[name]) this.#heard.tell(name, this.#calls.get(was[name]));
-    if (was.agent || frame.type === "snapshot" || frame.type === "resumed") this.#heard.tell("agent", this.#book.agent);
-    if (was.link) this.#heard.tell("link", was.link);
-    this.#heard.tell("frame", frame);
-  }
+  #take(frame) { follow(this.#book, this.#calls, frame, this, (name, ...what) => this.#heard.tell(name, ...what)); }
 }
+
+/** @type {(error: unknown, link: Element) => void} */
+const complain = (error) => { if (error) reportError(error); };
 
 /**
  * Links with `tel:`, `callto:` or `sip:` dial. `data-linecard-ref` of a link, or of what it lies in, is `system/type/id`: the record the call is for. Answers
  * what ends it. `told` hears what became of each: (error or undefined, link).
  */
-export function bindTelLinks(linecard, { root = document, told = (error) => { if (error) reportError(error); } } = {}) {
+export function bindTelLinks(linecard, { root = document, told = complain } = {}) {
   const clicked = (event) => {
     const link = event.target instanceof Element ? event.target.closest("a[href]") : undefined;
     const [, number] = /^(?:tel|callto|sip):\/*([^?;]+)/i.exec(link?.getAttribute("href") ?? "") ?? [];
@@ -421,6 +428,99 @@ export function bindTelLinks(linecard, { root = document, told = (error) => { if
   root.addEventListener("click", clicked);
   return () => root.removeEventListener("click", clicked);
 }
+
+// The desk itself, in a page of somebody else's.
+
+// A worker has no elements.
+const Base = /** @type {typeof HTMLElement} */ (typeof HTMLElement === "function" ? HTMLElement : class {});
+
+/**
+ * `<linecard-panel url="https://linecard.example.com">`: the agent's desk, which needs this page's origin among the daemon's `agents.origins`. Its `token` is
+ * set by script, a text or a function. It hears what a `Linecard` hears, by `on`, and as events of the element (`pop`, `gone`, ...; `detail.call`).
+ */
+export class LinecardPanel extends Base {
+  #frame; #port; #token; #book = new Book(); #calls = new Map(); #heard = new Listeners(); #waiting = new Map();
+  static observedAttributes = ["url"];
+
+  get token() { return this.#token; }
+  set token(token) { this.#token = token; if (this.isConnected) this.#open(); }
+  get calls() { return [...this.#calls.values()]; }
+  get agent() { return this.#book.agent; }
+  on(name, listener) { return this.#heard.on(name, listener); }
+  dial(what) { return this.request("dial", typeof what === "string" ? { number: what } : what); }
+  /** Any request of the protocol, through the desk. */
+  request(type, body = {}) {
+    const n = unique();
+    return new Promise((good, bad) => {
+      if (!this.#port) { bad(new LinecardError({ code: "closed", message: "the desk is not there" })); return; }
+      this.#waiting.set(n, { good, bad });
+      this.#port.postMessage({ ask: { n, type, body: JSON.parse(JSON.stringify(body)) } });
+    });
+  }
+  /** A key that was pressed in this page, for the desk: F8 answers wherever the agent types. */
+  key({ key, code, ctrlKey, shiftKey, altKey, metaKey }) { this.#port?.postMessage({ key: { key, code, ctrlKey, shiftKey, altKey, metaKey } }); }
+
+  connectedCallback() { if (this.#token) this.#open(); }
+  disconnectedCallback() { this.#shut(); }
+  attributeChangedCallback() { if (this.isConnected && this.#frame) this.#open(); }
+
+  #open() {
+    this.#shut();
+    const url = new URL("/", new URL(this.getAttribute("url") ?? "", location.href));
+    const frame = (this.#frame = document.createElement("iframe"));
+    frame.title = "Linecard";
+    frame.allow = "autoplay; clipboard-write";
+    for (const [name, value] of Object.entries({ border: "0", width: "100%", height: "100%", display: "block" })) frame.style.setProperty(name, value);
+    addEventListener("message", this.#greets);
+    frame.src = url.href;
+    this.replaceChildren(frame);
+  }
+  #shut() {
+    removeEventListener("message", this.#greets);
+    this.#port?.close();
+    this.#port = undefined;
+    this.#frame?.remove();
+    this.#frame = undefined;
+    for (const { bad } of this.#waiting.values()) bad(new LinecardError({ code: "closed", message: "the desk is not there any more" }));
+    this.#waiting.clear();
+  }
+
+  /** The desk is there: only it, from exactly where it was asked for, gets the way to the token. A reload of it says so again. */
+  #greets = ({ source, origin, data }) => {
+    const frame = this.#frame;
+    const wanted = frame && new URL(frame.src).origin;
+    if (!frame || source !== frame.contentWindow || origin !== wanted || data?.linecard !== "here") return;
+    this.#port?.close();
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    port1.onmessage = (event) => void this.#hear(event.data);
+    frame.contentWindow.postMessage({ linecard: "attach" }, wanted, [port2]);
+  };
+
+  async #hear({ frame, token, answer, up, down, refused }) {
+    if (token) {
+      const port = this.#port;
+      let text;
+      try { text = typeof this.#token === "function" ? await this.#token(token.why) : this.#token; } catch { /* none */ }
+      port?.postMessage({ token: { n: token.n, text } });
+    }
+    if (answer) {
+      const waits = this.#waiting.get(answer.n);
+      this.#waiting.delete(answer.n);
+      answer.done ? waits?.good(answer.done) : waits?.bad(new LinecardError(answer.failed));
+    }
+    if (up) this.#tell("up");
+    if (down) this.#tell("down");
+    if (refused) this.#tell("refused", refused);
+    if (frame) follow(this.#book, this.#calls, frame, this, (name, ...what) => this.#tell(name, ...what));
+  }
+  #tell(name, ...what) {
+    this.#heard.tell(name, ...what);
+    const [first] = what;
+    this.dispatchEvent(new CustomEvent(name, { bubbles: true, detail: first instanceof Call ? { call: first, reason: what[1] } : { value: first } }));
+  }
+}
+if (typeof customElements === "object" && !customElements.get("linecard-panel")) customElements.define("linecard-panel", LinecardPanel);
 
 // One socket for many pages.
 
@@ -558,7 +658,8 @@ class Hub {
   }
 }
 
-if (typeof SharedWorkerGlobalScope === "function" && globalThis instanceof SharedWorkerGlobalScope) {
+const worker = /** @type {any} */ (globalThis);
+if (typeof worker.SharedWorkerGlobalScope === "function" && worker instanceof worker.SharedWorkerGlobalScope) {
   const hub = new Hub();
-  globalThis.onconnect = ({ ports: [port] }) => hub.joins(port);
+  worker.onconnect = ({ ports: [port] }) => hub.joins(port);
 }

@@ -69,7 +69,11 @@ pub fn judge(bytes: &[u8], settings: &Settings) -> Asked {
     };
     if path != "/v1/agent" {
         return Asked::Answer(match pages::find(path) {
-            Some(page) => page.answer(header("if-none-match"), false),
+            Some(page) => page.answer(pages::Asking {
+                holders: &settings.origins,
+                known: header("if-none-match"),
+                accepts: header("accept-encoding"),
+            }),
             None => plain("404 Not Found", ""),
         });
     }
