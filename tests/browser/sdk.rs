@@ -8,19 +8,25 @@ use tokio::{
 
 use super::*;
 
-/// Another company's pages, which bring the SDK along as their own file. `/early` keeps what it hears from the first moment on.
-async fn company() -> String {
+/// Another company's pages, which bring the SDK along as their own file, and the examples, made for `daemon`.
+async fn company(daemon: &Daemon) -> String {
+    let desk = daemon.address.trim_end_matches('/').to_owned();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
+            let example = |text: &str| text.replace("http://127.0.0.1:7780", &desk);
+            let plain = example(include_str!("../../web/sdk/examples/plain.html"));
+            let frame = example(include_str!("../../web/sdk/examples/frame.html"));
             tokio::spawn(async move {
                 let mut start = [0; 4096];
                 let n = stream.read(&mut start).await.unwrap_or(0);
                 let text = String::from_utf8_lossy(&start[..n]).into_owned();
                 let (kind, body) = match text.split(' ').nth(1).unwrap_or("/") {
                     "/linecard.js" => ("text/javascript", include_str!("../../web/sdk/linecard.js")),
+                    "/examples/plain.html" => ("text/html", &*plain),
+                    "/examples/frame.html" => ("text/html", &*frame),
                     _ => ("text/html", PAGE),
                 };
                 let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type:";
@@ -81,7 +87,7 @@ fn snapshot(calls: Value) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_in_a_page_without_the_desk() {
     let mut daemon = Daemon::start().await;
-    let company = company().await;
+    let company = company(&daemon).await;
     let mut browser = Browser::start().await;
     browser.open(&company).await;
     browser.eval(&format!("void begin('{}')", daemon.address)).await;
@@ -183,7 +189,7 @@ fn ending(s: i64) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_token_is_renewed_before_it_ends_and_asked_for_once_more_when_it_is_refused() {
     let mut daemon = Daemon::start().await;
-    let company = company().await;
+    let company = company(&daemon).await;
     let mut browser = Browser::start().await;
     browser.open(&company).await;
     let attached = async |daemon: &mut Daemon| {
@@ -217,7 +223,7 @@ async fn a_token_is_renewed_before_it_ends_and_asked_for_once_more_when_it_is_re
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_pages_of_an_origin_have_one_socket() {
     let mut daemon = Daemon::start().await;
-    let company = company().await;
+    let company = company(&daemon).await;
     let mut browser = Browser::start().await;
     let begin = format!("void begin('{}', {{worker: true}})", daemon.address);
     let (first_tab, first) = browser.tab().await;
@@ -270,7 +276,7 @@ async fn several_pages_of_an_origin_have_one_socket() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_desk_in_a_page_of_another_company_s() {
     let mut daemon = Daemon::start().await;
-    let company = company().await;
+    let company = company(&daemon).await;
     let mut browser = Browser::start().await;
     browser.open(&company).await;
     browser.eval(&format!("hold('{}')", daemon.address)).await;
@@ -313,5 +319,40 @@ async fn the_desk_in_a_page_of_another_company_s() {
     // Taken out of the page, it is gone for the daemon too.
     browser.eval("ask(p.request('agent.state', {state: 'ready'})); p.remove()").await;
     browser.until("heard.includes('failed true closed')").await;
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_examples_do_what_they_say() {
+    let mut daemon = Daemon::start().await;
+    let company = company(&daemon).await;
+    let mut browser = Browser::start().await;
+    browser.open(&company).await;
+    browser.eval("sessionStorage.token='a.b.c'").await;
+    let mut ringing = pop(filled());
+    ringing["actions"] = json!(["notes.set", "call.answer"]);
+
+    browser.send("Page.navigate", json!({"url": format!("{company}/examples/plain.html")})).await;
+    daemon.welcome().await;
+    daemon.say("snapshot", snapshot(json!([])));
+    daemon.say("pop", ringing.clone());
+    browser.until("document.querySelector('#call button')?.textContent==='answer'").await;
+    assert_eq!(browser.eval("document.querySelector('#call h2').textContent").await, filled()["candidates"][0]["name"]);
+    browser.eval("document.querySelector('#call button').click()").await;
+    let answer = daemon.hear("call.answer").await;
+    daemon.done(&answer);
+    browser.eval("document.querySelector('li a').click()").await;
+    let dial = daemon.hear("dial").await;
+    assert_eq!((&dial["number"], &dial["ref"]["id"]), (&json!("13800138000"), &json!("C-1001")));
+    daemon.done(&dial);
+
+    // The page that was left lets go of the socket, though the browser keeps it for the way back; and there it is attached again.
+    browser.send("Page.navigate", json!({"url": format!("{company}/examples/frame.html")})).await;
+    daemon.welcome().await;
+    daemon.say("snapshot", snapshot(json!([])));
+    daemon.say("pop", ringing);
+    browser.until("document.getElementById('told').textContent.includes('13800138000')").await;
+    browser.eval("history.back()").await;
+    daemon.welcome().await;
     assert_eq!(browser.complaints, Vec::<String>::new());
 }

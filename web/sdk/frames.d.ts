@@ -44,6 +44,13 @@ export interface AlsoAt {
 
 export type AlsoBy = "key" | "name" | "number";
 
+/** Somebody's answer from outside: plain text of at most 2,000 characters, to be shown as such. */
+export interface AnswerSeen {
+  /** Who, as people know that one. */
+  name: string;
+  text: string;
+}
+
 /** The answers, never mixed up: "we could not ask" is not "nobody", and "nobody was asked" is neither. */
 export type AnswerState = "pending" | "found" | "absent" | "ambiguous" | "unavailable" | "not-asked";
 
@@ -537,6 +544,8 @@ export interface SnapshotCall {
 }
 
 export interface StepSeen {
+  /** What somebody answered. */
+  answer?: AnswerSeen | null;
   at?: string | null;
   attempts?: number;
   /** Free of personal data. */
@@ -545,11 +554,11 @@ export interface StepSeen {
   step: string;
   /** By language; empty: the name will do. */
   title?: Record<string, string>;
-  /** For `approval`: until when. */
+  /** For `approval` and `answer`: until when. */
   until?: string | null;
 }
 
-export type StepState = "trying" | "done" | "skipped" | "failed" | "undoing" | "undone" | "open" | "approval" | "person";
+export type StepState = "trying" | "done" | "skipped" | "failed" | "undoing" | "undone" | "open" | "approval" | "answer" | "person";
 
 /** What can be done at a business system. */
 export interface SystemOffer {

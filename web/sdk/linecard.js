@@ -58,10 +58,19 @@ export class Connection {
     this.#active = active;
   }
 
-  open(token = this.#token) { this.#token = token; if (!this.#open) { this.#open = true; this.#connect(); } }
+  open(token = this.#token) {
+    this.#token = token;
+    if (this.#open) return;
+    this.#open = true;
+    addEventListener("pagehide", this.#aside);
+    addEventListener("pageshow", this.#back);
+    this.#connect();
+  }
   /** What was not answered is answered as `closed`: whether it was done nobody here will learn. */
   close() {
     this.#open = this.#ready = false;
+    removeEventListener("pagehide", this.#aside);
+    removeEventListener("pageshow", this.#back);
     clearTimeout(this.#timer);
     clearTimeout(this.#renewal);
     clearInterval(this.#pings);
@@ -72,6 +81,15 @@ export class Connection {
     socket?.close();
     for (const { bad } of waiting) bad({ type: "failed", code: "closed", message: "the connection was closed before the answer came" });
   }
+  /** A page that was left may be kept as it is, for the way back, its socket with it: nobody looks at it, and pops must not go there. */
+  #aside = () => {
+    clearTimeout(this.#timer);
+    const socket = this.#socket;
+    if (socket) this.#lost(socket, 1000);
+    clearTimeout(this.#timer);
+  };
+  #back = ({ persisted }) => { if (persisted && this.#open && !this.#socket) this.#connect(); };
+
   get up() { return this.#ready; }
   now() { return Date.now() + this.offset; }
 
