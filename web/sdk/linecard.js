@@ -30,6 +30,9 @@ export class LinecardError extends Error {
   }
 }
 
+/** The answer to what nobody will learn any more. */
+const closed = () => ({ type: "failed", code: "closed", message: "the connection was closed before the answer came" });
+
 /** When a JWT ends, in milliseconds; nothing of what is none. */
 function ends(token) {
   try {
@@ -79,7 +82,7 @@ export class Connection {
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.close();
-    for (const { bad } of waiting) bad({ type: "failed", code: "closed", message: "the connection was closed before the answer came" });
+    for (const { bad } of waiting) bad(closed());
   }
   /** A page that was left may be kept as it is, for the way back, its socket with it: nobody looks at it, and pops must not go there. */
   #aside = () => {
@@ -98,6 +101,7 @@ export class Connection {
     const id = unique();
     const text = JSON.stringify({ type, id, ...body });
     return new Promise((good, bad) => {
+      if (!this.#open) { bad(closed()); return; }
       this.#waiting.set(id, { text, good, bad, ping: type === "ping" });
       if (this.#ready) this.#socket.send(text);
     });
@@ -119,7 +123,11 @@ export class Connection {
     token.catch(() => {}); // told below, if the socket opens at all
     let sent;
     socket.onopen = async () => {
-      try { sent = await token; } catch { this.#refuse("no-token"); return; }
+      try { sent = await token; } catch {
+        // Whoever was attached before comes back when the page's own server does.
+        if (socket === this.#socket) this.epoch === undefined ? this.#refuse("no-token") : this.#lost(socket, 0);
+        return;
+      }
       if (socket === this.#socket) socket.send(JSON.stringify({ type: "authenticate", token: sent }));
     };
     socket.onmessage = ({ data }) => {
@@ -495,10 +503,13 @@ export class LinecardPanel extends Base {
   }
   #shut() {
     removeEventListener("message", this.#greets);
-    this.#port?.close();
-    this.#port = undefined;
+    this.#left();
     this.#frame?.remove();
     this.#frame = undefined;
+  }
+  #left() {
+    this.#port?.close();
+    this.#port = undefined;
     for (const { bad } of this.#waiting.values()) bad(new LinecardError({ code: "closed", message: "the desk is not there any more" }));
     this.#waiting.clear();
   }
@@ -508,7 +519,7 @@ export class LinecardPanel extends Base {
     const frame = this.#frame;
     const wanted = frame && new URL(frame.src).origin;
     if (!frame || source !== frame.contentWindow || origin !== wanted || data?.linecard !== "here") return;
-    this.#port?.close();
+    this.#left();
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.onmessage = (event) => void this.#hear(event.data);
@@ -564,23 +575,28 @@ class Shared {
     // farewell.
     navigator.locks?.request(`linecard-${page}`, () => new Promise((unlock) => { this.#unlock = unlock; this.#port?.postMessage({ held: true }); })).catch(() => {});
     addEventListener("pagehide", this.#bye);
+    addEventListener("pageshow", this.#back);
     addEventListener("focus", this.#front);
     if (document.hasFocus()) this.#front();
   }
   close() {
     removeEventListener("pagehide", this.#bye);
+    removeEventListener("pageshow", this.#back);
     removeEventListener("focus", this.#front);
     this.#bye();
+    if (this.#port) this.#port.onmessage = null;
     this.#unlock?.();
     this.#port = undefined;
-    for (const { bad } of this.#waiting.values()) bad({ type: "failed", code: "closed", message: "the connection was closed before the answer came" });
+    for (const { bad } of this.#waiting.values()) bad(closed());
     this.#waiting.clear();
   }
   ask(type, body) {
     const n = unique();
-    return new Promise((good, bad) => { this.#waiting.set(n, { good, bad }); this.#port.postMessage({ ask: { n, type, body: JSON.parse(JSON.stringify(body)) } }); });
+    return new Promise((good, bad) => { if (!this.#port) { bad(closed()); return; } this.#waiting.set(n, { good, bad }); this.#port.postMessage({ ask: { n, type, body: JSON.parse(JSON.stringify(body)) } }); });
   }
   #bye = () => this.#port?.postMessage({ bye: true });
+  /** The page was left and is back as it was: the worker has forgotten it. */
+  #back = ({ persisted }) => { if (persisted && this.#port) { this.close(); this.open(); } };
   #front = () => this.#port?.postMessage({ front: true });
 
   async #hear({ frame, offset, up, down, refused, front, token, answer }) {
@@ -588,7 +604,8 @@ class Shared {
     if (frame) this.#on.frame(frame);
     if (up) this.#on.up();
     if (down) this.#on.down();
-    if (refused) this.#on.refused(refused);
+    // Another `open` begins anew, by another port.
+    if (refused) { this.close(); this.#on.refused(refused); }
     if (front !== undefined) this.#on.front(front);
     if (answer) {
       const waits = this.#waiting.get(answer.n);
@@ -629,7 +646,8 @@ class Hub {
     if (held) navigator.locks.request(`linecard-${page.id}`, () => this.#leaves(page)).catch(() => {});
     if (ask) {
       const told = (what) => page.port.postMessage({ answer: { n: ask.n, ...what } });
-      this.#line.ask(ask.type, ask.body).then((done) => told({ done }), (failed) => told({ failed }));
+      if (!this.#line) told({ failed: closed() });
+      this.#line?.ask(ask.type, ask.body).then((done) => told({ done }), (failed) => told({ failed }));
     }
     if (token) { this.#tokens.get(token.n)?.(token.text); this.#tokens.delete(token.n); }
     if (front) this.#fronts(page);
