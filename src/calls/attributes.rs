@@ -241,6 +241,18 @@ impl Attributes {
     pub fn by_flows(&self, name: &str) -> Option<&Mapping> {
         self.list.iter().find(|m| m.flows && m.name == name)
     }
+
+    /// The first of these that a flow may not write, and why: it writes all of them or nothing.
+    #[must_use]
+    pub fn refused<'v>(&self, values: &'v BTreeMap<String, Private<String>>) -> Option<(&'v str, &'static str)> {
+        values.iter().find_map(|(name, value)| match self.by_flows(name) {
+            None => Some((name.as_str(), "is none that the file of the call's switch lets flows write")),
+            Some(mapping) if !mapping.takes(value.expose()) => {
+                Some((name.as_str(), "was given a value that is too long or not of its type"))
+            }
+            Some(_) => None,
+        })
+    }
 }
 
 impl Mapping {

@@ -4,12 +4,13 @@
 //! still: it reads no clock. What it keeps is bounded: see the caps below.
 
 use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
 use crate::{
     numbers::{DialOut, Number, Plan, TrunkMap},
+    private::Private,
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
@@ -336,8 +337,15 @@ impl Book {
     }
 
     /// The same, of a flow.
-    pub fn told(&mut self, now: Now, call: CallId, name: &str, value: &str) {
-        self.put(now, call, name, value, Attributes::by_flows);
+    pub fn told(&mut self, now: Now, call: CallId, values: &BTreeMap<String, Private<String>>) {
+        let switch = self.desk.ids.get(&call).map(|(switch, _)| switch);
+        let declared = switch.and_then(|switch| Some(self.desk.settings.switches.get(switch)?.attributes.clone()));
+        if declared.is_none_or(|declared| declared.refused(values).is_some()) {
+            return;
+        }
+        for (name, value) in values {
+            self.put(now, call, name, value.expose(), Attributes::by_flows);
+        }
     }
 
     fn put(

@@ -1041,9 +1041,7 @@ impl Core {
         let call = wish.call;
         let here = |core: &Self| core.book.face(call).is_some_and(|face| face.tenant == wish.tenant);
         if here(self) {
-            for (name, value) in &wish.values {
-                self.book.told(now, call, name, value.expose());
-            }
+            self.book.told(now, call, &wish.values);
             self.conclude(now, None);
         } else {
             self.roster.told(now, &wish.tenant, call, &wish.values);

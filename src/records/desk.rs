@@ -634,21 +634,23 @@ impl Desk {
     ) {
         let Some(record) = &entry.record else { return self.refuse_now(token, "nothing is known of this call yet") };
         let declared = self.declared.get(&record.switch).cloned().unwrap_or_default();
-        for (name, value) in &values {
-            let wrong = match declared.by_flows(name) {
-                None => "is none that the file of the call's switch lets flows write",
-                Some(mapping) if !mapping.takes(value.expose()) => {
-                    "was given a value that is too long or not of its type"
-                }
-                Some(_) => continue,
-            };
+        if let Some((name, wrong)) = declared.refused(&values) {
             return self.refuse(token, &format!("the attribute {name} {wrong}"));
         }
-        let words = entry.said.entry(by.clone()).or_default();
+        // What is said last counts: a value of ours is no news only where nobody has said another one since.
+        let since = |name: &str, at: Wall| {
+            entry
+                .said
+                .iter()
+                .any(|(who, words)| *who != by && words.attributes.0.get(name).is_some_and(|(then, _)| *then >= at))
+        };
+        let mine = entry.said.get(&by);
         let news = |(name, value): &(String, Private<String>)| {
-            words.attributes.0.get(name).is_none_or(|(_, known)| known != value)
+            let known = mine.and_then(|words| words.attributes.0.get(name));
+            known.is_none_or(|(at, known)| known != value || since(name, *at))
         };
         let news: Vec<_> = values.into_iter().filter(news).collect();
+        let words = entry.said.entry(by.clone()).or_default();
         if news.is_empty() {
             return self.submit(Batch::default(), vec![token]);
         }

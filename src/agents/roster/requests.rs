@@ -297,11 +297,8 @@ impl Roster {
     pub fn told(&mut self, now: Now, tenant: &TenantId, id: CallId, values: &BTreeMap<String, Private<String>>) {
         let face = self.calls.get_mut(&id).and_then(|call| call.face.as_mut());
         let Some(face) = face.filter(|face| face.tenant == *tenant) else { return };
-        let takes = |(name, value): (&String, &Private<String>)| {
-            face.declared.by_flows(name).is_some_and(|field| field.takes(value.expose()))
-        };
-        // As the desk will judge it: all or nothing.
-        if !values.iter().all(takes) {
+        // As the desk will judge it.
+        if face.declared.refused(values).is_some() {
             return;
         }
         for (name, value) in values {
