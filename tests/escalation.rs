@@ -503,9 +503,16 @@ async fn so_many(wanted: usize) {
             let many = wanted.min(200);
             for n in 0..many {
                 let asked = Instant::now();
-                post.arrive(&tenant, &chat, &format!("e{n}"), &[told(n * (wanted / many), "yes")], live::now().wall)
-                    .await
-                    .unwrap();
+                post.arrive(
+                    &tenant,
+                    &chat,
+                    &format!("e{n}"),
+                    &[told(n * (wanted / many), "yes")],
+                    true,
+                    live::now().wall,
+                )
+                .await
+                .unwrap();
                 while systems.0.load(Ordering::Relaxed) <= n {
                     tokio::time::sleep(Duration::from_millis(1)).await;
                     assert!(asked.elapsed() < Duration::from_secs(60), "answer {n} of {wanted} was not heard");
@@ -555,7 +562,7 @@ async fn answers_that_nobody_waits_for_are_forgotten() {
     let post = Post::new(store.clone(), Arc::default());
     let (tenant, chat, at) = (TenantId::default(), SystemId::from("chat"), live::now().wall);
     let told = hook::Answer { key: "k".to_owned(), text: "t".to_owned(), who: "u".to_owned(), name: None };
-    post.arrive(&tenant, &chat, "e", &[told.clone(), told], at).await.unwrap();
+    post.arrive(&tenant, &chat, "e", &[told.clone(), told], true, at).await.unwrap();
     assert_eq!(store.forget_words(at).await.unwrap(), 0);
     assert_eq!(store.forget_words(at.plus_ms(1)).await.unwrap(), 2);
 }

@@ -140,7 +140,8 @@ impl Door {
         if !flows.is_empty() {
             store.submit(Batch { flows, ..Batch::default() }).await?;
         }
-        post.arrive(&tenant, system, &named, answers, at).await
+        let holds = starter.plans().iter().any(|plan| plan.hears(system));
+        post.arrive(&tenant, system, &named, answers, holds, at).await
     }
 
     /// A button of an approval's card; gives what is answered. Where the vendor shows no answer, and the file can, who pressed is told by a message.
@@ -219,6 +220,8 @@ impl Door {
         {
             return Ok(("again", None));
         }
+        // Before anything is written down: what is done is not answered by "later".
+        let place = self.out.try_reserve().map_err(|_| later)?;
         let named = id.unwrap_or_else(|| Sha256::digest(&body).into());
         self.begin(&system.id, &named, event.expose(), &answers).await.map_err(|error| {
             tracing::warn!(system = %system.id, %error, "flows could not be told of an event; its sender is told to come again");
@@ -231,7 +234,7 @@ impl Door {
                 later
             })?,
         };
-        self.out.try_send(heard).map_err(|_| later)?;
+        place.send(heard);
         if let Some(id) = id
             && let Err(error) = ids.remember(&system.id, id)
         {

@@ -460,18 +460,19 @@ fn judge_with(
     let secret = Value::from_pairs(shown);
     let signed = with(&[("secret", secret.clone())]);
     let form = header(request, "content-type").is_some_and(|kind| kind.contains("x-www-form-urlencoded"));
-    let read = || -> Vec<(&'static str, Value)> {
+    // `None`: it came encrypted, and cannot be opened.
+    let read = || -> Option<Vec<(&'static str, Value)>> {
         let opened = hooks.open.as_ref().map(|open| open.eval(&signed).ok().and_then(|value| opened(&value)));
         let text = match &opened {
             None => text,
-            Some(None) => return Vec::new(),
+            Some(None) => return None,
             Some(Some(opened)) => opened,
         };
         let body = match form {
             true => Some(fields(text)),
             false => serde_json::from_str(text).ok().map(|json| from_json(&json)),
         };
-        body.map(|body| ("body", body)).into_iter().collect()
+        Some(body.map(|body| ("body", body)).into_iter().collect())
     };
     let knowing = |mut body: Vec<(&'static str, Value)>| {
         body.push(("secret", secret.clone()));
@@ -480,7 +481,7 @@ fn judge_with(
     let shake = hooks.handshake.as_ref().filter(|shake| shake.method == request.method());
     // One with a proof of its own is known by its body before it is proved.
     if let Some((shake, (value, given))) = shake.and_then(|shake| Some((shake, shake.verify.as_ref()?))) {
-        let body = read();
+        let body = read().unwrap_or_default();
         if shake.when.holds(&with(&body)) {
             let seen = knowing(body);
             let (Ok(value), Ok(given)) = (value.eval(&seen), given.eval(&seen)) else {
@@ -506,13 +507,18 @@ fn judge_with(
             return refused("it is too old, or has no time");
         }
     }
-    let body = read();
+    let read = read();
+    let opens = read.is_some();
+    let body = read.unwrap_or_default();
     let whole = with(&body);
     if let Some(shake) = shake.filter(|shake| shake.verify.is_none() && shake.when.holds(&whole)) {
         return (answered(&shake.answer, &knowing(body), secrets), None);
     }
     if request.method() == Method::Get {
         return refused("it is no handshake");
+    }
+    if !opens {
+        return refused("it cannot be opened");
     }
     let event = body.first().and_then(|(_, body)| to_json(body).ok().flatten()).unwrap_or_default();
     let event = Private::new(event);

@@ -45,6 +45,22 @@ pub struct Plan {
     pub(super) saved: Vec<String>,
 }
 
+impl Plan {
+    /// Whether one of its nodes waits for what somebody answers at this system.
+    #[must_use]
+    pub fn hears(&self, system: &SystemId) -> bool {
+        fn any(nodes: &[Node], system: &SystemId) -> bool {
+            nodes.iter().any(|node| match node {
+                Node::Answer(answer) => answer.system == *system,
+                Node::Parallel(nodes) => any(nodes, system),
+                Node::ForEach(each) => any(&each.nodes, system),
+                Node::Step(_) | Node::Approval(_) | Node::Record(_) => false,
+            })
+        }
+        any(&self.nodes, system)
+    }
+}
+
 pub(super) enum Node {
     Step(Box<Step>),
     Approval(Box<Approval>),

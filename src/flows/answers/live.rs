@@ -42,7 +42,7 @@ fn ours<'d>(people: &'d Directory, system: &SystemId, id: &str) -> Option<&'d Ar
 pub struct Post {
     store: Store,
     people: Arc<ArcSwap<Directory>>,
-    waiting: Arc<Mutex<HashMap<Mailbox, BTreeSet<String>>>>,
+    waiting: Arc<Mutex<HashMap<Mailbox, BTreeSet<(TenantId, String)>>>>,
 }
 
 impl Post {
@@ -56,7 +56,8 @@ impl Post {
         self.people.store(people);
     }
 
-    /// On disk for whoever waits for them, or will. `named`: the event that brought them.
+    /// On disk for whoever waits for them, or will. `named`: the event that brought them. `holds`: a flow may come to wait for what this system tells; where none
+    /// does, what people say to each other is nothing to us.
     ///
     /// # Errors
     /// The disk refuses.
@@ -66,6 +67,7 @@ impl Post {
         system: &SystemId,
         named: &str,
         answers: &[hook::Answer],
+        holds: bool,
         at: Wall,
     ) -> Result<(), StoreError> {
         if answers.is_empty() {
@@ -83,10 +85,10 @@ impl Post {
             let word = Word::here(who, Vec::new(), Said::Answer { mailbox: mailbox.clone(), answer });
             match waiting.get(&mailbox) {
                 Some(flows) => {
-                    batch
-                        .flow_words
-                        .extend(flows.iter().map(|flow| word.row(tenant, flow, format!("{flow} {event}"), at)));
+                    let rows = flows.iter().map(|(tenant, flow)| word.row(tenant, flow, format!("{flow} {event}"), at));
+                    batch.flow_words.extend(rows);
                 }
+                None if !holds && waiting.is_empty() => {}
                 None => batch.flow_words.push(word.row(
                     tenant,
                     mailbox.as_str(),
@@ -116,24 +118,27 @@ impl Post {
         let Some(button) = Button::read(&pressed.token) else { return Ok(nothing()) };
         // Two presses at one time are one after the other.
         let _one = self.waiting.lock().await;
-        let Some(FlowDue { row, words }) = self.store.flow(tenant.clone(), button.flow.clone()).await? else {
-            return Ok(nothing());
-        };
         let people = self.people.load();
+        let known = ours(&people, system, &pressed.who);
+        // A messenger is of no tenant; the flow is of the tenant of whoever pressed, or is not his.
+        let tenant = known.map_or(tenant, |agent| &agent.tenant);
         let audit = |who: String, why: &str| AuditRow {
             tenant: tenant.clone(),
             at,
             who,
             what: word_of(&button.said()).unwrap_or_default().to_owned(),
-            about: row.id.clone(),
+            about: button.flow.clone(),
             reason: Some(format!("{why}, by {system}")),
         };
-        let Some(agent) = ours(&people, system, &pressed.who).filter(|agent| agent.tenant == *tenant) else {
+        let Some(agent) = known else {
             let who = format!("{}@{system}", shown(&pressed.who, NAME));
             let audit = vec![audit(who, "nobody known here")];
             self.store.submit(Batch { audit, ..Batch::default() }).await?;
             let message = "You are not known here. An administrator puts your id into agents.yaml, under your ids.";
             return Ok(Decided::of("unknown-user", message));
+        };
+        let Some(FlowDue { row, words }) = self.store.flow(tenant.clone(), button.flow.clone()).await? else {
+            return Ok(nothing());
         };
         let settings = Settings::default();
         let run = Run::of(&row, row.updated_at, &settings);
@@ -174,7 +179,7 @@ impl Post {
     pub async fn listen(&self, tenant: &TenantId, flow: &str, mailboxes: &[Mailbox]) -> Result<(), StoreError> {
         let mut waiting = self.waiting.lock().await;
         for mailbox in mailboxes {
-            waiting.entry(mailbox.clone()).or_default().insert(flow.to_owned());
+            waiting.entry(mailbox.clone()).or_default().insert((tenant.clone(), flow.to_owned()));
             self.hand_over(tenant, flow, mailbox).await?;
         }
         Ok(())
@@ -185,7 +190,7 @@ impl Post {
         let mut waiting = self.waiting.lock().await;
         for mailbox in mailboxes {
             if let Some(flows) = waiting.get_mut(mailbox) {
-                flows.remove(flow);
+                flows.retain(|(_, waits)| waits != flow);
                 if flows.is_empty() {
                     waiting.remove(mailbox);
                 }
@@ -205,24 +210,26 @@ impl Post {
             after.clone_from(&last.id);
             let runs = rows.iter().filter_map(|row| Run::of(row, row.updated_at, settings).ok());
             let mut waiting = self.waiting.lock().await;
-            for (run, mailbox) in runs.flat_map(|run| run.mailboxes().into_iter().map(move |of| (run.id.clone(), of))) {
-                waiting.entry(mailbox).or_default().insert(run);
+            for run in runs {
+                for mailbox in run.mailboxes() {
+                    waiting.entry(mailbox).or_default().insert((run.tenant.clone(), run.id.clone()));
+                }
             }
         }
         // Those few that something is held for, not all that wait.
         let waiting = self.waiting.lock().await;
-        for (tenant, held) in self.store.flow_words_to(Mailbox::PREFIX.to_owned()).await? {
+        for (_, held) in self.store.flow_words_to(Mailbox::PREFIX.to_owned()).await? {
             let mailbox = Mailbox::from(held);
-            for flow in waiting.get(&mailbox).into_iter().flatten() {
-                self.hand_over(&tenant, flow, &mailbox).await?;
+            for (tenant, flow) in waiting.get(&mailbox).into_iter().flatten() {
+                self.hand_over(tenant, flow, &mailbox).await?;
             }
         }
         Ok(())
     }
 
-    /// What is held becomes a flow's.
+    /// What is held, at the door's own tenant, becomes a flow's.
     async fn hand_over(&self, tenant: &TenantId, flow: &str, mailbox: &Mailbox) -> Result<(), StoreError> {
-        let held = self.store.flow_words(tenant.clone(), mailbox.as_str().to_owned()).await?;
+        let held = self.store.flow_words(TenantId::default(), mailbox.as_str().to_owned()).await?;
         if held.is_empty() {
             return Ok(());
         }
@@ -230,6 +237,7 @@ impl Post {
         let said = held.into_iter().map(|row| FlowWordRow {
             id: row.id.replacen(mailbox.as_str(), flow, 1),
             flow: flow.to_owned(),
+            tenant: tenant.clone(),
             ..row
         });
         self.store.submit(Batch { flow_words: said.collect(), flow_heard: heard, ..Batch::default() }).await
