@@ -597,7 +597,7 @@ async fn begin(screen: &mut Screen, left: &mut VecDeque<usize>, until: usize) {
             screen.say(json!({"type": "flow.start", "id": format!("r{n}"), "name": "refund", "inputs": inputs})).await;
             sent.insert(n);
         }
-        let frame = screen.next_of("done").await;
+        let frame = screen.skim("done").await;
         let n: usize = frame["id"].as_str().unwrap().strip_prefix('r').unwrap().parse().unwrap();
         assert!(sent.remove(&n), "an answer to nothing: {frame}");
     }

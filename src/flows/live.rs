@@ -125,7 +125,7 @@ pub async fn drive<S: Systems>(store: Store, means: Means<S>, news: mpsc::Sender
         minute: 0,
         stop: stop.clone(),
     };
-    driver.post().await;
+    // First, while the screens are not back yet: to them all of it at once would be too much.
     driver.recall().await;
     loop {
         driver.post().await;

@@ -232,6 +232,25 @@ impl Screen {
         assert_eq!(self.next().await["type"], "snapshot");
     }
 
+    /// The next frame of this kind, read as fast as a browser would: what else comes is thrown away unread, for who floods himself with news and holds each
+    /// against its schema is closed as too slow on a busy machine.
+    pub async fn skim(&mut self, kind: &str) -> serde_json::Value {
+        let kind = format!("\"type\":\"{kind}\"");
+        loop {
+            let message = tokio::time::timeout(LONG, self.ws.next()).await.expect("no frame came");
+            match message {
+                Some(Ok(Message::Text(text))) if text.as_str().contains(&kind) => {
+                    return serde_json::from_str(text.as_str()).unwrap();
+                }
+                Some(Ok(Message::Text(_) | Message::Ping(_) | Message::Pong(_))) => {}
+                other => {
+                    self.closed = true;
+                    panic!("closed instead of a frame: {other:?}");
+                }
+            }
+        }
+    }
+
     /// The next frame, valid by its schema.
     pub async fn next(&mut self) -> serde_json::Value {
         loop {

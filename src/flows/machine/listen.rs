@@ -18,7 +18,9 @@ const EARLY: usize = 20;
 
 impl Run {
     pub(super) fn at_answer(&mut self, plan: &Plan, now: Wall, place: &Place<'_>, wanted: &compile::Answer) {
-        let failed = |reason: &str| Mark::Failed { at: now, reason: reason.to_owned(), passed: wanted.may_fail };
+        // Behind a pivot nothing is taken back: then it goes on without an answer.
+        let passed = wanted.may_fail || self.behind_pivot(plan);
+        let failed = |reason: &str| Mark::Failed { at: now, reason: reason.to_owned(), passed };
         match self.marks.get(&place.path) {
             None => {
                 let context = template::context(self.context(plan, &place.loops));
@@ -145,6 +147,27 @@ steps:
             other => panic!("{other:?}"),
         };
         assert_eq!((text("first"), text("second")), (json!("one"), json!("two")));
+    }
+
+    #[test]
+    fn behind_a_pivot_it_goes_on_without_an_answer_and_nothing_is_taken_back() {
+        let chat = include_str!("../../../config/demo/connectors/chat.yaml");
+        let set = Set::new(vec![connectors::load_offline("chat.yaml", chat).unwrap()]);
+        let flow = FLOW.replace("undo: none, may_fail: true", "undo: none, pivot: true");
+        let none = std::collections::BTreeSet::new();
+        let plan = flows::read("two.yaml", &flow, &set, &none).unwrap_or_else(|p| panic!("{p:#?}"));
+        let mut run = Run::new("F1".into(), &plan, TenantId::default(), None, Cause::default(), Wall(1));
+        let wanted = run.turn(&plan, Wall(1), |_, _| Idempotency::Key).remove(0);
+        let outcome = Outcome::Ok(json!({"id": "m1"}));
+        let answered = Answered { path: wanted.path, undo: false, outcome, can: Idempotency::Key, dice: 0.5 };
+        run.answered(&plan, answered, Wall(2), &Settings::default());
+        run.turn(&plan, Wall(2), |_, _| Idempotency::Key);
+        run.turn(&plan, Wall(5000), |_, _| Idempotency::Key);
+        assert!(
+            matches!(run.marks["first"], Mark::Failed { passed: true, .. }) && run.stop.is_none(),
+            "{:?}",
+            run.stop
+        );
     }
 
     #[test]
