@@ -281,10 +281,10 @@ pub async fn desk(kind: Kind) -> (Desk, Arc<Chat>) {
     let quick = FLOW.replace("flow: escalation", "flow: quick").replace("1800000", "400");
     desk.stage.write("flows/quick.yaml", &quick.replace("system: chat", &format!("system: {}", chat.name()))).unwrap();
     let file = desk.stage.settings().join("linecard.yaml");
-    let more = format!("\nflows: {{deadline_ms: 2000, quiet_ms: 300, backoff_ms: 20, backoff_cap_ms: 200}}\n");
+    let more = "\nflows: {deadline_ms: 2000, quiet_ms: 300, backoff_ms: 20, backoff_cap_ms: 200}\n";
     let text = std::fs::read_to_string(&file).unwrap();
     assert!(text.contains("level: info"));
-    std::fs::write(&file, text.replace("level: info", "level: trace") + &more).unwrap();
+    std::fs::write(&file, text.replace("level: info", "level: trace") + more).unwrap();
     (desk, chat)
 }
 
@@ -551,6 +551,90 @@ async fn each_answer_finds_its_flow_after_a_restart() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_answer_finds_its_flow_among_ten_thousand() {
     so_many(10_000).await;
+}
+
+/// A desk that answers when it is let.
+#[derive(Clone, Default)]
+struct Slow(Arc<tokio::sync::Notify>);
+
+impl Systems for Slow {
+    fn idempotency(&self, _: &TenantId, _: &SystemId, _: &str) -> Idempotency {
+        Idempotency::Key
+    }
+    fn offers(&self, _: &SystemId, _: &str) -> bool {
+        true
+    }
+    async fn ask(&self, ask: Ask) -> Outcome {
+        if ask.system.as_str() == "desk" {
+            self.0.notified().await;
+        }
+        Outcome::Ok(json!({"id": "m1"}))
+    }
+}
+
+/// What came in time counts, though another branch of the flow was under way until after it.
+#[tokio::test]
+async fn an_answer_in_time_is_not_lost_to_a_slow_neighbour() {
+    const FLOW: &str = r#"
+flow: two
+schema: 1
+title: Two
+on: [button: {}]
+steps:
+  - step: {name: ask, system: chat, operation: notify, inputs: {text: who}, save: question, undo: none}
+  - parallel:
+      - answer: {name: expert, system: chat, to: question.id, within_ms: 400}
+      - step: {name: slow, system: desk, operation: notify, inputs: {text: t}, undo: none}
+"#;
+    let folder = Folder::new();
+    let file = |name: &str, text: &str| connectors::load_offline(name, text).unwrap_or_else(|e| panic!("{e:?}"));
+    let set = Set::new(vec![
+        file("chat.yaml", include_str!("../config/demo/connectors/chat.yaml")),
+        file("desk.yaml", include_str!("../config/demo/connectors/desk.yaml")),
+    ]);
+    let none = std::collections::BTreeSet::new();
+    let plan = Arc::new(flows::read("two.yaml", FLOW, &set, &none).unwrap_or_else(|p| panic!("{p:#?}")));
+    let settings = store::Settings { path: folder.0.join("store.db"), ..store::Settings::default() };
+    let store = Store::open(&settings).unwrap();
+    let plans = Plans::default();
+    plans.swap(&store, vec![plan.clone()]).await.unwrap();
+    let tenant = TenantId::from("acme");
+    let press = Press {
+        tenant: tenant.clone(),
+        agent: "1001".into(),
+        roles: Vec::new(),
+        flow: "two".to_owned(),
+        request: "r".to_owned(),
+        inputs: serde_json::Map::new().into(),
+    };
+    let row = Starter::new(vec![plan]).pressed(press, None, Value::Null, &Directory::default(), live::now().wall);
+    store.submit(store::Batch { flows: vec![row.unwrap()], ..store::Batch::default() }).await.unwrap();
+    let (systems, post, stop) = (Slow::default(), Post::new(store.clone(), Arc::default()), CancellationToken::new());
+    let means = Means {
+        systems: systems.clone(),
+        plans,
+        settings: Settings::default(),
+        tenant: TenantId::default(),
+        inscriptions: mpsc::channel(1).0,
+        post: post.clone(),
+    };
+    let (news, mut heard) = mpsc::channel::<View>(256);
+    let driving = tokio::spawn(drive(store.clone(), means, news, stop.clone()));
+    let waits = |view: &View| view.steps.iter().any(|step| step.state == flows::view::StepState::Answer);
+    while !waits(&heard.recv().await.unwrap()) {}
+    let told = hook::Answer { key: "m1".to_owned(), text: "me".to_owned(), who: "u".to_owned(), name: None };
+    // The door is of no tenant; the flow is of another than its own.
+    post.arrive(&TenantId::default(), &"chat".into(), "e", &[told], true, live::now().wall).await.unwrap();
+    // Time itself: the answer's is over before the neighbour is done.
+    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+    systems.0.notify_one();
+    let mut view = heard.recv().await.unwrap();
+    while !["done", "undone"].contains(&view.state.as_str()) {
+        view = heard.recv().await.unwrap();
+    }
+    assert_eq!((view.state.as_str(), view.reason), ("done", None));
+    stop.cancel();
+    driving.await.unwrap();
 }
 
 /// What nobody waits for is held for a day, and then gone.

@@ -173,6 +173,7 @@ pub fn read(file_name: &str, text: &str, systems: &Set, attributes: &BTreeSet<St
         saved: Vec::new(),
         steps: 0,
         named: BTreeSet::new(),
+        pivot: false,
     };
     let plan = checker.plan(text);
     // The file's own name is the flow's: a flow that is renamed by copying would else be two that look like one.
@@ -204,6 +205,7 @@ pub fn again(name: &str, text: &str) -> Result<Plan, Vec<Problem>> {
         saved: Vec::new(),
         steps: 0,
         named: BTreeSet::new(),
+        pivot: false,
     };
     let plan = checker.plan(text);
     if checker.problems.is_empty() { Ok(plan) } else { Err(checker.problems) }
@@ -218,6 +220,8 @@ struct Checker<'r> {
     saved: Vec<String>,
     steps: usize,
     named: BTreeSet<String>,
+    /// A pivot stands before.
+    pivot: bool,
 }
 
 /// What is in sight of a text besides what steps saved.
@@ -466,6 +470,7 @@ impl Checker<'_> {
             }
             _ => None,
         };
+        self.pivot |= step.pivot;
         if step.pivot && known.is_some_and(|o| !o.writes) {
             self.bad(&format!("{at}/pivot"), format!("{} only reads", step.operation), "a step that writes");
         }
@@ -493,6 +498,11 @@ impl Checker<'_> {
     fn approval(&mut self, approval: &file::Approval, at: &str, sight: &Sight) -> Option<Approval> {
         self.steps += 1;
         self.name(&approval.name, &format!("{at}/name"));
+        // Flows that began with an older text of the file go on by it.
+        if self.pivot && self.systems.is_some() {
+            let wanted = "an approval before it: behind it there is no way back, and nobody could refuse";
+            self.bad(at, "it stands behind a pivot", wanted);
+        }
         let when = approval.when.as_ref().map(|text| self.expression(text, &format!("{at}/when"), sight));
         let sum = approval.amount.as_ref().map(|text| self.expression(text, &format!("{at}/amount"), sight));
         if approval.roles.is_empty() {
@@ -916,6 +926,20 @@ steps:
             let told = told(on, rest, name);
             assert!(told.len() == 1 && told[0].contains(wanted), "{wanted:?} is not {told:?}");
         }
+    }
+
+    #[test]
+    fn nobody_is_asked_behind_a_pivot() {
+        let text = |pivot: &str| {
+            format!(
+                "flow: one\nschema: 1\ntitle: One\non: [button: {{}}]\nsteps:\n  - step: {{name: a, system: desk, operation: ticket.create, inputs: {{title: t, text: x}}, undo: none{pivot}}}\n  - approval: {{name: b, roles: [{{role: boss}}], within_ms: 1}}\n"
+            )
+        };
+        assert!(read("flows/one.yaml", &text(""), &systems(), &attributes()).is_ok());
+        let told = read("flows/one.yaml", &text(", pivot: true"), &systems(), &attributes()).err().unwrap();
+        assert!(told.len() == 1 && told[0].found == "it stands behind a pivot", "{told:?}");
+        // One that began so goes on.
+        assert!(again("flows/one.yaml", &text(", pivot: true")).is_ok());
     }
 
     #[test]

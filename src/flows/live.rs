@@ -19,7 +19,7 @@ use crate::{
     connectors::{Ask, Outcome, Priority},
     live::{dice, now},
     records::live::Systems,
-    store::{AuditRow, Batch, FlowDue, FlowFileRow, Store, StoreError},
+    store::{AuditRow, Batch, FlowDue, FlowFileRow, FlowWordRow, Store, StoreError},
     words::{TenantId, Wall},
 };
 
@@ -314,28 +314,7 @@ impl<S: Systems> Carrier<S> {
                 return;
             }
         };
-        let mut batch = Batch::default();
-        for word in words {
-            batch.flow_heard.push(word.id.clone());
-            let Some(said) = Word::of(&word) else { continue };
-            let heard = run.hear(&plan, &said, at);
-            if let Err(why) = heard {
-                tracing::info!(flow = row.flow, id = row.id, why, "a word to a flow changes nothing");
-            }
-            let Some(what) = word_of(&said.said) else { continue };
-            batch.audit.push(AuditRow {
-                tenant: run.tenant.clone(),
-                at,
-                who: said.who.clone(),
-                what: what.to_owned(),
-                about: run.id.clone(),
-                reason: Some(match (heard, &said.via) {
-                    (Err(why), _) => why.to_owned(),
-                    (Ok(()), None) => "done".to_owned(),
-                    (Ok(()), Some(via)) => format!("done, by {via}"),
-                }),
-            });
-        }
+        let mut batch = hear(&mut run, &plan, words, at);
         let mut answers = FuturesUnordered::new();
         let mut listening = run.mailboxes();
         loop {
@@ -378,6 +357,12 @@ impl<S: Systems> Carrier<S> {
             }
             let Some(answered) = answers.next().await else { return };
             run.answered(&plan, answered, now().wall, &self.means.settings);
+            // What was said while that was under way was said before the clock is asked. Where it cannot be read now, it is in the next round.
+            if run.awaits()
+                && let Ok(words) = self.store.flow_words(run.tenant.clone(), run.id.clone()).await
+            {
+                batch = hear(&mut run, &plan, words, now().wall);
+            }
         }
     }
 
@@ -446,6 +431,33 @@ impl<S: Systems> Carrier<S> {
             .unwrap_or_else(|_| Outcome::Unknown { reason: "no answer within the deadline".to_owned() });
         Answered { path, undo, outcome, can, dice: dice() }
     }
+}
+
+/// Says words to a flow: what goes to the disk with it then.
+fn hear(run: &mut Run, plan: &Plan, words: Vec<FlowWordRow>, at: Wall) -> Batch {
+    let mut batch = Batch::default();
+    for word in words {
+        batch.flow_heard.push(word.id.clone());
+        let Some(said) = Word::of(&word) else { continue };
+        let heard = run.hear(plan, &said, at);
+        if let Err(why) = heard {
+            tracing::info!(flow = run.flow, id = run.id, why, "a word to a flow changes nothing");
+        }
+        let Some(what) = word_of(&said.said) else { continue };
+        batch.audit.push(AuditRow {
+            tenant: run.tenant.clone(),
+            at,
+            who: said.who.clone(),
+            what: what.to_owned(),
+            about: run.id.clone(),
+            reason: Some(match (heard, &said.via) {
+                (Err(why), _) => why.to_owned(),
+                (Ok(()), None) => "done".to_owned(),
+                (Ok(()), Some(via)) => format!("done, by {via}"),
+            }),
+        });
+    }
+    batch
 }
 
 /// For the audit; `None`: nobody said it.

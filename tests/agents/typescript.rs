@@ -51,7 +51,10 @@ pub fn frames(schemas: &[(&'static str, Value)]) -> String {
 
 /// `agent.changed` is `AgentChanged`.
 fn title(kind: &str) -> String {
-    let big = |part: &str| part[..1].to_uppercase() + &part[1..];
+    let big = |part: &str| {
+        let mut rest = part.chars();
+        rest.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(rest).collect::<String>()
+    };
     kind.split(['.', '-']).map(big).collect()
 }
 

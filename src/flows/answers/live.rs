@@ -37,12 +37,15 @@ fn ours<'d>(people: &'d Directory, system: &SystemId, id: &str) -> Option<&'d Ar
     known.next().filter(|_| known.next().is_none())
 }
 
+/// By mailbox: the flows that wait.
+type Waiting = HashMap<Mailbox, BTreeSet<(TenantId, String)>>;
+
 /// Shared by those who carry flows on and the door of webhooks.
 #[derive(Clone)]
 pub struct Post {
     store: Store,
     people: Arc<ArcSwap<Directory>>,
-    waiting: Arc<Mutex<HashMap<Mailbox, BTreeSet<(TenantId, String)>>>>,
+    waiting: Arc<Mutex<Waiting>>,
 }
 
 impl Post {

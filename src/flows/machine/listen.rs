@@ -55,6 +55,11 @@ impl Run {
         }
     }
 
+    /// Whether somebody's word may come before a time is over.
+    pub(in crate::flows) fn awaits(&self) -> bool {
+        self.marks.values().any(|mark| matches!(mark, Mark::Listening { .. } | Mark::Waiting { .. }))
+    }
+
     pub(super) fn hear_answer(
         &mut self,
         plan: &Plan,
