@@ -137,12 +137,9 @@ fn a_restored_call_that_its_switch_forgot_ends_as_lost() {
     assert_eq!(end[0].0.closed.len(), 1);
 }
 
-#[test]
-fn words_for_a_call_long_gone_wait_for_the_store_and_for_no_call_are_refused() {
-    let mut desk = desk();
-    desk.command(at(0), notes("late"), 1);
-    let Some(Output::Load(key)) = desk.output() else { panic!() };
-    let row = RecordRow {
+/// As the store has it, in its fourth revision.
+fn fourth(body: Value) -> RecordRow {
+    RecordRow {
         tenant: "default".into(),
         call: call(),
         revision: 4,
@@ -152,8 +149,16 @@ fn words_for_a_call_long_gone_wait_for_the_store_and_for_no_call_are_refused() {
         direction: None,
         outcome: None,
         queue: None,
-        body: json_text(&record(json!({}))),
-    };
+        body: json_text(&record(body)),
+    }
+}
+
+#[test]
+fn words_for_a_call_long_gone_wait_for_the_store_and_for_no_call_are_refused() {
+    let mut desk = desk();
+    desk.command(at(0), notes("late"), 1);
+    let Some(Output::Load(key)) = desk.output() else { panic!() };
+    let row = fourth(json!({}));
     desk.loaded(at(1), &key, Ok(History { record: Some(row), ..History::default() }));
     let written = submits(&mut desk);
     assert_eq!((stored(&written[0].0).revision, written[0].1.as_slice()), (5, &[1][..]));
@@ -481,18 +486,7 @@ fn history(more: Value) -> History {
         "links": [{"system": "redmine", "type": "customer", "id": "1"}, {"system": "erp", "type": "customer", "id": "7"}]});
     let mut whole = json!({"revision": 4, "customer": customer});
     whole.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let row = RecordRow {
-        tenant: "default".into(),
-        call: call(),
-        revision: 4,
-        schema: 1,
-        started_at: None,
-        ended_at: None,
-        direction: None,
-        outcome: None,
-        queue: None,
-        body: json_text(&record(whole)),
-    };
+    let row = fourth(whole);
     History { record: Some(row), ..History::default() }
 }
 

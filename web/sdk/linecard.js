@@ -33,6 +33,9 @@ export class LinecardError extends Error {
 /** The answer to what nobody will learn any more. */
 const closed = () => ({ type: "failed", code: "closed", message: "the connection was closed before the answer came" });
 
+/** The same, with an error for programs and people in place of the frame. */
+const erring = (asked) => asked.catch((failed) => { throw failed instanceof Error ? failed : new LinecardError(failed); });
+
 /** When a JWT ends, in milliseconds; nothing of what is none. */
 function ends(token) {
   try {
@@ -415,9 +418,7 @@ export class Linecard {
   on(name, listener) { return this.#heard.on(name, listener); }
 
   /** Any request of the protocol. Resolves with `done` once what it promises is durable, rejects with a `LinecardError`. */
-  async request(type, body = {}) {
-    try { return await this.#line.ask(type, body); } catch (failed) { throw failed instanceof Error ? failed : new LinecardError(failed); }
-  }
+  request(type, body = {}) { return erring(this.#line.ask(type, body)); }
 
   /** Click-to-dial: a number, or `{ number | handle, ref }`. */
   dial(what) { return this.request("dial", typeof what === "string" ? { number: what } : what); }
@@ -455,6 +456,43 @@ export function bindTelLinks(linecard, { root = document, told = complain } = {}
   return () => root.removeEventListener("click", clicked);
 }
 
+/** Who speaks to the daemon for us at the other end of a port, the worker or the desk in its frame: what is asked there, and the token it wants. */
+class Far {
+  #port; #token; #waiting = new Map();
+  /** `hear` gets the rest of what is told. */
+  constructor(port, token, hear) {
+    this.#port = port;
+    this.#token = token;
+    port.onmessage = ({ data }) => { void this.#own(data); hear(data); };
+  }
+  tell(what) { this.#port.postMessage(what); }
+  /** Resolves with `done`, rejects with `failed`, both whole. */
+  ask(type, body) {
+    const n = unique();
+    return new Promise((good, bad) => {
+      this.#waiting.set(n, { good, bad });
+      this.tell({ ask: { n, type, body: JSON.parse(JSON.stringify(body)) } });
+    });
+  }
+  close() {
+    this.#port.onmessage = null;
+    this.#port.close();
+    for (const { bad } of this.#waiting.values()) bad(closed());
+    this.#waiting.clear();
+  }
+  async #own({ answer, token }) {
+    if (answer) {
+      const waits = this.#waiting.get(answer.n);
+      this.#waiting.delete(answer.n);
+      answer.done ? waits?.good(answer.done) : waits?.bad(answer.failed);
+    }
+    if (!token) return;
+    let text;
+    try { text = typeof this.#token === "function" ? await this.#token(token.why) : this.#token; } catch { /* none */ }
+    this.tell({ token: { n: token.n, text } });
+  }
+}
+
 // The desk itself, in a page of somebody else's.
 
 // A worker has no elements.
@@ -465,7 +503,7 @@ const Base = /** @type {typeof HTMLElement} */ (typeof HTMLElement === "function
  * set by script, a text or a function. It hears what a `Linecard` hears, by `on`, and as events of the element (`pop`, `gone`, ...; `detail.call`).
  */
 export class LinecardPanel extends Base {
-  #frame; #port; #token; #book = new Book(); #calls = new Map(); #heard = new Listeners(); #waiting = new Map();
+  #frame; #far; #token; #book = new Book(); #calls = new Map(); #heard = new Listeners();
   static observedAttributes = ["url"];
 
   get token() { return this.#token; }
@@ -475,16 +513,9 @@ export class LinecardPanel extends Base {
   on(name, listener) { return this.#heard.on(name, listener); }
   dial(what) { return this.request("dial", typeof what === "string" ? { number: what } : what); }
   /** Any request of the protocol, through the desk. */
-  request(type, body = {}) {
-    const n = unique();
-    return new Promise((good, bad) => {
-      if (!this.#port) { bad(new LinecardError({ code: "closed", message: "the desk is not there" })); return; }
-      this.#waiting.set(n, { good, bad });
-      this.#port.postMessage({ ask: { n, type, body: JSON.parse(JSON.stringify(body)) } });
-    });
-  }
+  request(type, body = {}) { return erring(this.#far ? this.#far.ask(type, body) : Promise.reject(closed())); }
   /** A key that was pressed in this page, for the desk: F8 answers wherever the agent types. */
-  key({ key, code, ctrlKey, shiftKey, altKey, metaKey }) { this.#port?.postMessage({ key: { key, code, ctrlKey, shiftKey, altKey, metaKey } }); }
+  key({ key, code, ctrlKey, shiftKey, altKey, metaKey }) { this.#far?.tell({ key: { key, code, ctrlKey, shiftKey, altKey, metaKey } }); }
 
   connectedCallback() { if (this.#token) this.#open(); }
   disconnectedCallback() { this.#shut(); }
@@ -508,10 +539,8 @@ export class LinecardPanel extends Base {
     this.#frame = undefined;
   }
   #left() {
-    this.#port?.close();
-    this.#port = undefined;
-    for (const { bad } of this.#waiting.values()) bad(new LinecardError({ code: "closed", message: "the desk is not there any more" }));
-    this.#waiting.clear();
+    this.#far?.close();
+    this.#far = undefined;
   }
 
   /** The desk is there: only it, from exactly where it was asked for, gets the way to the token. A reload of it says so again. */
@@ -521,23 +550,13 @@ export class LinecardPanel extends Base {
     if (!frame || source !== frame.contentWindow || origin !== wanted || data?.linecard !== "here") return;
     this.#left();
     const { port1, port2 } = new MessageChannel();
-    this.#port = port1;
-    port1.onmessage = (event) => void this.#hear(event.data);
+    // The token is asked for when it is wanted, and may have been set anew by then.
+    const token = (why) => (typeof this.#token === "function" ? this.#token(why) : this.#token);
+    this.#far = new Far(port1, token, (said) => this.#hear(said));
     frame.contentWindow.postMessage({ linecard: "attach" }, wanted, [port2]);
   };
 
-  async #hear({ frame, token, answer, up, down, refused }) {
-    if (token) {
-      const port = this.#port;
-      let text;
-      try { text = typeof this.#token === "function" ? await this.#token(token.why) : this.#token; } catch { /* none */ }
-      port?.postMessage({ token: { n: token.n, text } });
-    }
-    if (answer) {
-      const waits = this.#waiting.get(answer.n);
-      this.#waiting.delete(answer.n);
-      answer.done ? waits?.good(answer.done) : waits?.bad(new LinecardError(answer.failed));
-    }
+  #hear({ frame, up, down, refused }) {
     if (up) this.#tell("up");
     if (down) this.#tell("down");
     if (refused) this.#tell("refused", refused);
@@ -555,25 +574,24 @@ if (typeof customElements === "object" && !customElements.get("linecard-panel"))
 
 /** A page's end of the worker: the same doors as a Connection. */
 class Shared {
-  #port; #on; #waiting = new Map(); #token; #offset = 0; #said; #unlock;
+  #far; #on; #token; #offset = 0; #said; #unlock;
   constructor({ url, token, on, active }) {
     this.#on = on;
     this.#token = token;
     this.#said = { url: new URL("/", url).href, active };
   }
-  get up() { return this.#port !== undefined; }
+  get up() { return this.#far !== undefined; }
   now() { return Date.now() + this.#offset; }
 
   open() {
     const worker = new SharedWorker(import.meta.url, { type: "module", name: `linecard ${this.#said.url}` });
-    this.#port = worker.port;
-    this.#port.onmessage = ({ data }) => this.#hear(data);
+    this.#far = new Far(worker.port, this.#token, (said) => this.#hear(said));
     worker.onerror = () => this.#on.refused("no-worker");
     const page = unique();
-    this.#port.postMessage({ open: { ...this.#said, page } });
+    this.#far.tell({ open: { ...this.#said, page } });
     // The worker waits for this lock once it is held: it gets it when the page is gone, however it went. Pages that came without TLS have no locks and say
     // farewell.
-    navigator.locks?.request(`linecard-${page}`, () => new Promise((unlock) => { this.#unlock = unlock; this.#port?.postMessage({ held: true }); })).catch(() => {});
+    navigator.locks?.request(`linecard-${page}`, () => new Promise((unlock) => { this.#unlock = unlock; this.#far?.tell({ held: true }); })).catch(() => {});
     addEventListener("pagehide", this.#bye);
     addEventListener("pageshow", this.#back);
     addEventListener("focus", this.#front);
@@ -584,22 +602,17 @@ class Shared {
     removeEventListener("pageshow", this.#back);
     removeEventListener("focus", this.#front);
     this.#bye();
-    if (this.#port) this.#port.onmessage = null;
     this.#unlock?.();
-    this.#port = undefined;
-    for (const { bad } of this.#waiting.values()) bad(closed());
-    this.#waiting.clear();
+    this.#far?.close();
+    this.#far = undefined;
   }
-  ask(type, body) {
-    const n = unique();
-    return new Promise((good, bad) => { if (!this.#port) { bad(closed()); return; } this.#waiting.set(n, { good, bad }); this.#port.postMessage({ ask: { n, type, body: JSON.parse(JSON.stringify(body)) } }); });
-  }
-  #bye = () => this.#port?.postMessage({ bye: true });
+  ask(type, body) { return this.#far ? this.#far.ask(type, body) : Promise.reject(closed()); }
+  #bye = () => this.#far?.tell({ bye: true });
   /** The page was left and is back as it was: the worker has forgotten it. */
-  #back = ({ persisted }) => { if (persisted && this.#port) { this.close(); this.open(); } };
-  #front = () => this.#port?.postMessage({ front: true });
+  #back = ({ persisted }) => { if (persisted && this.#far) { this.close(); this.open(); } };
+  #front = () => this.#far?.tell({ front: true });
 
-  async #hear({ frame, offset, up, down, refused, front, token, answer }) {
+  #hear({ frame, offset, up, down, refused, front }) {
     if (offset !== undefined) this.#offset = offset;
     if (frame) this.#on.frame(frame);
     if (up) this.#on.up();
@@ -607,16 +620,6 @@ class Shared {
     // Another `open` begins anew, by another port.
     if (refused) { this.close(); this.#on.refused(refused); }
     if (front !== undefined) this.#on.front(front);
-    if (answer) {
-      const waits = this.#waiting.get(answer.n);
-      this.#waiting.delete(answer.n);
-      answer.done ? waits?.good(answer.done) : waits?.bad(answer.failed);
-    }
-    if (token) {
-      let text;
-      try { text = typeof this.#token === "function" ? await this.#token(token.why) : this.#token; } catch { /* none */ }
-      this.#port?.postMessage({ token: { n: token.n, text } });
-    }
   }
 }
 
