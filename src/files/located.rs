@@ -44,6 +44,10 @@ impl Places {
         self.keys.get(pointer).copied().unwrap_or((0, 0))
     }
 
+    pub(super) fn of_value(&self, pointer: &str) -> (u32, u32) {
+        self.values.get(pointer).copied().unwrap_or((0, 0))
+    }
+
     fn at_value(&self, pointer: &str, found: String, wanted: String) -> Problem {
         let (line, column) = self.values.get(pointer).copied().unwrap_or((0, 0));
         Problem { file: self.file.clone(), line, column, key: key_of(pointer), found, wanted }

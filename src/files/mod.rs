@@ -75,6 +75,12 @@ impl<T> Read<T> {
         self.places.of(pointer)
     }
 
+    /// Line and column of a value, likewise: of a list's item, for example.
+    #[must_use]
+    pub fn value_place(&self, pointer: &str) -> (u32, u32) {
+        self.places.of_value(pointer)
+    }
+
     /// The same by JSON pointer (`/operations/ticket.create/steps/0`), for keys that have dots in them.
     #[must_use]
     pub fn problem_at(&self, pointer: &str, found: impl Into<String>, wanted: impl Into<String>) -> Problem {

@@ -2,6 +2,7 @@
 
 mod check;
 pub mod dialled;
+pub mod edit;
 mod index;
 pub mod sheet;
 pub mod target;

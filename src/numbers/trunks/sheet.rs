@@ -4,7 +4,7 @@
 //! A table that comes in becomes the text of a trunks.yaml, which is then read and checked like any other; [`Sheet::place`] gives each problem
 //! back its line and column in the table. What Excel did to a number (4.00E+09) is told, for it cannot be undone.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{Mask, NoMatch, TrunkRow};
 use crate::{files::Problem, words::TenantId};
@@ -293,28 +293,62 @@ fn spoilt(cell: &str) -> bool {
 fn entry(out: &mut String, cells: &[(&str, String)]) -> bool {
     for (i, (name, cell)) in cells.iter().enumerate() {
         let lead = if i == 0 { "  - " } else { "    " };
-        let list = |text: &str| {
-            let items: Vec<String> =
-                text.split([' ', ';', '|']).filter(|t| !t.is_empty() && *t != "-").map(quoted).collect();
-            format!("[{}]", items.join(", "))
-        };
-        let value = match *name {
-            "connectors" | "dialled_from" => list(cell),
-            "no_match" => match cell.split_once(':') {
-                Some(("create_after_s", s)) if !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit()) => {
-                    format!("{{create_after_s: {s}}}")
-                }
-                _ => quoted(cell),
-            },
-            "mask" => match cell.split_once(':') {
-                Some(("except", roles)) => format!("{{except: {}}}", list(roles)),
-                _ => quoted(cell),
-            },
-            _ => quoted(cell),
-        };
-        let _ = writeln!(out, "{lead}{name}: {value}");
+        let _ = writeln!(out, "{lead}{name}: {}", value(name, cell));
     }
     !cells.is_empty()
+}
+
+/// What is in a cell, as YAML on one line.
+pub(super) fn value(name: &str, cell: &str) -> String {
+    let list = |text: &str| {
+        let items: Vec<String> =
+            text.split([' ', ';', '|']).filter(|t| !t.is_empty() && *t != "-").map(quoted).collect();
+        format!("[{}]", items.join(", "))
+    };
+    match name {
+        "connectors" | "dialled_from" => list(cell),
+        "no_match" => match cell.split_once(':') {
+            Some(("create_after_s", s)) if !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit()) => {
+                format!("{{create_after_s: {s}}}")
+            }
+            _ => quoted(cell),
+        },
+        "mask" => match cell.split_once(':') {
+            Some(("except", roles)) => format!("{{except: {}}}", list(roles)),
+            _ => quoted(cell),
+        },
+        _ => quoted(cell),
+    }
+}
+
+/// A row as a line of a table: what is in each column, without those in which nothing is.
+pub type Cells = BTreeMap<String, String>;
+
+/// The rows as lines of a table.
+#[must_use]
+pub fn table<'a>(rows: impl IntoIterator<Item = &'a TrunkRow>) -> Vec<Cells> {
+    let cells = |row: &TrunkRow| {
+        let named = COLUMNS.iter().map(|name| (*name).to_owned()).zip(cells(row));
+        named.filter(|(_, cell)| !cell.is_empty()).collect()
+    };
+    rows.into_iter().map(cells).collect()
+}
+
+/// Lines of a table as a trunks.yaml. Columns that there are not are written too: whoever reads the text tells of them.
+#[must_use]
+pub fn yaml_of(table: &[Cells]) -> String {
+    let mut text = String::new();
+    for cells in table {
+        let known = |name: &str| COLUMNS.iter().position(|column| *column == name).unwrap_or(COLUMNS.len());
+        let mut line: Vec<(&str, String)> = cells
+            .iter()
+            .filter(|(_, cell)| !cell.is_empty())
+            .map(|(name, cell)| (name.as_str(), cell.clone()))
+            .collect();
+        line.sort_by_key(|(name, _)| known(name));
+        entry(&mut text, &line);
+    }
+    if text.is_empty() { "rows: []\n".to_owned() } else { format!("rows:\n{text}") }
 }
 
 /// In quotes as YAML and JSON both read them.
