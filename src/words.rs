@@ -91,6 +91,15 @@ impl std::str::FromStr for CallId {
         ulid::Ulid::from_string(text).map(Self)
     }
 }
+impl schemars::JsonSchema for CallId {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "CallId".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "description": "A call: a ULID, 26 letters and digits.", "pattern": "^[0-9A-HJKMNP-TV-Z]{26}$"})
+    }
+}
+
 impl Serialize for CallId {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(&self.0)
@@ -130,6 +139,15 @@ impl fmt::Debug for Wall {
         fmt::Display::fmt(self, f)
     }
 }
+impl schemars::JsonSchema for Wall {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Moment".into()
+    }
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "format": "date-time", "description": "A moment (RFC 3339), to the millisecond."})
+    }
+}
+
 impl Serialize for Wall {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         s.collect_str(self)

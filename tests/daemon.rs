@@ -67,6 +67,7 @@ impl Desk {
             agents: door(),
             admin: door(),
             hooks: door(),
+            console: door(),
             ami: pbx.address(),
             erp: door(),
             loyalty: door(),

@@ -113,6 +113,7 @@ impl Play {
             agents: free(any).unwrap(),
             admin: free(any).unwrap(),
             hooks: free(any).unwrap(),
+            console: free(any).unwrap(),
             ami: pbx.address(),
             erp: hosts.erp.address(),
             loyalty: hosts.loyalty.address(),

@@ -1,5 +1,6 @@
 //! The admin's HTTP: health, readiness, metrics. Loopback unless told otherwise. Beside it the door for business systems' webhooks.
 
+pub mod console;
 pub mod hint;
 pub mod hooks;
 pub mod http;

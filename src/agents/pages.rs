@@ -135,7 +135,7 @@ impl Page {
 }
 
 /// Whether `gzip, br` and the like (RFC 9110, section 12.5.3) take it.
-fn takes_gzip(accepts: &str) -> bool {
+pub fn takes_gzip(accepts: &str) -> bool {
     accepts.split(',').any(|one| {
         let (coding, weight) = one.split_once(';').unwrap_or((one, ""));
         let refused = weight.trim().strip_prefix("q=").is_some_and(|q| q.trim().parse() == Ok(0.0));

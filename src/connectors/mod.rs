@@ -34,7 +34,7 @@ mod ldap;
 pub mod limits;
 mod line;
 pub mod live;
-mod oauth2;
+pub mod oauth2;
 pub mod operation;
 pub mod page;
 mod place;

@@ -161,7 +161,9 @@ pub fn basic(id: &str, secret: &str, plain: bool) -> String {
     base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", encoded(id), encoded(secret)))
 }
 
-fn form_urlencoded(text: &str) -> String {
+/// As `application/x-www-form-urlencoded` has it.
+#[must_use]
+pub fn form_urlencoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, b| {
         match b {
             b' ' => out.push('+'),

@@ -91,6 +91,9 @@ pub enum Verb {
     /// A token for tests and small sites (needs agents.tokens.hs256).
     #[command(after_help = "Example:\n  linecard token --agent 1001 --ttl 8h")]
     Token(Token),
+    /// People who may sign in at the console (accounts.yaml).
+    #[command(subcommand)]
+    Account(Account),
 }
 
 #[derive(Debug, Args)]
@@ -102,7 +105,7 @@ pub struct Folder {
 
 #[derive(Debug, Args)]
 pub struct Schema {
-    /// connector, flow, switch, linecard, agents, trunks, rules, webhooks, alerts
+    /// connector, flow, switch, linecard, agents, trunks, rules, webhooks, alerts, accounts
     pub name: Option<String>,
     /// Write all of them into this folder.
     #[arg(long, value_name = "DIR", conflicts_with = "name")]
@@ -706,4 +709,34 @@ pub struct Token {
     pub tenant: String,
     #[arg(long, value_delimiter = ',')]
     pub roles: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Account {
+    /// Adds somebody, or gives him another password or role. The password is read from standard input: one line.
+    #[command(
+        after_help = "Examples:\n  linecard account add lin --role admin                        (asks for the password)\n  pwgen -s 20 1 | tee /dev/tty | linecard account add wu --role auditor"
+    )]
+    Add {
+        #[command(flatten)]
+        folder: Folder,
+        name: String,
+        /// admin, supervisor or auditor
+        #[arg(long)]
+        role: String,
+        /// Sees this tenant's calls alone; absent: the whole site.
+        #[arg(long)]
+        tenant: Option<String>,
+    },
+    /// Takes somebody out; whoever is signed in by that name is signed out with the next reload.
+    Remove {
+        #[command(flatten)]
+        folder: Folder,
+        name: String,
+    },
+    /// Who there is.
+    List {
+        #[command(flatten)]
+        folder: Folder,
+    },
 }

@@ -34,6 +34,41 @@ pub fn read<T: DeserializeOwned + JsonSchema>(
     builder.build().and_then(Config::try_deserialize).map_err(|e| whole(&e))
 }
 
+/// Each key that counts, its value as YAML has it on one line, and the layer it came from.
+///
+/// # Errors
+/// As [`read`].
+pub fn told(defaults: &str, file: Option<(&str, &str)>) -> Result<Vec<(String, String, String)>, Vec<Problem>> {
+    let mut builder = Config::builder().add_source(tree(DEFAULT, defaults)?);
+    if let Some((name, text)) = file {
+        builder = builder.add_source(tree(name, text)?);
+    }
+    builder = builder
+        .add_source(Environment::with_prefix("LINECARD").prefix_separator("__").separator("__").try_parsing(true));
+    let sum = builder.build().and_then(|sum| sum.collect()).map_err(|e| whole(&e))?;
+    let mut lines = Vec::new();
+    for (key, value) in sum {
+        flat(key, value, &mut lines);
+    }
+    lines.sort();
+    Ok(lines)
+}
+
+/// As the origin of values that nobody set.
+pub const DEFAULT: &str = "default";
+
+fn flat(key: String, value: Value, lines: &mut Vec<(String, String, String)>) {
+    let from = value.origin().unwrap_or("environment").to_owned();
+    match value.kind {
+        ValueKind::Table(map) if !map.is_empty() => {
+            for (name, value) in map {
+                flat(format!("{key}.{name}"), value, lines);
+            }
+        }
+        _ => lines.push((key, value.to_string(), from)),
+    }
+}
+
 fn whole(error: &ConfigError) -> Vec<Problem> {
     let wanted = "look at the LINECARD__ variables and flags: the file itself is well formed";
     vec![Problem {

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::settings::Settings;
 use crate::{
+    access::{Accounts, AccountsFile, accounts},
     calls::{
         AgentsFile, Directory, book, directory,
         edges::{Join, Pair},
@@ -136,6 +137,8 @@ pub struct Reloadable {
     pub connectors: connectors::Set,
     pub alerts: watch::alerts::Rules,
     pub flows: Vec<Arc<flows::Plan>>,
+    /// Who may sign in at the console.
+    pub accounts: Accounts,
 }
 
 /// Reads `folder`.
@@ -247,6 +250,10 @@ fn files_of(
         }
     };
 
+    let people = one::<AccountsFile>(folder, "accounts.yaml", &mut problems);
+    if let Some(read) = &people {
+        problems.extend(accounts::check(read));
+    }
     let guarded = settings.as_ref().and_then(|settings| guarded(folder, settings, &plan, &mut problems));
 
     let set = connectors::Set::new(connector_files);
@@ -301,6 +308,7 @@ fn files_of(
                 connectors: set,
                 alerts,
                 flows: plans,
+                accounts: people.map_or_else(Accounts::default, |read| Accounts::of(read.value)),
             },
             settings,
             notes,

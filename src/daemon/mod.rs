@@ -3,6 +3,7 @@
 pub mod cli;
 pub mod core;
 pub mod gaps;
+pub mod house;
 pub mod layers;
 pub mod load;
 pub mod logs;

@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     core::{Caller, Core, Found, Outs, Search, Sought},
+    house::House,
     load::{self, Loaded},
     logs,
     verbs::{Exit, wrong},
@@ -35,6 +36,7 @@ use crate::{
     access,
     admin::{
         self, Readiness,
+        console::{Console, Parts},
         hint::{Gate, Hint},
         hooks::Door,
         http::Figures,
@@ -43,6 +45,7 @@ use crate::{
     calls::Book,
     connectors::{self, Ask, Connectors, Idempotency, Outcome},
     customers::{self, Customers},
+    files::Problem,
     flows,
     live::{instant, now},
     numbers::trunks::unmapped,
@@ -150,7 +153,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     let stall = Duration::from_millis(settings.recordings.stall_ms);
     let shards = shards::open(shards::Door {
         settings: Arc::new(settings.agents.clone()),
-        verifier,
+        verifier: verifier.clone(),
         screens: screens.clone(),
         heard: ends.heard.clone(),
         back: back.clone(),
@@ -281,6 +284,40 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
             }
         }
     });
+    let (reloads, mut reload_asked) = mpsc::channel(1);
+    let console = match settings.console.listen {
+        None => None,
+        Some(at) => {
+            let listener = TcpListener::bind(at).await.map_err(|e| format!("cannot listen on {at} (console): {e}"))?;
+            let house = House {
+                folder: folder.clone(),
+                connectors: connectors.clone(),
+                waiting: waiting.clone(),
+                metrics: metrics.clone(),
+                reloads,
+                back: back.clone(),
+            };
+            let console = Arc::new(Console::new(Parts {
+                settings: settings.console.clone(),
+                house: Arc::new(house),
+                store: settings.store.clone(),
+                watch_folder: settings.watch_folder(),
+                accounts: reloadable.accounts,
+                verifier: verifier.clone(),
+                links: stats.clone(),
+                connectors: connectors.clone(),
+                metrics: metrics.clone(),
+            })?);
+            let (served, stop) = (console.clone(), admin_stop.clone());
+            tasks.spawn(async move {
+                if let Err(error) = admin::console::http::serve(listener, served, stop.cancelled_owned()).await {
+                    tracing::error!(%error, "the console's HTTP ended");
+                }
+            });
+            tracing::info!(%at, "the console is at /admin");
+            Some(console)
+        }
+    };
     for switch in &switch_settings {
         tasks.spawn(super::reconcile::mend(switch.clone(), store.clone(), ends.control.clone()));
         tasks.spawn(super::gaps::watch(switch.clone(), store.clone(), ends.control.clone(), metrics.clone()));
@@ -329,8 +366,13 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {
-                let reloaded = Reloaded { connectors: &connectors, customers: &customers, sender: &sender, alerts: &alerts, plans: &plans, post: &post, store: &store };
-                reload(&folder, &switch_settings, reloaded, &ends.control, &metrics).await;
+                let reloaded = Reloaded { connectors: &connectors, customers: &customers, sender: &sender, alerts: &alerts, plans: &plans, post: &post, store: &store, console: console.as_deref() };
+                let _ = reload(&folder, &switch_settings, reloaded, &ends.control, &metrics).await;
+            }
+            Some(answer) = reload_asked.recv() => {
+                let reloaded = Reloaded { connectors: &connectors, customers: &customers, sender: &sender, alerts: &alerts, plans: &plans, post: &post, store: &store, console: console.as_deref() };
+                // Who asked may be gone; it is reloaded all the same.
+                let _ = answer.send(reload(&folder, &switch_settings, reloaded, &ends.control, &metrics).await);
             }
         }
     }
@@ -540,6 +582,7 @@ struct Reloaded<'a> {
     plans: &'a flows::live::Plans,
     post: &'a flows::answers::live::Post,
     store: &'a Store,
+    console: Option<&'a Console>,
 }
 
 /// Trunks, agents, connectors and rules again, all or nothing. Switches and linecard.yaml need a restart; a change there is said.
@@ -549,14 +592,14 @@ async fn reload(
     parts: Reloaded<'_>,
     control: &mpsc::Sender<Control>,
     metrics: &Metrics,
-) {
+) -> Result<(), Vec<Problem>> {
     notify(&[
         sd_notify::NotifyState::Reloading,
         sd_notify::NotifyState::monotonic_usec_now().unwrap_or(sd_notify::NotifyState::Status("reloading")),
     ]);
     let path = folder.to_owned();
     let loaded = tokio::task::spawn_blocking(move || load::load(&path, &[])).await;
-    let outcome = match loaded {
+    let (outcome, result) = match loaded {
         Ok(Ok(loaded)) => {
             let same =
                 loaded.switches.len() == running.len() && loaded.switches.iter().zip(running).all(|(a, b)| a == b);
@@ -575,28 +618,32 @@ async fn reload(
             }
             parts.customers.reload(load::site(&loaded.settings, &loaded.live.directory));
             parts.connectors.swap(loaded.live.connectors);
+            if let Some(console) = parts.console {
+                console.reload(loaded.live.accounts);
+            }
             parts.post.reload(loaded.live.directory.clone());
             parts.sender.reload(loaded.live.webhooks);
             parts.alerts.store(Arc::new(loaded.live.alerts));
             let guarded = loaded.live.guarded.clone();
             let _ = control.send(Control::Reload { book: Box::new(book), rules, offers, guarded }).await;
             tracing::info!("settings were reloaded");
-            "good"
+            ("good", Ok(()))
         }
         Ok(Err(problems)) => {
             for problem in &problems {
                 tracing::error!(%problem, "the settings are wrong");
             }
             tracing::error!(problems = problems.len(), "nothing was reloaded; what ran goes on");
-            "refused"
+            ("refused", Err(problems))
         }
         Err(error) => {
             tracing::error!(%error, "the reload ended by itself; what ran goes on");
-            "failed"
+            ("failed", Err(Vec::new()))
         }
     };
     metrics.reloads.get_or_create(&watch::Kind { kind: outcome.to_owned() }).inc();
     notify(&[sd_notify::NotifyState::Ready, sd_notify::NotifyState::Status("running")]);
+    result
 }
 
 /// The outbox's way to the systems: what it writes about a number makes what is known of that number old.

@@ -4,7 +4,9 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
 use super::settings::Settings;
-use crate::{calls::AgentsFile, connectors, flows, numbers::TrunksFile, records, switches, watch};
+use crate::{
+    access::AccountsFile, calls::AgentsFile, connectors, flows, numbers::TrunksFile, records, switches, watch,
+};
 
 /// The schema of one kind of files.
 pub struct Published {
@@ -36,6 +38,7 @@ pub fn all() -> Vec<Published> {
         of::<records::rules::RulesFile>("rules", "rules.yaml"),
         of::<records::hooks::File>("webhooks", "webhooks.yaml"),
         of::<watch::alerts::File>("alerts", "alerts.yaml"),
+        of::<AccountsFile>("accounts", "accounts.yaml"),
     ]
 }
 

@@ -27,6 +27,8 @@ pub struct Settings {
     #[serde(default)]
     pub hooks: admin::hooks::Settings,
     #[serde(default)]
+    pub console: admin::console::Settings,
+    #[serde(default)]
     pub store: store::Settings,
     #[serde(default)]
     pub dial: calls::guard::Settings,
@@ -148,6 +150,8 @@ impl Settings {
         problems.extend(compared.map(|(key, found, wanted)| problem(format!("reconcile.{key}"), found, wanted)));
         let hooks = self.hooks.problems().into_iter();
         problems.extend(hooks.map(|(key, found, wanted)| problem(format!("hooks.{key}"), found.to_owned(), wanted)));
+        let console = self.console.problems().into_iter();
+        problems.extend(console.map(|(key, found, wanted)| problem(format!("console.{key}"), found, wanted)));
         let flows = self.flows.problems().into_iter();
         problems.extend(flows.map(|(key, found, wanted)| problem(format!("flows.{key}"), found, wanted)));
         let dial = self.dial.problems().into_iter();

@@ -11,6 +11,7 @@
 pub mod answers;
 pub mod compile;
 pub mod file;
+pub mod list;
 pub mod live;
 pub mod machine;
 pub mod settings;

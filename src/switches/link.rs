@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
 use super::asterisk::ami::FrameError;
@@ -197,6 +197,10 @@ pub struct Stats {
     pub resyncs: AtomicU64,
     /// The link is logged in and its snapshot was told.
     pub up: AtomicBool,
+    /// Since when it is so, ms since 1970; 0: it never was otherwise.
+    pub since: AtomicI64,
+    /// When it told something last, likewise.
+    pub heard_at: AtomicI64,
     /// What the other end says it is.
     version: Mutex<String>,
     /// When its certificate ends.

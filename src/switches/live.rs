@@ -47,6 +47,21 @@ pub enum Stats {
     Sip { switch: SwitchId, feeds: Vec<Feed>, links: Arc<SipStats> },
 }
 
+/// How one link stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Logged in, and its snapshot was told.
+    pub up: bool,
+    /// Absent: it never was otherwise.
+    pub since: Option<Wall>,
+    /// When it told something last.
+    pub heard_at: Option<Wall>,
+    /// Why it was down last.
+    pub reason: Option<String>,
+    /// What the other end says it is.
+    pub version: String,
+}
+
 /// One link's figures at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counts {
@@ -93,6 +108,20 @@ impl Stats {
             unregistered: link.unregistered.load(Ordering::Relaxed),
         };
         self.links().into_iter().map(|(feed, link)| (self.switch().clone(), feed, counts(link))).collect()
+    }
+
+    /// How each link stands, in the order of [`Stats::each`].
+    #[must_use]
+    pub fn standing(&self) -> Vec<Standing> {
+        let at = |ms: i64| (ms > 0).then_some(Wall(ms));
+        let standing = |link: &link::Stats| Standing {
+            up: link.up.load(Ordering::Relaxed),
+            since: at(link.since.load(Ordering::Relaxed)),
+            heard_at: at(link.heard_at.load(Ordering::Relaxed)),
+            reason: link.last_reason().map(|reason| reason.to_string()),
+            version: link.version(),
+        };
+        self.links().into_iter().map(|(_, link)| standing(link)).collect()
     }
 
     #[must_use]
@@ -232,7 +261,10 @@ impl Outlet {
             return;
         }
         match self.out.try_send(self.said(Heard::Events(events))) {
-            Ok(()) => self.stats.events.fetch_add(count, Relaxed),
+            Ok(()) => {
+                self.stats.heard_at.store(clock().wall.0, Relaxed);
+                self.stats.events.fetch_add(count, Relaxed)
+            }
             Err(_) => {
                 tracing::warn!(switch = %self.switch, feed = ?self.feed, "the core does not keep up: events are dropped until it does");
                 self.hole = true;
@@ -278,6 +310,7 @@ impl Outlet {
     pub fn up(&mut self, version: String) {
         tracing::info!(switch = %self.switch, feed = ?self.feed, version, commands = self.beside, "the link is up");
         self.stats.up.store(true, Relaxed);
+        self.stats.since.store(clock().wall.0, Relaxed);
         self.stats.connects.fetch_add(1, Relaxed);
         self.stats.is(&version);
         (self.up, self.down_told) = (true, false);
@@ -293,6 +326,9 @@ impl Outlet {
         }
         let news = !self.down_told || self.stats.last_reason().as_ref() != Some(reason);
         self.stats.failed(reason);
+        if self.up {
+            self.stats.since.store(clock().wall.0, Relaxed);
+        }
         if self.up && !self.beside {
             self.must(Heard::Events(vec![link::lost(self.feed)]));
         }

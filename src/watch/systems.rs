@@ -1,6 +1,6 @@
 //! The figures of business systems for `/metrics`: over the last five minutes, so that they are right without any arithmetic at the other end.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -61,6 +61,7 @@ pub struct Figures {
     certificate: Family<super::System, Gauge>,
     stopped: Family<super::System, Gauge>,
     alerts: Family<Alert, Gauge>,
+    firing: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Figures {
@@ -161,5 +162,13 @@ impl Figures {
             let label = Alert { alert: alert.to_owned(), subject: subject.to_owned() };
             self.alerts.get_or_create(&label).set(1);
         }
+        let firing = judge.firing().map(|(alert, subject)| (alert.to_owned(), subject.to_owned())).collect();
+        *self.firing.lock().unwrap_or_else(PoisonError::into_inner) = firing;
+    }
+
+    /// What fires now: the alert, and of what.
+    #[must_use]
+    pub fn firing(&self) -> Vec<(String, String)> {
+        self.firing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

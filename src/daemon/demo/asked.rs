@@ -29,6 +29,7 @@ impl Asked {
             agents: nobody,
             admin: nobody,
             hooks: nobody,
+            console: nobody,
             ami: nobody,
             erp: hosts.erp.address(),
             loyalty: hosts.loyalty.address(),

@@ -57,6 +57,7 @@ async fn play(folder: &Path) -> Result<(), String> {
         agents: at(preferred.agents)?,
         admin: at(preferred.admin)?,
         hooks: at(preferred.hooks)?,
+        console: at(preferred.console)?,
         ami: pbx.address(),
         erp: hosts.erp.address(),
         loyalty: hosts.loyalty.address(),
@@ -100,6 +101,7 @@ fn introduce(stage: &Stage, program: &Path) -> Result<(), String> {
         "\nLinecard is running, with a simulated switch and business systems beside it.\n\n\
          The agents' page   http://{}/\n\
          The tickets made   http://{}/\n\
+         The console        http://{}/admin   (admin, supervisor or auditor; password linecard-demo)\n\
          Health, metrics    http://{}/readyz  /metrics\n\
          The mails sent     {}\n\n\
          Open the agents' page and paste the token of an agent; 1001 gets the most calls.\n\n{tokens}\n\
@@ -109,6 +111,7 @@ fn introduce(stage: &Stage, program: &Path) -> Result<(), String> {
          Ctrl-C ends it.\n",
         stage.places.agents,
         stage.places.desk,
+        stage.places.console,
         stage.places.admin,
         stage.inbox().display(),
         stage.settings().parent().unwrap_or(Path::new("/")).display(),

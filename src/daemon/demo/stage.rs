@@ -18,6 +18,7 @@ use super::{
 /// The demo's settings as they stand in `config/demo/`, with the addresses that are put in.
 const FILES: &[(&str, &str)] = &[
     ("linecard.yaml", include_str!("../../../config/demo/linecard.yaml")),
+    ("accounts.yaml", include_str!("../../../config/demo/accounts.yaml")),
     ("agents.yaml", include_str!("../../../config/demo/agents.yaml")),
     ("trunks.yaml", include_str!("../../../config/demo/trunks.yaml")),
     ("rules.yaml", include_str!("../../../config/demo/rules.yaml")),
@@ -42,10 +43,11 @@ pub const TOKEN_SECRET: &str = "the demo signs its tokens with this and so must 
 /// Who listens where.
 #[derive(Clone, Copy, Debug)]
 pub struct Places {
-    /// The daemon's three doors.
+    /// The daemon's four doors.
     pub agents: SocketAddr,
     pub admin: SocketAddr,
     pub hooks: SocketAddr,
+    pub console: SocketAddr,
     pub ami: SocketAddr,
     pub erp: SocketAddr,
     pub loyalty: SocketAddr,
@@ -64,6 +66,7 @@ impl Places {
             agents: at(8080),
             admin: at(9090),
             hooks: at(9091),
+            console: at(7781),
             ami: at(15038),
             erp: at(18081),
             loyalty: at(18082),
@@ -74,11 +77,12 @@ impl Places {
         }
     }
 
-    fn all(&self) -> [SocketAddr; 10] {
+    fn all(&self) -> [SocketAddr; 11] {
         [
             self.agents,
             self.admin,
             self.hooks,
+            self.console,
             self.ami,
             self.erp,
             self.loyalty,
@@ -268,6 +272,7 @@ mod tests {
             orders: port(4006),
             desk: port(4007),
             hooks: port(4008),
+            console: port(4011),
             survey: port(4009),
             mail: port(4010),
         };

@@ -36,7 +36,7 @@ pub fn explain(args: &Explain) -> Exit {
             Err(exit) => return exit,
         },
         (None, Some(from)) => match load::load(&args.folder.config, &[]) {
-            Ok(loaded) => made_up(args, from, loaded),
+            Ok(loaded) => made_up(args, from, loaded).map(|Made { trace, pop, .. }| (trace, pop)),
             Err(problems) => return wrong(&problems),
         },
         // clap asks for one of the two.
@@ -100,15 +100,27 @@ fn running(settings: &Settings, call: CallId) -> Option<Trace> {
     })
 }
 
-fn made_up(args: &Explain, from: &str, loaded: Loaded) -> Result<(Trace, Option<Value>), String> {
+/// What a made-up call came to.
+pub struct Made {
+    pub trace: Trace,
+    /// The frame that the agent's screen would get.
+    pub pop: Option<Value>,
+    /// The row that took it, from 1.
+    pub row: Option<usize>,
+}
+
+fn made_up(args: &Explain, from: &str, mut loaded: Loaded) -> Result<Made, String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| format!("cannot start: {e}"))?;
     let call = MadeUp::new(args, from, &loaded)?;
-    runtime.block_on(play(call, loaded, args.offline))
+    let set = std::mem::take(&mut loaded.live.connectors);
+    let systems = Connectors::keeping(set, loaded.settings.tokens_folder());
+    systems.read_indexes(&loaded.settings.index_folder());
+    runtime.block_on(play(call, loaded, (!args.offline).then_some(systems)))
 }
 
 /// A call that nobody makes: what the switch would say of it, and whose phone it would ring.
-struct MadeUp {
+pub struct MadeUp {
     switch: SwitchId,
     /// Nobody's, where no agent has a device.
     agent: Option<Arc<Agent>>,
@@ -116,7 +128,9 @@ struct MadeUp {
 }
 
 impl MadeUp {
-    fn new(args: &Explain, from: &str, loaded: &Loaded) -> Result<Self, String> {
+    /// # Errors
+    /// What of it cannot be meant.
+    pub fn new(args: &Explain, from: &str, loaded: &Loaded) -> Result<Self, String> {
         let switch = match &args.switch {
             Some(id) => loaded.switches.iter().find(|s| s.id().as_str() == id.as_str()).ok_or_else(|| {
                 let known: Vec<&str> = loaded.switches.iter().map(|s| s.id().as_str()).collect();
@@ -210,16 +224,17 @@ fn place(text: &str) -> Result<(Place, Private<String>), String> {
 }
 
 /// Lets the call ring, and waits until the business systems have said what they know.
-async fn play(call: MadeUp, loaded: Loaded, offline: bool) -> Result<(Trace, Option<Value>), String> {
+///
+/// # Errors
+/// It makes no call.
+pub async fn play(call: MadeUp, loaded: Loaded, systems: Option<Connectors>) -> Result<Made, String> {
     let mut book = Book::new(loaded.book_settings(true));
     let Loaded { settings, live, .. } = loaded;
     let directory = live.directory;
     let MadeUp { switch, agent, said } = call;
     let (mut ends, others) = wiring::channels(std::slice::from_ref(&switch));
-    let systems =
-        if offline { Connectors::default() } else { Connectors::keeping(live.connectors, settings.tokens_folder()) };
-    systems.read_indexes(&settings.index_folder());
-    let customers = Customers::new(Arc::new(systems), &settings.customers, Handle::current(), others.cards);
+    let customers =
+        Customers::new(Arc::new(systems.unwrap_or_default()), &settings.customers, Handle::current(), others.cards);
     customers.reload(load::site(&settings, &directory));
     let full = settings.agents.full_numbers.clone();
     let mut roster = Roster::new(1, settings.agents.limits.clone(), full, vec![switch.clone()]);
@@ -273,10 +288,12 @@ async fn play(call: MadeUp, loaded: Loaded, offline: bool) -> Result<(Trace, Opt
     };
     let looked = asked.map(|question| customers.take_looked(question.call)).unwrap_or_default();
     let mut trace = traces.finish(face, None, card.as_deref(), looked);
+    let mut place = None;
     if let (Some(line), Some(row)) = (&mut trace.line, &face.line) {
-        line.row = live.trunks.rows().position(|known| Arc::ptr_eq(known, row)).map(|at| at + 1);
+        place = live.trunks.rows().position(|known| Arc::ptr_eq(known, row)).map(|at| at + 1);
+        line.row = place;
     }
-    Ok((trace, pop))
+    Ok(Made { trace, pop, row: place })
 }
 
 /// The newest pop among what the screen is sent.

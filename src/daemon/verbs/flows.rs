@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 use super::{Exit, data::with, fail};
 use crate::{
     daemon::cli::{FlowTask, FlowTaskOf, Flows, StoreFile},
-    flows::{Run, Said, Settings, View, Word, compile, word::Settled},
-    records::list,
-    store::{AuditRow, FlowFilter, FlowRow, Reader, StoreError},
+    flows::{Said, View, list, word::Settled},
+    store::FlowFilter,
 };
 
 pub fn flows(verb: Flows) -> Exit {
@@ -17,8 +16,8 @@ pub fn flows(verb: Flows) -> Exit {
             let rows = reader.flows(&FlowFilter { all, person, limit, ..FlowFilter::default() })?;
             for row in &rows {
                 match store.json {
-                    true => println!("{}", shown(&view(reader, row)?, store.full)),
-                    false => println!("{}", line(&view(reader, row)?)),
+                    true => println!("{}", list::shown(&list::view(reader, row)?, store.full)),
+                    false => println!("{}", line(&list::view(reader, row)?)),
                 }
             }
             if rows.is_empty() && !store.json {
@@ -27,8 +26,8 @@ pub fn flows(verb: Flows) -> Exit {
             Ok(())
         }),
         Flows::Show { flow, store } => with(&store, |reader| {
-            let view = view(reader, &one(reader, &flow)?)?;
-            let value = shown(&view, store.full);
+            let view = list::view(reader, &list::one(reader, &flow)?)?;
+            let value = list::shown(&view, store.full);
             match store.json {
                 true => println!("{value}"),
                 false => println!("{}", serde_json::to_string_pretty(&value).unwrap_or_default()),
@@ -54,71 +53,12 @@ fn settle(of: FlowTaskOf, how: Settled) -> Exit {
 
 fn say(store: &StoreFile, flow: &str, who: &str, said: Said) -> Exit {
     with(store, |reader| {
-        let row = one(reader, flow)?;
-        let now = crate::live::now().wall;
-        let (mut run, plan) = read(reader, &row)?;
-        let word = Word::here(who.to_owned(), Vec::new(), said);
-        // What would change nothing is told at once; who hears it decides again by what is true then.
-        run.hear(&plan, &word, now).map_err(|why| StoreError::Refused { what: why.to_owned() })?;
+        let row = list::one(reader, flow)?;
         let id = format!("cli-{:032x}", rand::random::<u128>());
-        let audit = AuditRow {
-            tenant: row.tenant.clone(),
-            at: now,
-            who: who.to_owned(),
-            what: "flow.said".to_owned(),
-            about: row.id.clone(),
-            reason: None,
-        };
-        reader.say(word.row(&row.tenant, &row.id, id, now), audit)?;
+        list::say(reader, &row, who, said, id, crate::live::now().wall)?;
         println!("{}: said; a running daemon hears it within a second", row.id);
         Ok(())
     })
-}
-
-fn one(reader: &Reader, id: &str) -> Result<FlowRow, StoreError> {
-    if id.len() < 4 {
-        return Err(StoreError::Refused { what: "an id has at least its first four letters".to_owned() });
-    }
-    let filter = FlowFilter { id: Some(id.to_ascii_uppercase()), all: true, limit: 2, ..FlowFilter::default() };
-    let mut rows = reader.flows(&filter)?;
-    match (rows.pop(), rows.pop()) {
-        (Some(one), None) => Ok(one),
-        (None, _) => Err(StoreError::Missing { what: format!("flow {id}") }),
-        _ => Err(StoreError::Refused { what: format!("several flows begin with {id}; give more of the id") }),
-    }
-}
-
-fn read(reader: &Reader, row: &FlowRow) -> Result<(Run, compile::Plan), StoreError> {
-    let unread = |what: String| StoreError::Row { what: format!("flow {}: {what}", row.id) };
-    let text = reader.flow_file(&row.hash)?.ok_or_else(|| unread("its file's text is not there".to_owned()))?;
-    let plan = compile::again(&row.flow, &text)
-        .map_err(|problems| unread(problems.first().map_or_else(String::new, ToString::to_string)))?;
-    // Only looked at, so nothing is made of what is on its way.
-    let run = Run::of(row, row.updated_at, &Settings::default()).map_err(unread)?;
-    Ok((run, plan))
-}
-
-fn view(reader: &Reader, row: &FlowRow) -> Result<View, StoreError> {
-    let (run, plan) = read(reader, row)?;
-    Ok(View::of(&run, &plan))
-}
-
-fn shown(view: &View, full: bool) -> Value {
-    let mut value = serde_json::to_value(view).unwrap_or_default();
-    if !full {
-        for task in value["tasks"].as_array_mut().into_iter().flatten() {
-            list::mask_all(&mut task["inputs"]);
-        }
-        for step in value["steps"].as_array_mut().into_iter().flatten() {
-            if let Some(answer) = step.get_mut("answer") {
-                list::mask_all(answer);
-            }
-        }
-        if let Some(amount) = value.get_mut("amount") {
-            list::mask_all(amount);
-        }
-    }
-    value
 }
 
 fn line(view: &View) -> String {

@@ -1,11 +1,12 @@
 //! Each verb of the command line, short: what it needs from the rooms and what it prints.
 
+mod account;
 mod beside;
 mod check;
 mod connector;
 mod data;
 mod evidence;
-mod explain;
+pub(super) mod explain;
 mod flows;
 mod numbers;
 mod people;
@@ -14,7 +15,7 @@ mod schema;
 mod sign_in;
 mod sip;
 mod tried;
-mod trunks;
+pub(super) mod trunks;
 mod webhook;
 
 use std::{fs, path::Path, process::ExitCode};
@@ -80,6 +81,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Sip(verb) => sip::sip(&verb),
         Verb::Schema(args) => schema::schema(&args),
         Verb::Token(args) => token(&args),
+        Verb::Account(verb) => account::account(&verb),
     }
 }
 

@@ -75,19 +75,27 @@ fn write(target: &Path, yaml: &str) -> io::Result<bool> {
     };
     let head: String =
         before.iter().flat_map(|t| t.lines()).take_while(|l| l.starts_with('#')).flat_map(|l| [l, "\n"]).collect();
+    if before.is_some() {
+        fs::copy(target, target.with_extension("yaml.bak"))?;
+    }
+    replace(target, &format!("{head}{yaml}"))?;
+    Ok(before.is_some())
+}
+
+/// A settings file in the place of another, whole or not at all. The daemon's account can read it as it could the old one.
+pub fn replace(target: &Path, text: &str) -> io::Result<()> {
     let fresh = target.with_extension("yaml.new");
     let mut file = File::create(&fresh)?;
-    file.write_all(head.as_bytes())?;
-    file.write_all(yaml.as_bytes())?;
-    if before.is_some() {
-        // The daemon's account must be able to read the new file as it could the old one.
-        file.set_permissions(fs::metadata(target)?.permissions())?;
-        fs::copy(target, target.with_extension("yaml.bak"))?;
+    file.write_all(text.as_bytes())?;
+    match fs::metadata(target) {
+        Ok(old) => file.set_permissions(old.permissions())?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
     }
     file.sync_all()?;
     fs::rename(&fresh, target)?;
     if let Some(folder) = target.parent() {
         File::open(folder)?.sync_all()?;
     }
-    Ok(before.is_some())
+    Ok(())
 }

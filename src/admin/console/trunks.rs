@@ -1,0 +1,557 @@
+//! Trunk mappings: the table, whether another would be right and what would change in the file, a call to try it with, applied if the file is still the one it was made
+//! from, and taken back. The YAML file stays the truth: it is written whole or not at all, its remarks and order are kept, and a change that came by git is never
+//! written over.
+
+use std::{fs, path::Path, sync::Arc};
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    Console, Done, MadeUp, Played,
+    api::{Ask, Doorkeeper, Nothing, Told1, Trouble},
+    whole_site,
+};
+use crate::{
+    access::{Right, Session},
+    files::Problem,
+    live::{keep_file, now},
+    numbers::trunks::{
+        edit::{self, Wanted},
+        sheet::{self, COLUMNS, Cells},
+        unmapped,
+    },
+    words::Wall,
+};
+
+/// Versions that are kept; the oldest goes.
+const KEPT: usize = 200;
+/// Rows at most in one table.
+const MOST: usize = 50_000;
+
+/// The table as it lies in the file.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Table {
+    /// Of the file's text; who applies names it.
+    pub revision: String,
+    /// The names of the columns, in their order.
+    pub columns: Vec<&'static str>,
+    /// In the order in which they count: what is in each column, as a CSV has it. What is empty is left out.
+    pub rows: Vec<Cells>,
+    /// Worth a look, and not wrong.
+    pub notes: Vec<Told1>,
+    /// What is wrong with the folder as it lies; the daemon goes on with what it read before.
+    pub problems: Vec<Told1>,
+    /// Numbers that were called and have no row, most called first.
+    pub unmapped: Vec<unmapped::Line>,
+}
+
+fn revision(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
+}
+
+impl Console {
+    async fn trunks_text(&self) -> Result<String, Trouble> {
+        let house = self.house.clone();
+        let read = tokio::task::spawn_blocking(move || house.trunks()).await;
+        let read = read.map_err(|_| Trouble::Away("trunks.yaml could not be read".to_owned()))?;
+        read.map_err(|error| Trouble::Away(format!("trunks.yaml could not be read: {error}")))
+    }
+
+    /// Rows and notes, or all that is wrong.
+    async fn fit(&self, text: &str) -> Result<Result<super::Fit, Vec<Problem>>, Trouble> {
+        let (house, text) = (self.house.clone(), text.to_owned());
+        let checked = tokio::task::spawn_blocking(move || house.check(&text)).await;
+        checked.map_err(|_| Trouble::Away("the settings could not be checked".to_owned()))
+    }
+}
+
+fn told(problems: Vec<Problem>) -> Vec<Told1> {
+    problems.into_iter().map(Told1::from).collect()
+}
+
+/// The rows of a text that is right by itself; none where it is not.
+fn rows_of(text: &str) -> Vec<crate::numbers::trunks::TrunkRow> {
+    crate::files::read::<crate::numbers::trunks::TrunksFile>("trunks.yaml", text)
+        .map_or_else(|_| Vec::new(), |read| read.value.rows)
+}
+
+pub(super) async fn shown(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<Table, Trouble> {
+    whole_site(&ask.who)?;
+    let text = console.trunks_text().await?;
+    let (rows, notes, problems) = match console.fit(&text).await? {
+        Ok(fit) => (fit.rows, fit.notes, Vec::new()),
+        Err(problems) => (rows_of(&text), Vec::new(), problems),
+    };
+    Ok(Table {
+        revision: revision(&text),
+        columns: columns(),
+        rows: sheet::table(&rows),
+        notes: told(notes),
+        problems: told(problems),
+        unmapped: console.house.unmapped(),
+    })
+}
+
+/// Without the remark, which is a spreadsheet's alone.
+fn columns() -> Vec<&'static str> {
+    COLUMNS.iter().copied().filter(|name| *name != "note").collect()
+}
+
+/// A row as it should be.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Row {
+    /// Which row of the revision it was, from 0; absent: it is new.
+    #[serde(default)]
+    pub was: Option<usize>,
+    /// What is in each column, as a CSV has it.
+    pub cells: Cells,
+}
+
+/// A table as it should be.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Proposed {
+    /// Of the text that it was made from.
+    pub revision: String,
+    pub rows: Vec<Row>,
+}
+
+/// What would come of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Checked {
+    /// Each at its row and column.
+    pub problems: Vec<Fault>,
+    pub notes: Vec<Fault>,
+    /// Lines of the file that would change, with three around each.
+    pub diff: Vec<DiffLine>,
+    /// Remarks, order and spelling of what does not change would stay as they are.
+    pub kept: bool,
+    /// The file is another one by now: somebody changed it since it was read here.
+    pub late: bool,
+}
+
+/// What is wrong, or worth a look, at a place of the table.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Fault {
+    /// From 0; absent: it is about another file.
+    pub row: Option<usize>,
+    /// Absent: the whole row.
+    pub column: Option<String>,
+    pub found: String,
+    pub wanted: String,
+    /// Where it is about another file.
+    pub file: Option<String>,
+}
+
+/// One line of a comparison.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct DiffLine {
+    /// `+`, `-`, a blank, or `@` where lines are left out.
+    pub sign: char,
+    pub text: String,
+}
+
+fn fault(problem: Problem) -> Fault {
+    let Problem { file, key, found, wanted, .. } = problem;
+    let place = key.strip_prefix("rows[").and_then(|rest| rest.split_once(']'));
+    match place.and_then(|(row, rest)| Some((row.parse().ok()?, rest))) {
+        Some((row, rest)) if file == "trunks.yaml" => {
+            let column = rest.trim_start_matches('.').split(['.', '[']).next().unwrap_or_default();
+            let column = (!column.is_empty()).then(|| column.to_owned());
+            Fault { row: Some(row), column, found: rows_from_one(&found), wanted, file: None }
+        }
+        _ => {
+            let found = if key.is_empty() { found } else { format!("{key}: {found}") };
+            Fault { row: None, column: None, found, wanted, file: Some(file) }
+        }
+    }
+}
+
+/// People count rows from one.
+fn rows_from_one(found: &str) -> String {
+    let mut out = String::new();
+    let mut left = found;
+    while let Some((before, rest)) = left.split_once("rows[") {
+        let Some((number, after)) = rest.split_once(']') else { break };
+        let Ok(row) = number.parse::<usize>() else { break };
+        out.push_str(&format!("{before}row {}", row + 1));
+        left = after;
+    }
+    out + left
+}
+
+fn diff(old: &str, new: &str) -> Vec<DiffLine> {
+    let diff = similar::TextDiff::from_lines(old, new);
+    let mut lines = Vec::new();
+    for (n, group) in diff.grouped_ops(3).iter().enumerate() {
+        if n > 0 {
+            lines.push(DiffLine { sign: '@', text: String::new() });
+        }
+        for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+            let sign = match change.tag() {
+                similar::ChangeTag::Delete => '-',
+                similar::ChangeTag::Insert => '+',
+                similar::ChangeTag::Equal => ' ',
+            };
+            lines.push(DiffLine { sign, text: change.value().trim_end_matches(['\r', '\n']).to_owned() });
+        }
+    }
+    lines
+}
+
+/// Cells without what is empty, and the row each was.
+fn wanted(rows: Vec<Row>) -> Result<Vec<Wanted>, Trouble> {
+    if rows.len() > MOST {
+        return Err(Trouble::Wrong(format!("rows: {MOST} at most")));
+    }
+    let mut all = Vec::with_capacity(rows.len());
+    for (n, Row { was, mut cells }) in rows.into_iter().enumerate() {
+        cells.retain(|_, cell| {
+            *cell = cell.trim().to_owned();
+            !cell.is_empty()
+        });
+        if let Some(name) = cells.keys().find(|name| !columns().contains(&name.as_str())) {
+            let known = columns().join(", ");
+            let name: String = name.chars().take(40).collect();
+            return Err(Trouble::Wrong(format!("row {}: there is no column {name:?}; there are: {known}", n + 1)));
+        }
+        if cells.is_empty() {
+            return Err(Trouble::Wrong(format!("row {}: nothing is in it", n + 1)));
+        }
+        all.push(Wanted { cells, was });
+    }
+    Ok(all)
+}
+
+pub(super) async fn check(console: Arc<Console>, ask: Ask<Nothing, Proposed>) -> Result<Checked, Trouble> {
+    whole_site(&ask.who)?;
+    let Proposed { revision: of, rows } = ask.body;
+    let rows = wanted(rows)?;
+    let old = console.trunks_text().await?;
+    let late = revision(&old) != of;
+    let written = edit::write(&old, &rows);
+    let (notes, problems) = match console.fit(&written.text).await? {
+        Ok(fit) => (fit.notes, Vec::new()),
+        Err(problems) => (Vec::new(), problems),
+    };
+    let notes = notes.into_iter().filter(|note| note.file == "trunks.yaml");
+    Ok(Checked {
+        problems: problems.into_iter().map(fault).collect(),
+        notes: notes.map(fault).collect(),
+        diff: diff(&old, &written.text),
+        kept: written.kept,
+        late,
+    })
+}
+
+/// A call, and perhaps rows that are not applied yet.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    pub call: MadeUp,
+    /// Absent: those that lie in the file.
+    #[serde(default)]
+    pub rows: Option<Vec<Row>>,
+}
+
+pub(super) async fn attempt(console: Arc<Console>, ask: Ask<Nothing, Attempt>) -> Result<Played, Trouble> {
+    whole_site(&ask.who)?;
+    let Attempt { call, rows } = ask.body;
+    let text = rows.map(|rows| {
+        let table: Vec<Cells> = wanted(rows)?.into_iter().map(|row| row.cells).collect();
+        Ok::<_, Trouble>(sheet::yaml_of(&table))
+    });
+    let text = text.transpose()?;
+    // Who may see customers sees them here; that he asked is in the audit, without the number.
+    console.note(&ask.who, "trunks.tried", call.agent.as_deref().unwrap_or("-"), None).await?;
+    let house = console.house.clone();
+    let played = tokio::task::spawn_blocking(move || house.play(text.as_deref(), &call)).await;
+    played.map_err(|_| Trouble::Away("the call ended by itself; the log says more".to_owned()))?
+}
+
+/// A table that is to count from now on.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Apply {
+    /// Of the text that it was made from.
+    pub revision: String,
+    pub rows: Vec<Row>,
+    /// For the history: why.
+    #[serde(default)]
+    pub why: Option<String>,
+}
+
+/// It counts.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Applied {
+    pub revision: String,
+    pub rows: usize,
+    /// Remarks and order stayed as they were.
+    pub kept: bool,
+}
+
+pub(super) async fn apply(console: Arc<Console>, ask: Ask<Nothing, Apply>) -> Result<Applied, Trouble> {
+    whole_site(&ask.who)?;
+    let Apply { revision: of, rows, why } = ask.body;
+    let rows = wanted(rows)?;
+    let turn = console.changing.lock().await;
+    let old = console.trunks_text().await?;
+    if revision(&old) != of {
+        return Err(Trouble::Late(LATE.to_owned()));
+    }
+    let written = edit::write(&old, &rows);
+    put(&console, &ask.who, &old, &written.text, "trunks.applied", said(why)?).await?;
+    drop(turn);
+    Ok(Applied { revision: revision(&written.text), rows: rows.len(), kept: written.kept })
+}
+
+const LATE: &str =
+    "trunks.yaml was changed by somebody else since you read it; read it again, your edits are still here";
+
+fn said(why: Option<String>) -> Result<Option<String>, Trouble> {
+    let why = why.map(|why| why.trim().to_owned()).filter(|why| !why.is_empty());
+    match &why {
+        Some(why) if why.chars().count() > 400 => Err(Trouble::Wrong("why: 400 characters at most".to_owned())),
+        _ => Ok(why),
+    }
+}
+
+/// Checked, kept in the history, written, and read by the running daemon; else all is as it was.
+async fn put(
+    console: &Arc<Console>,
+    who: &Session,
+    old: &str,
+    text: &str,
+    what: &str,
+    why: Option<String>,
+) -> Result<(), Trouble> {
+    if let Err(problems) = console.fit(text).await? {
+        return Err(Trouble::Unfit(problems));
+    }
+    let at = now().wall;
+    let (folder, house) = (console.history.clone(), console.house.clone());
+    let version = |by: &str, at, why: Option<String>, text: &str| Version {
+        at,
+        who: by.to_owned(),
+        why,
+        revision: revision(text),
+        text: text.to_owned(),
+    };
+    // What lay there came by another way where it is not in the history yet.
+    let before = version("the file", at.plus_ms(-1), None, old);
+    let after = version(&who.who, at, why.clone(), text);
+    let (kept_text, old_text) = (text.to_owned(), old.to_owned());
+    let written = tokio::task::spawn_blocking(move || {
+        if versions(&folder).first().is_none_or(|newest| newest.revision != before.revision) {
+            keep(&folder, &before)?;
+        }
+        keep(&folder, &after)?;
+        house.keep(&kept_text)
+    });
+    let written = written.await.map_err(|_| Trouble::Away("writing ended by itself".to_owned()))?;
+    written.map_err(|error| {
+        Trouble::Away(format!(
+            "trunks.yaml could not be written: {error}; nothing was changed (the daemon's account needs the right to write there: docs/console.md)"
+        ))
+    })?;
+    if let Err(problems) = console.house.reload().await {
+        // It was right a moment ago: another file of the folder has changed in between.
+        let house = console.house.clone();
+        let back = tokio::task::spawn_blocking(move || house.keep(&old_text)).await;
+        if !matches!(back, Ok(Ok(()))) {
+            tracing::error!("trunks.yaml was not taken and could not be put back as it was");
+        }
+        return Err(Trouble::Unfit(problems));
+    }
+    console.note(who, what, &revision(text), why).await
+}
+
+/// A table as a spreadsheet saves it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// The file's bytes in base64: UTF-8 or GBK.
+    pub base64: String,
+}
+
+/// The rows of it, to be looked at and applied.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ReadFile {
+    pub rows: Vec<ReadRow>,
+}
+
+/// A row of a table from elsewhere.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ReadRow {
+    /// Which row of trunks.yaml it seems to be: an equal one, or the one for the same calls.
+    pub was: Option<usize>,
+    pub cells: Cells,
+}
+
+pub(super) async fn read_csv(console: Arc<Console>, ask: Ask<Nothing, File>) -> Result<ReadFile, Trouble> {
+    whole_site(&ask.who)?;
+    let bytes = STANDARD
+        .decode(ask.body.base64.trim())
+        .map_err(|_| Trouble::Wrong("base64: the bytes of a CSV file in base64".to_owned()))?;
+    let sheet = sheet::read("table.csv", &bytes).map_err(Trouble::Unfit)?;
+    let read = crate::files::read::<crate::numbers::trunks::TrunksFile>("trunks.yaml", &sheet.yaml);
+    let read = read.map_err(|problems| Trouble::Unfit(problems.into_iter().map(|p| sheet.place(p)).collect()))?;
+    let old = rows_of(&console.trunks_text().await?);
+    let rows = edit::matched(&old, sheet::table(&read.value.rows)).into_iter();
+    Ok(ReadFile { rows: rows.map(|Wanted { cells, was }| ReadRow { was, cells }).collect() })
+}
+
+/// `GET /v1/trunks.csv`.
+pub(super) async fn csv(State(console): State<Arc<Console>>, headers: HeaderMap) -> Response {
+    let who = match console.admit(&headers, Right::See, false) {
+        Ok(who) => who,
+        Err(answer) => return *answer,
+    };
+    let table = async {
+        whole_site(&who)?;
+        let text = console.trunks_text().await?;
+        let read = crate::files::read::<crate::numbers::trunks::TrunksFile>("trunks.yaml", &text);
+        Ok::<_, Trouble>(sheet::write(&read.map_err(Trouble::Unfit)?.value.rows))
+    };
+    match table.await {
+        Ok(csv) => {
+            let headers = [
+                (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+                (header::CONTENT_DISPOSITION, "attachment; filename=\"trunks.csv\""),
+                (header::CACHE_CONTROL, "no-store"),
+                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+            ];
+            (headers, csv).into_response()
+        }
+        Err(trouble) => trouble.into_response(),
+    }
+}
+
+/// A version of trunks.yaml, as it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Version {
+    at: Wall,
+    who: String,
+    why: Option<String>,
+    revision: String,
+    text: String,
+}
+
+/// Newest first. What cannot be read is left out: it must not hide the others.
+fn versions(folder: &Path) -> Vec<Version> {
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|end| end == "json"))
+        .collect();
+    files.sort();
+    files.reverse();
+    let read = |path: &std::path::PathBuf| serde_json::from_str(&fs::read_to_string(path).ok()?).ok();
+    files.iter().filter_map(read).collect()
+}
+
+fn keep(folder: &Path, version: &Version) -> std::io::Result<()> {
+    let file = folder.join(format!("trunks-{:015}-{}.json", version.at.0, version.revision));
+    keep_file(&file, &serde_json::to_string(version)?)?;
+    let mut files: Vec<_> = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.sort();
+    let more = files.len().saturating_sub(KEPT);
+    files.iter().take(more).try_for_each(fs::remove_file)
+}
+
+/// One version in the list.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct VersionLine {
+    pub revision: String,
+    pub at: Wall,
+    /// `the file`: it was found there, and came by another way.
+    pub who: String,
+    pub why: Option<String>,
+    /// The one that lies there now.
+    pub now: bool,
+}
+
+pub(super) async fn history(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<Vec<VersionLine>, Trouble> {
+    whole_site(&ask.who)?;
+    let current = revision(&console.trunks_text().await?);
+    let folder = console.history.clone();
+    let all = tokio::task::spawn_blocking(move || versions(&folder)).await.unwrap_or_default().into_iter();
+    let mut found = false;
+    let lines = all.map(|Version { at, who, why, revision, .. }| {
+        let now = !found && revision == current;
+        found |= now;
+        VersionLine { revision, at, who, why, now }
+    });
+    Ok(lines.collect())
+}
+
+async fn kept(console: &Console, of: &str) -> Result<Version, Trouble> {
+    let (folder, of) = (console.history.clone(), of.to_owned());
+    let found = tokio::task::spawn_blocking(move || {
+        versions(&folder).into_iter().find(|version| version.revision == of).ok_or(of)
+    });
+    let found = found.await.map_err(|_| Trouble::Away("the history could not be read".to_owned()))?;
+    found.map_err(|of| {
+        let of: String = of.chars().take(40).collect();
+        Trouble::Missing(format!("no version {of} is kept; the newest {KEPT} are"))
+    })
+}
+
+/// One version, beside what lies there now.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct VersionShown {
+    pub revision: String,
+    pub at: Wall,
+    pub who: String,
+    pub why: Option<String>,
+    pub text: String,
+    /// What putting it back would change.
+    pub diff: Vec<DiffLine>,
+}
+
+pub(super) async fn version(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<VersionShown, Trouble> {
+    whole_site(&ask.who)?;
+    let Version { at, who, why, revision, text } = kept(&console, ask.place("revision")).await?;
+    let now = console.trunks_text().await?;
+    let diff = diff(&now, &text);
+    Ok(VersionShown { revision, at, who, why, text, diff })
+}
+
+/// Which version is to count again.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollBack {
+    /// The one to put back.
+    pub to: String,
+    /// The one that lies there, as it was seen.
+    pub revision: String,
+    #[serde(default)]
+    pub why: Option<String>,
+}
+
+pub(super) async fn roll_back(console: Arc<Console>, ask: Ask<Nothing, RollBack>) -> Result<Done, Trouble> {
+    whole_site(&ask.who)?;
+    let RollBack { to, revision: of, why } = ask.body;
+    let version = kept(&console, &to).await?;
+    let turn = console.changing.lock().await;
+    let old = console.trunks_text().await?;
+    if revision(&old) != of {
+        return Err(Trouble::Late(LATE.to_owned()));
+    }
+    if version.revision == of {
+        return Err(Trouble::Late("this version is the one that lies there".to_owned()));
+    }
+    put(&console, &ask.who, &old, &version.text, "trunks.rolled-back", said(why)?).await?;
+    drop(turn);
+    Ok(Done { done: format!("trunks.yaml is as it was: version {to}") })
+}
