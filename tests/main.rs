@@ -9,6 +9,7 @@ mod bodies;
 mod browser;
 mod check;
 mod connectors;
+mod console;
 mod daemon;
 mod databases;
 mod dialog_events;
@@ -45,6 +46,8 @@ mod real_mariadb;
 mod real_oauth2;
 #[cfg(feature = "real-servers")]
 mod real_odoo;
+#[cfg(feature = "real-servers")]
+mod real_oidc;
 #[cfg(feature = "real-servers")]
 mod real_postgres;
 #[cfg(feature = "real-servers")]

@@ -62,3 +62,15 @@ fn ready_files_name_their_schema_and_obey_it() {
     }
     assert!(seen > 40, "{seen}");
 }
+
+/// `/v1` over HTTP, as the code has it.
+#[test]
+fn schemas_of_http_are_those_of_the_code() {
+    let file = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/protocol/openapi.json"));
+    let text = format!("{:#}\n", linecard::admin::console::http::document());
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        fs::write(file, &text).unwrap();
+    }
+    let found = fs::read_to_string(file).unwrap_or_default();
+    assert!(found == text, "docs/protocol/openapi.json is not what the code says; run with UPDATE_SCHEMAS=1");
+}

@@ -1,7 +1,8 @@
 //! Who is signed in at the console. A session is a random token of which only the digest is kept; it ends by itself, by signing out, or with the daemon.
 //! Guessing passwords is slowed by name and by address, and never by name alone for an address that signed in before: nobody can lock somebody else out.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use core::net::IpAddr;
+use std::{collections::HashMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
 

@@ -201,7 +201,7 @@ pub enum Format {
 }
 
 /// What is known of the caller when the budget is over. What is not known is absent.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Hint {
     /// `found`, `ambiguous`, `absent`, `unavailable`, `not-asked`, or `pending`: the systems did not answer in time.
     pub customer: &'static str,

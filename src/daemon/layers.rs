@@ -65,7 +65,23 @@ fn flat(key: String, value: Value, lines: &mut Vec<(String, String, String)>) {
                 flat(format!("{key}.{name}"), value, lines);
             }
         }
-        _ => lines.push((key, value.to_string(), from)),
+        kind => lines.push((key, shown(kind), from)),
+    }
+}
+
+/// As YAML has it on one line.
+fn shown(kind: ValueKind) -> String {
+    match kind {
+        ValueKind::Array(all) => {
+            format!("[{}]", all.into_iter().map(|value| shown(value.kind)).collect::<Vec<_>>().join(", "))
+        }
+        ValueKind::Table(map) => {
+            let mut pairs: Vec<String> =
+                map.into_iter().map(|(key, value)| format!("{key}: {}", shown(value.kind))).collect();
+            pairs.sort();
+            format!("{{{}}}", pairs.join(", "))
+        }
+        other => other.to_string(),
     }
 }
 

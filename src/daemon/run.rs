@@ -284,7 +284,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
             }
         }
     });
-    let (reloads, mut reload_asked) = mpsc::channel(1);
+    let (reloads, mut reload_asked) = ends.reloads;
     let console = match settings.console.listen {
         None => None,
         Some(at) => {

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 
 use tokio::sync::{mpsc, watch};
 
-use super::core::{Asking, Caller, Found, Search};
+use super::{
+    core::{Asking, Caller, Found, Search},
+    house::Reload,
+};
 use crate::{
     agents::{Heard, Token},
     calls::{self, Command, missed::Row, seats::Places},
@@ -78,6 +81,8 @@ pub const SEARCHES: usize = 256;
 pub const RECORDINGS: usize = 256;
 /// Their links. Filled by the keeper, drained by the core. Full: the keeper's task waits.
 pub const LINKED: usize = 256;
+/// Who wants the settings read again and waits for what comes of it. Filled by the console, drained by the daemon's main task. Full: the next one waits.
+pub const RELOADS: usize = 1;
 /// Players at the agents' listener. Filled by the shards, drained by the keeper. Full: the player is told to come back.
 pub const FETCHES: usize = 256;
 /// Pieces of 64 KiB of one recording for one player. Filled by the keeper's task, drained by the player's socket. Full: the file is not read on. 64
@@ -134,6 +139,7 @@ pub struct OtherEnds {
     pub commands: HashMap<SwitchId, mpsc::Receiver<Command>>,
     pub places: watch::Receiver<Places>,
     pub hooks: (mpsc::Sender<connectors::hook::Heard>, mpsc::Receiver<connectors::hook::Heard>),
+    pub reloads: (mpsc::Sender<Reload>, mpsc::Receiver<Reload>),
 }
 
 /// The way of one recording to one player; there is one for each, made by the shard that has the socket.
@@ -202,6 +208,7 @@ pub fn channels(switches: &[SwitchId]) -> (CoreEnds, OtherEnds) {
             commands: commands_out,
             places: places_out,
             hooks: mpsc::channel(HOOKS),
+            reloads: mpsc::channel(RELOADS),
         },
     )
 }

@@ -18,6 +18,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     access::{Right, Session},
     files::Problem,
+    words::CallId,
 };
 
 /// Bytes that a body may have: a table of some ten thousand rows.
@@ -64,14 +65,13 @@ pub enum Trouble {
 pub struct Told {
     /// A sentence: what was wrong and what would be right.
     pub error: String,
-    /// What is wrong with settings, each at its place.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub problems: Vec<Told1>,
+    /// What is wrong with settings, each at its place; else none.
+    pub problems: Vec<Misfit>,
 }
 
 /// One thing wrong in one place.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Told1 {
+pub struct Misfit {
     pub file: String,
     /// From 1; 0: the whole file.
     pub line: u32,
@@ -80,7 +80,7 @@ pub struct Told1 {
     pub wanted: String,
 }
 
-impl From<Problem> for Told1 {
+impl From<Problem> for Misfit {
     fn from(problem: Problem) -> Self {
         let Problem { file, line, key, found, wanted, .. } = problem;
         Self { file, line, key, found, wanted }
@@ -98,7 +98,7 @@ impl IntoResponse for Trouble {
             }
             Self::Away(why) => (StatusCode::SERVICE_UNAVAILABLE, why, Vec::new()),
         };
-        let problems = problems.into_iter().map(Told1::from).collect();
+        let problems = problems.into_iter().map(Misfit::from).collect();
         (status, [NO_STORE], Json(Told { error, problems })).into_response()
     }
 }
@@ -219,10 +219,19 @@ impl<S: Doorkeeper> Api<S> {
         self.generator.subschema_for::<T>().to_value()
     }
 
+    /// What stands in a place of a path.
+    fn place(&mut self, name: &str) -> Value {
+        match name {
+            "call" => self.schema::<CallId>(),
+            "task" => self.schema::<u32>(),
+            _ => json!({"type": "string", "minLength": 1}),
+        }
+    }
+
     fn describe<Q: JsonSchema, B: JsonSchema, A: JsonSchema>(&mut self, path: &'static str, line: Line, writes: bool) {
         let places = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let mut parameters: Vec<Value> = places
-            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": self.place(name)}))
             .collect();
         let query = Q::json_schema(&mut self.generator).to_value();
         let needed = |name: &str| query["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));

@@ -87,6 +87,7 @@ pub struct Found {
     pub what: What,
     /// For whoever reads the flow later.
     #[serde(default)]
+    #[schemars(length(max = 2000))]
     pub note: Option<String>,
     /// What the system gave, where later steps need it.
     #[serde(default)]

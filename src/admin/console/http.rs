@@ -19,7 +19,7 @@ use super::{
     sign_in::{self, Credentials, SignedIn},
     trunks, undelivered,
 };
-use crate::{access::Right, agents::pages};
+use crate::{access::Right, admin::hint::Hint, agents::pages, numbers::trunks::unmapped};
 
 /// Serves until `stop` completes.
 ///
@@ -55,7 +55,7 @@ pub fn api() -> Api<Console> {
             "requestBody": {"required": true, "content": {"application/json": {"schema": credentials}}},
             "responses": {"200": json_of(&signed_in, "signed in; the cookie comes with it"), "400": ends("no name and password"),
                 "401": ends("one of both is wrong"), "403": ends("the header is not there"), "429": ends("too many tries"), "503": ends("a part is away")}},
-        "delete": {"summary": "Sign out", "operationId": "delete_v1_session", "security": [],
+        "delete": {"summary": "Sign out of the console", "operationId": "delete_v1_session", "security": [],
             "parameters": [{"name": "X-Linecard", "in": "header", "required": true, "schema": {"type": "string"}}],
             "responses": {"200": json_of(&signed_in, "signed out"), "403": ends("the header is not there"), "503": ends("a part is away")}},
     });
@@ -122,8 +122,63 @@ pub fn api() -> Api<Console> {
         .other("/v1/trunks.csv", get(trunks::csv), csv)
 }
 
+/// All of `/v1` over HTTP: the console's, and what the other doors of the daemon take. `docs/protocol/openapi.json` is this.
+#[must_use]
+pub fn document() -> Value {
+    described(&mut api()).1
+}
+
+/// What is asked at other doors, with the address that each has where nothing is said.
+fn described(api: &mut Api<Console>) -> (Router<Arc<Console>>, Value) {
+    let (hint, unmapped, told) = (api.schema::<Hint>(), api.schema::<unmapped::Line>(), api.schema::<Told>());
+    let answer = |schema: Value| json!({"200": {"description": "it is so", "content": {"application/json": {"schema": schema}}}});
+    let text = |name: &str, place: &str, needed: bool| json!({"name": name, "in": place, "required": needed, "schema": {"type": "string"}});
+    let at = |port: u16, says: &str| json!([{"url": format!("http://127.0.0.1:{port}"), "description": says}]);
+    let admin = at(9090, "admin.listen of linecard.yaml; who reaches it may ask, except where a token is wanted");
+    let (router, mut document) = std::mem::take(api).done();
+    let dropped = json!({"type": "object", "properties": {"dropped": {"type": "integer"}}, "required": ["dropped"]});
+    let wrong = json!({"description": "why not", "content": {"application/json": {"schema": told}}});
+    let others = [
+        (
+            "/v1/calls/{call}/trace",
+            json!({"servers": admin, "get": {"summary": "Why a call popped or did not, masked", "operationId": "get_v1_calls_call_trace",
+            "security": [], "parameters": [text("call", "path", true)], "responses": answer(json!({"type": "object"}))}}),
+        ),
+        (
+            "/v1/trunks/unmapped",
+            json!({"servers": admin, "get": {"summary": "Numbers that were called and have no row, most called first",
+            "operationId": "get_v1_trunks_unmapped", "security": [], "responses": answer(json!({"type": "array", "items": unmapped}))}}),
+        ),
+        (
+            "/v1/route-hint",
+            json!({"servers": admin, "get": {"summary": "Who calls, for a dialplan, within the budget (docs/route-hint.md)", "operationId": "get_v1_route_hint",
+            "security": [{"source": []}], "parameters": [text("from", "query", true), text("to", "query", false), text("switch", "query", false), text("trunk", "query", false),
+                text("format", "query", false), text("field", "query", false)],
+            "responses": {"200": answer(hint)["200"], "400": wrong, "401": wrong, "403": wrong}}}),
+        ),
+        (
+            "/v1/people/forget",
+            json!({"servers": admin, "post": {"summary": "What was looked up for a number is dropped; from this machine alone", "operationId": "post_v1_people_forget",
+            "security": [], "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object",
+                "properties": {"tenant": {"type": "string"}, "number": {"type": "string"}}, "required": ["tenant", "number"], "additionalProperties": false}}}},
+            "responses": {"200": answer(dropped)["200"], "400": wrong, "403": wrong}}}),
+        ),
+        (
+            "/v1/hooks/{connector}",
+            json!({"servers": at(9091, "hooks.listen of linecard.yaml"), "post": {"summary": "A business system says that something changed (docs/webhooks.md)",
+            "operationId": "post_v1_hooks_connector", "security": [], "parameters": [text("connector", "path", true)],
+            "responses": {"200": {"description": "it is that system, and it was taken"}, "404": {"description": "anything else"}, "429": {"description": "too much at once"}, "503": {"description": "come later"}}}}),
+        ),
+    ];
+    for (path, operation) in others {
+        document["paths"][path] = operation;
+    }
+    document["components"]["securitySchemes"]["source"] = json!({"type": "http", "scheme": "bearer", "description": "a source of admin.route_hint; basic authentication is taken too"});
+    (router, document)
+}
+
 fn router(console: Arc<Console>) -> Router {
-    let (router, document) = api().done();
+    let (router, document) = described(&mut api());
     let document = Arc::new(document);
     router
         .route(

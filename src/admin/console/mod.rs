@@ -109,7 +109,7 @@ pub struct MadeUp {
 pub struct Played {
     /// Number, row, each question and its answer, as `linecard explain` tells it.
     pub lines: Vec<String>,
-    /// The same as data (docs/explain.md).
+    /// The same as data.
     pub trace: Value,
     /// The row that took it, from 1.
     pub row: Option<usize>,

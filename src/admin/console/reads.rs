@@ -143,7 +143,7 @@ pub struct System {
     /// Of five minutes.
     pub asked: u64,
     pub failed: u64,
-    /// Breakers, limits, figures by operation, clock, version, certificate, versions beside it (docs/monitoring.md).
+    /// Breakers, limits, figures by operation, clock, version, certificate, versions beside it (docs/watch.md).
     pub standing: Value,
 }
 
@@ -185,7 +185,7 @@ pub(super) async fn connectors(console: Arc<Console>, ask: Ask<Nothing, Nothing>
 /// The last failing requests.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Evidence {
-    /// Newest first: what is known to be harmless of request and answer (docs/evidence.md).
+    /// Newest first: what is known to be harmless of request and answer (docs/watch.md).
     pub failures: Vec<Value>,
 }
 
@@ -214,6 +214,7 @@ pub(super) async fn evidence(console: Arc<Console>, ask: Ask<Nothing, Nothing>) 
 #[serde(deny_unknown_fields)]
 pub struct Why {
     /// Stands in the audit; no names and numbers of customers.
+    #[schemars(length(min = 1, max = 400), regex(pattern = r"\S"))]
     pub why: String,
 }
 
@@ -280,7 +281,7 @@ pub struct Records {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RecordLine {
     pub call: CallId,
-    /// The record, masked (docs/records.md).
+    /// The record, masked (docs/rules.md).
     pub record: Value,
     /// Its journal: one word for each system.
     pub systems: Vec<Journal>,
@@ -360,7 +361,7 @@ pub(super) async fn records(console: Arc<Console>, ask: Ask<Records, Nothing>) -
 /// One call.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RecordShown {
-    /// Masked (docs/records.md).
+    /// Masked (docs/rules.md).
     pub record: Value,
     pub effects: Vec<Undelivered>,
 }

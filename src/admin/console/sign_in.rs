@@ -183,6 +183,12 @@ pub(super) async fn sign_in(
     let Ok(Credentials { name, password }) = serde_json::from_slice(&body) else {
         return refused(StatusCode::BAD_REQUEST, "{\"name\": ..., \"password\": ...} is wanted");
     };
+    if console.accounts.load().is_empty() {
+        return refused(
+            StatusCode::UNAUTHORIZED,
+            "nobody has an account here yet: linecard account add NAME --role admin",
+        );
+    }
     let from = console.asker(peer, &headers);
     if name.chars().count() > 64 || password.expose().len() > 4 * crate::access::accounts::LONGEST {
         return refused(StatusCode::UNAUTHORIZED, WRONG);

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Console, Done, MadeUp, Played,
-    api::{Ask, Doorkeeper, Nothing, Told1, Trouble},
+    api::{Ask, Doorkeeper, Misfit, Nothing, Trouble},
     whole_site,
 };
 use crate::{
@@ -46,9 +46,9 @@ pub struct Table {
     /// In the order in which they count: what is in each column, as a CSV has it. What is empty is left out.
     pub rows: Vec<Cells>,
     /// Worth a look, and not wrong.
-    pub notes: Vec<Told1>,
+    pub notes: Vec<Misfit>,
     /// What is wrong with the folder as it lies; the daemon goes on with what it read before.
-    pub problems: Vec<Told1>,
+    pub problems: Vec<Misfit>,
     /// Numbers that were called and have no row, most called first.
     pub unmapped: Vec<unmapped::Line>,
 }
@@ -73,8 +73,8 @@ impl Console {
     }
 }
 
-fn told(problems: Vec<Problem>) -> Vec<Told1> {
-    problems.into_iter().map(Told1::from).collect()
+fn told(problems: Vec<Problem>) -> Vec<Misfit> {
+    problems.into_iter().map(Misfit::from).collect()
 }
 
 /// The rows of a text that is right by itself; none where it is not.

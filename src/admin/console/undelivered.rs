@@ -123,6 +123,7 @@ pub(super) async fn one(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Re
 #[serde(deny_unknown_fields)]
 pub struct Keys {
     /// At most 500.
+    #[schemars(length(min = 1, max = 500))]
     pub keys: Vec<String>,
 }
 
@@ -131,8 +132,10 @@ pub struct Keys {
 #[serde(deny_unknown_fields)]
 pub struct KeysWhy {
     /// At most 500.
+    #[schemars(length(min = 1, max = 500))]
     pub keys: Vec<String>,
     /// Stands in the audit; no names and numbers of customers.
+    #[schemars(length(min = 1, max = 400), regex(pattern = r"\S"))]
     pub why: String,
 }
 

@@ -91,7 +91,19 @@ provision() {
     make client/ "{\"client_id\": \"shared\", \"client_secret\": \"client secret+1\", \"token_endpoint_auth_method\": [\"client_secret_jwt\"], $kind}"
     make client/ "{\"client_id\": \"signing\", \"pubkey\": \"$(sed ':a;N;$!ba;s/\n/\\n/g' "$home/client.pub")\",
         \"token_endpoint_auth_method\": [\"private_key_jwt\"], $kind}"
+    # The same server as an identity provider of people: its ID tokens are signed by a key that it publishes.
+    make user/ '{"username": "boss", "password": "boss-pass-1", "name": "Boss", "email": "boss@example.com", "enabled": true, "scope": ["openid", "g_profile"]}'
+    make user/ '{"username": "guest", "password": "guest-pass-1", "name": "Guest", "email": "guest@example.com", "enabled": true, "scope": ["openid", "g_profile"]}'
+    make mod/plugin/ '{"module": "oidc", "name": "sso", "display_name": "people", "enabled": true, "parameters": {
+        "iss": "'$url'/api/sso", "jwt-type": "rsa", "jwt-key-size": "256", "key": "'"$(one_line "$home/client.pem")"'",
+        "cert": "'"$(one_line "$home/client.pub")"'", "code-duration": 600, "refresh-token-duration": 1209600, "access-token-duration": 3600,
+        "auth-type-code-enabled": true, "pkce-allowed": true, "pkce-required": true, "email-claim": "mandatory", "jwks-show": true}}'
+    make client/ '{"client_id": "console", "client_secret": "client secret+1", "token_endpoint_auth_method": ["client_secret_basic"],
+        "enabled": true, "confidential": true, "scope": ["openid"], "redirect_uri": ["http://127.0.0.1:18766/admin/oidc/back"],
+        "authorization_type": ["code"]}'
 }
+
+one_line() { sed ':a;N;$!ba;s/\n/\\n/g' "$1"; } # as JSON has it
 
 facts() {
     cat > "$home/oauth2.env.new" << FACTS

@@ -1,0 +1,329 @@
+//! The console's HTTP at the real daemon: who is let in and may what, trunk mappings checked, tried, applied and taken back, and the document that describes it.
+
+use std::time::Duration;
+
+use linecard::{
+    access::{self, Who},
+    daemon::demo::stage::TOKEN_SECRET,
+    private::Secret,
+};
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+use crate::daemon::Desk;
+
+/// One browser, or one program.
+pub struct Browser {
+    client: reqwest::Client,
+    pub base: String,
+    cookie: Option<String>,
+}
+
+impl Browser {
+    pub fn new(desk: &Desk) -> Self {
+        let client = linecard::live::http_client(None, Duration::from_secs(20)).unwrap();
+        Self { client, base: format!("http://{}", desk.stage.places.console), cookie: None }
+    }
+
+    pub async fn signed_in(desk: &Desk, name: &str) -> Self {
+        let mut browser = Self::new(desk);
+        let answer = browser.post("/v1/session", json!({"name": name, "password": "linecard-demo"})).await;
+        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+        browser.keep(&answer);
+        browser
+    }
+
+    pub fn keep(&mut self, answer: &Response) {
+        let cookie = answer.headers()["set-cookie"].to_str().unwrap();
+        assert!(cookie.contains("; HttpOnly") && cookie.contains("; SameSite=Lax"), "{cookie}");
+        self.cookie = Some(cookie.split(';').next().unwrap().to_owned());
+    }
+
+    pub fn asked(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) };
+        let request = self.client.request(method, url);
+        match &self.cookie {
+            Some(cookie) => request.header("Cookie", cookie),
+            None => request,
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        self.asked(Method::GET, path).send().await.unwrap()
+    }
+
+    pub async fn json(&self, path: &str) -> Value {
+        let answer = self.get(path).await;
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.json().await.unwrap()
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Response {
+        self.asked(Method::POST, path).header("X-Linecard", "1").json(&body).send().await.unwrap()
+    }
+
+    /// Status and answer.
+    pub async fn told(&self, path: &str, body: Value) -> (u16, Value) {
+        let answer = self.post(path, body).await;
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+}
+
+async fn desk() -> Desk {
+    let mut desk = Desk::set(0.3).await;
+    desk.start(None).await;
+    desk
+}
+
+fn trunks(desk: &Desk) -> String {
+    std::fs::read_to_string(desk.stage.settings().join("trunks.yaml")).unwrap()
+}
+
+/// The rows as the page has them: each with the row that it was.
+fn rows(table: &Value) -> Vec<Value> {
+    let rows = table["rows"].as_array().unwrap().iter().enumerate();
+    rows.map(|(was, cells)| json!({"was": was, "cells": cells})).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_let_in_and_may_what() {
+    let desk = desk().await;
+    let nobody = Browser::new(&desk);
+    assert_eq!(nobody.json("/v1/session").await["ways"], json!(["password"]));
+    for path in ["/v1/overview", "/v1/links", "/v1/trunks", "/v1/audit", "/v1/settings", "/v1/trunks.csv"] {
+        assert_eq!(nobody.get(path).await.status(), 401, "{path}");
+    }
+    assert_eq!(nobody.post("/v1/trunks/apply", json!({})).await.status(), 401);
+    let wrong = nobody.post("/v1/session", json!({"name": "admin", "password": "linecard-dem0"})).await;
+    assert_eq!(wrong.status(), 401);
+    assert!(!wrong.headers().contains_key("set-cookie"));
+
+    let admin = Browser::signed_in(&desk, "admin").await;
+    let auditor = Browser::signed_in(&desk, "auditor").await;
+    let supervisor = Browser::signed_in(&desk, "supervisor").await;
+    assert_eq!(auditor.json("/v1/session").await["rights"], json!(["see", "audit"]));
+    for (path, statuses) in
+        [("/v1/overview", [200, 200, 200]), ("/v1/audit", [200, 403, 200]), ("/v1/settings", [200, 403, 200])]
+    {
+        for (browser, status) in [&admin, &supervisor, &auditor].into_iter().zip(statuses) {
+            assert_eq!(browser.get(path).await.status(), status, "{path}");
+        }
+    }
+    // What changes something: by right, by the header, from our own page. The right comes first, so that nothing is read for who may not.
+    for (path, statuses) in [("/v1/trunks/apply", [400, 403, 403]), ("/v1/undelivered/retry", [400, 400, 403])] {
+        for (browser, status) in [&admin, &supervisor, &auditor].into_iter().zip(statuses) {
+            assert_eq!(browser.post(path, json!({"keys": []})).await.status(), status, "{path}");
+        }
+    }
+    let plain = admin.asked(Method::POST, "/v1/undelivered/retry").json(&json!({"keys": ["x"]})).send().await.unwrap();
+    assert_eq!(plain.status(), 403, "without the header");
+    let origin = |origin: String| {
+        let request =
+            admin.asked(Method::POST, "/v1/undelivered/retry").header("X-Linecard", "1").header("Origin", origin);
+        request.json(&json!({"keys": ["0123456789"]})).send()
+    };
+    assert_eq!(origin("https://evil.example".to_owned()).await.unwrap().status(), 403);
+    let ours = origin(admin.base.clone()).await.unwrap();
+    assert_eq!(ours.status(), 200);
+    assert_eq!(ours.json::<Value>().await.unwrap()["done"], 0);
+
+    let out = admin.asked(Method::DELETE, "/v1/session").header("X-Linecard", "1").send().await.unwrap();
+    assert_eq!(out.status(), 200);
+    assert_eq!(admin.get("/v1/overview").await.status(), 401);
+    let deeds = auditor.json("/v1/audit?who=admin&what=console.*").await;
+    let words: Vec<&str> = deeds.as_array().unwrap().iter().map(|deed| deed["what"].as_str().unwrap()).collect();
+    assert_eq!(words, ["console.signed-out", "console.signed-in"]);
+
+    // Whoever is taken out is out with the next reload.
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_linecard"));
+    desk.stage.verb(program, &["account", "remove", "supervisor"]).unwrap();
+    desk.signal(rustix::process::Signal::HUP);
+    desk.until("the reload was taken", |d| d.metrics().contains("linecard_reloads_total{kind=\"good\"} 1")).await;
+    assert_eq!(supervisor.get("/v1/overview").await.status(), 401);
+    assert_eq!(auditor.get("/v1/overview").await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_brings_its_token_and_sees_its_tenant() {
+    let desk = desk().await;
+    let browser = Browser::new(&desk);
+    let token = |roles: &[&str], tenant: &str| {
+        let who = Who {
+            tenant: tenant.into(),
+            agent: "report".into(),
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            teams: Box::default(),
+            device: None,
+            expires: linecard::live::now().wall.plus_ms(60_000),
+        };
+        let token = access::issue(
+            &Secret::new(TOKEN_SECRET.to_owned()),
+            "linecard-demo",
+            "linecard",
+            &who,
+            linecard::live::now().wall,
+        );
+        format!("Bearer {}", token.expose())
+    };
+    let asked =
+        |path: &'static str, token: String| browser.asked(Method::GET, path).header("Authorization", token).send();
+    assert_eq!(asked("/v1/records", token(&["supervisor"], "default")).await.unwrap().status(), 200);
+    assert_eq!(asked("/v1/records", token(&[], "default")).await.unwrap().status(), 403);
+    assert_eq!(asked("/v1/records", "Bearer x.y.z".to_owned()).await.unwrap().status(), 401);
+    // The site's own is no tenant's.
+    assert_eq!(asked("/v1/links", token(&["admin"], "default")).await.unwrap().status(), 404);
+    let other = asked("/v1/records", token(&["admin"], "other")).await.unwrap();
+    assert_eq!(other.json::<Value>().await.unwrap()["records"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_waits() {
+    let desk = desk().await;
+    let browser = Browser::new(&desk);
+    let mut last = 0;
+    for _ in 0..7 {
+        last = browser.post("/v1/session", json!({"name": "admin", "password": "wrong wrong"})).await.status().as_u16();
+        if last == 429 {
+            break;
+        }
+        assert_eq!(last, 401);
+    }
+    assert_eq!(last, 429);
+    let log = std::fs::read_to_string(desk.stage.log()).unwrap();
+    assert!(!log.contains("wrong wrong"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trunk_mapping_is_checked_tried_applied_and_taken_back() {
+    let desk = desk().await;
+    let admin = Browser::signed_in(&desk, "admin").await;
+    let before = trunks(&desk);
+    let table = admin.json("/v1/trunks").await;
+    let revision = table["revision"].clone();
+    assert_eq!(table["problems"], json!([]));
+    let mut edited = rows(&table);
+    edited[1]["cells"]["title"] = json!("Direct line # 1");
+    edited.insert(0, json!({"cells": {"dialled": "95O01", "title": "Bank"}}));
+
+    // The letter O: told at its row and column, and nothing is taken.
+    let (status, checked) = admin.told("/v1/trunks/check", json!({"revision": revision, "rows": edited})).await;
+    assert_eq!(status, 200, "{checked}");
+    assert_eq!(
+        (checked["problems"][0]["row"].clone(), checked["problems"][0]["column"].clone()),
+        (json!(0), json!("dialled"))
+    );
+    let (status, told) = admin.told("/v1/trunks/apply", json!({"revision": revision, "rows": edited})).await;
+    assert_eq!(status, 422);
+    assert_eq!(told["problems"][0]["key"], "rows[0].dialled");
+    assert_eq!(trunks(&desk), before);
+
+    edited[0]["cells"]["dialled"] = json!("95001");
+    let proposed = json!({"revision": revision, "rows": edited});
+    let (_, checked) = admin.told("/v1/trunks/check", proposed.clone()).await;
+    assert_eq!(
+        (checked["problems"].clone(), checked["kept"].clone(), checked["late"].clone()),
+        (json!([]), json!(true), json!(false))
+    );
+    let signs: Vec<&Value> = checked["diff"].as_array().unwrap().iter().filter(|line| line["sign"] != " ").collect();
+    assert_eq!(signs.len(), 4, "two new lines, and one for another: {signs:?}");
+
+    // A call by the rows that are not applied yet: they take it, the ERP is asked, and nothing is written.
+    let call = json!({"from": "13800138000", "to": "95001"});
+    let (status, played) = admin.told("/v1/trunks/try", json!({"call": call, "rows": edited})).await;
+    assert_eq!((status, played["row"].clone()), (200, json!(1)), "{played}");
+    assert_eq!(played["pop"]["title"], "Bank");
+    assert!(played["lines"].as_array().unwrap().len() > 3);
+    let (_, played) = admin.told("/v1/trunks/try", json!({"call": call})).await;
+    assert_ne!(played["row"], json!(1));
+    assert_eq!(admin.told("/v1/trunks/try", json!({"call": {"from": "1", "switch": "pbx9"}})).await.0, 400);
+    assert!(desk.records().is_empty());
+
+    let (status, applied) =
+        admin.told("/v1/trunks/apply", json!({"revision": revision, "rows": edited, "why": "the bank's line"})).await;
+    assert_eq!(status, 200, "{applied}");
+    let after = trunks(&desk);
+    assert!(after.contains("95001") && after.contains("\"Direct line # 1\""), "{after}");
+    for remark in before.lines().filter(|line| line.trim_start().starts_with('#')) {
+        assert!(after.contains(remark), "{remark} is gone");
+    }
+    assert!(desk.metrics().contains("linecard_reloads_total{kind=\"good\"} 1"), "the daemon took it");
+
+    // Who read it before that is told, and so is who comes after somebody with an editor.
+    assert_eq!(admin.told("/v1/trunks/apply", proposed.clone()).await.0, 409);
+    let current = admin.json("/v1/trunks").await["revision"].clone();
+    std::fs::write(desk.stage.settings().join("trunks.yaml"), format!("{after}# by hand\n")).unwrap();
+    assert_eq!(admin.told("/v1/trunks/apply", json!({"revision": current, "rows": edited})).await.0, 409);
+
+    let history = admin.json("/v1/trunks/history").await;
+    let whose: Vec<&str> = history.as_array().unwrap().iter().map(|v| v["who"].as_str().unwrap()).collect();
+    assert_eq!(whose, ["admin", "the file"]);
+    assert_eq!(history[0]["why"], "the bank's line");
+    let first = history[1]["revision"].as_str().unwrap();
+    assert!(admin.json(&format!("/v1/trunks/history/{first}")).await["diff"].as_array().unwrap().len() > 3);
+    let now = admin.json("/v1/trunks").await["revision"].clone();
+    let (status, told) = admin.told("/v1/trunks/roll-back", json!({"to": first, "revision": now})).await;
+    assert_eq!(status, 200, "{told}");
+    assert_eq!(trunks(&desk), before, "to the letter");
+    // What lay there by hand is in the history too.
+    assert_eq!(admin.json("/v1/trunks/history").await.as_array().unwrap().len(), 4);
+    let auditor = Browser::signed_in(&desk, "auditor").await;
+    let deeds = auditor.json("/v1/audit?what=trunks.*").await;
+    let words: Vec<&str> = deeds.as_array().unwrap().iter().map(|deed| deed["what"].as_str().unwrap()).collect();
+    assert_eq!(words, ["trunks.rolled-back", "trunks.applied", "trunks.tried", "trunks.tried", "trunks.tried"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spreadsheet_goes_out_and_comes_in() {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let desk = desk().await;
+    let admin = Browser::signed_in(&desk, "admin").await;
+    let csv = admin.get("/v1/trunks.csv").await.text().await.unwrap();
+    let csv = csv.replace("Direct line 1001", "直线");
+    let (gbk, ..) = encoding_rs::GBK.encode(csv.trim_start_matches('\u{feff}'));
+    let (status, read) = admin.told("/v1/trunks/read-csv", json!({"base64": STANDARD.encode(&gbk)})).await;
+    assert_eq!(status, 200, "{read}");
+    let title = read["rows"].as_array().unwrap().iter().find(|row| row["was"] == 1).unwrap()["cells"]["title"].clone();
+    assert_eq!(title, "直线");
+    let (status, told) =
+        admin.told("/v1/trunks/read-csv", json!({"base64": STANDARD.encode("dialled\n4.00E+09\n")})).await;
+    assert_eq!((status, told["problems"][0]["line"].clone()), (422, json!(2)));
+    assert_eq!(admin.told("/v1/trunks/read-csv", json!({"base64": "?"})).await.0, 400);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_file_cannot_be_written_nothing_changes_and_it_is_said() {
+    let desk = desk().await;
+    let admin = Browser::signed_in(&desk, "admin").await;
+    let table = admin.json("/v1/trunks").await;
+    // A folder in the place of the file that would be written aside: no account may write over that, not even root.
+    std::fs::create_dir(desk.stage.settings().join("trunks.yaml.new")).unwrap();
+    std::fs::create_dir(desk.stage.settings().join("trunks.new")).unwrap();
+    let before = trunks(&desk);
+    let mut edited = rows(&table);
+    edited[1]["cells"]["title"] = json!("Another");
+    let (status, told) = admin.told("/v1/trunks/apply", json!({"revision": table["revision"], "rows": edited})).await;
+    assert_eq!(status, 503, "{told}");
+    assert!(told["error"].as_str().unwrap().contains("nothing was changed"), "{told}");
+    assert_eq!(trunks(&desk), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_document_names_every_request_and_its_references_lead_somewhere() {
+    let desk = desk().await;
+    let document = Browser::new(&desk).json("/v1/openapi.json").await;
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let text = document.to_string();
+    let references = text.split("\"#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap());
+    for name in references {
+        assert!(schemas.contains_key(name), "{name}");
+    }
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap().iter().filter(|(key, _)| *key != "servers") {
+            assert!(operation["summary"].as_str().is_some_and(|says| says.len() > 8), "{method} {path}");
+            assert!(operation["responses"]["200"].is_object(), "{method} {path}");
+        }
+    }
+    for path in ["/v1/session", "/v1/trunks/apply", "/v1/undelivered/{key}", "/v1/trunks.csv"] {
+        assert!(document["paths"][path].is_object(), "{path}");
+    }
+}

@@ -1,0 +1,92 @@
+//! Sign-in at the console with a real identity provider (Glewlwyd 2.7 of Debian 12, as OpenID Connect). Needs `oauth2.env` of `tests/servers/oauth2/setup.sh`;
+//! it fails, and does not skip, where that is absent.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::{console::Browser, daemon::Desk};
+
+fn env(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: source oauth2.env, or use tests/run"))
+}
+
+/// The daemon with the provider in its settings.
+async fn desk() -> Desk {
+    let mut desk = Desk::set(0.3).await;
+    let file = desk.stage.settings().join("linecard.yaml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(desk.folder.join("secrets/oidc"), env("OAUTH2_SECRET")).unwrap();
+    let console = format!(
+        "console:\n  public_url: http://127.0.0.1:18766\n  oidc:\n    issuer: {}/api/sso\n    client_id: console\n    client_secret: {{file: {}/secrets/oidc}}\n    scopes: [openid]\n    name_claim: email\n    roles_claim: email\n    roles: {{admin: [boss@example.com]}}\n",
+        env("OAUTH2_URL"),
+        desk.folder.display(),
+    );
+    std::fs::write(&file, text.replacen("console:\n", &console, 1)).unwrap();
+    desk.start(None).await;
+    desk
+}
+
+/// What somebody's browser does: begins at the console, signs in at the provider, agrees, and is sent back. Where to, and the console's cookie.
+async fn at_the_provider(desk: &Desk, name: &str, password: &str) -> (String, String) {
+    let server = env("OAUTH2_URL");
+    let begun = Browser::new(desk).get("/admin/oidc").await;
+    assert_eq!(begun.status(), 303, "{:?}", begun.text().await);
+    let cookie = begun.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let address = begun.headers()["location"].to_str().unwrap().to_owned();
+    assert!(
+        address.starts_with(&format!("{server}/api/sso/auth?")) && address.contains("code_challenge_method=S256"),
+        "{address}"
+    );
+
+    let browser = linecard::live::http_client(None, Duration::from_secs(5)).unwrap();
+    let account = json!({"username": name, "password": password});
+    let answer = browser.post(format!("{server}/api/auth/")).json(&account).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let theirs = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let grant = browser.put(format!("{server}/api/auth/grant/console")).header("Cookie", &theirs);
+    assert_eq!(grant.json(&json!({"scope": "openid"})).send().await.unwrap().status(), 200);
+    let answer = browser.get(format!("{address}&g_continue")).header("Cookie", &theirs).send().await.unwrap();
+    let back = answer.headers()["location"].to_str().unwrap().to_owned();
+    (back.replacen("http://127.0.0.1:18766", "", 1), cookie)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_a_role_at_the_provider_is_signed_in_once_and_in_his_own_browser() {
+    let desk = desk().await;
+    assert_eq!(Browser::new(&desk).json("/v1/session").await["ways"], json!(["password", "oidc"]));
+    let (back, cookie) = at_the_provider(&desk, "boss", "boss-pass-1").await;
+    assert!(back.starts_with("/admin/oidc/back?"), "{back}");
+
+    // A link that somebody else began signs nobody in.
+    let stranger = Browser::new(&desk).get(&back).await;
+    assert_eq!(stranger.status(), 400);
+    let mut browser = Browser::new(&desk);
+    let answer = browser.asked(reqwest::Method::GET, &back).header("Cookie", &cookie).send().await.unwrap();
+    assert_eq!(answer.status(), 303, "{:?}", answer.text().await);
+    assert_eq!(answer.headers()["location"], "/admin");
+    browser.keep(&answer);
+    let session = browser.json("/v1/session").await;
+    assert_eq!((session["who"].clone(), session["role"].clone()), (json!("boss@example.com"), json!("admin")));
+    assert_eq!(browser.json("/v1/audit?what=console.signed-in").await[0]["reason"], "oidc");
+    // The code is used up, and so is the state.
+    let again = browser.asked(reqwest::Method::GET, &back).header("Cookie", &cookie).send().await.unwrap();
+    assert_eq!(again.status(), 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_none_is_told_so() {
+    let desk = desk().await;
+    let (back, cookie) = at_the_provider(&desk, "guest", "guest-pass-1").await;
+    let answer = Browser::new(&desk).asked(reqwest::Method::GET, &back).header("Cookie", &cookie).send().await.unwrap();
+    assert_eq!(answer.status(), 403);
+    assert!(!answer.headers().contains_key("set-cookie"));
+    let said = answer.text().await.unwrap();
+    assert!(said.contains("may not see the console") && said.contains("email"), "{said}");
+    let tampered = back.replacen("code=", "code=x", 1);
+    let (_, other) = at_the_provider(&desk, "boss", "boss-pass-1").await;
+    let answer =
+        Browser::new(&desk).asked(reqwest::Method::GET, &tampered).header("Cookie", &other).send().await.unwrap();
+    assert_eq!(answer.status(), 400, "another sign-in's cookie");
+    let _: Value = Browser::new(&desk).json("/v1/session").await;
+}
