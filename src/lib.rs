@@ -11,6 +11,7 @@ pub mod customers;
 pub mod daemon;
 pub mod files;
 pub mod flows;
+pub mod kpis;
 pub mod live;
 pub mod numbers;
 pub mod privacy;

@@ -18,7 +18,7 @@ async fn desk() -> Desk {
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(desk.folder.join("secrets/oidc"), env("OAUTH2_SECRET")).unwrap();
     let console = format!(
-        "console:\n  public_url: http://127.0.0.1:18766\n  oidc:\n    issuer: {}/api/sso\n    client_id: console\n    client_secret: {{file: {}/secrets/oidc}}\n    scopes: [openid]\n    name_claim: email\n    roles_claim: email\n    roles: {{admin: [boss@example.com]}}\n",
+        "console:\n  public_url: http://127.0.0.1:18766\n  oidc:\n    issuer: {}/api/sso\n    client_id: console\n    client_secret: {{file: {}/secrets/oidc}}\n    client_auth: body\n    scopes: [openid]\n    name_claim: email\n    roles_claim: email\n    roles: {{admin: [boss@example.com]}}\n",
         env("OAUTH2_URL"),
         desk.folder.display(),
     );

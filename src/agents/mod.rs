@@ -17,7 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use roster::{
-    About, Ask, Available, Deeds, Errand, FlowAsk, FoundTicket, Kept, LinkState, Output, Phones, Roster, Token, View,
+    About, Ask, Available, Deeds, Errand, FlowAsk, FoundTicket, Kept, Lasted, LinkState, Output, Phones, Roster, Token,
+    View,
 };
 pub use screen::{Figures, Screens};
 pub use settings::{Limits, Settings, States, Tls};

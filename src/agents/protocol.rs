@@ -1277,6 +1277,31 @@ pub struct AttributeSet {
     pub value: Private<String>,
 }
 
+/// Something that the agent did by hand in another system for this call: it is counted (docs/kpis.md), and nothing else comes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct OpsCount {
+    #[schemars(with = "String")]
+    pub call: CallId,
+    pub kind: ByHand,
+    /// So often; default: once.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 100))]
+    pub count: Option<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ByHand {
+    /// A record was opened in another system.
+    RecordOpened,
+    /// A number was copied to be put in elsewhere.
+    NumberCopied,
+    /// Something was typed to search for in another system.
+    SearchTyped,
+    /// A ticket was made in another system by hand.
+    TicketOutside,
+}
+
 /// Completes the agent's part in a call.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct WrapupSubmit {
@@ -1603,6 +1628,7 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("queue.login", true, QueueOf::json_schema(generator)),
         ("queue.logout", true, QueueOf::json_schema(generator)),
         ("wrapup.extend", true, WrapupExtend::json_schema(generator)),
+        ("ops.count", true, OpsCount::json_schema(generator)),
         ("team.list", true, TeamList::json_schema(generator)),
         ("flow.list", true, FlowList::json_schema(generator)),
         ("flow.start", true, FlowStart::json_schema(generator)),

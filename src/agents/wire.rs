@@ -16,9 +16,9 @@ use super::protocol::{
     AgentNext, AgentSet, AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CallDigits, CallOf, CallPickup,
     CallTo, CallVerb, CallbackAsk, CallbackIt, CallbackList, CandidateChoose, CandidateForget, Card, CardAnswer,
     CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, CustomerUpdate, Dial, Envelope,
-    Failed, FlowAgree, FlowList, FlowStart, FlowStop, FlowTask, NotesSet, QueueOf, RecordingWanted, Remembered, Resume,
-    SeatClaim, TeamList, TicketAssign, TicketComment, TicketEscalate, TicketReopen, TicketSearch, WrapupExtend,
-    WrapupSubmit,
+    Failed, FlowAgree, FlowList, FlowStart, FlowStop, FlowTask, NotesSet, OpsCount, QueueOf, RecordingWanted,
+    Remembered, Resume, SeatClaim, TeamList, TicketAssign, TicketComment, TicketEscalate, TicketReopen, TicketSearch,
+    WrapupExtend, WrapupSubmit,
 };
 
 /// Any frame of a client.
@@ -51,6 +51,7 @@ pub enum Wanted {
     NotesSet(NotesSet),
     AttributeSet(AttributeSet),
     WrapupSubmit(WrapupSubmit),
+    OpsCount(OpsCount),
     Dial(Dial),
     CallbackList(CallbackList),
     CallbackClaim(CallbackIt),
@@ -124,6 +125,7 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
                 "attribute.set" => Wanted::AttributeSet(body(text, id)?),
                 "notes.set" => Wanted::NotesSet(body(text, id)?),
                 "wrapup.submit" => Wanted::WrapupSubmit(body(text, id)?),
+                "ops.count" => Wanted::OpsCount(body(text, id)?),
                 "dial" => Wanted::Dial(body(text, id)?),
                 "callback.list" => Wanted::CallbackList(body(text, id)?),
                 "callback.claim" => Wanted::CallbackClaim(body(text, id)?),
@@ -190,6 +192,9 @@ fn judge(what: &Wanted) -> Result<(), &'static str> {
             if query.trim().is_empty() || long(query, 200) {
                 return Err("a query has 1 to 200 characters");
             }
+        }
+        Wanted::OpsCount(OpsCount { count: Some(count), .. }) if !(1..=100).contains(count) => {
+            return Err("a count is 1 to 100");
         }
         Wanted::TicketSearch(search) if search.query.expose().trim().is_empty() || long(search.query.expose(), 200) => {
             return Err("a query has 1 to 200 characters");

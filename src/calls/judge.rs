@@ -73,6 +73,7 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
         dialled: face.dialled.clone(),
         presented: face.presented.clone(),
         trunk: face.trunk.clone(),
+        line: line.and_then(|l| l.title.clone()),
         brand: line.and_then(|l| l.brand.clone()),
         language: line.and_then(|l| l.language.clone()),
         zone: line

@@ -164,6 +164,7 @@ impl Book {
             dialled: face.dialled.clone(),
             presented: None,
             trunk: face.trunk.clone(),
+            line: line.and_then(|l| l.title.clone()),
             brand: line.and_then(|l| l.brand.clone()),
             language: line.and_then(|l| l.language.clone()),
             zone: line.and_then(|l| l.zone.clone()).or_else(|| rules.zone.clone()),

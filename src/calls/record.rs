@@ -36,6 +36,9 @@ pub struct Record {
     pub presented: Option<Number>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trunk: Option<String>,
+    /// What trunks.yaml calls the line that was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub brand: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -69,6 +69,11 @@ pub enum Verb {
     /// What our records, the switches' own and the business systems tell differently.
     #[command(subcommand)]
     Reconcile(Reconcile),
+    /// What the calls of a time come to: service level, handling time, FCR and more, each with its definition (docs/kpis.md).
+    #[command(
+        after_help = "Examples:\n  linecard kpis                                                        (today)\n  linecard kpis --from 2026-11-01 --to 2026-11-08 --by queue          (a week: the 8th is not in it)\n  linecard kpis --from 2026-11-08 --to 2026-11-15 --against 2026-11-01..2026-11-08\n  linecard kpis --from 2026-11-01 --to 2026-12-01 --by day,agent --csv > november.csv"
+    )]
+    Kpis(Kpis),
     /// What is told of calls to other systems as they happen (webhooks.yaml).
     #[command(subcommand)]
     Webhook(Webhook),
@@ -101,6 +106,42 @@ pub struct Folder {
     /// The settings folder.
     #[arg(long, value_name = "DIR", env = "LINECARD_CONFIG", default_value = "/etc/linecard")]
     pub config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub struct Kpis {
+    #[command(flatten)]
+    pub folder: Folder,
+    /// The first day, or a moment (RFC 3339). Default: today.
+    #[arg(long)]
+    pub from: Option<String>,
+    /// The day or moment behind the last. Default: one day.
+    #[arg(long)]
+    pub to: Option<String>,
+    /// Up to three of day, hour, queue, line, agent, team, tenant, brand.
+    #[arg(long)]
+    pub by: Option<String>,
+    /// Compare with an earlier time.
+    #[arg(long, value_name = "FROM..TO")]
+    pub against: Option<String>,
+    /// Only calls of these queues; the same for the others.
+    #[arg(long)]
+    pub queue: Option<String>,
+    #[arg(long)]
+    pub line: Option<String>,
+    #[arg(long)]
+    pub agent: Option<String>,
+    #[arg(long)]
+    pub team: Option<String>,
+    #[arg(long)]
+    pub tenant: Option<String>,
+    #[arg(long)]
+    pub brand: Option<String>,
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// For a spreadsheet: a row a figure.
+    #[arg(long)]
+    pub csv: bool,
 }
 
 #[derive(Debug, Args)]

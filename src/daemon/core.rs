@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, PoisonError},
 };
 
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, watch as watching};
 
 use crate::{
@@ -27,11 +28,14 @@ use crate::{
     },
     customers::{Answer, Answered, Around, Candidate, Card, Customers, NotAsked, Question},
     flows::{self, Inscription},
+    kpis,
     numbers::{Class, NoMatch, Number, TrunkRow, dial_out::Refused},
     private::Private,
     recordings,
     records::{self, Desk, callbacks, live::Answer as Kept},
-    store::{AuditRow, Batch, CheckpointRow, PositionRow, RecordRow, SeatRow, StateRow, TraceRow},
+    store::{
+        AuditRow, Batch, CheckpointRow, OperationRow, PositionRow, RecordRow, SeatRow, StateRow, TimeRow, TraceRow,
+    },
     switches::{Devices, Heard as FromSwitch, LinkState as SwitchLink, Said},
     watch::{self, Metrics, Trace, Traces},
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
@@ -139,6 +143,8 @@ pub struct Core {
     pub guard: Guard,
     /// What begins a flow; the default begins none.
     pub flows: flows::live::Plans,
+    /// In which a day is a day, for the time of agents.
+    pub zone: TimeZone,
     /// What flows want written into records and the desk has not answered yet, by the desk's token. They ask again: the oldest may be forgotten.
     inscribing: BTreeMap<u64, Inscription>,
     inscribed: u64,
@@ -181,6 +187,7 @@ impl Core {
             traces: Traces::default(),
             guard: Guard::default(),
             flows: flows::live::Plans::default(),
+            zone: TimeZone::UTC,
             inscribing: BTreeMap::new(),
             inscribed: OF_FLOWS,
         }
@@ -563,6 +570,12 @@ impl Core {
     fn waiting_for(&self) -> Vec<String> {
         let up = |switch: &SwitchId| self.links.iter().any(|((s, _), up)| s == switch && *up);
         self.switches.iter().filter(|s| !up(s)).map(|s| format!("switch {s}")).collect()
+    }
+
+    /// The daemon stops: how long agents were in their states is counted up to here.
+    pub fn last(&mut self, now: Now) {
+        self.roster.end_times(now);
+        self.settle(now, None);
     }
 
     /// Outputs that still wait for the clerk.
@@ -1166,6 +1179,24 @@ impl Core {
                 let batch = Box::new(Batch { states: vec![row], ..Batch::default() });
                 let tokens = token.iter().map(|token| token.0).collect();
                 self.unsent.push_back(records::Output::Submit { batch, tokens });
+            }
+            Ask::ByHand { key: (tenant, agent), call, kind, count, token } => {
+                let row = OperationRow { tenant, call, agent, kind: word_of(kind), count, at: now.wall };
+                let batch = Box::new(Batch { operations: vec![row], ..Batch::default() });
+                self.unsent.push_back(records::Output::Submit { batch, tokens: vec![token.0] });
+            }
+            Ask::Lasted(lasted) => {
+                let rows = lasted.into_iter().flat_map(|one| {
+                    let agents::Lasted { tenant, agent, state, from, to } = one;
+                    let days = kpis::by_day(&self.zone, from, to).into_iter();
+                    let state = word_of(state);
+                    days.map(move |(day, ms)| {
+                        let (tenant, agent, state) = (tenant.clone(), agent.clone(), state.clone());
+                        TimeRow { tenant, agent, day, state, ms }
+                    })
+                });
+                let batch = Box::new(Batch { times: rows.collect(), ..Batch::default() });
+                self.unsent.push_back(records::Output::Submit { batch, tokens: Vec::new() });
             }
             Ask::Overran { key: (_, agent) } => {
                 self.metrics.overruns.inc();

@@ -702,3 +702,55 @@ async fn hot_desks_from_claim_to_restart() {
     drop(hot);
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+/// Who has a page open is there: ready, busy with a call, and working after it are counted apart, by days, also while a state lasts, up to a stop.
+#[tokio::test]
+async fn how_long_agents_are_in_which_states_is_kept_by_days() {
+    let folder =
+        std::env::temp_dir().join(format!("linecard-times-{}-{:x}", std::process::id(), rand::random::<u64>()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = folder.join("linecard.db");
+    let mut hot = Hot::open(&path).await;
+    // Ten minutes before midnight.
+    let midnight = hot.now.wall.plus_ms(86_400_000 - hot.now.wall.0 % 86_400_000);
+    hot.later(midnight.plus_ms(-600_000).since(hot.now.wall));
+    hot.screen(1, "li");
+    let began = hot.now.wall;
+    hot.claim(1, "2001");
+    for _ in 0..5 {
+        hot.later(60_000);
+        hot.core.tick(hot.now);
+    }
+    let call = hot.rings(1, "PJSIP/2001");
+    assert_eq!(hot.on(call), ["li"]);
+    let rang = hot.now.wall;
+    hot.later(900_000);
+    for leg in ["100.2", "100.1"] {
+        hot.hears(calls::event::Said::Hangup { leg: Hot::leg(leg, ""), cause: Some(16), text: None });
+    }
+    let over = hot.now.wall;
+    hot.later(30_000);
+    hot.core.last(hot.now);
+    let ended = hot.now.wall;
+    hot.write().await;
+    let reader =
+        crate::store::Reader::open(&crate::store::Settings { path: path.clone(), ..Default::default() }).unwrap();
+    let day = |at: Wall| at.to_string().get(..10).unwrap().to_owned();
+    let rows = reader.times(&day(began), "9999").unwrap();
+    assert!(rows.iter().all(|row| row.agent.as_str() == "li"), "wang is not there: {rows:?}");
+    let of = |day: &str, state: &str| {
+        rows.iter().filter(|row| row.day == day && row.state == state).map(|row| row.ms).sum::<u64>()
+    };
+    let (first, second) = (day(began), day(ended));
+    assert_ne!(first, second);
+    // The phone rings when the switch says so, some steps of ten milliseconds before.
+    let near = |a: u64, b: u64| assert!(a.abs_diff(b) <= 50, "{a} is not about {b}: {rows:?}");
+    near(of(&first, "ready"), rang.since(began));
+    near(of(&first, "busy"), midnight.since(rang));
+    near(of(&second, "busy"), over.since(midnight));
+    near(of(&second, "ready") + of(&second, "working-after-call"), ended.since(over));
+    let all: u64 = rows.iter().map(|row| row.ms).sum();
+    assert_eq!(all, ended.since(began), "every moment is counted once");
+    drop(hot);
+    std::fs::remove_dir_all(folder).unwrap();
+}

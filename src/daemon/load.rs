@@ -4,7 +4,7 @@
 //! does anybody get a value: there is no half-loaded state, at start or at reload.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -60,6 +60,13 @@ pub fn rules_of(switches: &[Arc<switches::Settings>]) -> HashMap<SwitchId, book:
         all.insert(settings.id().clone(), rules);
     }
     all
+}
+
+/// Switches that stand before another one and tell of its calls too.
+#[must_use]
+pub fn edges_of(switches: &[Arc<switches::Settings>]) -> BTreeSet<SwitchId> {
+    let rules = rules_of(switches).into_iter();
+    rules.filter(|(_, rules)| matches!(rules.pair, Pair::Edge { .. })).map(|(switch, _)| switch).collect()
 }
 
 fn rules(settings: &switches::Settings) -> book::Rules {

@@ -192,6 +192,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     roster.record_views(settings.people.views.iter().cloned());
     roster.can(switch_settings.iter().map(|s| (s.id().clone(), s.abilities())).collect());
     let core_seed = CoreSeed {
+        zone: settings.kpis.zone(),
         guarded: reloadable.guarded.clone(),
         flows: plans.clone(),
         places: ends.places.clone(),
@@ -409,6 +410,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
 /// What the core thread is made of. All of it may cross to that thread; nothing of it comes back.
 struct CoreSeed {
     flows: flows::live::Plans,
+    zone: jiff::tz::TimeZone,
     guarded: Arc<crate::calls::guard::Guarded>,
     places: tokio::sync::watch::Receiver<crate::calls::seats::Places>,
     ends: CoreEnds,
@@ -463,6 +465,7 @@ impl CoreSeed {
         core.traces = self.traces;
         core.guard.reload(self.guarded);
         core.flows = self.flows;
+        core.zone = self.zone;
         core.restore(now(), self.open, self.seats);
         for (settings, stats) in self.switch_settings.iter().zip(&self.stats) {
             let Some(commands) = self.commands.remove(settings.id()) else { continue };
@@ -527,7 +530,7 @@ impl CoreSeed {
         while let Ok(last) = said.try_recv() {
             core.said(now(), last);
         }
-        core.settle(now(), None);
+        core.last(now());
         while core.has_work() {
             core.work(now());
         }

@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::logs;
 use crate::{
-    admin, agents, calls, customers, files::Problem, flows, numbers::Plan, privacy, reconcile, recordings, records,
-    store, watch,
+    admin, agents, calls, customers, files::Problem, flows, kpis, numbers::Plan, privacy, reconcile, recordings,
+    records, store, watch,
 };
 
 /// Every key with its default and a sentence: the manual and the behaviour are the same text.
@@ -46,6 +46,8 @@ pub struct Settings {
     pub people: privacy::Settings,
     #[serde(default)]
     pub reconcile: reconcile::Settings,
+    #[serde(default)]
+    pub kpis: kpis::Settings,
     #[serde(default)]
     pub traces: watch::Settings,
     /// Values of this site for the variables of connector files, by connector: `redmine: {mobile_field: "3"}`.
@@ -148,6 +150,8 @@ impl Settings {
         problems.extend(people.map(|(key, found, wanted)| problem(format!("people.{key}"), found, wanted)));
         let compared = self.reconcile.problems().into_iter();
         problems.extend(compared.map(|(key, found, wanted)| problem(format!("reconcile.{key}"), found, wanted)));
+        let counted = self.kpis.problems().into_iter();
+        problems.extend(counted.map(|(key, found, wanted)| problem(format!("kpis.{key}"), found, wanted)));
         let hooks = self.hooks.problems().into_iter();
         problems.extend(hooks.map(|(key, found, wanted)| problem(format!("hooks.{key}"), found.to_owned(), wanted)));
         let console = self.console.problems().into_iter();

@@ -15,9 +15,9 @@ mod sqlite;
 
 pub use rows::{
     Amend, AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, Compared, ContactRow,
-    Decided, DifferenceRow, EffectFilter, EffectPut, EffectRow, EffectSet, FlowDue, FlowFileRow, FlowFilter, FlowRow,
-    FlowWordRow, History, Next, NoteRow, PositionRow, RecordFilter, RecordRow, SeatRow, Settled, State, StateRow,
-    Stats, TraceRow, effect_key,
+    Decided, DifferenceRow, EffectFilter, EffectPut, EffectRow, EffectSet, Ended, FlowDue, FlowFileRow, FlowFilter,
+    FlowRow, FlowWordRow, History, Next, NoteRow, OperationRow, PositionRow, RecordFilter, RecordRow, SeatRow, Settled,
+    State, StateRow, Stats, TimeRow, TraceRow, effect_key,
 };
 pub use settings::{OnDamage, Settings};
 pub use sqlite::{Reader, Store};

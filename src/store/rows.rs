@@ -33,6 +33,8 @@ pub struct Batch {
     /// Words that are in a flow of this batch: their rows go.
     pub flow_heard: Vec<String>,
     pub compared: Vec<Compared>,
+    pub operations: Vec<OperationRow>,
+    pub times: Vec<TimeRow>,
 }
 
 impl Batch {
@@ -56,6 +58,8 @@ impl Batch {
             && self.flow_words.is_empty()
             && self.flow_heard.is_empty()
             && self.compared.is_empty()
+            && self.operations.is_empty()
+            && self.times.is_empty()
     }
 
     /// Adds `next` behind this one; the order within each kind is kept.
@@ -81,6 +85,8 @@ impl Batch {
         self.flow_words.append(&mut next.flow_words);
         self.flow_heard.append(&mut next.flow_heard);
         self.compared.append(&mut next.compared);
+        self.operations.append(&mut next.operations);
+        self.times.append(&mut next.times);
     }
 
     /// About how many bytes it holds, for the bound of the writer's queue.
@@ -182,6 +188,45 @@ pub struct StateRow {
     pub state: String,
     pub reason: Option<String>,
     pub since: Wall,
+}
+
+/// Something that an agent did by hand in another system for a call, once more; the store adds them up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationRow {
+    pub tenant: TenantId,
+    pub call: CallId,
+    pub agent: AgentId,
+    /// `record-opened`, `number-copied`, `search-typed` or `ticket-outside`.
+    pub kind: String,
+    pub count: u32,
+    pub at: Wall,
+}
+
+/// So much longer an agent was in a state on a day; the store adds them up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TimeRow {
+    pub tenant: TenantId,
+    pub agent: AgentId,
+    /// `2026-11-26`, in the zone of whoever counts.
+    pub day: String,
+    /// `ready`, `busy`, `working-after-call` or `not-ready`.
+    pub state: String,
+    pub ms: u64,
+}
+
+/// The record of a call that ended, borrowed from its row, with what else is counted of the call.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    pub tenant: &'a str,
+    pub call: &'a str,
+    pub at: Wall,
+    /// The call record as JSON.
+    pub body: &'a str,
+    /// A ticket was made of it; one was opened again.
+    pub ticket_made: bool,
+    pub ticket_reopened: bool,
+    /// What was done by hand for it: `record-opened=2,number-copied=1`.
+    pub operations: Option<&'a str>,
 }
 
 /// Which customer an agent chose for a number; an older choice never replaces a newer one.

@@ -150,6 +150,8 @@ impl Desk {
         loop {
             match tokio::time::timeout(LONG, self.asks.recv()).await.expect("nothing was asked").unwrap() {
                 Ask::Audit(deeds) => self.audit.push(deeds),
+                // Counted beside everything.
+                Ask::Lasted(_) => {}
                 other => return other,
             }
         }
@@ -158,8 +160,11 @@ impl Desk {
     /// What is in the audit up to now.
     pub fn audited(&mut self) -> Vec<(String, &'static str, String)> {
         while let Ok(asked) = self.asks.try_recv() {
-            let Ask::Audit(deeds) = asked else { panic!("asked: {asked:?}") };
-            self.audit.push(deeds);
+            match asked {
+                Ask::Audit(deeds) => self.audit.push(deeds),
+                Ask::Lasted(_) => {}
+                other => panic!("asked: {other:?}"),
+            }
         }
         self.audit.drain(..).map(|d| (d.asker.1.to_string(), d.deed.word(), d.result)).collect()
     }

@@ -200,3 +200,33 @@ async fn teams_decide_whose_calls_are_heard_and_fetched() {
     let audit = desk.audited();
     assert!(audit.contains(&("1003".to_owned(), "call.take", "not-permitted".to_owned())), "{audit:?}");
 }
+
+#[tokio::test]
+async fn what_is_done_by_hand_is_counted_for_the_call_and_answered_when_it_is_durable() {
+    let mut desk = Desk::open(|_| {}).await;
+    let mut screen = desk.screen("1001").await;
+    screen.begin().await;
+    talking(&desk, &mut screen).await;
+    screen.say(json!({"type": "ops.count", "id": "c1", "call": CALL, "kind": "number-copied"})).await;
+    let Ask::ByHand { key, call, kind, count, token } = desk.asked().await else { panic!("it is no count") };
+    assert_eq!(
+        (key.1.as_str(), call, serde_json::to_value(kind).unwrap(), count),
+        ("1001", CALL, json!("number-copied"), 1)
+    );
+    desk.roster(move |roster, now| roster.committed(now, token, true)).await;
+    assert_eq!(screen.next_of("done").await["id"], "c1");
+    // The same request again is the same count.
+    screen.say(json!({"type": "ops.count", "id": "c1", "call": CALL, "kind": "number-copied"})).await;
+    assert_eq!(screen.next_of("done").await["id"], "c1");
+    for (id, frame, code) in [
+        ("c2", json!({"call": CALL, "kind": "coffee-made"}), "bad-request"),
+        ("c3", json!({"call": CALL, "kind": "record-opened", "count": 0}), "bad-request"),
+        ("c4", json!({"call": CallId(ulid::Ulid(8)), "kind": "record-opened"}), "unknown-call"),
+    ] {
+        let mut frame = frame;
+        frame.as_object_mut().unwrap().extend([("type".to_owned(), json!("ops.count")), ("id".to_owned(), json!(id))]);
+        screen.say(frame).await;
+        let failed = screen.next_of("failed").await;
+        assert_eq!((failed["id"].as_str(), failed["code"].as_str()), (Some(id), Some(code)));
+    }
+}

@@ -85,6 +85,8 @@ export type Availability = "logged-off" | "not-ready" | "ready";
 
 export type BlockState = "pending" | "fresh" | "stale" | "absent" | "unavailable" | "ambiguous";
 
+export type ByHand = "record-opened" | "number-copied" | "search-typed" | "ticket-outside";
+
 /** Where a call is now, as this agent sees it. A call with neither `leg` nor `wrapup` leaves the screen. */
 export interface CallChanged {
   /** The requests that do something to the call on this switch as it is now: `call.hangup` and the like; `recording.link` when it is over and was recorded. Replaces those of the pop and of the change before. */
@@ -1269,6 +1271,13 @@ export interface Requests {
   /** More time for the wrap-up of this call before the next one comes. */
   "wrapup.extend": {
     call: string;
+  };
+  /** Something that the agent did by hand in another system for this call: it is counted (docs/kpis.md), and nothing else comes of it. */
+  "ops.count": {
+    call: string;
+    /** So often; default: once. */
+    count?: number | null;
+    kind: ByHand;
   };
   /** For the role `supervisor`: the agents of their teams. From then on `team.changed` comes to this screen when one of them has another state or call, at most four times a second for each; after a reconnect the list is asked for again. */
   "team.list": {

@@ -118,6 +118,8 @@ export class Call {
   attribute(name: string, value: string): Promise<Done>;
   wrapup(what?: { disposition?: string[]; notes?: string; ticket?: boolean }): Promise<Done>;
   extend(): Promise<Done>;
+  /** The agent did something by hand in another system for this call (`record-opened`, `number-copied`, `search-typed`, `ticket-outside`); it is counted for the KPIs. */
+  counted(kind: Body<"ops.count">["kind"], count?: number): Promise<Done>;
 }
 
 /**

@@ -333,6 +333,8 @@ export class Call {
   /** @param {{ disposition?: string[], notes?: string, ticket?: boolean }} what */
   wrapup({ disposition, notes, ticket } = {}) { return this.#linecard.request("wrapup.submit", { call: this.id, disposition, notes, ticket }); }
   extend() { return this.#linecard.request("wrapup.extend", { call: this.id }); }
+  /** The agent did something by hand in another system for this call; it is counted. */
+  counted(kind, count) { return this.#linecard.request("ops.count", { call: this.id, kind, count }); }
 }
 
 /** Listeners by the name of what they hear. One that throws takes no other along. */

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Console,
-    settings::{Oidc, Roles},
+    settings::{ClientAuth, Oidc, Roles},
     sign_in::random,
 };
 use crate::{
@@ -158,6 +158,9 @@ impl Provider {
         ];
         let mut request = self.client.post(&document.token_endpoint).timeout(TIMEOUT);
         match &self.secret {
+            Some(secret) if self.settings.client_auth == ClientAuth::Body => {
+                fields.extend([("client_id", self.settings.client_id.as_str()), ("client_secret", secret.expose())]);
+            }
             Some(secret) => {
                 let value = format!("Basic {}", basic(&self.settings.client_id, secret.expose(), false));
                 request = request.header(header::AUTHORIZATION, value);

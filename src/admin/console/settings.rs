@@ -38,6 +38,9 @@ pub struct Oidc {
     /// Absent: a public client; PKCE protects the code.
     #[serde(default)]
     pub client_secret: Option<SecretRef>,
+    /// How the secret is shown: `basic` (RFC 6749 section 2.3.1), or `body` for providers that read it there.
+    #[serde(default)]
+    pub client_auth: ClientAuth,
     #[serde(default = "scopes")]
     pub scopes: Vec<String>,
     /// The claim of the ID token that names somebody in the audit.
@@ -49,6 +52,15 @@ pub struct Oidc {
     /// What in it makes somebody an admin, a supervisor, an auditor. Who is none of them is not let in.
     #[serde(default)]
     pub roles: Roles,
+}
+
+/// Where a client's secret stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientAuth {
+    #[default]
+    Basic,
+    Body,
 }
 
 /// Values of the roles' claim; each role is one of its own name where nothing is said.

@@ -17,6 +17,7 @@ mod state;
 mod stream;
 mod team;
 mod tickets;
+mod times;
 mod verbs;
 mod views;
 
@@ -44,12 +45,13 @@ use crate::{
 
 pub use state::{Available, Kept};
 pub use tickets::FoundTicket;
+pub use times::Lasted;
 pub use verbs::{About, Deeds, Errand};
 pub use views::View;
 
 use super::{
     Deliver, Heard, Limits, ScreenId, States, Told,
-    protocol::{LinkKind, Resume, Resumed, SeatClaim},
+    protocol::{ByHand, LinkKind, Resume, Resumed, SeatClaim},
     settings::Opens,
     wire,
 };
@@ -81,6 +83,10 @@ pub enum Ask {
     Attend(calls::command::Attendance),
     /// An agent's state, apart from calls, for the next start. With a token: then [`Roster::committed`].
     Keep { key: (TenantId, AgentId), kept: Kept, token: Option<Token> },
+    /// Something was done by hand in another system: then [`Roster::committed`].
+    ByHand { key: (TenantId, AgentId), call: CallId, kind: ByHand, count: u32, token: Token },
+    /// How long agents were in which states.
+    Lasted(Vec<Lasted>),
     /// An agent was not ready for longer than the reason allows.
     Overran { key: (TenantId, AgentId) },
     /// A verb was answered: for the audit.
@@ -159,6 +165,8 @@ pub struct Roster {
     abilities: HashMap<SwitchId, Abilities>,
     /// Who looks at their team.
     watch: team::Watch,
+    /// How long agents are in which states.
+    times: times::Times,
     /// When a record's page opens by itself.
     opens: Opens,
     /// Which business systems offer what.
@@ -225,6 +233,8 @@ enum Due {
     Limit(Key, Wall),
     /// Supervisors are told what changed since the last time.
     Team,
+    /// States that last are counted up to here.
+    Times,
 }
 
 impl Roster {
@@ -251,6 +261,7 @@ impl Roster {
             attending: HashMap::new(),
             abilities: HashMap::new(),
             watch: team::Watch::default(),
+            times: times::Times::default(),
             opens: Opens::default(),
             offers: Arc::default(),
             flows: flows::Flows::default(),
@@ -302,6 +313,7 @@ impl Roster {
                 Due::WorkEnds(key, pop, at) => self.work_ends(now, &key, &pop, at),
                 Due::Limit(key, since) => self.limit(now, &key, since),
                 Due::Team => self.tell_team(now, directory),
+                Due::Times => self.count_times(now),
             }
         }
     }
@@ -419,7 +431,7 @@ impl Roster {
     fn attached(&mut self, now: Now, screen: ScreenId, who: Arc<Who>, directory: &Directory) {
         let key = (who.tenant.clone(), who.agent.clone());
         self.comes(&key, directory);
-        self.seen(now, &key);
+        let of = key.clone();
         let lowest = self.lowest;
         let stream = self.streams.entry(key).or_insert_with(|| Stream::new(lowest));
         let roles = frames::roles(&who, directory);
@@ -436,6 +448,7 @@ impl Roster {
         welcome.open = self.opens;
         self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &welcome)));
         self.screens.insert(screen, Screen { who, resumed: false });
+        self.seen(now, &of);
     }
 
     fn resume(&mut self, now: Now, screen: ScreenId, resume: &Resume, directory: &Directory) {
@@ -477,9 +490,10 @@ impl Roster {
         self.screens.remove(&screen);
         self.watch.leave(screen);
         self.flows.leave(screen);
-        self.seen(now, &key);
         let Some(stream) = self.streams.get_mut(&key) else { return };
         stream.screens.retain(|other| *other != screen);
+        self.seen(now, &key);
+        let Some(stream) = self.streams.get_mut(&key) else { return };
         if stream.active == Some(screen) {
             let screens = &self.screens;
             let next = stream.screens.iter().rev().find(|id| screens.get(id).is_some_and(|s| s.resumed)).copied();

@@ -25,7 +25,8 @@ use super::{
     super::{
         ScreenId,
         protocol::{
-            AttributeSet, CandidateChoose, Code, CustomerAttach, CustomerCreate, Dial, Done, Failed, WrapupSubmit,
+            AttributeSet, CandidateChoose, Code, CustomerAttach, CustomerCreate, Dial, Done, Failed, OpsCount,
+            WrapupSubmit,
         },
         wire::{self, Request, Wanted},
     },
@@ -108,6 +109,7 @@ impl Roster {
             Wanted::NotesSet(notes) => self.notes(&asked, notes.call, notes.text),
             Wanted::AttributeSet(set) => self.attribute(now, &asked, set),
             Wanted::WrapupSubmit(wrapup) => self.wrapup(&asked, wrapup),
+            Wanted::OpsCount(count) => self.count(&asked, &count),
             Wanted::CandidateChoose(choice) => self.choose(now, &asked, &choice),
             Wanted::CandidateForget(forget) => self.forget(now, &asked, forget.call),
             Wanted::CustomerAttach(attach) => self.attach(now, &asked, &attach),
@@ -265,6 +267,16 @@ impl Roster {
         }
         let token = self.wait(Waiting::Durable(asked.clone()));
         self.record(asked, call, Said::Notes { text }, token);
+        Ok(())
+    }
+
+    fn count(&mut self, asked: &Asked, count: &OpsCount) -> Refusable {
+        if !self.has(&asked.0, count.call) {
+            return Err(NOT_YOURS);
+        }
+        let token = self.wait(Waiting::Durable(asked.clone()));
+        let count_of = u32::from(count.count.unwrap_or(1));
+        self.ask(Ask::ByHand { key: asked.0.clone(), call: count.call, kind: count.kind, count: count_of, token });
         Ok(())
     }
 

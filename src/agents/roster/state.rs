@@ -281,6 +281,11 @@ impl Roster {
         }
     }
 
+    /// A switch has the agent in a queue.
+    pub(super) fn in_queue(&self, key: &Key) -> bool {
+        self.duties.get(key).is_some_and(|duty| duty.posts.iter().any(|post| !is_off(post)))
+    }
+
     fn is_working(&self, key: &Key) -> bool {
         self.streams.get(key).is_some_and(|stream| stream.pops().iter().any(works))
     }

@@ -8,6 +8,7 @@ mod data;
 mod evidence;
 pub(super) mod explain;
 mod flows;
+mod kpis;
 mod numbers;
 mod people;
 mod reconcile;
@@ -75,6 +76,7 @@ pub fn run(verb: Verb) -> Exit {
         Verb::Records(verb) => data::records(verb),
         Verb::People(verb) => people::people(verb),
         Verb::Reconcile(verb) => reconcile::reconcile(verb),
+        Verb::Kpis(args) => kpis::kpis(args),
         Verb::Webhook(verb) => webhook::webhook(verb),
         Verb::Agents(verb) => data::agents(&verb),
         Verb::Audit(verb) => data::audit(&verb),

@@ -77,6 +77,23 @@ pub(super) fn list(conn: &Connection, all: bool, most: usize) -> Result<Vec<Diff
         .collect()
 }
 
+/// What was found of a time and stood: not what was gone at a later look, nor what a person accepted. Tenant, kind, when.
+pub(super) fn of_time(
+    conn: &Connection,
+    from: Wall,
+    until: Wall,
+    take: &mut dyn FnMut(&str, &str, Wall),
+) -> Result<()> {
+    let mut statement = conn.prepare_cached(
+        "SELECT tenant, kind, at FROM differences WHERE at >= ?1 AND at < ?2 AND state IN ('open', 'wanted', 'mended') ORDER BY at",
+    )?;
+    let mut rows = statement.query(params![from.0, until.0])?;
+    while let Some(row) = rows.next()? {
+        take(row.get_ref(0)?.as_str()?, row.get_ref(1)?.as_str()?, Wall(row.get(2)?));
+    }
+    Ok(())
+}
+
 /// Those that a person wants mended at a switch.
 pub(super) fn wanted(conn: &Connection, switch: &str) -> Result<Vec<DifferenceRow>> {
     conn.prepare_cached("SELECT * FROM differences WHERE state = 'wanted' AND switch = ?1 ORDER BY at, key LIMIT 100")?

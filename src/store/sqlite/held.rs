@@ -152,6 +152,7 @@ pub(super) fn prune(conn: &Connection, tenant: &TenantId, before: Wall, most: us
             "DELETE FROM flow_words WHERE tenant = ?1 AND flow IN (SELECT key FROM flows WHERE tenant = ?1 AND call = ?2)",
             "DELETE FROM flows WHERE tenant = ?1 AND call = ?2",
             "DELETE FROM notes WHERE tenant = ?1 AND key = ?2",
+            "DELETE FROM operations WHERE tenant = ?1 AND key = ?2",
             "DELETE FROM effects WHERE tenant = ?1 AND call = ?2",
             "DELETE FROM traces WHERE tenant = ?1 AND key = ?2",
             "DELETE FROM callbacks WHERE tenant = ?1 AND key = ?2",
@@ -167,6 +168,7 @@ pub(super) fn prune(conn: &Connection, tenant: &TenantId, before: Wall, most: us
         "DELETE FROM contacts WHERE tenant = ?1 AND at < ?2",
         "DELETE FROM differences WHERE tenant = ?1 AND at < ?2",
         "DELETE FROM flows WHERE tenant = ?1 AND open = 0 AND call IS NULL AND updated_at < ?2",
+        "DELETE FROM agent_times WHERE tenant = ?1 AND day < date(?2 / 1000, 'unixepoch')",
     ];
     for sql in beside.into_iter().filter(|_| last) {
         conn.prepare_cached(sql)?.execute(params![tenant.as_str(), before.0])?;

@@ -6,7 +6,7 @@ use crate::{
     private::Private,
     store::rows::{
         AuditFilter, AuditRow, CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectFilter, EffectRow,
-        History, NoteRow, RecordFilter, RecordRow, SeatRow, State, StateRow, Stats,
+        Ended, History, NoteRow, RecordFilter, RecordRow, SeatRow, State, StateRow, Stats, TimeRow,
     },
     words::{CallId, SwitchId, TenantId, Wall},
 };
@@ -195,6 +195,65 @@ pub(super) fn ended_after(
     )?
     .query_map(params![tenant.as_str(), after.0, call, until.0, limit(most)], record)?
     .collect()
+}
+
+/// Up to `most` records of calls that ended from then on and before `until`, in the order of their ends, behind the call that was seen last; gives where the next page
+/// begins, `None`: that was the last.
+pub(super) fn ended_page(
+    conn: &Connection,
+    (after, call): &(Wall, String),
+    until: Wall,
+    most: usize,
+    take: &mut dyn FnMut(Ended<'_>),
+) -> Result<Option<(Wall, String)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT tenant, key, ended_at, body,
+             (SELECT group_concat(e.operation) FROM effects AS e
+                 WHERE e.call = r.key AND e.tenant = r.tenant AND e.state = 'done' AND e.operation IN ('ticket.create', 'ticket.reopen')),
+             (SELECT group_concat(o.kind || '=' || o.count) FROM operations AS o WHERE o.key = r.key AND o.tenant = r.tenant)
+         FROM records AS r WHERE ended_at >= ?1 AND ended_at < ?3 AND (ended_at > ?1 OR key > ?2) ORDER BY ended_at, key LIMIT ?4",
+    )?;
+    let mut rows = statement.query(params![after.0, call, until.0, small(most as u64)])?;
+    let (mut count, mut last) = (0, None);
+    while let Some(row) = rows.next()? {
+        let tickets = row.get_ref(4)?.as_str_or_null()?.unwrap_or_default();
+        let (call, at) = (row.get_ref(1)?.as_str()?, Wall(row.get(2)?));
+        take(Ended {
+            tenant: row.get_ref(0)?.as_str()?,
+            call,
+            at,
+            body: row.get_ref(3)?.as_str()?,
+            ticket_made: tickets.contains("ticket.create"),
+            ticket_reopened: tickets.contains("ticket.reopen"),
+            operations: row.get_ref(5)?.as_str_or_null()?,
+        });
+        count += 1;
+        if count == most {
+            last = Some((at, call.to_owned()));
+        }
+    }
+    Ok(last)
+}
+
+/// How many calls ended from then on and before `until`.
+pub(super) fn ended_count(conn: &Connection, from: Wall, until: Wall) -> Result<u64> {
+    conn.prepare_cached("SELECT count(*) FROM records WHERE ended_at >= ?1 AND ended_at < ?2")?
+        .query_row(params![from.0, until.0], |row| Ok(u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0)))
+}
+
+/// How long agents were in which states, on days from the one to before the other.
+pub(super) fn times(conn: &Connection, from: &str, until: &str) -> Result<Vec<TimeRow>> {
+    conn.prepare_cached("SELECT * FROM agent_times WHERE day >= ?1 AND day < ?2 ORDER BY day, tenant, key, state")?
+        .query_map(params![from, until], |row| {
+            Ok(TimeRow {
+                tenant: row.get::<_, String>("tenant")?.into(),
+                agent: row.get::<_, String>("key")?.into(),
+                day: row.get("day")?,
+                state: row.get("state")?,
+                ms: unsigned(row, "ms")?,
+            })
+        })?
+        .collect()
 }
 
 pub(super) fn history(conn: &Connection, key: &CallKey) -> Result<History> {

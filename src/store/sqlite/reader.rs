@@ -15,13 +15,17 @@ use crate::{
         held::{Fate, Held},
         rows::{
             AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, Compared, DifferenceRow, EffectFilter,
-            EffectRow, FlowFilter, FlowRow, FlowWordRow, History, RecordFilter, RecordRow, SeatRow, State, Stats,
+            EffectRow, Ended, FlowFilter, FlowRow, FlowWordRow, History, RecordFilter, RecordRow, SeatRow, State,
+            Stats, TimeRow,
         },
     },
     words::{CallId, TenantId, Wall},
 };
 
 use super::{differences, flows, held, outbox, read, schema, write};
+
+/// Records read in one go.
+const PAGE: usize = 2_000;
 
 /// A second connection with a busy timeout of five seconds. A running daemon sees what it changed within a second.
 pub struct Reader {
@@ -137,6 +141,47 @@ impl Reader {
             State::Done => sent_again(outbox::retry(conn, &EffectRow { unsure: true, ..row.clone() }, now)),
             state => Err(format!("it is {} and not done; `linecard outbox retry` tries it again", state.as_str())),
         })
+    }
+
+    /// Records of calls that ended in this time, each once as it stands now, in the order of their ends. Read a page at a time, so that no transaction of the reader lasts.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn ended(&self, from: Wall, until: Wall, mut take: impl FnMut(Ended<'_>)) -> Result<(), StoreError> {
+        let mut next = Some((from, String::new()));
+        while let Some(after) = next {
+            next = read::ended_page(&self.conn, &after, until, PAGE, &mut take).map_err(|e| self.told(&e))?;
+        }
+        Ok(())
+    }
+
+    /// How many calls ended in this time.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn ended_count(&self, from: Wall, until: Wall) -> Result<u64, StoreError> {
+        read::ended_count(&self.conn, from, until).map_err(|e| self.told(&e))
+    }
+
+    /// How long agents were in which states, on days (`2026-11-26`) from the one to before the other.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn times(&self, from: &str, until: &str) -> Result<Vec<TimeRow>, StoreError> {
+        read::times(&self.conn, from, until).map_err(|e| self.told(&e))
+    }
+
+    /// What the sides told differently of this time, and still did when they were compared last, by tenant, kind and moment; without what a person accepted.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn differences_of(
+        &self,
+        from: Wall,
+        until: Wall,
+        mut take: impl FnMut(&str, &str, Wall),
+    ) -> Result<(), StoreError> {
+        differences::of_time(&self.conn, from, until, &mut take).map_err(|e| self.told(&e))
     }
 
     /// What the sides tell differently, oldest first; without `all` only what nobody mended or accepted.

@@ -132,6 +132,21 @@ const MIGRATIONS: &[&str] = &["
     CREATE INDEX differences_at ON differences (at);
     ", "
     CREATE INDEX flows_ended ON flows (updated_at) WHERE open = 0;
+    ", "
+    CREATE TABLE operations (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, agent TEXT NOT NULL, kind TEXT NOT NULL,
+        revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
+        count INTEGER NOT NULL, at INTEGER NOT NULL,
+        PRIMARY KEY (key, tenant, agent, kind)) WITHOUT ROWID;
+    CREATE TABLE agent_times (
+        tenant TEXT NOT NULL, key TEXT NOT NULL, day TEXT NOT NULL, state TEXT NOT NULL,
+        revision INTEGER NOT NULL, schema INTEGER NOT NULL,
+        owner TEXT NOT NULL, lease INTEGER, fence INTEGER NOT NULL, due_at INTEGER,
+        ms INTEGER NOT NULL,
+        PRIMARY KEY (day, tenant, key, state)) WITHOUT ROWID;
+    CREATE INDEX effects_tickets ON effects (call, tenant, operation)
+        WHERE state = 'done' AND operation IN ('ticket.create', 'ticket.reopen');
     "];
 
 /// Files up to this size are checked whole at each start (about 1 s on a slow disk); of larger ones the first pages are, for a start

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     store::rows::{
         AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectPut, EffectRow, EffectSet,
-        NoteRow, PositionRow, RecordRow, SeatRow, State, StateRow, TraceRow, effect_key,
+        NoteRow, OperationRow, PositionRow, RecordRow, SeatRow, State, StateRow, TimeRow, TraceRow, effect_key,
     },
     words::{CallId, TenantId, Wall},
 };
@@ -58,6 +58,12 @@ pub(super) fn batch(conn: &Connection, who: &Who<'_>, batch: &Batch) -> Result<(
     for row in &batch.positions {
         position(conn, who, row)?;
     }
+    for row in &batch.operations {
+        operation(conn, who, row)?;
+    }
+    for row in &batch.times {
+        time(conn, who, row)?;
+    }
     for row in &batch.callbacks {
         callback(conn, who, row)?;
     }
@@ -85,6 +91,43 @@ fn state(conn: &Connection, who: &Who<'_>, row: &StateRow) -> Result<()> {
         row.state,
         row.reason,
         row.since.0
+    ])?;
+    Ok(())
+}
+
+fn operation(conn: &Connection, who: &Who<'_>, row: &OperationRow) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO operations (tenant, key, agent, kind, revision, schema, owner, fence, count, at) VALUES (?1, ?2, ?3, ?4, 1, 1, ?5, ?6, ?7, ?8)
+         ON CONFLICT (key, tenant, agent, kind) DO UPDATE SET revision = revision + 1, owner = excluded.owner, fence = excluded.fence,
+             count = count + excluded.count, at = excluded.at",
+    )?
+    .execute(params![
+        row.tenant.as_str(),
+        row.call.to_string(),
+        row.agent.as_str(),
+        row.kind,
+        who.owner,
+        who.fence(),
+        row.count,
+        row.at.0
+    ])?;
+    Ok(())
+}
+
+fn time(conn: &Connection, who: &Who<'_>, row: &TimeRow) -> Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO agent_times (tenant, key, day, state, revision, schema, owner, fence, ms) VALUES (?1, ?2, ?3, ?4, 1, 1, ?5, ?6, ?7)
+         ON CONFLICT (day, tenant, key, state) DO UPDATE SET revision = revision + 1, owner = excluded.owner, fence = excluded.fence,
+             ms = ms + excluded.ms",
+    )?
+    .execute(params![
+        row.tenant.as_str(),
+        row.agent.as_str(),
+        row.day,
+        row.state,
+        who.owner,
+        who.fence(),
+        small(row.ms)
     ])?;
     Ok(())
 }

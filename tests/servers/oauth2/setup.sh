@@ -98,7 +98,7 @@ provision() {
         "iss": "'$url'/api/sso", "jwt-type": "rsa", "jwt-key-size": "256", "key": "'"$(one_line "$home/client.pem")"'",
         "cert": "'"$(one_line "$home/client.pub")"'", "code-duration": 600, "refresh-token-duration": 1209600, "access-token-duration": 3600,
         "auth-type-code-enabled": true, "pkce-allowed": true, "pkce-required": true, "email-claim": "mandatory", "jwks-show": true}}'
-    make client/ '{"client_id": "console", "client_secret": "client secret+1", "token_endpoint_auth_method": ["client_secret_basic"],
+    make client/ '{"client_id": "console", "client_secret": "client secret+1", "token_endpoint_auth_method": ["client_secret_post"],
         "enabled": true, "confidential": true, "scope": ["openid"], "redirect_uri": ["http://127.0.0.1:18766/admin/oidc/back"],
         "authorization_type": ["code"]}'
 }
