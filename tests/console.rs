@@ -170,6 +170,13 @@ async fn a_program_brings_its_token_and_sees_its_tenant() {
     assert_eq!(asked("/v1/records", token(&["supervisor"], "default")).await.unwrap().status(), 200);
     assert_eq!(asked("/v1/records", token(&[], "default")).await.unwrap().status(), 403);
     assert_eq!(asked("/v1/records", "Bearer x.y.z".to_owned()).await.unwrap().status(), 401);
+    let figures = asked("/v1/kpis?by=agent", token(&["supervisor"], "default")).await.unwrap();
+    assert_eq!(figures.status(), 200);
+    let definitions = figures.json::<Value>().await.unwrap()["definitions"].clone();
+    assert!(definitions[0]["text"]["en"].is_string() && definitions[0]["text"]["zh"].is_string(), "{definitions}");
+    assert_eq!(asked("/v1/kpis?by=weather", token(&["supervisor"], "default")).await.unwrap().status(), 400);
+    let table = asked("/v1/kpis.csv", token(&["auditor"], "default")).await.unwrap();
+    assert_eq!(table.headers()["content-type"], "text/csv; charset=utf-8");
     // The site's own is no tenant's.
     assert_eq!(asked("/v1/links", token(&["admin"], "default")).await.unwrap().status(), 404);
     let other = asked("/v1/records", token(&["admin"], "other")).await.unwrap();

@@ -17,6 +17,8 @@ pub struct Session {
     pub role: Role,
     /// Sees this tenant alone; `None`: the whole site.
     pub tenant: Option<TenantId>,
+    /// Whose supervisor a token says he is; accounts say nothing of teams.
+    pub teams: Option<Box<[String]>>,
     pub until: Wall,
 }
 
@@ -134,7 +136,7 @@ mod tests {
     const HOUR: i64 = 3_600_000;
 
     fn session(who: &str, until: i64) -> Session {
-        Session { who: who.to_owned(), role: Role::Admin, tenant: None, until: Wall(until) }
+        Session { who: who.to_owned(), role: Role::Admin, tenant: None, teams: None, until: Wall(until) }
     }
 
     #[test]

@@ -308,6 +308,9 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
                 links: stats.clone(),
                 connectors: connectors.clone(),
                 metrics: metrics.clone(),
+                kpis: settings.kpis.clone(),
+                directory: reloadable.directory.clone(),
+                edges: load::edges_of(&switch_settings),
             })?);
             let (served, stop) = (console.clone(), admin_stop.clone());
             tasks.spawn(async move {
@@ -622,7 +625,7 @@ async fn reload(
             parts.customers.reload(load::site(&loaded.settings, &loaded.live.directory));
             parts.connectors.swap(loaded.live.connectors);
             if let Some(console) = parts.console {
-                console.reload(loaded.live.accounts);
+                console.reload(loaded.live.accounts, loaded.live.directory.clone());
             }
             parts.post.reload(loaded.live.directory.clone());
             parts.sender.reload(loaded.live.webhooks);

@@ -24,7 +24,7 @@ mod tests;
 pub use answer::{Answer, Compared, Figure, Group, Interval, Method, Percentiles, Verdict};
 pub use definitions::{Definition, Unit, Words, definitions, table};
 pub use figures::Id;
-pub use gather::{Sight, Site, answer};
+pub use gather::{Refused, Sight, Site, answer};
 pub use query::{Asked, Dimension, Problem, Query, Span, by_day};
 pub use seen::Seen;
 pub use settings::Settings;

@@ -219,11 +219,23 @@ impl<S: Doorkeeper> Api<S> {
         self.generator.subschema_for::<T>().to_value()
     }
 
+    /// What may stand in a query, one parameter for each field.
+    pub fn parameters<Q: JsonSchema>(&mut self) -> Vec<Value> {
+        let query = Q::json_schema(&mut self.generator).to_value();
+        let needed = |name: &str| query["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
+        let one = |(name, schema): (&String, &Value)| {
+            let mut schema = schema.clone();
+            let says = schema.as_object_mut().and_then(|schema| schema.remove("description"));
+            json!({"name": name, "in": "query", "required": needed(name), "schema": schema, "description": says.unwrap_or_else(|| "".into())})
+        };
+        query["properties"].as_object().into_iter().flatten().map(one).collect()
+    }
+
     /// What stands in a place of a path.
     fn place(&mut self, name: &str) -> Value {
         match name {
             "call" => self.schema::<CallId>(),
-            "task" => self.schema::<u32>(),
+            "task" => json!({"type": "integer", "minimum": 0, "maximum": u32::MAX}),
             _ => json!({"type": "string", "minLength": 1}),
         }
     }
@@ -233,15 +245,7 @@ impl<S: Doorkeeper> Api<S> {
         let mut parameters: Vec<Value> = places
             .map(|name| json!({"name": name, "in": "path", "required": true, "schema": self.place(name)}))
             .collect();
-        let query = Q::json_schema(&mut self.generator).to_value();
-        let needed = |name: &str| query["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
-        for (name, schema) in query["properties"].as_object().into_iter().flatten() {
-            let mut schema = schema.clone();
-            let says = schema.as_object_mut().and_then(|schema| schema.remove("description"));
-            parameters.push(json!({
-                "name": name, "in": "query", "required": needed(name), "schema": schema, "description": says.unwrap_or_default(),
-            }));
-        }
+        parameters.extend(self.parameters::<Q>());
         let told = self.schema::<Told>();
         let told = |says: &str| json!({"description": says, "content": {"application/json": {"schema": told}}});
         let answer = self.schema::<A>();
@@ -294,12 +298,23 @@ impl<S: Doorkeeper> Api<S> {
 }
 
 /// What was wrong is told without what stood in it: a query may hold a number.
-fn read_query<Q: DeserializeOwned>(query: &str) -> Result<Q, Trouble> {
+pub(super) fn read_query<Q: DeserializeOwned>(query: &str) -> Result<Q, Trouble> {
     serde_html_form(query).map_err(|()| {
         Trouble::Wrong(
             "the query cannot be read: each name once, known, and of the kind that /v1/openapi.json says".to_owned(),
         )
     })
+}
+
+/// A table for spreadsheets, saved under this name.
+pub(super) fn table(name: &'static str, csv: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
+    (headers, csv).into_response()
 }
 
 fn serde_html_form<Q: DeserializeOwned>(query: &str) -> Result<Q, ()> {

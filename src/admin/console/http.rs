@@ -15,11 +15,11 @@ use tokio::net::TcpListener;
 use super::{
     Console,
     api::{Api, Line, Told},
-    flows, oidc, reads,
+    flows, kpis, oidc, reads,
     sign_in::{self, Credentials, SignedIn},
     trunks, undelivered,
 };
-use crate::{access::Right, admin::hint::Hint, agents::pages, numbers::trunks::unmapped};
+use crate::{access::Right, admin::hint::Hint, agents::pages, kpis::Asked, numbers::trunks::unmapped};
 
 /// Serves until `stop` completes.
 ///
@@ -59,6 +59,10 @@ pub fn api() -> Api<Console> {
             "parameters": [{"name": "X-Linecard", "in": "header", "required": true, "schema": {"type": "string"}}],
             "responses": {"200": json_of(&signed_in, "signed out"), "403": ends("the header is not there"), "503": ends("a part is away")}},
     });
+    let asked = api.parameters::<Asked>();
+    let figures = json!({"get": {"summary": "The same as CSV, UTF-8 with its mark", "operationId": "get_v1_kpis_csv", "parameters": asked,
+        "responses": {"200": {"description": "the table", "content": {"text/csv": {"schema": {"type": "string"}}}},
+            "400": ends("the question cannot be meant"), "401": ends("nobody is signed in"), "403": ends("whoever is signed in may not"), "503": ends("the disk")}}});
     let csv = json!({"get": {"summary": "The rows of trunks.yaml as CSV, UTF-8 with its mark", "operationId": "get_v1_trunks_csv",
         "responses": {"200": {"description": "the table", "content": {"text/csv": {"schema": {"type": "string"}}}},
             "401": ends("nobody is signed in"), "403": ends("whoever is signed in may not"), "404": ends("not for one tenant"), "422": ends("trunks.yaml is not right"), "503": ends("the disk")}}});
@@ -91,6 +95,11 @@ pub fn api() -> Api<Console> {
             work("What a person found out: take, done, not-done, again"),
             flows::settle,
         )
+        .get(
+            "/v1/kpis",
+            see("What the calls of a time come to, each figure with its definition (docs/kpis.md)"),
+            kpis::answer,
+        )
         .get("/v1/alerts", see("What fires now"), reads::alerts)
         .get(
             "/v1/differences",
@@ -119,6 +128,7 @@ pub fn api() -> Api<Console> {
         .get("/v1/trunks/history", see("Versions of trunks.yaml, newest first"), trunks::history)
         .get("/v1/trunks/history/{revision}", see("One version, and what it would change now"), trunks::version)
         .post("/v1/trunks/roll-back", change("Puts a version back"), trunks::roll_back)
+        .other("/v1/kpis.csv", get(kpis::csv), figures)
         .other("/v1/trunks.csv", get(trunks::csv), csv)
 }
 

@@ -4,6 +4,7 @@
 pub mod api;
 mod flows;
 pub mod http;
+mod kpis;
 mod oidc;
 mod reads;
 mod settings;
@@ -12,6 +13,7 @@ mod trunks;
 mod undelivered;
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex, PoisonError},
@@ -27,14 +29,16 @@ pub use self::settings::Settings;
 use self::{api::Trouble, oidc::Provider};
 use crate::{
     access::{Accounts, Session, Sessions, Verifier},
+    calls::Directory,
     connectors::Connectors,
     files::Problem,
+    kpis as kpi,
     live::now,
     numbers::trunks::{TrunkRow, unmapped},
     store::{self, AuditRow, Reader, StoreError},
     switches::live::Stats,
     watch::Metrics,
-    words::TenantId,
+    words::{SwitchId, TenantId},
 };
 
 /// What only the whole house can do: the settings folder, and a call that nobody makes.
@@ -140,6 +144,10 @@ pub struct Console {
     pub links: Vec<Stats>,
     pub connectors: Connectors,
     pub metrics: Metrics,
+    pub kpis: kpi::Settings,
+    pub directory: ArcSwap<Directory>,
+    /// Switches that tell of calls which the one behind them tells too.
+    pub edges: BTreeSet<SwitchId>,
     sessions: Mutex<Sessions>,
     /// Password checks at once: each costs a processor for a while.
     checks: Semaphore,
@@ -159,13 +167,29 @@ pub struct Parts {
     pub links: Vec<Stats>,
     pub connectors: Connectors,
     pub metrics: Metrics,
+    pub kpis: kpi::Settings,
+    pub directory: Arc<Directory>,
+    pub edges: BTreeSet<SwitchId>,
 }
 
 impl Console {
     /// # Errors
     /// A sentence: the identity provider's settings cannot be used.
     pub fn new(parts: Parts) -> Result<Self, String> {
-        let Parts { settings, house, store, watch_folder, accounts, verifier, links, connectors, metrics } = parts;
+        let Parts {
+            settings,
+            house,
+            store,
+            watch_folder,
+            accounts,
+            verifier,
+            links,
+            connectors,
+            metrics,
+            kpis,
+            directory,
+            edges,
+        } = parts;
         let provider =
             settings.oidc.clone().map(|oidc| Provider::new(oidc, settings.public_url.clone())).transpose()?;
         Ok(Self {
@@ -179,6 +203,9 @@ impl Console {
             links,
             connectors,
             metrics,
+            kpis,
+            directory: ArcSwap::new(directory),
+            edges,
             sessions: Mutex::default(),
             checks: Semaphore::new(2),
             provider,
@@ -187,7 +214,8 @@ impl Console {
     }
 
     /// Accounts of a file that was read again: who is not in it any more, or is something else now, is signed out.
-    pub fn reload(&self, accounts: Accounts) {
+    pub fn reload(&self, accounts: Accounts, directory: Arc<Directory>) {
+        self.directory.store(directory);
         self.sessions().keep(|session| {
             let by_account = self.accounts.load().find(&session.who).is_some();
             !by_account

@@ -80,7 +80,7 @@ impl Console {
         let token = random();
         let at = now().wall;
         let until = at.plus_ms(i64::try_from(seconds * 1000).unwrap_or(i64::MAX));
-        let session = self.sessions().open(at, &token, Session { who, role, tenant, until });
+        let session = self.sessions().open(at, &token, Session { who, role, tenant, teams: None, until });
         (session, self.cookie(&token, seconds))
     }
 
@@ -141,8 +141,8 @@ impl Doorkeeper for Console {
                     let why = "this token has no role that the console knows: admin, supervisor, auditor";
                     return Err(Box::new(refused(StatusCode::FORBIDDEN, why)));
                 };
-                let (who, tenant, until) = (who.agent.to_string(), Some(who.tenant.clone()), who.expires);
-                Arc::new(Session { who, role, tenant, until })
+                let (tenant, teams, until) = (Some(who.tenant.clone()), Some(who.teams.clone()), who.expires);
+                Arc::new(Session { who: who.agent.to_string(), role, tenant, teams, until })
             }
             None => {
                 let Some(session) = self.session(headers) else {

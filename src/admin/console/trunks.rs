@@ -6,7 +6,7 @@ use std::{fs, path::Path, sync::Arc};
 
 use axum::{
     extract::State,
-    http::{HeaderMap, header},
+    http::HeaderMap,
     response::{IntoResponse, Response},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Console, Done, MadeUp, Played,
-    api::{Ask, Doorkeeper, Misfit, Nothing, Trouble},
+    api::{self, Ask, Doorkeeper, Misfit, Nothing, Trouble},
     whole_site,
 };
 use crate::{
@@ -423,15 +423,7 @@ pub(super) async fn csv(State(console): State<Arc<Console>>, headers: HeaderMap)
         Ok::<_, Trouble>(sheet::write(&read.map_err(Trouble::Unfit)?.value.rows))
     };
     match table.await {
-        Ok(csv) => {
-            let headers = [
-                (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
-                (header::CONTENT_DISPOSITION, "attachment; filename=\"trunks.csv\""),
-                (header::CACHE_CONTROL, "no-store"),
-                (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-            ];
-            (headers, csv).into_response()
-        }
+        Ok(csv) => api::table("trunks.csv", csv),
         Err(trouble) => trouble.into_response(),
     }
 }
