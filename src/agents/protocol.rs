@@ -73,7 +73,10 @@ pub struct Welcome<'a> {
     pub queues: Vec<&'a str>,
     /// When the page of the call's record opens by itself: the pop's `target`, else the `url` of the customer found or chosen.
     pub open: Opens,
-    /// Business systems at which something can be done from a screen; as of this welcome.
+    /// What may be chosen as the outcome of a call, by queue as the switch names it; `*` for every other. Each is a path, `repair/rebooked`.
+    #[serde(skip_serializing_if = "no_outcomes")]
+    pub outcomes: &'a BTreeMap<String, Vec<String>>,
+    /// Business systems that have a name, or at which something can be done from a screen; as of this welcome.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub systems: Vec<SystemOffer<'a>>,
     /// The socket is closed with 1013 or found dead when pings, sent each so many milliseconds, stay without an answer twice.
@@ -84,6 +87,9 @@ pub struct Welcome<'a> {
 #[derive(Serialize, JsonSchema)]
 pub struct SystemOffer<'a> {
     pub id: &'a str,
+    /// What people call it: the connector's own title.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<&'a str>,
     /// `search`, `comment`, `reopen`, `assign` and `escalate`, as far as there: each is a request `ticket.` and the word.
     pub tickets: Vec<&'a str>,
     /// Fields of its customers that `customer.update` may change.
@@ -301,6 +307,11 @@ pub struct Dialable<'a> {
 pub struct Note<'a> {
     pub agent: &'a str,
     pub text: Cow<'a, str>,
+}
+
+/// serde hands over a reference to the reference.
+fn no_outcomes(outcomes: &&BTreeMap<String, Vec<String>>) -> bool {
+    outcomes.is_empty()
 }
 
 /// serde hands over the `Cow`, and clippy wants what is in it: this takes either.

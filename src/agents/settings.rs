@@ -33,6 +33,9 @@ pub struct Settings {
     /// When the page of the call's record opens by itself: the line's target, else the customer's page.
     #[serde(default)]
     pub open: Opens,
+    /// What agents choose from as the outcome of a call: paths like `repair/rebooked`, by queue as the switch names it; `*` for every other.
+    #[serde(default)]
+    pub outcomes: BTreeMap<String, Vec<String>>,
     #[serde(default)]
     pub states: States,
     #[serde(default)]
@@ -224,6 +227,20 @@ impl Settings {
         }
         if self.limits.handshakes_per_s == 0 {
             problems.push(("limits.handshakes_per_s".to_owned(), "0".to_owned(), "1 or more"));
+        }
+        for (queue, paths) in &self.outcomes {
+            // As the wrap-up takes them.
+            let wrong = paths.iter().position(|path| {
+                let steps: Vec<&str> = path.split(['/', '>', '›']).map(str::trim).collect();
+                steps.len() > 16 || steps.iter().any(|step| step.is_empty() || step.chars().count() > 200)
+            });
+            if let Some(at) = wrong {
+                let wanted = "1 to 16 steps of 1 to 200 characters, with / between them";
+                problems.push((format!("outcomes.{queue}[{at}]"), format!("{:?}", paths[at]), wanted));
+            }
+            if paths.len() > 500 {
+                problems.push((format!("outcomes.{queue}"), format!("there are {}", paths.len()), "500 at most"));
+            }
         }
         problems.extend(self.states.problems());
         let tokens = self.tokens.problems();

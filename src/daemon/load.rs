@@ -112,6 +112,7 @@ pub fn offers(set: &connectors::Set, webhooks: Arc<Webhooks>) -> Offers {
     offers.hashes.extend(set.beside().map(|system| (system.id.clone(), system.hash.clone())));
     for system in set.iter() {
         offers.hashes.insert(system.id.clone(), system.hash.clone());
+        offers.titles.extend(system.title.clone().map(|title| (system.id.clone(), title)));
         if let Some(update) = system.operation(connectors::operation::UPDATE) {
             offers.writable.insert(system.id.clone(), update.writable.clone());
         }

@@ -183,6 +183,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     );
     roster.states(settings.agents.states.clone());
     roster.opens(settings.agents.open);
+    roster.outcomes(settings.agents.outcomes.clone());
     let now = crate::live::now();
     for (key, kept) in states.into_iter().filter_map(super::core::kept_state) {
         roster.recall_state(now, key, kept);

@@ -122,6 +122,8 @@ pub struct Offers {
     pub systems: HashMap<String, Vec<SystemId>>,
     /// System to the fields of its customers that may be changed from here.
     pub writable: HashMap<SystemId, Vec<String>>,
+    /// System to what people call it.
+    pub titles: HashMap<SystemId, String>,
     /// System to its file's hash.
     pub hashes: HashMap<SystemId, String>,
     /// Who is told of calls besides.

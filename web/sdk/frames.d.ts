@@ -567,6 +567,8 @@ export interface SystemOffer {
   id: string;
   /** `search`, `comment`, `reopen`, `assign` and `escalate`, as far as there: each is a request `ticket.` and the word. */
   tickets: string[];
+  /** What people call it: the connector's own title. */
+  title?: string | null;
   /** Fields of its customers that `customer.update` may change. */
   update?: string[];
 }
@@ -654,6 +656,8 @@ export interface Welcome {
   features: string[];
   /** When the page of the call's record opens by itself: the pop's `target`, else the `url` of the customer found or chosen. */
   open: Opens;
+  /** What may be chosen as the outcome of a call, by queue as the switch names it; `*` for every other. Each is a path, `repair/rebooked`. */
+  outcomes?: Record<string, string[]>;
   /** The socket is closed with 1013 or found dead when pings, sent each so many milliseconds, stay without an answer twice. */
   ping_ms: number;
   /** Queues that the agent may log in to and out of, as the switches name them. */
@@ -662,7 +666,7 @@ export interface Welcome {
   reasons: ReasonChoice[];
   /** Counts the agent's stream from 1; 0: no part of the stream. Remember the highest. */
   seq: number;
-  /** Business systems at which something can be done from a screen; as of this welcome. */
+  /** Business systems that have a name, or at which something can be done from a screen; as of this welcome. */
   systems?: SystemOffer[];
   type: "welcome";
 }

@@ -61,6 +61,7 @@ pub(super) fn welcome<'a>(
     who: &'a Who,
     directory: &'a Directory,
     states: &'a States,
+    outcomes: &'a BTreeMap<String, Vec<String>>,
     ping_ms: u64,
 ) -> Welcome<'a> {
     let known = directory.agent(&who.agent).filter(|agent| agent.tenant == who.tenant);
@@ -80,6 +81,7 @@ pub(super) fn welcome<'a>(
             .collect(),
         queues: known.iter().flat_map(|agent| &agent.queues).map(String::as_str).collect(),
         open: Opens::default(),
+        outcomes,
         systems: Vec::new(),
         ping_ms,
     }

@@ -169,6 +169,8 @@ pub struct Roster {
     times: times::Times,
     /// When a record's page opens by itself.
     opens: Opens,
+    /// By queue, or `*`: what agents choose from as the outcome.
+    outcomes: BTreeMap<String, Vec<String>>,
     /// Which business systems offer what.
     offers: Arc<records::Offers>,
     /// Those under way.
@@ -263,6 +265,7 @@ impl Roster {
             watch: team::Watch::default(),
             times: times::Times::default(),
             opens: Opens::default(),
+            outcomes: BTreeMap::new(),
             offers: Arc::default(),
             flows: flows::Flows::default(),
             views: views::Views::default(),
@@ -443,7 +446,8 @@ impl Roster {
         {
             self.out.push_back(Output::Close(oldest));
         }
-        let mut welcome = frames::welcome(self.epoch, &who, directory, &self.states, self.limits.ping_ms);
+        let mut welcome =
+            frames::welcome(self.epoch, &who, directory, &self.states, &self.outcomes, self.limits.ping_ms);
         welcome.systems = self.system_offers();
         welcome.open = self.opens;
         self.out.push_back(deliver(screen, None, wire::write(0, now.wall, &welcome)));

@@ -188,6 +188,11 @@ impl Roster {
         self.opens = opens;
     }
 
+    /// What agents choose from as the outcome of a call.
+    pub fn outcomes(&mut self, outcomes: std::collections::BTreeMap<String, Vec<String>>) {
+        self.outcomes = outcomes;
+    }
+
     /// As it was when the last run ended.
     pub fn recall_state(&mut self, now: Now, key: Key, kept: Kept) {
         self.watch_limit(now, &key, &kept.is, kept.since);

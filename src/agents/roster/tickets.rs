@@ -63,10 +63,11 @@ impl Roster {
         systems.sort();
         let offered = systems.into_iter().map(|system| SystemOffer {
             id: system.as_str(),
+            title: self.offers.titles.get(system).map(String::as_str),
             tickets: VERBS.iter().filter(|(_, operation)| offers(operation, system)).map(|(verb, _)| *verb).collect(),
             update: self.offers.writable.get(system).map_or(&[][..], Vec::as_slice),
         });
-        offered.filter(|offer| !offer.tickets.is_empty() || !offer.update.is_empty()).collect()
+        offered.filter(|offer| offer.title.is_some() || !offer.tickets.is_empty() || !offer.update.is_empty()).collect()
     }
 
     pub(super) fn search_tickets(&mut self, asked: &Asked, search: TicketSearch) -> Refusable {
