@@ -169,6 +169,10 @@ pub struct Demo {
     /// Keep the store and settings here instead of a temporary folder.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// No call comes by itself: each line of the standard input is one (`call answered 13800138000 1001`), or lets something down
+    /// (`orders slow 2000`, `desk dead`, `desk well`, `switch cut`, `switch restart 5000`).
+    #[arg(long)]
+    pub by_hand: bool,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::{
     dice::Dice,
     experts,
-    hosts::{Host, Hosts},
+    hosts::{Host, Hosts, Mode},
     live::Pbx,
     mail::Mails,
     people::{CALLED, CALLERS},
@@ -28,14 +28,14 @@ use super::{
 ///
 /// # Errors
 /// What could not be started, in words for a person.
-pub fn run(data: Option<&Path>) -> Result<(), String> {
+pub fn run(data: Option<&Path>, by_hand: bool) -> Result<(), String> {
     let temporary = std::env::temp_dir().join(format!("linecard-demo-{}", std::process::id()));
     let folder = data.map_or_else(|| temporary.clone(), Path::to_path_buf);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| format!("cannot start the runtime: {e}"))?;
-    let ended = runtime.block_on(play(&folder));
+    let ended = runtime.block_on(play(&folder, by_hand));
     if data.is_none() {
         // What is left of a temporary folder is the temporary folder's business.
         let _ = std::fs::remove_dir_all(&temporary);
@@ -43,7 +43,7 @@ pub fn run(data: Option<&Path>) -> Result<(), String> {
     ended
 }
 
-async fn play(folder: &Path) -> Result<(), String> {
+async fn play(folder: &Path, by_hand: bool) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|e| format!("cannot find this program: {e}"))?;
     let seed = crate::live::now().wall.0.unsigned_abs();
     let cannot = |what: &str, e: &io::Error| format!("cannot start {what}: {e}");
@@ -82,7 +82,7 @@ async fn play(folder: &Path) -> Result<(), String> {
     }
     introduce(&stage, &program)?;
     let ended = tokio::select! {
-        ended = keep_calling((&pbx, &hosts), &mut daemon, &stage, seed) => ended,
+        ended = keep_calling((&pbx, &hosts), &mut daemon, &stage, seed, by_hand) => ended,
         () = experts::answer(&hosts.tickets, stage.places.hooks) => Ok(()),
     };
     drop(hosts);
@@ -125,7 +125,20 @@ async fn keep_calling(
     daemon: &mut Running,
     stage: &Stage,
     seed: u64,
+    by_hand: bool,
 ) -> Result<(), String> {
+    let (tell, mut lines) = tokio::sync::mpsc::channel(16);
+    let mut listens = by_hand;
+    if by_hand {
+        // It ends with its input, or with the program.
+        std::thread::spawn(move || {
+            for line in io::stdin().lines().map_while(Result::ok) {
+                if tell.blocking_send(line).is_err() {
+                    break;
+                }
+            }
+        });
+    }
     let mut dice = Dice::new(seed ^ 0xCA11);
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|e| format!("cannot listen for signals: {e}"))?;
@@ -142,7 +155,7 @@ async fn keep_calling(
         tokio::select! {
             _ = tokio::signal::ctrl_c() => break,
             _ = terminate.recv() => break,
-            () = sleep_until(next) => {
+            () = sleep_until(next), if !by_hand => {
                 let (story, customer) = tour.pop().unwrap_or_else(|| {
                     let story = *dice.pick(&Story::ALL).unwrap_or(&Story::Answered);
                     (story, dice.pick(if story.outbound() { CALLED } else { CALLERS }))
@@ -152,6 +165,15 @@ async fn keep_calling(
                 pbx.play(story, customer.copied().unwrap_or_default(), first);
                 next = Instant::now() + Duration::from_millis(dice.between(4_000, 9_000));
             }
+            line = lines.recv(), if listens => match line {
+                Some(line) => {
+                    if let Err(wrong) = told(&line, pbx, hosts) {
+                        eprintln!("{line:?}: {wrong}");
+                    }
+                }
+                // Whoever told is gone; the demo stays.
+                None => listens = false,
+            },
             () = sleep(Duration::from_secs(1)) => {
                 // Who was asked answers after a while.
                 let now = crate::live::now().wall;
@@ -172,6 +194,41 @@ async fn keep_calling(
     }
     println!("\nstopping");
     daemon.stop().await;
+    Ok(())
+}
+
+/// One line of `--by-hand`.
+fn told(line: &str, pbx: &Pbx, hosts: &Hosts) -> Result<(), String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let ms = |word: &str| {
+        word.parse().map(Duration::from_millis).map_err(|_| format!("{word} is no number of milliseconds"))
+    };
+    match *words.as_slice() {
+        [] => {}
+        ["call", story, customer, ref agent @ ..] => {
+            let story = serde_json::from_value::<Story>(serde_json::Value::from(story))
+                .map_err(|_| format!("{story} is no story: answered, abandoned, no-answer-then-other, blind-transfer, attended-transfer, direct, direct-missed, outbound or outbound-busy"))?;
+            // The demo's agents are 1001, 1002 and 1003, at seats in that order.
+            let seat = agent.first().and_then(|agent| ["1001", "1002", "1003"].iter().position(|known| known == agent));
+            pbx.play(story, customer, seat).ok_or("nobody is free for it")?;
+        }
+        ["switch", "cut"] => pbx.cut(),
+        ["switch", "restart", down] => pbx.restart(ms(down)?),
+        [system, ref how @ ..] => {
+            let host = [&hosts.erp, &hosts.loyalty, &hosts.orders, &hosts.tickets]
+                .into_iter()
+                .find(|host| host.system().id() == system);
+            let host = host.ok_or("neither call, switch nor a system: erp, loyalty, orders, desk")?;
+            host.set(match how {
+                ["well"] => Mode::Well,
+                ["slow", by] => Mode::Slow(ms(by)?),
+                ["refuses"] => Mode::Refuses,
+                ["babbles"] => Mode::Babbles,
+                ["dead"] => Mode::Dead,
+                _ => return Err("well, slow MILLISECONDS, refuses, babbles or dead".to_owned()),
+            });
+        }
+    }
     Ok(())
 }
 

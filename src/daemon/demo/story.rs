@@ -4,14 +4,14 @@
 //! A story is a list of steps with the time before each. Times are those of the recordings in spirit, thrown with dice, and all
 //! of them times `pace`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::words::{AgentId, Wall};
 
 use super::dice::Dice;
 
 /// What can happen to a customer. In brackets the recording that shows the order of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Story {
     /// Queue, agent answers, customer or agent hangs up (a, a3).

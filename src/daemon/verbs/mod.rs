@@ -59,7 +59,7 @@ impl From<Exit> for ExitCode {
 pub fn run(verb: Verb) -> Exit {
     match verb {
         Verb::Run(folder) => super::run::run(&folder.config),
-        Verb::Demo(args) => match super::demo::run(args.data.as_deref()) {
+        Verb::Demo(args) => match super::demo::run(args.data.as_deref(), args.by_hand) {
             Ok(()) => Exit::Good,
             Err(why) => fail(&why),
         },
