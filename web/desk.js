@@ -1,67 +1,39 @@
-// What is on the desk: calls, links, the agent. Frames in, a picture out; no document is touched here.
-export class Desk {
-  me; open = "never"; reasons = []; queues = []; agent = { state: "ready", active: true }; calls = new Map(); links = new Map(); current; gone;
+// What is on the desk: the SDK's book of what the frames told, and beside it what an agent sees: which call is on the strip, what has just gone, what is to
+// be heard of it. No document is touched here.
+import { Book } from "./sdk/linecard.js";
+
+/** @type {new () => any} */
+const Told = Book;
+
+export class Desk extends Told {
+  /** The call on the strip; the call that has just gone; since when the screen cannot be believed (server's time); why the state is what it is. */
+  current; gone; frozen; cause;
 
   /**
    * Takes one frame of the daemon; answers what an agent should hear of it.
    * @returns {any}
    */
-  take(frame, now) {
-    switch (frame.type) {
-      case "welcome": this.me = frame.agent; this.open = frame.open ?? "never"; this.reasons = frame.reasons ?? []; this.queues = frame.queues ?? []; return {};
-      case "resumed": this.agent = frame.agent; this.#links(frame.links); return {};
-      case "snapshot": {
-        this.agent = frame.agent;
-        this.#links(frame.links);
-        const old = this.calls;
-        this.calls = new Map();
-        let fresh;
-        for (const { pop, state, shown, notes } of frame.calls) {
-          this.calls.set(pop.call, { pop, state, notes: notes ?? "", verbs: state.actions ?? [] });
-          if (!shown && !old.has(pop.call)) fresh = pop;
-        }
-        this.#choose();
-        return { fresh };
-      }
-      case "pop": case "pop.updated": {
-        const known = this.calls.get(frame.call);
-        const fresh = frame.type === "pop" && known?.pop.pop !== frame.pop;
-        if (!known && frame.type === "pop.updated") return {};
-        const state = fresh ? { state: "ringing", leg: frame.role === "outbound" ? "dialling" : "ringing", since: frame.at, role: frame.role, agents: [] } : known.state;
-        this.calls.set(frame.call, { ...known, notes: known?.notes ?? "", pop: frame, state, verbs: frame.actions.filter((action) => action.startsWith("call.")) });
-        if (fresh) this.#choose();
-        return fresh ? { fresh: frame } : { updated: frame, before: known.pop };
-      }
-      case "pop.withdrawn": {
-        const call = this.calls.get(frame.call);
-        if (!call || call.pop.pop !== frame.pop) return {};
-        this.#drop(frame.call, now, frame.reason);
-        return { withdrawn: frame.reason };
-      }
-      case "call.changed": {
-        const call = this.calls.get(frame.call);
-        if (!call) return {};
-        if (!frame.leg && !frame.wrapup) { this.#drop(frame.call, now); return {}; }
-        call.state = frame;
-        call.verbs = frame.actions ?? [];
-        this.#choose();
-        return {};
-      }
-      case "agent.changed": {
-        const before = this.phones, state = this.agent.state, overrun = this.agent.overrun;
-        this.agent = frame;
-        if (!frame.active) { this.calls.clear(); this.current = undefined; }
-        // What calls do to the state is seen on the strip; what else changed it is said.
-        const said = frame.state !== state && !["busy", "working-after-call"].includes(frame.state);
-        return { phone: this.phones.find((p) => !before.some((b) => b.why === p.why && b.phone === p.phone)), state: said || (frame.overrun && !overrun) };
-      }
-      case "link.changed": {
-        const before = this.links.get(`${frame.kind} ${frame.id}`);
-        this.links.set(`${frame.kind} ${frame.id}`, frame);
-        return before && before.up !== frame.up ? { link: frame } : {};
-      }
-      default: return {};
-    }
+  hear(frame, now) {
+    const before = this.calls.get(frame.call)?.pop, phones = this.phones, agent = this.agent, link = frame.type === "link.changed" && this.links.get(`${frame.kind} ${frame.id}`);
+    const leaving = frame.call === this.current && this.call;
+    const was = this.take(frame);
+    if (was.gone !== undefined && leaving && was.reason !== "ended") this.gone = { call: leaving, reason: was.reason, until: now + 5_000 };
+    const left = this.current;
+    this.#choose();
+    const said = { left: was.gone !== undefined ? { call: leaving && left === was.gone ? leaving : undefined, pop: before, reason: was.reason } : undefined };
+    if (was.pop || was.all?.fresh.length) return { ...said, fresh: this.calls.get(was.pop ?? was.all.fresh.at(-1)).pop };
+    if (was.updated) return { ...said, updated: this.calls.get(was.updated).pop, before };
+    if (was.gone) return was.reason === "ended" ? said : { ...said, withdrawn: was.reason };
+    if (was.link) return link && link.up !== frame.up ? { link: frame } : {};
+    if (!was.agent) return {};
+    const { state, reason, overrun } = this.agent;
+    // What calls do to the state is seen on the strip; what else changed it is said.
+    const other = state !== agent.state || reason !== agent.reason, chosen = ["ready", "not-ready", "logged-off"].includes(state);
+    return {
+      phone: this.phones.find((p) => !phones.some((b) => b.why === p.why && b.phone === p.phone)),
+      state: (state !== agent.state && chosen) || (overrun && !agent.overrun),
+      from: other && chosen && ["ready", "not-ready", "logged-off"].includes(agent.state) ? agent : undefined,
+    };
   }
 
   get call() { return this.calls.get(this.current); }
@@ -72,11 +44,11 @@ export class Desk {
     const off = there(this.agent.unregistered);
     return [...off.map((phone) => ({ why: "unregistered", phone })), ...there(this.agent.unseen).filter((phone) => !off.includes(phone)).map((phone) => ({ why: "unseen", phone }))];
   }
+  /** A business system as people call it. */
+  named(system) { return this.systems.find((s) => s.id === system)?.title ?? system; }
   others() { return [...this.calls.values()].filter((c) => c.pop.call !== this.current); }
   show(id) { if (this.calls.has(id)) this.current = id; }
-  finish(id, now) { this.#drop(id, now); }
-
-  #links(list) { this.links = new Map(list.map((l) => [`${l.kind} ${l.id}`, l])); }
+  finish(id) { this.calls.delete(id); this.#choose(); }
 
   /** The call on the strip stays there until it leaves; then the one that is talked on, one that rings, an open wrap-up. */
   #choose() {
@@ -85,21 +57,21 @@ export class Desk {
     const all = [...this.calls.values()].sort((a, b) => (rank[a.state.leg] ?? 4) - (rank[b.state.leg] ?? 4));
     this.current = all[0]?.pop.call;
   }
-
-  #drop(id, now, reason) {
-    const call = this.calls.get(id);
-    this.calls.delete(id);
-    if (reason && this.current === id) this.gone = { call, reason, until: now + 5_000 };
-    this.#choose();
-  }
 }
 
 /** ringing, dialling, talking, holding, wrapup or ended. */
-export const phase = (call) => call.state.leg ?? (call.state.wrapup ? "wrapup" : "ended");
+export const phase = (call) => call?.state.leg ?? (call?.state.wrapup ? "wrapup" : "ended");
+
+/** The colleague who is asked while the customer holds. */
+export const asked = (call, me) => (phase(call) === "holding" ? call.state.agents.find((a) => a.agent !== me && a.role === "consult") : undefined);
+
+/** What can be done to a call on its switch now. */
+export const verbsOf = (call) => (call?.state.actions ?? []).filter((action) => action.startsWith("call.") || action === "recording.link");
+
+/** The customer whose record it is, as found or chosen. */
+export const customerOf = (pop) => pop.card.candidates.find((c) => c.id === pop.chosen) ?? (pop.chosen === undefined && pop.card.answer.state === "found" ? pop.card.candidates[0] : undefined);
 
 /** The customer's name, if somebody knows it: the one candidate found or chosen, else what the switch showed. */
 export function nameOf(pop) {
-  const { answer, candidates } = pop.card;
-  const one = candidates.find((c) => c.id === pop.chosen) ?? (answer.state === "found" ? candidates[0] : undefined);
-  return one?.name ?? (pop.chosen === null || answer.state === "ambiguous" ? undefined : pop.name);
+  return customerOf(pop)?.name ?? (pop.chosen === null || pop.card.answer.state === "ambiguous" ? undefined : pop.name);
 }

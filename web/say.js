@@ -2,19 +2,22 @@
 import en from "./lang/en.js";
 import zh from "./lang/zh-CN.js";
 
-const languages = { en, "zh-CN": zh };
+const texts = { en, "zh-CN": zh };
 let lang = localStorage.getItem("lang") || (navigator.language.startsWith("zh") ? "zh-CN" : "en");
-if (!languages[lang]) lang = "en";
+if (!texts[lang]) lang = "en";
 
 export const language = () => lang;
-export function otherLanguage() {
-  lang = lang === "en" ? "zh-CN" : "en";
+/** A file in lang/, and a line here. */
+export const languages = { en: "English", "zh-CN": "中文" };
+export function setLanguage(which) {
+  lang = which;
   localStorage.setItem("lang", lang);
 }
+export function otherLanguage() { setLanguage(lang === "en" ? "zh-CN" : "en"); }
 
 /** The sentence under `key`, with {holes} filled. A key we do not have is answered with `otherwise`. */
 export function t(key, holes = {}, otherwise = key) {
-  const text = languages[lang][key];
+  const text = texts[lang][key];
   return text === undefined ? otherwise : text.replace(/\{(\w+)\}/g, (_, hole) => holes[hole] ?? "");
 }
 
@@ -26,12 +29,13 @@ export function clock(ms) {
   return h ? `${h}:${two(m)}:${two(s % 60)}` : `${m}:${two(s % 60)}`;
 }
 
-/** How old a fact is, in steps of its own unit. */
-export function age(ms) {
+/** How old a fact is, in steps of its own unit; later than an hour, when it was. */
+export function age(at, now) {
+  const ms = now - at;
   if (ms < 10_000) return t("just-now");
   if (ms < 60_000) return t("s-ago", { n: Math.floor(ms / 10_000) * 10 });
   if (ms < 3_600_000) return t("min-ago", { n: Math.floor(ms / 60_000) });
-  return new Intl.DateTimeFormat(lang, { dateStyle: "medium", timeStyle: "short" }).format(new Date(Date.now() - ms));
+  return day(new Date(at).toISOString(), now);
 }
 
 export const timeOfDay = (ms) => new Intl.DateTimeFormat(lang, { timeStyle: "medium", hour12: false }).format(new Date(ms));
@@ -58,18 +62,24 @@ export function value(name, v, all) {
   if (v === null || v === undefined || v === "") return "—";
   if (typeof v === "boolean") return v ? "✓" : "—";
   if (typeof v === "object") return JSON.stringify(v);
+  if (/^\d{4}-\d\d-\d\d(T\d\d:\d\d|$)/.test(v) && !Number.isNaN(Date.parse(v))) return day(v);
   if (/^(balance|credit|total|amount|price|limit)/.test(name) && /^-?\d{1,13}(\.\d+)?$/.test(String(v))) {
     const currency = /^[A-Z]{3}$/.test(all?.currency ?? "") ? all.currency : undefined;
     /** @type {Intl.NumberFormatOptions} */
     const style = currency ? { style: "currency", currency, currencyDisplay: "narrowSymbol" } : { minimumFractionDigits: 2 };
-    return new Intl.NumberFormat(lang, style).format(Number(v));
+    const money = new Intl.NumberFormat(lang, style);
+    // The word, not only a minus, which is easily overlooked.
+    return name === "balance" && Number(v) < 0 ? t("owes", { n: money.format(-Number(v)) }) : money.format(Number(v));
   }
-  return String(v);
+  return typeof v === "number" && Number.isInteger(v) && name !== "id" ? new Intl.NumberFormat(lang).format(v) : String(v);
 }
 
-/** A day as it is said: the time today, else the date. */
-export function day(iso) {
-  const at = new Date(iso), today = at.toDateString() === new Date().toDateString();
+/** A day as it is said: the time today, yesterday with the time, else the date. */
+export function day(iso, now = Date.now()) {
+  const at = new Date(iso), time = /^\d{4}-\d\d-\d\d$/.test(iso) ? "" : new Intl.DateTimeFormat(lang, { timeStyle: "short", hour12: false }).format(at);
+  const today = at.toDateString() === new Date(now).toDateString();
+  if (time && at.toDateString() === new Date(now - 86_400_000).toDateString()) return t("yesterday", { t: time });
+  if (today && !time) return t("today");
   return new Intl.DateTimeFormat(lang, today ? { timeStyle: "short", hour12: false } : { day: "numeric", month: "short", ...(at.getFullYear() === new Date().getFullYear() ? {} : { year: "numeric" }) }).format(at);
 }
 
@@ -83,3 +93,13 @@ export function reason(r, me) {
 /** The label of a field that a connector named: ours if we have a word for it, else its own with spaces. */
 export const label = (name) => t(`f.${name}`, {}, name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " "));
 export const because = (failed) => t(`code.${failed.code}`, {}, t("code.other"));
+
+/** The colour of a state's word, where it is one that everybody uses; a system's own words stay without. */
+const tones = {
+  red: /late|overdue|delay|fail|urgent|延误|逾期|超时|异常|失败|加急/i,
+  green: /done|complete|delivered|paid|resolved|完成|签收|已付|已解决|送达/i,
+  grey: /clos|cancel|return|refund|关闭|取消|退/i,
+  amber: /open|pending|wait|new|hold|处理|待|新建|未结/i,
+  blue: /ship|pack|transit|progress|process|发货|配送|在途|打包|进行/i,
+};
+export const tone = (word) => Object.keys(tones).find((colour) => tones[colour].test(word ?? "")) ?? "";

@@ -15,6 +15,12 @@ export function told(desk, now) {
   return [stateWords(desk), time, overrun && t("state.overrun"), next && t("state.next", { s: stateWords(desk, next) })].filter(Boolean).join(" · ");
 }
 
+/** What it will be when the call is over, as far as anybody said. */
+export function afterCall(agent) {
+  const queues = agent.queues ?? [], paused = queues.length && queues.every((q) => q.state === "not-ready");
+  return agent.next ?? (paused ? { state: "not-ready", reason: queues[0].reason } : { state: "ready" });
+}
+
 /** What may be chosen: states and reasons (during a call they come after it), then queues. Each with the request that it is. */
 export function choices(desk) {
   const { agent } = desk, busy = agent.state === "busy", type = busy ? "agent.next" : "agent.state";

@@ -37,10 +37,26 @@ const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let files: [(&str, &str, &[u8]); 15] = [
+    let files: [(&str, &str, &[u8]); 31] = [
         ("/", HTML, include_bytes!("../../web/index.html")),
         ("/web/desk.css", CSS, include_bytes!("../../web/desk.css")),
         ("/web/app.js", SCRIPT, include_bytes!("../../web/app.js")),
+        ("/web/here.js", SCRIPT, include_bytes!("../../web/here.js")),
+        ("/web/hands.js", SCRIPT, include_bytes!("../../web/hands.js")),
+        ("/web/keys.js", SCRIPT, include_bytes!("../../web/keys.js")),
+        ("/web/bar.js", SCRIPT, include_bytes!("../../web/bar.js")),
+        ("/web/strip.js", SCRIPT, include_bytes!("../../web/strip.js")),
+        ("/web/facts.js", SCRIPT, include_bytes!("../../web/facts.js")),
+        ("/web/day.js", SCRIPT, include_bytes!("../../web/day.js")),
+        ("/web/forms.js", SCRIPT, include_bytes!("../../web/forms.js")),
+        ("/web/notes.js", SCRIPT, include_bytes!("../../web/notes.js")),
+        ("/web/outcome.js", SCRIPT, include_bytes!("../../web/outcome.js")),
+        ("/web/palette.js", SCRIPT, include_bytes!("../../web/palette.js")),
+        ("/web/parts.js", SCRIPT, include_bytes!("../../web/parts.js")),
+        ("/web/ring.js", SCRIPT, include_bytes!("../../web/ring.js")),
+        ("/web/heard.js", SCRIPT, include_bytes!("../../web/heard.js")),
+        ("/web/tabs.js", SCRIPT, include_bytes!("../../web/tabs.js")),
+        ("/web/crew.js", SCRIPT, include_bytes!("../../web/crew.js")),
         ("/web/desk.js", SCRIPT, include_bytes!("../../web/desk.js")),
         ("/web/sdk/linecard.js", SCRIPT, include_bytes!("../../web/sdk/linecard.js")),
         ("/web/callbacks.js", SCRIPT, include_bytes!("../../web/callbacks.js")),

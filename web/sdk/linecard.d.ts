@@ -142,9 +142,30 @@ export class Connection {
   open(token?: Token): void;
   close(): void;
   readonly up: boolean;
+  /** The stream's place: what came last. */
+  readonly seq: number;
   now(): number;
   /** Resolves with `done`, rejects with `failed`, both whole. Survives reconnects: same id, same answer, nothing twice. */
   ask<T extends keyof Requests | "ping">(type: T, body?: T extends keyof Requests ? Body<T> : undefined): Promise<Done>;
+}
+
+/** What the frames have told so far, for who stands on a Connection: frames in, what is new comes out. */
+export class Book {
+  me: Me | undefined;
+  agent: AgentState;
+  reasons: ReasonChoice[];
+  queues: string[];
+  systems: SystemOffer[];
+  outcomes: Record<string, string[]>;
+  open: "answered" | "never";
+  links: Map<string, Link>;
+  calls: Map<string, { pop: Pop; state: CallChanged; notes: string }>;
+  /** What became of it: ids of calls. */
+  take(frame: Frame): {
+    pop?: string; updated?: string; changed?: string; gone?: string; reason?: string; agent?: true; link?: Link; all?: { fresh: string[]; gone: string[] };
+  };
+  /** The frames that would tell somebody new all of this. */
+  told(epoch: number, seq: number, at: string): Frame[];
 }
 
 /**

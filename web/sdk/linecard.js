@@ -222,7 +222,7 @@ export class Connection {
 
 /** What the frames have told so far: the agent, the links, the calls. Frames in; what is new comes out. */
 export class Book {
-  me; reasons = []; queues = []; systems = []; open = "never";
+  me; reasons = []; queues = []; systems = []; outcomes = {}; open = "never";
   agent = { state: "logged-off", active: false };
   links = new Map();
   /** By call: { pop, state, notes }. */
@@ -233,7 +233,7 @@ export class Book {
     switch (frame.type) {
       case "welcome":
         this.me = frame.agent;
-        [this.reasons, this.queues, this.systems, this.open] = [frame.reasons ?? [], frame.queues ?? [], frame.systems ?? [], frame.open ?? "never"];
+        [this.reasons, this.queues, this.systems, this.outcomes, this.open] = [frame.reasons ?? [], frame.queues ?? [], frame.systems ?? [], frame.outcomes ?? {}, frame.open ?? "never"];
         return {};
       case "resumed": this.agent = frame.agent; this.#linked(frame.links); return {};
       case "snapshot": {
@@ -277,7 +277,7 @@ export class Book {
   /** The frames that would tell somebody new all of this; its pops have been shown. */
   told(epoch, seq, at) {
     const frame = { seq: 0, at };
-    const welcome = { type: "welcome", ...frame, epoch, features: [], agent: this.me, reasons: this.reasons, queues: this.queues, systems: this.systems, open: this.open };
+    const welcome = { type: "welcome", ...frame, epoch, features: [], agent: this.me, reasons: this.reasons, queues: this.queues, systems: this.systems, outcomes: this.outcomes, open: this.open };
     const calls = [...this.calls.values()].map((call) => ({ ...call, shown: true }));
     return [welcome, { type: "snapshot", ...frame, seq, agent: this.agent, links: [...this.links.values()], calls }];
   }

@@ -1,0 +1,397 @@
+// What an agent does and hears: hands, keys, words. The test is the daemon here, so that every frame comes when it should.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { CALL, SECOND, VERBS, agent, block, changed, filled, links, number, pending, person, pop, said, seconds } from "./frames.js";
+import { launch, Screen } from "./hands.js";
+import { site } from "./site.js";
+
+let browser, url, stop;
+before(async () => { browser = await launch(); ({ url, stop } = await site()); });
+after(async () => { await browser?.close(); await stop?.(); });
+const w = said("en");
+
+async function desk(options = {}, welcome = {}) {
+  const screen = await Screen.open(browser, { url, ...options });
+  screen.answers = { "callback.list": { callbacks: { open: 0, list: [] } }, "flow.list": { flows: { offers: [], list: [] } } };
+  await screen.welcome(welcome);
+  screen.say("snapshot", { agent: agent("ready"), links: links(), calls: [] });
+  await screen.is("idle");
+  return screen;
+}
+/** Everything that a screen reader was told, in order. */
+const listen = (screen) => screen.page.evaluate(() => {
+  window.said = [];
+  for (const id of ["alert", "status"]) new MutationObserver(() => { const text = document.getElementById(id).textContent; if (text) window.said.push(`${id}: ${text}`); }).observe(document.getElementById(id), { childList: true, characterData: true, subtree: true });
+});
+const heard = (screen) => screen.page.evaluate(() => window.said);
+const drawn = (screen) => screen.page.evaluate(() => new Promise((good) => requestAnimationFrame(() => requestAnimationFrame(() => good(undefined)))));
+const talking = (more = {}) => changed("talking", "talking", { answered_at: seconds(-3), actions: VERBS, ...more });
+const wrapup = (more = {}) => changed(undefined, "ended", { answered_at: seconds(-60), wrapup: { since: seconds(0), until: seconds(1800), ready_at: seconds(60), may_extend: true, ...more } });
+
+test("nothing moves over a whole call, at any width", async () => {
+  for (const [width, height] of [[1440, 820], [900, 720], [320, 640]]) {
+    const screen = await desk({ width, height });
+    await screen.page.evaluate(() => { window.shifts.length = 0; });
+    const steps = [
+      ["ringing", () => screen.say("pop", pop(w, pending(w)))],
+      ["ringing", () => screen.say("pop.updated", pop(w, { ...pending(w), blocks: filled(w).blocks.map((b, i) => (i ? { ...b, state: "pending", body: undefined } : b)) }))],
+      ["ringing", () => screen.say("pop.updated", pop(w, filled(w, { tickets: false })))],
+      ["talking", () => screen.say("call.changed", talking())],
+      ["talking", () => screen.say("pop", pop(w, pending(w), { call: SECOND, role: "internal", name: w.other, number: number("1007", "internal") }))],
+      ["talking", () => screen.say("pop.withdrawn", { pop: `${SECOND}-1`, call: SECOND, reason: "no-answer" })],
+      ["holding", () => screen.say("call.changed", changed("holding", "held", { answered_at: seconds(-9), actions: ["call.retrieve", "call.hangup"] }))],
+      ["talking", () => screen.say("call.changed", talking())],
+      ["wrapup", () => screen.say("call.changed", wrapup())],
+      ["idle", () => screen.say("call.changed", changed(undefined, "ended"))],
+    ];
+    for (const [is, say] of steps) {
+      say();
+      await screen.is(is);
+      await drawn(screen);
+    }
+    const shifts = await screen.page.evaluate(() => window.shifts);
+    assert.deepEqual(shifts, [], `at ${width}`);
+    await screen.close();
+  }
+});
+
+test("a pop is said once and at once, its facts once and politely", async () => {
+  const screen = await desk();
+  await listen(screen);
+  screen.say("pop", pop(w, pending(w)));
+  await screen.is("ringing");
+  screen.say("pop.updated", pop(w, { ...pending(w), answer: { state: "found" }, candidates: [person("C1", w.name, w.main)] }));
+  await screen.until((name) => document.getElementById("name").textContent === name, w.name);
+  await drawn(screen);
+  screen.say("pop.updated", pop(w, filled(w, { tickets: false })));
+  await screen.until(() => document.querySelector(".block.unavailable"));
+  await drawn(screen);
+  screen.say("pop.updated", pop(w, filled(w, { tickets: false })));
+  screen.say("pop.withdrawn", { pop: `${CALL}-1`, call: CALL, reason: "caller-gone" });
+  await screen.is("gone");
+  const all = await heard(screen);
+  assert.equal(all.length, 4, all.join("\n"));
+  assert.match(all[0], /^alert: Incoming call, 13800138000, Xiaolan After-sales, waited 0:4\d, F8 to answer$/);
+  assert.equal(all[1], `status: It is ${w.name}`);
+  assert.equal(all[2], "status: Facts are in, Tickets unavailable");
+  assert.equal(all[3], "status: Call gone: Caller hung up");
+  // No other live region anywhere, and none of them grew later.
+  assert.equal(await screen.page.evaluate(() => document.querySelectorAll('[aria-live]:not([aria-live=off]), [role=alert], [role=status], [role=log], [role=alertdialog]').length), 2);
+  await screen.close();
+});
+
+test("a slow system is not waited for: after two seconds it is named", async () => {
+  const screen = await desk();
+  await listen(screen);
+  screen.say("pop", pop(w, { ...filled(w), blocks: [filled(w).blocks[0], block("desk", "tickets.open", w.tickets, "pending")] }));
+  await screen.until(() => window.said.some((s) => s === "status: Facts are in, Tickets still asked"));
+  await screen.close();
+});
+
+test("60 characters typed at 10 a second stay what they are while pops come, fill and go", async () => {
+  const screen = await desk();
+  screen.say("pop", pop(w, filled(w)));
+  screen.say("call.changed", talking());
+  await screen.is("talking");
+  await screen.page.focus("#notes");
+  const words = "Visit was missed on Saturday; wants Monday, 9 to 11; call a9.", letters = [...words];
+  assert.equal(letters.length, 61);
+  const other = (card) => pop(w, card, { call: SECOND, number: number("13900139000") });
+  for (const [i, letter] of letters.entries()) {
+    await screen.page.keyboard.press(letter === " " ? "Space" : letter, { delay: 0 });
+    if (i % 12 === 2) screen.say("pop", other(pending(w)));
+    if (i % 12 === 5) { screen.say("pop.updated", other(filled(w))); screen.say("pop.updated", pop(w, filled(w, { tickets: i % 2 === 0 }))); }
+    if (i % 12 === 9) screen.say("pop.withdrawn", { pop: `${SECOND}-1`, call: SECOND, reason: "answered-elsewhere" });
+    await new Promise((good) => setTimeout(good, 100));
+  }
+  assert.deepEqual(await screen.page.evaluate(() => { const n = document.getElementById("notes"); return [n.value, n.selectionStart, n.selectionEnd, document.activeElement.id, n.scrollTop]; }), [words, 61, 61, "notes", 0]);
+  assert.equal(await screen.page.evaluate(() => document.getElementById("desk").dataset.is), "talking");
+  await screen.close();
+});
+
+test("keys: answer, hold, hang up but not while it rings, and none while an input method composes", async () => {
+  const screen = await desk();
+  screen.say("pop", pop(w, filled(w)));
+  await screen.is("ringing");
+  await screen.page.keyboard.press("Shift+F8");
+  await screen.page.evaluate(() => dispatchEvent(new KeyboardEvent("keydown", { key: "F8", isComposing: true, bubbles: true })));
+  await screen.page.evaluate(() => dispatchEvent(new KeyboardEvent("keydown", { key: "Process", bubbles: true })));
+  await screen.page.keyboard.press("F8");
+  const answer = await screen.hear("call.answer");
+  assert.equal(answer.call, CALL);
+  screen.done(answer);
+  screen.say("call.changed", talking());
+  await screen.is("talking");
+  await screen.page.keyboard.press("F2");
+  assert.equal(await screen.page.evaluate(() => document.activeElement.id), "notes");
+  await screen.page.keyboard.press("Control+F8");
+  screen.done(await screen.hear("call.hold"));
+  await screen.page.keyboard.press("Shift+F2");
+  assert.equal(await screen.page.evaluate(() => document.activeElement.id), "outcome");
+  // With two calls F8 answers the one that rings.
+  screen.say("pop", pop(w, pending(w), { call: SECOND }));
+  await screen.until(() => document.querySelector("#path .second"));
+  await screen.shot("12-second-call");
+  await screen.page.keyboard.press("F8");
+  const second = await screen.hear("call.answer");
+  assert.equal(second.call, SECOND);
+  screen.done(second);
+  await screen.page.keyboard.press("Shift+F8");
+  const up = await screen.hear("call.hangup");
+  assert.equal(up.call, CALL, "nothing was hung up before");
+  await screen.close();
+});
+
+test("every key can be another one, or none, and stays so", async () => {
+  const screen = await desk();
+  await screen.page.keyboard.press("Control+/");
+  await screen.until(() => document.getElementById("settings").open);
+  const key = (name) => `[data-key="key ${name}"]`;
+  await screen.page.click(key("call.answer"));
+  await screen.page.keyboard.press("a");
+  await screen.until(() => document.getElementById("settings-says").textContent.includes("others type text"));
+  await screen.page.keyboard.press("F9");
+  await screen.until(() => document.querySelector('[data-key="key call.answer"]').textContent === "F9");
+  await screen.page.click(key("notes"));
+  await screen.page.keyboard.press("Backspace");
+  await screen.until(() => document.querySelector('[data-key="key notes"]').textContent === "off");
+  await screen.shot("13-settings");
+  assert.deepEqual(await screen.axe(), []);
+  await screen.page.keyboard.press("Escape");
+  await screen.page.reload();
+  await screen.welcome();
+  screen.say("snapshot", { agent: agent("ready"), links: links(), calls: [] });
+  screen.say("pop", pop(w, filled(w)));
+  await screen.is("ringing");
+  assert.equal(await screen.page.getAttribute('[data-key="call.answer"]', "data-shows"), "F9");
+  await screen.page.keyboard.press("F8");
+  await screen.page.keyboard.press("F2");
+  assert.notEqual(await screen.page.evaluate(() => document.activeElement.id), "notes");
+  await screen.page.keyboard.press("F9");
+  assert.equal((await screen.hear("call.answer")).call, CALL);
+  await screen.close();
+});
+
+test("the palette: any command by its name, a number to dial, by keys alone", async () => {
+  const screen = await desk();
+  await screen.page.keyboard.press("Control+k");
+  await screen.page.keyboard.type("lunch");
+  await screen.until(() => document.querySelectorAll("#commands li").length === 1);
+  await screen.shot("14-palette");
+  assert.deepEqual(await screen.axe(), []);
+  await screen.page.keyboard.press("ArrowDown");
+  await screen.page.keyboard.press("Enter");
+  const set = await screen.hear("agent.state");
+  assert.deepEqual([set.state, set.reason], ["not-ready", "lunch"]);
+  screen.done(set);
+  await screen.page.keyboard.press("Control+k");
+  await screen.page.keyboard.type("10010");
+  assert.equal(await screen.page.evaluate(() => document.querySelectorAll("#commands li").length), 0);
+  await screen.page.click("#dial");
+  assert.equal((await screen.hear("dial")).number, "10010");
+  await screen.close();
+});
+
+test("the outcome is found by words and by the initials of its pinyin, and the likeliest are one click", async () => {
+  const zh = said("zh-CN"), screen = await desk({ lang: "zh-CN" }, { outcomes: { support: zh.outcome.map((path) => path.join("/")) } });
+  screen.say("pop", pop(zh, filled(zh)));
+  screen.say("call.changed", wrapup());
+  await screen.is("wrapup");
+  await screen.page.keyboard.press("Shift+F2");
+  await screen.page.keyboard.type("gysm");
+  await screen.until(() => document.querySelectorAll("#outcomes li").length === 1);
+  await screen.shot("15-outcome-zh");
+  assert.deepEqual(await screen.axe(), []);
+  await screen.page.keyboard.press("ArrowDown");
+  await screen.page.keyboard.press("Enter");
+  assert.equal(await screen.page.inputValue("#outcome"), "报修 › 改约上门");
+  await screen.page.click("#likely button:nth-child(2)");
+  assert.equal(await screen.page.inputValue("#outcome"), "报修 › 新报修");
+  await screen.page.keyboard.press("Control+Enter");
+  const sent = await screen.hear("wrapup.submit");
+  assert.deepEqual(sent.disposition, ["报修", "新报修"]);
+  screen.done(sent);
+  await screen.is("idle");
+  // Done leads to the dial field.
+  assert.equal(await screen.page.evaluate(() => document.activeElement.id), "seek");
+  await screen.close();
+});
+
+test("candidates: none is chosen before a person does, by its digit; then the focus is at the facts", async () => {
+  const screen = await desk();
+  const list = [person("C1", w.name, w.main), person("C2", w.other, w.second)];
+  const card = { answer: { state: "ambiguous" }, candidates: list, blocks: pending(w).blocks.map((b) => ({ ...b, state: "ambiguous" })) };
+  screen.say("pop", pop(w, card, { actions: ["candidate.choose"] }));
+  await screen.until(() => document.querySelectorAll("[role=option]").length === 3);
+  assert.equal(await screen.page.locator("[role=option][aria-selected=true]").count(), 0);
+  assert.equal(await screen.page.evaluate(() => document.activeElement.tagName), "BODY");
+  await screen.page.focus("[role=option]");
+  await screen.page.keyboard.press("2");
+  const chosen = await screen.hear("candidate.choose");
+  assert.equal(chosen.candidate, "erp:customer:C2");
+  screen.done(chosen);
+  screen.say("pop.updated", pop(w, { ...filled(w), candidates: [list[1], list[0]] }, { chosen: "erp:customer:C2", actions: ["candidate.choose", "candidate.forget"] }));
+  await screen.until((name) => document.getElementById("name").textContent === name, w.other);
+  await screen.until(() => document.activeElement.id === "facts");
+  await screen.close();
+});
+
+test("what changed the state is said, and one click takes it back; what was chosen here is no news", async () => {
+  const screen = await desk();
+  screen.say("pop", pop(w, filled(w)));
+  await screen.is("ringing");
+  screen.say("pop.withdrawn", { pop: `${CALL}-1`, call: CALL, reason: "no-answer" });
+  screen.say("agent.changed", agent("not-ready", { reason: "missed" }));
+  await screen.until(() => document.getElementById("cause").textContent.includes("after a missed call"));
+  await screen.shot("16-cause");
+  await screen.page.click('[data-key="cause"]');
+  const back = await screen.hear("agent.state");
+  assert.equal(back.state, "ready");
+  screen.done(back);
+  screen.say("agent.changed", agent("ready"));
+  await screen.until(() => !document.getElementById("cause").textContent);
+  await screen.page.click("#state");
+  await screen.page.click('[data-key="not-ready break"]');
+  screen.done(await screen.hear("agent.state"));
+  screen.say("agent.changed", agent("not-ready", { reason: "break" }));
+  await screen.until(() => document.getElementById("state").textContent.includes("Break"));
+  assert.equal(await screen.page.textContent("#cause"), "");
+  await screen.close();
+});
+
+test("the state after the call is always in sight, and can be changed and taken back during it", async () => {
+  const screen = await desk();
+  screen.say("agent.changed", agent("busy"));
+  screen.say("pop", pop(w, filled(w)));
+  screen.say("call.changed", talking());
+  await screen.until(() => document.getElementById("state").textContent === "After call:Ready");
+  await screen.page.click("#state");
+  await screen.page.click('[data-key="not-ready lunch"]');
+  const next = await screen.hear("agent.next");
+  assert.equal(next.reason, "lunch");
+  screen.done(next);
+  screen.say("agent.changed", agent("busy", { next: { state: "not-ready", reason: "lunch" } }));
+  await screen.until(() => document.getElementById("state").textContent === "After call:Not ready, Lunch");
+  await screen.page.click("#state");
+  await screen.page.click('[data-key="none"]');
+  assert.equal((await screen.hear("agent.next")).state, undefined);
+  await screen.close();
+});
+
+test("the wrap-up runs down, warns once 20 seconds before, and can be put off, stayed in and done", async () => {
+  const screen = await desk();
+  await listen(screen);
+  screen.say("pop", pop(w, filled(w)));
+  screen.say("call.changed", wrapup({ ready_at: seconds(21) }));
+  await screen.is("wrapup");
+  await screen.until(() => window.said.includes("status: 20 seconds of wrap-up left"));
+  const width = () => screen.page.evaluate(() => document.querySelector("#left i").getBoundingClientRect().width);
+  const before = await width();
+  await screen.page.click("#extend");
+  const more = await screen.hear("wrapup.extend");
+  screen.done(more);
+  screen.say("call.changed", wrapup({ since: seconds(-2), ready_at: seconds(80) }));
+  await screen.until((was) => document.querySelector("#left i").getBoundingClientRect().width > was, before);
+  await screen.page.click("#keep-on");
+  assert.equal((await screen.hear("agent.state")).state, "not-ready");
+  await screen.page.click("#done");
+  const sent = await screen.hear("wrapup.submit");
+  screen.say("failed", { id: sent.id, code: "unavailable", message: "not now" });
+  await screen.until(() => document.getElementById("do-says").textContent.includes("Your words are kept"));
+  assert.equal((await heard(screen)).filter((s) => s.includes("20 seconds")).length, 1);
+  await screen.close();
+});
+
+test("answered elsewhere: who it was, grey, for five seconds, then rest", async () => {
+  const screen = await desk();
+  screen.say("pop", pop(w, filled(w)));
+  await screen.is("ringing");
+  screen.say("call.changed", changed("ringing", "talking", { agents: [{ agent: "1003", name: w.colleague, role: "inbound", state: "talking" }] }));
+  screen.say("pop.withdrawn", { pop: `${CALL}-1`, call: CALL, reason: "answered-elsewhere" });
+  await screen.is("gone");
+  const since = Date.now();
+  assert.equal(await screen.page.textContent("#name"), `${w.colleague} answered`);
+  await screen.shot("17-answered-elsewhere");
+  await screen.is("idle");
+  assert.ok(Date.now() - since > 4_000);
+  assert.ok((await screen.page.textContent(".past-list")).includes("Answered elsewhere"));
+  await screen.close();
+});
+
+test("the link goes: the clock is guessed, verbs say why they cannot, notes are kept; and it comes back", async () => {
+  const screen = await desk();
+  screen.say("pop", pop(w, filled(w)));
+  screen.say("call.changed", talking());
+  await screen.is("talking");
+  await listen(screen);
+  await screen.cut();
+  await screen.until(() => document.getElementById("desk").dataset.away === "yes" && document.getElementById("clock").textContent.startsWith("≈"));
+  const held = await screen.page.textContent("#clock");
+  await screen.page.focus("#verbs button");
+  assert.equal(await screen.page.getAttribute("#verbs button", "aria-disabled"), "true");
+  await screen.page.keyboard.press("Shift+F8");
+  await screen.until(() => window.said.some((s) => s.includes("Use your phone")));
+  await screen.page.fill("#notes", "typed while away");
+  await screen.until(() => document.getElementById("saved").textContent === "Kept here, sent when back");
+  assert.equal(await screen.page.textContent("#clock"), held, "the clock stands");
+  const place = await screen.welcome();
+  assert.equal(place.seq, screen.seq);
+  screen.say("resumed", { agent: agent("busy"), links: links() });
+  await screen.until(() => document.getElementById("desk").dataset.away === "no");
+  const note = await screen.hear("notes.set");
+  assert.equal(note.text, "typed while away");
+  screen.done(note);
+  await screen.until(() => document.getElementById("saved").textContent === "Saved");
+  await screen.close();
+});
+
+test("the toolbar is one stop for Tab, and arrows go through it", async () => {
+  const screen = await desk();
+  screen.say("pop", pop(w, filled(w)));
+  screen.say("call.changed", talking());
+  await screen.is("talking");
+  assert.deepEqual(await screen.page.evaluate(() => [...document.querySelectorAll("#verbs button")].map((b) => [b.textContent, b.tabIndex])), [["Hold", 0], ["Mute", -1], ["Transfer", -1], ["Consult", -1], ["Hang up", -1]]);
+  await screen.page.focus("#verbs button");
+  await screen.page.keyboard.press("ArrowLeft");
+  assert.equal(await screen.page.evaluate(() => document.activeElement.textContent), "Hang up");
+  await screen.page.keyboard.press("Tab");
+  assert.equal(await screen.page.evaluate(() => !!document.activeElement.closest("#verbs")), false);
+  await screen.close();
+});
+
+test("sound, notification, title and icon belong to a pop and go with it; a notification has no name", async () => {
+  const screen = await desk({ init: () => {
+    window.notes = [];
+    window.Notification = class { static permission = "granted"; constructor(title, more) { window.notes.push({ title, ...more, open: true }); this.at = window.notes.length - 1; } close() { window.notes[this.at].open = false; } };
+    document.hasFocus = () => false;
+  } });
+  const icon = () => screen.page.getAttribute("link[rel=icon]", "href");
+  const plain = await icon();
+  screen.say("pop", pop(w, filled(w)));
+  await screen.is("ringing");
+  await screen.until(() => document.getElementById("desk").dataset.rings === "yes");
+  assert.equal(await screen.page.title(), `Ringing – ${w.line}`);
+  assert.notEqual(await icon(), plain);
+  const [note] = await screen.page.evaluate(() => window.notes);
+  assert.deepEqual([note.title, note.body, note.tag, note.open], [`Ringing · ${w.line}`, "138 •••• 8000", `${CALL}-1`, true]);
+  screen.say("pop.updated", pop(w, filled(w, { tickets: false })));
+  screen.say("call.changed", talking());
+  await screen.is("talking");
+  await screen.until(() => document.getElementById("desk").dataset.rings === "no" && document.title === "Linecard");
+  assert.equal(await icon(), plain);
+  assert.deepEqual((await screen.page.evaluate(() => window.notes)).map((n) => n.open), [false], "one pop, one notification");
+  await screen.close();
+});
+
+test("settings say in words why something cannot be", async () => {
+  const screen = await desk({ init: () => { window.Notification = class { static permission = "denied"; }; } });
+  await screen.page.click("#help");
+  await screen.until(() => document.getElementById("settings-list").textContent.includes("The browser blocks them for this page"));
+  await screen.page.selectOption('[data-key="set language"]', "zh-CN");
+  await screen.until(() => document.documentElement.lang === "zh-CN" && document.getElementById("settings-list").textContent.includes("浏览器拦住了本页的通知"));
+  await screen.page.selectOption('[data-key="set theme"]', "dark");
+  assert.equal(await screen.page.evaluate(() => document.documentElement.dataset.theme), "dark");
+  await screen.shot("18-settings-zh");
+  assert.deepEqual(await screen.axe(), []);
+  await screen.close();
+});

@@ -1,0 +1,10 @@
+// What strangers write into names, notes and fields in the hope that somebody's page takes it for markup, script or an address.
+export const payloads = [
+  "<script>window.ran = 1</script>", "<img src=x onerror=window.ran=1>", "<svg/onload=window.ran=1>", "<svg><script>window.ran=1</script></svg>", "\"><img src=x onerror=window.ran=1>", "'><img src=x onerror=window.ran=1>",
+  "</title><script>window.ran=1</script>", "</textarea><script>window.ran=1</script>", "</style><script>window.ran=1</script>", "--><script>window.ran=1</script>", "]]><script>window.ran=1</script>", "<iframe srcdoc=\"<script>parent.ran=1</script>\">",
+  "<iframe src=javascript:parent.ran=1>", "<a href=javascript:window.ran=1>x</a>", "javascript:window.ran=1", "JaVaScRiPt:window.ran=1", "java\tscript:window.ran=1", "data:text/html,<script>parent.ran=1</script>", "vbscript:window.ran=1", "<math><mtext></mtext><script>window.ran=1</script></math>",
+  "<details open ontoggle=window.ran=1>", "<body onload=window.ran=1>", "<input autofocus onfocus=window.ran=1>", "<video><source onerror=window.ran=1>", "<object data=javascript:window.ran=1>", "<embed src=javascript:window.ran=1>", "<form action=javascript:window.ran=1><button>x",
+  "<style>@import 'http://127.0.0.1:1/x'</style>", "<link rel=stylesheet href=http://127.0.0.1:1/x>", "<base href=http://127.0.0.1:1/>", "<meta http-equiv=refresh content=\"0;url=http://127.0.0.1:1/\">", "<table background=javascript:window.ran=1>", "<template><script>window.ran=1</script></template>",
+  "${window.ran=1}", "{{constructor.constructor('window.ran=1')()}}", "#{window.ran=1}", "`${window.ran=1}`", "');window.ran=1;//", "\";window.ran=1;//", "\\\";window.ran=1;//", "\u2028window.ran=1", "&lt;script&gt;window.ran=1&lt;/script&gt;", "&#60;script&#62;window.ran=1&#60;/script&#62;",
+  "%3Cscript%3Ewindow.ran%3D1%3C/script%3E", "\u0000<script>window.ran=1</script>", "<scr\u0000ipt>window.ran=1</scr\u0000ipt>", "<SCRIPT SRC=//127.0.0.1:1/x></SCRIPT>", "<div style=\"background:url(javascript:window.ran=1)\">", "<x onclick=window.ran=1 tabindex=1 autofocus onfocus=window.ran=1>", "__proto__", "constructor", "\u202Egpj.exe",
+];

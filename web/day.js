@@ -1,0 +1,65 @@
+// The desk at rest: whom to call back, what the last calls were, what waits for this agent's word, and the day so far.
+import { nameOf } from "./desk.js";
+import { picture } from "./flows.js";
+import { button, el, icon, number, say } from "./hands.js";
+import { ask, desk, link } from "./here.js";
+import { drafts, forget } from "./notes.js";
+import { backs, flows } from "./parts.js";
+import { clock, day, t } from "./say.js";
+
+// The page counts what it saw itself, in this tab: numbers are kept over a reload, people are not.
+const today = () => new Date(link.now()).toDateString();
+const book = () => { try { const b = JSON.parse(sessionStorage.getItem("day")); if (b.on === today()) return b; } catch { /* begun anew */ } return { on: today(), calls: 0, handled: 0, ms: 0 }; };
+const last = []; // newest first
+
+/** A call left the desk: `reason` where its pop was taken back. */
+export function noted(call, reason) {
+  if (!call) return;
+  const b = book(), { state, pop } = call, began = Date.parse(state.answered_at), gone = reason && reason !== "ended" && reason !== "elsewhere";
+  if (Number.isNaN(began) && !gone) return;
+  if (!Number.isNaN(began)) { b.calls += 1; b.handled += 1; b.ms += Math.max(0, link.now() - began); }
+  sessionStorage.setItem("day", JSON.stringify(b));
+  last.unshift({ call: pop.call, at: new Date(link.now()).toISOString(), name: nameOf(pop), number: pop.number, line: pop.title ?? pop.queue?.label, how: gone ? reason : pop.role === "outbound" ? "outbound" : "handled" });
+  last.splice(8);
+}
+/** Since sign-in, as the page saw it; no number that nobody counted. */
+export function myDay() {
+  const b = book(), list = [["day.calls", String(b.calls)]];
+  if (b.handled) list.push(["day.aht", clock(b.ms / b.handled)]);
+  return [...list, ["day.callbacks", String(backs.open)], ["day.wrapups", String([...desk.calls.values()].filter((c) => c.state.wrapup).length + drafts.size)]];
+}
+
+const minute = () => Math.floor(link.now() / 60_000);
+const flow = (f) => picture(f, { el, button }, (what, body) => void ask(what, body));
+/** What stands on a desk at rest: as a picture to compare, or drawn. */
+export function resting(drawn = false) {
+  const kept = [...drafts];
+  if (!drawn) return [kept, backs.open, backs.list, minute(), flows.waiting(), last];
+  const parts = flows.waiting().map(flow);
+  if (kept.length) parts.push(el("section", "block tall", el("h2", "", icon("pen"), el("span", "name", t("kept.title"))), ...kept.map(([id, text]) => el("div", "kept", el("p", "", text), button(t("erase"), () => { void forget(id, text); }, id)))));
+  parts.push(callBack());
+  parts.push(just());
+  return parts;
+}
+function just() {
+  const rows = last.map((c) => el("li", "row past", el("span", "source", day(c.at)), el("b", "", ...(c.name ? [c.name] : number(c.number))), el("span", "hint", c.line ?? ""),
+    el("span", `tag ${c.how === "no-answer" ? "amber" : c.how === "handled" || c.how === "outbound" ? "green" : "grey"}`, icon(c.how === "handled" || c.how === "outbound" ? "ok" : "dash"), el("span", "", t(`how.${c.how}`, {}, t(`gone.${c.how}`))))));
+  return el("section", "block rest", el("h2", "", icon("talk"), el("span", "name", t("just.title"))), rows.length ? el("ul", "past-list", ...rows) : el("p", "word", t("idle.facts")));
+}
+/** Whom to call back. What a colleague has is shown, and is theirs. */
+function callBack() {
+  if (!backs.open) return el("section", "block rest", el("h2", "", icon("back"), el("span", "name", t("callback.none"))), el("p", "word", t("callback.none.text")));
+  const rows = backs.list.map((b) => {
+    const mine = b.owner === desk.me.id, theirs = b.owner && !mine;
+    const why = [t(`callback.${b.why}`), b.line ?? b.queue, b.count > 1 && t("callback.times", { n: b.count }), day(b.last)].filter(Boolean).join(" · ");
+    const state = [b.attempts && t("callback.tried", { n: b.attempts }), Date.parse(b.due) > link.now() && t("callback.due", { on: day(b.due) }), theirs && t("callback.theirs", { who: b.owner_name ?? b.owner })].filter(Boolean).join(" · ");
+    const act = (what) => async () => { await ask(what, { callback: b.callback }); void backs.look(link.now(), true); };
+    const acts = theirs ? [] : [
+      button(t("dial"), async () => { if (await ask("dial", { handle: b.handle })) say("status", t("dialled")); void backs.look(link.now(), true); }, `${b.callback} dial`, "strong"),
+      button(t(mine ? "callback.release" : "callback.claim"), act(mine ? "callback.release" : "callback.claim"), `${b.callback} claim`),
+      button(t("callback.close"), act("callback.close"), `${b.callback} close`),
+    ];
+    return el("li", "row back", el("b", "", b.name ?? b.display), el("span", "hint", b.name ? `${b.display} · ${why}` : why, b.note ? ` · ${b.note}` : ""), el("span", "source", state), el("span", "acts-end", ...acts));
+  });
+  return el("section", "block rest", el("h2", "", icon("back"), el("span", "name", t("callback.title", { n: backs.open }))), el("ul", "list", ...rows));
+}
