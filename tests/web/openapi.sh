@@ -10,7 +10,7 @@ base=http://127.0.0.1:7781
 folder=$(mktemp -d)
 trap 'kill "$demo" 2> /dev/null || true; wait "$demo" 2> /dev/null || true; rm -rf "$folder"' EXIT
 ip link set lo up
-"$linecard" demo --by-hand --data "$folder/data" < <(sleep infinity) > "$folder/said" 2>&1 &
+"$linecard" demo --by-hand --data "$folder/data" < /dev/null > "$folder/said" 2>&1 &
 demo=$!
 until grep -q '/admin' "$folder/said"; do
     kill -0 "$demo" 2> /dev/null || { cat "$folder/said"; exit 1; }
