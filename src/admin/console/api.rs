@@ -274,7 +274,6 @@ impl<S: Doorkeeper> Api<S> {
     }
 
     /// The router, and the document.
-    #[must_use]
     pub fn done(mut self) -> (Router<Arc<S>>, Value) {
         let schemas = self.generator.take_definitions(true);
         let document = json!({

@@ -38,7 +38,7 @@ use crate::{
     store::{self, AuditRow, Reader, StoreError},
     switches::live::Stats,
     watch::Metrics,
-    words::{SwitchId, TenantId},
+    words::SwitchId,
 };
 
 /// What only the whole house can do: the settings folder, and a call that nobody makes.
@@ -253,7 +253,7 @@ impl Console {
 
 fn audit(who: &Session, what: &str, about: &str, reason: Option<String>) -> AuditRow {
     AuditRow {
-        tenant: who.tenant.clone().unwrap_or_else(TenantId::default),
+        tenant: who.tenant.clone().unwrap_or_default(),
         at: now().wall,
         who: who.who.clone(),
         what: what.to_owned(),
