@@ -1,5 +1,5 @@
 // The bar: the agent's state and what it will be after the call, the seat, the switch and the business systems; and the settings of this page.
-import { $, button, el, fill, icon, open, put, say, shut } from "./hands.js";
+import { $, button, composing, el, fill, icon, open, put, say, shut } from "./hands.js";
 import { chose, desk, draw, link } from "./here.js";
 import { drawKeys, mac, resetKeys } from "./keys.js";
 import { ringing, sound, notices } from "./ring.js";
@@ -56,6 +56,7 @@ export function shutStates(back) {
 }
 $("states-box").onclose = () => $("state").setAttribute("aria-expanded", "false");
 $("states").onkeydown = (e) => {
+  if (composing(e)) return;
   const all = stateItems(), at = all.indexOf(document.activeElement);
   const to = { ArrowDown: (at + 1) % all.length, ArrowUp: (at - 1 + all.length) % all.length, Home: 0, End: all.length - 1 }[e.key];
   if (e.key === "Tab") { shutStates(false); return; }

@@ -1,5 +1,5 @@
 // The team, for supervisors: who talks with whom and since when, and what can be done about it at that switch.
-import { $, button, el, fill, icon, number, open, put, shut } from "./hands.js";
+import { $, composing, el, fill, icon, number, open, put, shut } from "./hands.js";
 import { desk, link } from "./here.js";
 import { crew } from "./parts.js";
 import { because, clock, t } from "./say.js";
@@ -82,6 +82,7 @@ $("menu").ontoggle = (e) => {
   rowOf(agent)?.focus();
 };
 $("menu").onkeydown = (e) => {
+  if (composing(e)) return;
   const all = [...$("menu").children], step = { ArrowDown: 1, ArrowUp: -1 }[e.key];
   const next = step && all[(all.indexOf(document.activeElement) + step + all.length) % all.length];
   if (!next) return;

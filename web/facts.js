@@ -81,7 +81,7 @@ function figures(pop) {
   }));
 }
 
-const pictures = { __proto__: null, finance: "coin", orders: "box", loyalty: "star", "customer.get": "two" };
+const pictures = { __proto__: null, finance: "coin", orders: "box", loyalty: "star", "customer.get": "two", "customer.by_phone": "two", "customer.by_account": "two" };
 const iconOf = (kind) => pictures[kind] ?? (kind.startsWith("ticket") ? "ticket" : "more");
 const ROWS = 3;
 function block(pop, b) {
@@ -137,8 +137,11 @@ export function ticketAct(call, system, item) {
 }
 // The name first; what only ranks, or says where something is, is no fact for the agent.
 const inner = ["currency", "id", "type", "url", "reason", "owner"];
-const fields = (facts) => Object.entries(facts).filter(([k]) => !inner.includes(k)).sort(([a], [b]) => Number(b === "name") - Number(a === "name")).map(([k, v]) =>
-  el("div", "pair", el("i", "", label(k)), el("b", "", value(k, v, facts))));
+const fields = (facts) => Object.entries(facts).filter(([k]) => !inner.includes(k)).sort(([a], [b]) => Number(b === "name") - Number(a === "name")).map(([k, v]) => {
+  const worth = el("b", "", value(k, v, facts));
+  worth.title = worth.textContent; // a long one is cut at the end of its line
+  return el("div", "pair", el("i", "", label(k)), worth);
+});
 
 /** Who it is, as far as that is a question: the candidates with their reasons, what was chosen and by whom, and what can be done about nobody. */
 function whoIs({ card, chosen, call, actions }) {

@@ -43,7 +43,11 @@ export function fill(box, picture, make) {
 }
 export const put = (e, text) => { if (e.textContent !== text) e.textContent = text; };
 /** What a screen reader says: "status" when it has time, "alert" at once. */
-export const say = (where, text) => put($(where), text);
+export function say(where, text) {
+  const e = $(where);
+  // The same words again are news again: a space more makes them so.
+  e.textContent = e.textContent === text ? `${text}\u00a0` : text;
+}
 /** A number in groups: the gaps are margins, so that copying gives the digits. */
 export const number = (n) => (n?.class === "anonymous" ? [t("withheld")] : groups(n).map((g) => el("span", "", g)));
 /** While an input method composes, Enter and function keys belong to it. */

@@ -96,6 +96,8 @@ export function drawDo() {
   hush(id);
   const notes = $("notes");
   if (drawn !== id) { // another call, other words; the same call never has its words changed under the hand
+    // Hands that still type of the call before must not write of this one.
+    if ($("do").contains(document.activeElement)) $("name").focus();
     drawn = id;
     notes.value = call ? drafts.get(id) ?? words.get(id) ?? call.notes : "";
     notes.dataset.call = id;

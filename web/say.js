@@ -42,7 +42,7 @@ export const timeOfDay = (ms) => new Intl.DateTimeFormat(lang, { timeStyle: "med
 
 /** A number in groups, as its class is read aloud. The gaps are margins, so that copying gives digits only. */
 export function groups(number) {
-  const digits = number?.display ?? "";
+  const digits = (number?.display ?? "").replaceAll("*", "•");
   const cut = (...sizes) => {
     const parts = [];
     let at = 0;
@@ -50,7 +50,7 @@ export function groups(number) {
     if (at < digits.length) parts.push(digits.slice(at));
     return parts.filter(Boolean);
   };
-  if (!/^[\d*]+$/.test(digits)) return digits ? [digits] : [];
+  if (!/^[\d•]+$/.test(digits)) return digits ? [digits] : [];
   if (number.class === "mobile" && digits.length === 11) return cut(3, 4, 4);
   if (number.class === "shared-cost" || number.class === "toll-free") return cut(3, 3, 4);
   if (number.class === "geographic" && digits.startsWith("0")) return /^0(10|2\d)/.test(digits) ? cut(3, 4, 4) : cut(4, 4, 4);
@@ -71,7 +71,8 @@ export function value(name, v, all) {
     // The word, not only a minus, which is easily overlooked.
     return name === "balance" && Number(v) < 0 ? t("owes", { n: money.format(-Number(v)) }) : money.format(Number(v));
   }
-  return typeof v === "number" && Number.isInteger(v) && name !== "id" ? new Intl.NumberFormat(lang).format(v) : String(v);
+  const counted = (typeof v === "number" && Number.isInteger(v) && name !== "id") || (name === "points" && /^\d{1,15}$/.test(v));
+  return counted ? new Intl.NumberFormat(lang).format(Number(v)) : String(v);
 }
 
 /** A day as it is said: the time today, yesterday with the time, else the date. */

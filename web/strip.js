@@ -1,6 +1,6 @@
 // The strip (who, which line, how long), what can be done to the call, and the lane below it: the way the caller came, or the other call.
 import { asked, customerOf, nameOf, phase, verbsOf } from "./desk.js";
-import { $, button, el, fill, icon, number, open, put, say, shut } from "./hands.js";
+import { $, button, composing, el, fill, icon, number, open, put, say, shut } from "./hands.js";
 import { ask, desk, draw, link } from "./here.js";
 import { listen } from "./heard.js";
 import { shown } from "./keys.js";
@@ -165,6 +165,7 @@ $("send").onsubmit = async (e) => {
 };
 $("to-shut").onclick = () => shut("to");
 $("verbs").onkeydown = (e) => {
+  if (composing(e)) return;
   const all = [...$("verbs").children], step = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
   const next = step && all[(all.indexOf(document.activeElement) + step + all.length) % all.length];
   if (!next) return;

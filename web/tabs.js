@@ -1,5 +1,5 @@
 // Narrow, facts and notes are two tabs; wide, they lie side by side and nothing here is seen.
-import { $ } from "./hands.js";
+import { $, composing } from "./hands.js";
 
 let tab = "facts";
 const narrow = matchMedia("(max-width: 760px)");
@@ -11,6 +11,6 @@ export function show(which) {
   $("do").setAttribute("role", narrow.matches && tab === "do" ? "main" : "complementary");
 }
 narrow.addEventListener("change", () => show(tab));
-$("tabs").onkeydown = (e) => { if (e.key === "ArrowRight" || e.key === "ArrowLeft") { show(tab === "facts" ? "do" : "facts"); $(`tab-${tab}`).focus(); } };
+$("tabs").onkeydown = (e) => { if (composing(e)) return; if (e.key === "ArrowRight" || e.key === "ArrowLeft") { show(tab === "facts" ? "do" : "facts"); $(`tab-${tab}`).focus(); } };
 $("tab-facts").onclick = () => show("facts");
 $("tab-do").onclick = () => show("do");

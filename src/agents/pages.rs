@@ -214,6 +214,11 @@ mod tests {
             assert!(!text.contains("innerHTML"), "{}: data must not become markup", page.path);
         }
         assert!(named >= all().len() - 1);
+        // A module is fetched at once, and not when the one is read that names it.
+        let index = std::str::from_utf8(find("/").unwrap().body).unwrap();
+        for page in all().iter().filter(|page| page.mime == SCRIPT) {
+            assert!(index.contains(&format!("=\"{}\"", page.path)), "index.html does not name {}", page.path);
+        }
         assert!(all().iter().map(|p| p.small.len()).sum::<usize>() < 150 * 1024);
     }
 

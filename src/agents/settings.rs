@@ -230,13 +230,13 @@ impl Settings {
         }
         for (queue, paths) in &self.outcomes {
             // As the wrap-up takes them.
-            let wrong = paths.iter().position(|path| {
+            let wrong = |path: &str| {
                 let steps: Vec<&str> = path.split(['/', '>', '›']).map(str::trim).collect();
                 steps.len() > 16 || steps.iter().any(|step| step.is_empty() || step.chars().count() > 200)
-            });
-            if let Some(at) = wrong {
+            };
+            for (at, path) in paths.iter().enumerate().filter(|(_, path)| wrong(path)) {
                 let wanted = "1 to 16 steps of 1 to 200 characters, with / between them";
-                problems.push((format!("outcomes.{queue}[{at}]"), format!("{:?}", paths[at]), wanted));
+                problems.push((format!("outcomes.{queue}[{at}]"), format!("{path:?}"), wanted));
             }
             if paths.len() > 500 {
                 problems.push((format!("outcomes.{queue}"), format!("there are {}", paths.len()), "500 at most"));
@@ -266,4 +266,26 @@ fn is_origin(text: &str) -> bool {
 
 fn listen() -> String {
     "127.0.0.1:7780".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_a_path_of_words() {
+        let wrong = |paths: &[&str]| -> Vec<String> {
+            let tokens = json!({"issuer": "x", "keys": {"hs256": {"env": "X"}}});
+            let settings = json!({"tokens": tokens, "outcomes": {"support": paths}});
+            let settings: Settings = serde_json::from_value(settings).unwrap();
+            settings.problems().into_iter().map(|(key, ..)| key).filter(|key| key.starts_with("outcomes")).collect()
+        };
+        assert!(wrong(&["repair/rebooked", "报修 › 新报修", "question"]).is_empty());
+        let (long, deep) = ("x".repeat(201), "x/".repeat(16) + "x");
+        assert_eq!(wrong(&["fine", "repair//x"]), ["outcomes.support[1]"]);
+        assert_eq!(wrong(&[&long]), ["outcomes.support[0]"]);
+        assert_eq!(wrong(&[&deep]), ["outcomes.support[0]"]);
+    }
 }

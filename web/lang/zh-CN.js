@@ -17,7 +17,7 @@ export default {
   "away.switch": "电话系统已断开，画面停在{t}，正在重连。话机可照常使用", "away.us": "连接已断开，画面停在{t}，正在重连。话机可照常使用", "away.system": "{s}断开",
   "unseen": "看不到话机 {s}：来电可能不弹屏", "unregistered": "话机 {s} 未注册：电话打不进来", "all-well": "系统正常", "back": "已恢复", "phone": "电话",
   "gone.answered-elsewhere": "别人已接听", "gone.no-answer": "没接到，已转给别人", "gone.rejected": "已拒接", "gone.caller-gone": "对方已挂断", "gone.transferred": "已转接", "gone.lost": "失去这通电话的消息",
-  "state.ready": "空闲", "state.busy": "通话中", "state.working-after-call": "整理", "state.not-ready": "示忙", "state.logged-off": "未签入", "state": "您的状态", "state.now": "从现在起", "state.after": "本次通话之后",
+  "state.ready": "空闲", "state.busy": "通话中", "state.working-after-call": "整理", "state.not-ready": "示忙", "state.logged-off": "签出", "state": "您的状态", "state.now": "从现在起", "state.after": "本次通话之后",
   "state.next": "之后{s}", "state.next-none": "照常", "state.overrun": "已超时", "queues": "队列", "extend": "延长 1 分钟", "keep-on": "留在整理",
   "reason.break": "小休", "reason.lunch": "午餐", "reason.meeting": "会议", "reason.training": "培训", "reason.not-ready": "", "reason.none": "不说原因",
   "say.pop": "来电", "say.name": "是{who}", "say.settled": "资料已到", "say.settled-but": "资料已到，{s}暂不可用", "say.gone": "来电已撤：{why}", "say.wrap": "整理还剩20秒",

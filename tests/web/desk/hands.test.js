@@ -109,6 +109,23 @@ test("60 characters typed at 10 a second stay what they are while pops come, fil
   await screen.close();
 });
 
+test("a call that goes under typing hands takes its words along, and the next call gets none of them", async () => {
+  const screen = await desk();
+  screen.say("pop", pop(w, filled(w)));
+  screen.say("call.changed", talking());
+  await screen.is("talking");
+  screen.say("pop", pop(w, pending(w), { call: SECOND, number: number("13900139000") }));
+  await screen.page.focus("#notes");
+  await screen.page.keyboard.type("of the first");
+  screen.say("call.changed", changed(undefined, "ended"));
+  await screen.is("ringing");
+  await screen.page.keyboard.type(" call");
+  const note = await screen.hear("notes.set");
+  assert.deepEqual([note.call, note.text], [CALL, "of the first"]);
+  assert.deepEqual(await screen.page.evaluate(() => [document.getElementById("notes").value, document.activeElement.id]), ["", "name"]);
+  await screen.close();
+});
+
 test("keys: answer, hold, hang up but not while it rings, and none while an input method composes", async () => {
   const screen = await desk();
   screen.say("pop", pop(w, filled(w)));

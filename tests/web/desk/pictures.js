@@ -22,5 +22,5 @@ export const states = {
   "09-link-away": { is: "talking", say: (s, w) => { s.say("pop", pop(w, filled(w), { waited_since: seconds(-248) })); s.say("call.changed", talking()); s.say("link.changed", { ...links()[0], up: false, since: seconds(-1), reason: "connection lost" }); } },
   "10-two-calls": { is: "talking", say: (s, w) => { s.say("pop", pop(w, filled(w), { waited_since: seconds(-248) })); s.say("call.changed", talking()); s.say("pop", pop(w, pending(w), { call: SECOND, role: "internal", name: w.other, title: undefined, queue: undefined, number: number("1007", "internal"), attributes: {} })); } },
 };
-export const looks = [[1440, 820], [900, 720], [320, 640]];
+export const looks = [[1440, 820], [900, 720], [640, 640], [320, 640]];
 export { calls, said };

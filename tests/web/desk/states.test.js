@@ -37,7 +37,7 @@ for (const [theme, lang] of [["light", "zh-CN"], ["dark", "en"], ["light", "en"]
           small: [...document.querySelectorAll("button, a, input:not([type=checkbox]), [role=option]")].filter((e) => e.checkVisibility() && !e.closest("p, b, .unseen")).map((e) => [e.id || e.textContent, e.getBoundingClientRect()]).filter(([, r]) => r.width && r.height < 24).map(([n, r]) => `${n} ${r.height}`),
         }));
         if (seen.sideways) wrong.push(`${name} at ${width} scrolls sideways`);
-        for (const [part, [wide, narrow]] of Object.entries(heights)) if (seen.heights[part] !== (width > 560 ? wide : narrow)) wrong.push(`${name} at ${width}: ${part} is ${seen.heights[part]} high`);
+        for (const [part, [wide, narrow]] of Object.entries(heights)) if (seen.heights[part] !== (width > 760 ? wide : narrow)) wrong.push(`${name} at ${width}: ${part} is ${seen.heights[part]} high`);
         wrong.push(...seen.small.map((what) => `${name} at ${width}: too small to hit: ${what}`), ...(await screen.axe()).map((found) => `${name} at ${width}: ${found}`));
       }
       wrong.push(...screen.complaints.map((said) => `${name}: ${said}`));
