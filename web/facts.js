@@ -81,8 +81,8 @@ function figures(pop) {
   }));
 }
 
-const pictures = { __proto__: null, finance: "coin", orders: "box", loyalty: "star", "customer.get": "two", "customer.by_phone": "two", "customer.by_account": "two" };
-const iconOf = (kind) => pictures[kind] ?? (kind.startsWith("ticket") ? "ticket" : "more");
+const pictures = { __proto__: null, finance: "coin", orders: "box", loyalty: "star" };
+const iconOf = (kind) => pictures[kind] ?? (kind.startsWith("ticket") ? "ticket" : kind.startsWith("customer") ? "two" : "more");
 const ROWS = 3;
 function block(pop, b) {
   const title = b.title ?? b.kind, key = `${b.system} ${b.kind}`;
