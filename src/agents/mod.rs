@@ -59,6 +59,8 @@ pub enum CoalesceKey {
     Wish(Arc<str>),
     /// `team.changed` of an agent.
     Member(AgentId),
+    /// `board.changed`.
+    Board,
 }
 
 /// To the core: what a screen did. Whose it is was settled by the token when it attached.

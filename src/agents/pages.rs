@@ -36,6 +36,15 @@ const HTML: &str = "text/html; charset=utf-8";
 const CSS: &str = "text/css; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
+/// The supervisors' board.
+const BOARD: [(&str, &str, &[u8]); 5] = [
+    ("/board", HTML, include_bytes!("../../web/board/board.html")),
+    ("/web/board/board.css", CSS, include_bytes!("../../web/board/board.css")),
+    ("/web/board/board.js", SCRIPT, include_bytes!("../../web/board/board.js")),
+    ("/web/board/judge.js", SCRIPT, include_bytes!("../../web/board/judge.js")),
+    ("/web/board/words.js", SCRIPT, include_bytes!("../../web/board/words.js")),
+];
+
 static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
     let files: [(&str, &str, &[u8]); 31] = [
         ("/", HTML, include_bytes!("../../web/index.html")),
@@ -77,6 +86,7 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
     };
     files
         .into_iter()
+        .chain(BOARD)
         .map(|(path, mime, body)| Page { path, mime, body, etag: format!("\"{}\"", hash(body)), small: small(body) })
         .collect()
 });
@@ -207,19 +217,26 @@ mod tests {
         for page in all() {
             let text = std::str::from_utf8(page.body).unwrap();
             for part in text.split('"').filter(|p| p.ends_with(".js") || p.ends_with(".css")) {
-                let path = part.strip_prefix("./").map_or(part.to_owned(), |rest| format!("/web/{rest}"));
+                // Modules name each other from where they lie.
+                let folder = page.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+                let above = folder.rsplit_once('/').map_or("", |(above, _)| above);
+                let beside = part.strip_prefix("./").map(|rest| format!("{folder}/{rest}"));
+                let higher = part.strip_prefix("../").map(|rest| format!("{above}/{rest}"));
+                let path = beside.or(higher).unwrap_or_else(|| part.to_owned());
                 assert!(find(&path).is_some(), "{} names {part}, which is not embedded", page.path);
                 named += 1;
             }
             assert!(!text.contains("innerHTML"), "{}: data must not become markup", page.path);
         }
         assert!(named >= all().len() - 1);
+        let board = |p: &&Page| p.path == "/board" || p.path.starts_with("/web/board/");
         // A module is fetched at once, and not when the one is read that names it.
         let index = std::str::from_utf8(find("/").unwrap().body).unwrap();
-        for page in all().iter().filter(|page| page.mime == SCRIPT) {
+        for page in all().iter().filter(|page| page.mime == SCRIPT && !board(page)) {
             assert!(index.contains(&format!("=\"{}\"", page.path)), "index.html does not name {}", page.path);
         }
-        assert!(all().iter().map(|p| p.small.len()).sum::<usize>() < 150 * 1024);
+        assert!(all().iter().filter(|p| !board(p)).map(|p| p.small.len()).sum::<usize>() < 150 * 1024);
+        assert!(all().iter().filter(board).map(|p| p.small.len()).sum::<usize>() < 16 * 1024);
     }
 
     #[test]

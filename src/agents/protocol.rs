@@ -844,6 +844,106 @@ pub struct MemberCall<'a> {
 #[serde(transparent)]
 pub struct TeamChanged<'a>(pub Member<'a>);
 
+/// `board.changed`: everything that a board shows, whole; of calls and queues, never of a customer. It comes after `board.watch`, a quarter of a second after something changed and at least every two
+/// seconds.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct BoardChanged<'a>(pub &'a Board);
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+pub struct Board {
+    /// By name.
+    pub queues: Vec<BoardQueue>,
+    /// The agents of the supervisor's teams.
+    pub agents: BoardAgents,
+    pub calls: BoardCalls,
+    /// Today, by the hour in which calls ended; hours without a call are not here.
+    pub hours: Vec<BoardHour>,
+    /// What fires now.
+    pub alerts: Vec<BoardAlert>,
+    pub limits: BoardLimits,
+    /// False: the day until the daemon started is still being read, and today's figures are those since then.
+    pub complete: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BoardQueue {
+    /// As the switch names it; empty for calls that were in none.
+    pub queue: String,
+    /// What the line's row calls it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
+    /// Callers who wait for an answer now.
+    pub waiting: u32,
+    /// Since when the first of them does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub longest_since: Option<Wall>,
+    /// Agents in it, and those of them who are ready; absent where the switch does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ready: Option<u32>,
+    #[serde(flatten)]
+    pub today: BoardCount,
+    /// So many seconds are in time.
+    pub in_time_s: u32,
+}
+
+/// Calls that ended today, as docs/kpis.md counts them: offered without short abandons.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BoardCount {
+    pub offered: u64,
+    pub answered: u64,
+    pub in_time: u64,
+    pub abandoned: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BoardHour {
+    pub hour: u8,
+    #[serde(flatten)]
+    pub today: BoardCount,
+}
+
+/// Away: logged off, or ready without a page and in no queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BoardAgents {
+    pub ready: u32,
+    pub busy: u32,
+    pub after_call: u32,
+    pub not_ready: u32,
+    pub away: u32,
+}
+
+/// Calls that are up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BoardCalls {
+    /// For an answer, in a queue.
+    pub waiting: u32,
+    pub talking: u32,
+    /// In an IVR, ringing without a queue, on their way out.
+    pub otherwise: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BoardAlert {
+    /// The rule (alerts.yaml).
+    pub alert: String,
+    /// What it is about: a system, a switch.
+    pub subject: String,
+}
+
+/// From where on a figure is over its limit (linecard.yaml, `kpis.limits`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct BoardLimits {
+    pub waiting: u32,
+    pub longest_s: u32,
+    /// Percent.
+    pub service_level: u8,
+    pub abandonment: u8,
+}
+
 /// What an agent may begin, and what is under way that is theirs to see.
 #[derive(Serialize, JsonSchema)]
 pub struct Flows<'a> {
@@ -1090,6 +1190,7 @@ bodies! {
     CallChanged => "call.changed",
     AgentChanged => "agent.changed",
     LinkChanged => "link.changed",
+    BoardChanged => "board.changed",
     TeamChanged => "team.changed",
     FlowChanged => "flow.changed",
     WishChanged => "wish.changed",
@@ -1550,6 +1651,14 @@ pub struct WrapupExtend {
     pub call: CallId,
 }
 
+/// For the role `supervisor`: from then on `board.changed` comes to this screen; after a reconnect it is asked for again.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct BoardWatch {
+    /// False: no more news.
+    #[serde(default = "yes")]
+    pub watch: bool,
+}
+
 /// For the role `supervisor`: the agents of their teams. From then on `team.changed` comes to this screen when one of them has another state or call, at
 /// most four times a second for each; after a reconnect the list is asked for again.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -1640,6 +1749,7 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("queue.logout", true, QueueOf::json_schema(generator)),
         ("wrapup.extend", true, WrapupExtend::json_schema(generator)),
         ("ops.count", true, OpsCount::json_schema(generator)),
+        ("board.watch", true, BoardWatch::json_schema(generator)),
         ("team.list", true, TeamList::json_schema(generator)),
         ("flow.list", true, FlowList::json_schema(generator)),
         ("flow.start", true, FlowStart::json_schema(generator)),

@@ -13,10 +13,10 @@ use crate::{
 };
 
 use super::protocol::{
-    AgentNext, AgentSet, AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, Body, CallDigits, CallOf, CallPickup,
-    CallTo, CallVerb, CallbackAsk, CallbackIt, CallbackList, CandidateChoose, CandidateForget, Card, CardAnswer,
-    CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, CustomerUpdate, Dial, Envelope,
-    Failed, FlowAgree, FlowList, FlowStart, FlowStop, FlowTask, NotesSet, OpsCount, QueueOf, RecordingWanted,
+    AgentNext, AgentSet, AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, BoardWatch, Body, CallDigits, CallOf,
+    CallPickup, CallTo, CallVerb, CallbackAsk, CallbackIt, CallbackList, CandidateChoose, CandidateForget, Card,
+    CardAnswer, CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, CustomerUpdate, Dial,
+    Envelope, Failed, FlowAgree, FlowList, FlowStart, FlowStop, FlowTask, NotesSet, OpsCount, QueueOf, RecordingWanted,
     Remembered, Resume, SeatClaim, TeamList, TicketAssign, TicketComment, TicketEscalate, TicketReopen, TicketSearch,
     WrapupExtend, WrapupSubmit,
 };
@@ -68,6 +68,7 @@ pub enum Wanted {
     Queue { log_on: bool, of: QueueOf },
     WrapupExtend(WrapupExtend),
     TeamList(TeamList),
+    BoardWatch(BoardWatch),
     FlowList,
     FlowStart(FlowStart),
     FlowAgree { agrees: bool, of: FlowAgree },
@@ -137,6 +138,7 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
                 "queue.login" => Wanted::Queue { log_on: true, of: body(text, id)? },
                 "queue.logout" => Wanted::Queue { log_on: false, of: body(text, id)? },
                 "wrapup.extend" => Wanted::WrapupExtend(body(text, id)?),
+                "board.watch" => Wanted::BoardWatch(body(text, id)?),
                 "team.list" => Wanted::TeamList(body(text, id)?),
                 "flow.list" => body::<FlowList>(text, id).map(|_| Wanted::FlowList)?,
                 "flow.start" => Wanted::FlowStart(body(text, id)?),

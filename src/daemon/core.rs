@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch as watching};
 use crate::{
     agents::{
         self, Ask, Heard, LinkState, Output, Phones, Roster, Screens, Token, View,
-        protocol::{LinkKind, SeatClaim},
+        protocol::{Board, BoardAlert, BoardCount, BoardHour, BoardLimits, BoardQueue, LinkKind, SeatClaim},
     },
     calls::{
         self, Book, Change, Command, Directory, Face, What,
@@ -28,7 +28,7 @@ use crate::{
     },
     customers::{Answer, Answered, Around, Candidate, Card, Customers, NotAsked, Question},
     flows::{self, Inscription},
-    kpis,
+    kpis::{self, Today},
     numbers::{Class, NoMatch, Number, TrunkRow, dial_out::Refused},
     private::Private,
     recordings,
@@ -145,6 +145,8 @@ pub struct Core {
     pub flows: flows::live::Plans,
     /// In which a day is a day, for the time of agents.
     pub zone: TimeZone,
+    /// The day so far, for boards.
+    pub today: Today,
     /// What flows want written into records and the desk has not answered yet, by the desk's token. They ask again: the oldest may be forgotten.
     inscribing: BTreeMap<u64, Inscription>,
     inscribed: u64,
@@ -188,6 +190,7 @@ impl Core {
             guard: Guard::default(),
             flows: flows::live::Plans::default(),
             zone: TimeZone::UTC,
+            today: Today::default(),
             inscribing: BTreeMap::new(),
             inscribed: OF_FLOWS,
         }
@@ -572,6 +575,63 @@ impl Core {
         self.switches.iter().filter(|s| !up(s)).map(|s| format!("switch {s}")).collect()
     }
 
+    /// The day until this start was read.
+    pub fn earlier(&mut self, now: Now, earlier: Today) {
+        self.today.put_in(now.wall, earlier);
+        self.roster.stir(now);
+        self.settle(now, None);
+    }
+
+    /// What a board shows of a tenant's calls, now and today.
+    fn board(&mut self, now: Now, tenant: &TenantId) -> Board {
+        let (day, complete) = (self.today.of(now.wall, tenant), self.today.complete);
+        let settings = self.today.settings();
+        let count = |count: &kpis::Count| BoardCount {
+            offered: count.offered,
+            answered: count.answered,
+            in_time: count.in_time,
+            abandoned: count.abandoned,
+        };
+        let queue = |name: &str| BoardQueue {
+            queue: name.to_owned(),
+            in_time_s: u32::try_from(settings.in_time_ms(Some(name)) / 1000).unwrap_or(u32::MAX),
+            ..BoardQueue::default()
+        };
+        let counted = day.queues.iter();
+        let counted = counted.map(|(name, today)| (name.clone(), BoardQueue { today: count(today), ..queue(name) }));
+        let mut queues: BTreeMap<String, BoardQueue> = counted.collect();
+        let mut board = Board { complete, ..Board::default() };
+        for face in self.book.open_calls().filter(|face| face.tenant == *tenant && !face.aside) {
+            let waits = matches!(face.state, calls::face::CallState::Queued | calls::face::CallState::Ringing);
+            match &face.queue {
+                Some(name) if waits && face.answered_at.is_none() => {
+                    board.calls.waiting += 1;
+                    let one = queues.entry(name.clone()).or_insert_with(|| queue(name));
+                    one.waiting += 1;
+                    one.longest_since = [one.longest_since, face.queued_at].into_iter().flatten().min();
+                    let label = face.line.as_ref().and_then(|line| line.queue_label.clone());
+                    one.label = one.label.take().or(label);
+                }
+                _ if matches!(face.state, calls::face::CallState::Talking | calls::face::CallState::Held) => {
+                    board.calls.talking += 1;
+                }
+                _ => board.calls.otherwise += 1,
+            }
+        }
+        board.queues = queues.into_values().collect();
+        board.hours = day.hours.iter().map(|(hour, today)| BoardHour { hour: *hour, today: count(today) }).collect();
+        let firing = self.metrics.systems.firing().into_iter();
+        board.alerts = firing.map(|(alert, subject)| BoardAlert { alert, subject }).collect();
+        let limits = &settings.limits;
+        board.limits = BoardLimits {
+            waiting: limits.waiting,
+            longest_s: limits.longest_s,
+            service_level: limits.service_level,
+            abandonment: limits.abandonment,
+        };
+        board
+    }
+
     /// The daemon stops: how long agents were in their states is counted up to here.
     pub fn last(&mut self, now: Now) {
         self.roster.end_times(now);
@@ -672,6 +732,11 @@ impl Core {
                 records::Output::Submit { mut batch, tokens } => {
                     // A flow that a record begins is durable with it, and that a flow's words stand in it.
                     self.flows.starter().written(&mut batch, now.wall, &self.directory);
+                    for row in batch.records.iter().filter(|row| row.revision == 1) {
+                        let ended = row.ended_at.unwrap_or(now.wall);
+                        self.today.take(now.wall, &row.tenant, ended, row.body.expose());
+                        self.roster.stir(now);
+                    }
                     let told = tokens.iter().filter_map(|token| self.inscribing.remove(token));
                     batch.flow_words.extend(told.map(|of| of.written(now.wall)));
                     self.unsent.push_back(records::Output::Submit { batch, tokens });
@@ -753,6 +818,7 @@ impl Core {
         }
         self.deliver(now);
         observe(&self.metrics, "framed");
+        self.roster.stir(now);
         if pop.is_some() {
             self.metrics.pops.inc();
         }
@@ -1184,6 +1250,10 @@ impl Core {
                 let row = OperationRow { tenant, call, agent, kind: word_of(kind), count, at: now.wall };
                 let batch = Box::new(Batch { operations: vec![row], ..Batch::default() });
                 self.unsent.push_back(records::Output::Submit { batch, tokens: vec![token.0] });
+            }
+            Ask::Board(tenants) => {
+                let boards = tenants.into_iter().map(|tenant| (tenant.clone(), self.board(now, &tenant))).collect();
+                self.roster.board(now, boards, &self.directory);
             }
             Ask::Lasted(lasted) => {
                 let rows = lasted.into_iter().flat_map(|one| {

@@ -56,7 +56,7 @@ use crate::{
         self, Desk,
         hooks::{self, live::Sender},
     },
-    store::{AuditRow, CheckpointRow, EffectRow, Next, Reader, RecordRow, SeatRow, State, Store},
+    store::{AuditRow, CheckpointRow, EffectRow, Next, Reader, RecordRow, SeatRow, State, Store, StoreError},
     switches::{self, live::Stats},
     watch::{
         self, Metrics, Trace,
@@ -65,7 +65,7 @@ use crate::{
             live::{Switch, Watcher},
         },
     },
-    words::{CallId, SwitchId, SystemId, TenantId},
+    words::{CallId, SwitchId, SystemId, TenantId, Wall},
 };
 
 /// How often the core is asked whether it lives; systemd's watchdog is fed only by its answers.
@@ -192,8 +192,13 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     roster.hears(settings.recordings.offered());
     roster.record_views(settings.people.views.iter().cloned());
     roster.can(switch_settings.iter().map(|s| (s.id().clone(), s.abilities())).collect());
+    let today = || crate::kpis::Today::new(settings.kpis.clone(), load::edges_of(&switch_settings), now.wall);
+    // What is on disk before the core writes its first record; it is read when everything runs.
+    let held = Reader::open(&settings.store).and_then(|reader| reader.hold().map(|()| reader));
+    let so_far = today();
     let core_seed = CoreSeed {
         zone: settings.kpis.zone(),
+        today: today(),
         guarded: reloadable.guarded.clone(),
         flows: plans.clone(),
         places: ends.places.clone(),
@@ -225,6 +230,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         .map_err(|e| format!("cannot start the core: {e}"))?;
 
     let mut tasks = JoinSet::new();
+    tasks.spawn(earlier(held, so_far, ends.control.clone()));
     let clerk_stop = CancellationToken::new();
     let clerk = back.spawn(records::live::clerk(store.clone(), ends.outputs, ends.kept, clerk_stop.clone()));
     let sender = Sender::new(reloadable.webhooks.clone());
@@ -411,10 +417,27 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     Ok(())
 }
 
+/// The day until this start, for boards: what was on disk then, read beside everything else.
+async fn earlier(held: Result<Reader, StoreError>, mut today: crate::kpis::Today, control: mpsc::Sender<Control>) {
+    let read = tokio::task::spawn_blocking(move || {
+        let (reader, at) = (held?, now().wall);
+        if let Some(begins) = today.begins() {
+            reader.ended(begins, Wall(i64::MAX), |ended| today.take(at, &ended.tenant.into(), ended.at, ended.body))?;
+        }
+        Ok::<_, StoreError>(today)
+    });
+    match read.await {
+        Ok(Ok(today)) => drop(control.send(Control::Today(Box::new(today))).await),
+        Ok(Err(error)) => tracing::warn!(%error, "boards count today from this start on"),
+        Err(error) => tracing::warn!(%error, "boards count today from this start on"),
+    }
+}
+
 /// What the core thread is made of. All of it may cross to that thread; nothing of it comes back.
 struct CoreSeed {
     flows: flows::live::Plans,
     zone: jiff::tz::TimeZone,
+    today: crate::kpis::Today,
     guarded: Arc<crate::calls::guard::Guarded>,
     places: tokio::sync::watch::Receiver<crate::calls::seats::Places>,
     ends: CoreEnds,
@@ -470,6 +493,7 @@ impl CoreSeed {
         core.guard.reload(self.guarded);
         core.flows = self.flows;
         core.zone = self.zone;
+        core.today = self.today;
         core.restore(now(), self.open, self.seats);
         for (settings, stats) in self.switch_settings.iter().zip(&self.stats) {
             let Some(commands) = self.commands.remove(settings.id()) else { continue };
@@ -501,6 +525,7 @@ impl CoreSeed {
                 Some(told) = wishes.recv() => core.wish(now(), told),
                 order = control.recv() => match order {
                     Some(Control::Reload { book, rules, offers, guarded }) => core.reload(now(), *book, rules, offers, guarded),
+                    Some(Control::Today(earlier)) => core.earlier(now(), *earlier),
                     Some(Control::System { id, up, reason }) => core.system(now(), id, up, reason),
                     Some(Control::Trace(call, answer)) => {
                         let _ = answer.send(core.trace(call));

@@ -30,6 +30,8 @@ pub enum Control {
         offers: Arc<records::Offers>,
         guarded: Arc<calls::guard::Guarded>,
     },
+    /// The day until this start, as it was read for boards.
+    Today(Box<crate::kpis::Today>),
     System {
         id: String,
         up: bool,

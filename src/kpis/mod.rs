@@ -20,6 +20,7 @@ mod spread;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod today;
 
 pub use answer::{Answer, Compared, Figure, Group, Interval, Method, Percentiles, Verdict};
 pub use definitions::{Definition, Unit, Words, definitions, table};
@@ -27,10 +28,11 @@ pub use figures::Id;
 pub use gather::{Refused, Sight, Site, answer};
 pub use query::{Asked, Dimension, Problem, Query, Span, by_day};
 pub use seen::Seen;
-pub use settings::Settings;
+pub use settings::{Limits, Settings};
 pub use sheet::{csv, text};
 pub use spread::Spread;
 pub use tally::Tally;
+pub use today::{Count, Day, Today};
 
 /// A call that was in hand for less is nobody's verdict: fewer cases on a side of a comparison prove nothing.
 pub const CASES: u64 = 30;

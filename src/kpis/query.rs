@@ -187,7 +187,7 @@ fn moment(zone: &TimeZone, text: &str) -> Option<Wall> {
     begins(zone, text.parse().ok()?)
 }
 
-fn begins(zone: &TimeZone, day: Date) -> Option<Wall> {
+pub(super) fn begins(zone: &TimeZone, day: Date) -> Option<Wall> {
     Some(Wall(day.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond()))
 }
 

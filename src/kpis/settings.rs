@@ -26,6 +26,21 @@ pub struct Settings {
     pub csat: Csat,
     /// The attribute with the answer, 0 to 10, to "would you recommend us".
     pub nps: Nps,
+    /// From where on a board calls a figure over its limit.
+    pub limits: Limits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Callers who wait in a queue.
+    pub waiting: u32,
+    /// Seconds that one of them waits.
+    pub longest_s: u32,
+    /// Percent of today's calls that are to be answered in time.
+    pub service_level: u8,
+    /// Percent of today's callers who may give up.
+    pub abandonment: u8,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -86,7 +101,14 @@ impl Default for Settings {
             resolved: Resolved::default(),
             csat: Csat::default(),
             nps: Nps::default(),
+            limits: Limits::default(),
         }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { waiting: 5, longest_s: 60, service_level: 80, abandonment: 5 }
     }
 }
 
@@ -117,6 +139,13 @@ impl Settings {
         }
         if let Some(both) = self.resolved.yes.iter().find(|word| self.resolved.no.contains(word)) {
             out.push(("resolved".to_owned(), format!("{both} is yes and no"), "each value once"));
+        }
+        for (key, percent) in
+            [("limits.service_level", self.limits.service_level), ("limits.abandonment", self.limits.abandonment)]
+        {
+            if percent > 100 {
+                out.push((key.to_owned(), percent.to_string(), "0 to 100"));
+            }
         }
         out
     }

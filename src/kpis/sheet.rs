@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
+use jiff::tz::TimeZone;
+
 use super::{
     answer::{Answer, Compared, Figure, Verdict},
     definitions::Unit,
     figures::Id,
+    query::{Span, whole_days},
 };
 
 /// One row a figure; groups in columns of their own, the whole with empty ones.
@@ -84,9 +87,14 @@ fn word(value: impl serde::Serialize) -> String {
 #[must_use]
 pub fn text(answer: &Answer) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "{} up to {}, days in {}", answer.span.from, answer.span.to, answer.zone);
+    let zone = TimeZone::get(&answer.zone).unwrap_or(TimeZone::UTC);
+    let time = |span: Span| match whole_days(&zone, span) {
+        Some((from, to)) => format!("{from} to before {to}"),
+        None => format!("{} to before {}", span.from, span.to),
+    };
+    let _ = writeln!(out, "{}, days in {}", time(answer.span), answer.zone);
     if let Some(before) = answer.before {
-        let _ = writeln!(out, "compared with {} up to {}", before.from, before.to);
+        let _ = writeln!(out, "compared with {}", time(before));
     }
     for (dimension, words) in &answer.of {
         let _ = writeln!(out, "only {}: {}", dimension.as_str(), words.join(", "));
@@ -148,6 +156,7 @@ fn said(figure: &Figure) -> String {
     match figure.unit {
         Unit::Count | Unit::Milliseconds => {}
         Unit::Share if figure.figure == Id::Occupancy => {}
+        _ if figure.value.is_none() => {}
         Unit::Share | Unit::Points | Unit::PerCall | Unit::PerThousand => {
             let _ = write!(out, " of {}", figure.n);
         }

@@ -61,6 +61,7 @@ pub struct Figures {
     certificate: Family<super::System, Gauge>,
     stopped: Family<super::System, Gauge>,
     alerts: Family<Alert, Gauge>,
+    /// The same, for boards.
     firing: Arc<Mutex<Vec<(String, String)>>>,
 }
 

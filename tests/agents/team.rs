@@ -1,7 +1,10 @@
 //! A supervisor's look at their team: who is told what of whom, and for how long.
 
 use linecard::{
-    agents::LinkState,
+    agents::{
+        Ask, LinkState, Roster,
+        protocol::{Board, BoardQueue},
+    },
     calls::{
         Directory, What,
         ability::{Abilities, Ability},
@@ -239,4 +242,40 @@ async fn desk_frames<T: Send + 'static>(
     let (give, have) = tokio::sync::oneshot::channel();
     desk.roster(move |roster, now| drop(give.send(job(roster, now)))).await;
     have.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_board_is_told_what_is_true_while_a_supervisor_looks() {
+    let mut desk = Desk::with(teams).await;
+    let (mut agent, mut supervisor) = (begun(&desk, "1001").await, begun(&desk, "1002").await);
+    agent.say(json!({"type": "board.watch", "id": "1"})).await;
+    assert_eq!(agent.next_of("failed").await["code"], "not-permitted");
+    supervisor.say(json!({"type": "board.watch", "id": "1"})).await;
+    assert_eq!(supervisor.next_of("done").await["id"], "1");
+    a_moment(&desk).await;
+    let Ask::Board(tenants) = desk.asked().await else { panic!("it is no board") };
+    assert_eq!(tenants, ["default".into()]);
+
+    let queue = |waiting| BoardQueue { queue: "support".to_owned(), waiting, ..BoardQueue::default() };
+    let told = |waiting| [("default".into(), Board { queues: vec![queue(waiting)], ..Board::default() })].into();
+    let boards = told(2);
+    desk.roster(move |roster, now| roster.board(now, boards, &teams())).await;
+    let board = supervisor.next_of("board.changed").await;
+    assert_eq!((&board["queues"][0]["waiting"], &board["seq"]), (&json!(2), &json!(0)));
+    // 1001 has a page open; 1004 and 1005 have none, and 1002 is no agent of their own.
+    assert_eq!(board["agents"], json!({"ready": 1, "busy": 0, "after_call": 0, "not_ready": 0, "away": 2}));
+
+    // Without news it is told again, so that its age shows; with news sooner.
+    let later =
+        |ms| move |roster: &mut Roster, now: Now| roster.tick(Now { mono: now.mono.plus_ms(ms), ..now }, &teams());
+    desk.roster(later(1_000)).await;
+    desk.roster(|roster, now| roster.stir(now)).await;
+    a_moment(&desk).await;
+    assert!(matches!(desk.asked().await, Ask::Board(_)));
+
+    supervisor.say(json!({"type": "board.watch", "id": "2", "watch": false})).await;
+    assert_eq!(supervisor.next_of("done").await["id"], "2");
+    let boards = told(3);
+    desk.roster(move |roster, now| roster.board(now, boards, &teams())).await;
+    assert_eq!(so_far(&mut supervisor, "p").await, Vec::<Value>::new());
 }

@@ -85,6 +85,70 @@ export type Availability = "logged-off" | "not-ready" | "ready";
 
 export type BlockState = "pending" | "fresh" | "stale" | "absent" | "unavailable" | "ambiguous";
 
+/** Away: logged off, or ready without a page and in no queue. */
+export interface BoardAgents {
+  after_call: number;
+  away: number;
+  busy: number;
+  not_ready: number;
+  ready: number;
+}
+
+export interface BoardAlert {
+  /** The rule (alerts.yaml). */
+  alert: string;
+  /** What it is about: a system, a switch. */
+  subject: string;
+}
+
+/** Calls that are up. */
+export interface BoardCalls {
+  /** In an IVR, ringing without a queue, on their way out. */
+  otherwise: number;
+  talking: number;
+  /** For an answer, in a queue. */
+  waiting: number;
+}
+
+/** Calls that ended today, as docs/kpis.md counts them: offered without short abandons. */
+export interface BoardHour {
+  abandoned: number;
+  answered: number;
+  hour: number;
+  in_time: number;
+  offered: number;
+}
+
+/** From where on a figure is over its limit (linecard.yaml, `kpis.limits`). */
+export interface BoardLimits {
+  abandonment: number;
+  longest_s: number;
+  /** Percent. */
+  service_level: number;
+  waiting: number;
+}
+
+/** Calls that ended today, as docs/kpis.md counts them: offered without short abandons. */
+export interface BoardQueue {
+  abandoned: number;
+  answered: number;
+  in_time: number;
+  /** So many seconds are in time. */
+  in_time_s: number;
+  /** What the line's row calls it. */
+  label?: string | null;
+  /** Since when the first of them does. */
+  longest_since?: string | null;
+  /** Agents in it, and those of them who are ready; absent where the switch does not tell. */
+  members?: number | null;
+  offered: number;
+  /** As the switch names it; empty for calls that were in none. */
+  queue: string;
+  ready?: number | null;
+  /** Callers who wait for an answer now. */
+  waiting: number;
+}
+
 export type ByHand = "record-opened" | "number-copied" | "search-typed" | "ticket-outside";
 
 /** Where a call is now, as this agent sees it. A call with neither `leg` nor `wrapup` leaves the screen. */
@@ -882,6 +946,26 @@ export interface LinkChanged {
   up: boolean;
 }
 
+export interface BoardChanged {
+  /** The agents of the supervisor's teams. */
+  agents: BoardAgents;
+  /** What fires now. */
+  alerts: BoardAlert[];
+  /** The server's time, RFC 3339 UTC with milliseconds. */
+  at: string;
+  calls: BoardCalls;
+  /** False: the day until the daemon started is still being read, and today's figures are those since then. */
+  complete: boolean;
+  /** Today, by the hour in which calls ended; hours without a call are not here. */
+  hours: BoardHour[];
+  limits: BoardLimits;
+  /** By name. */
+  queues: BoardQueue[];
+  /** Counts the agent's stream from 1; 0: no part of the stream. Remember the highest. */
+  seq: number;
+  type: "board.changed";
+}
+
 /** One agent as their supervisor sees them. */
 export interface TeamChanged {
   /** What this supervisor can do about it now: `call.listen` and the like at that switch, and `agent.state`. */
@@ -1007,7 +1091,7 @@ export interface Failed {
 }
 
 /** What the daemon says. */
-export type Frame = Welcome | Resumed | Snapshot | Pop | PopUpdated | PopWithdrawn | CallChanged | AgentChanged | LinkChanged | TeamChanged | FlowChanged | WishChanged | Done | Failed;
+export type Frame = Welcome | Resumed | Snapshot | Pop | PopUpdated | PopWithdrawn | CallChanged | AgentChanged | LinkChanged | BoardChanged | TeamChanged | FlowChanged | WishChanged | Done | Failed;
 
 /** What can be asked, by its type: the body without `type` and `id`. */
 export interface Requests {
@@ -1282,6 +1366,11 @@ export interface Requests {
     /** So often; default: once. */
     count?: number | null;
     kind: ByHand;
+  };
+  /** For the role `supervisor`: from then on `board.changed` comes to this screen; after a reconnect it is asked for again. */
+  "board.watch": {
+    /** False: no more news. */
+    watch?: boolean;
   };
   /** For the role `supervisor`: the agents of their teams. From then on `team.changed` comes to this screen when one of them has another state or call, at most four times a second for each; after a reconnect the list is asked for again. */
   "team.list": {

@@ -6,6 +6,7 @@
 //!
 //! What an agent sees hangs on (tenant, agent) alone, both from the token: nothing that a client says names another agent.
 
+mod board;
 mod callbacks;
 mod flows;
 mod frames;
@@ -85,6 +86,8 @@ pub enum Ask {
     Keep { key: (TenantId, AgentId), kept: Kept, token: Option<Token> },
     /// Something was done by hand in another system: then [`Roster::committed`].
     ByHand { key: (TenantId, AgentId), call: CallId, kind: ByHand, count: u32, token: Token },
+    /// What is true of these tenants' calls: then [`Roster::board`].
+    Board(Vec<TenantId>),
     /// How long agents were in which states.
     Lasted(Vec<Lasted>),
     /// An agent was not ready for longer than the reason allows.
@@ -165,6 +168,8 @@ pub struct Roster {
     abilities: HashMap<SwitchId, Abilities>,
     /// Who looks at their team.
     watch: team::Watch,
+    /// Who looks at a board.
+    boards: board::Boards,
     /// How long agents are in which states.
     times: times::Times,
     /// When a record's page opens by itself.
@@ -235,6 +240,8 @@ enum Due {
     Limit(Key, Wall),
     /// Supervisors are told what changed since the last time.
     Team,
+    /// Boards are told what is true now.
+    Board,
     /// States that last are counted up to here.
     Times,
 }
@@ -263,6 +270,7 @@ impl Roster {
             attending: HashMap::new(),
             abilities: HashMap::new(),
             watch: team::Watch::default(),
+            boards: board::Boards::default(),
             times: times::Times::default(),
             opens: Opens::default(),
             outcomes: BTreeMap::new(),
@@ -316,6 +324,7 @@ impl Roster {
                 Due::WorkEnds(key, pop, at) => self.work_ends(now, &key, &pop, at),
                 Due::Limit(key, since) => self.limit(now, &key, since),
                 Due::Team => self.tell_team(now, directory),
+                Due::Board => self.board_due(now),
                 Due::Times => self.count_times(now),
             }
         }
@@ -493,6 +502,7 @@ impl Roster {
         let Some(key) = self.key_of(screen) else { return };
         self.screens.remove(&screen);
         self.watch.leave(screen);
+        self.boards.leave(screen);
         self.flows.leave(screen);
         let Some(stream) = self.streams.get_mut(&key) else { return };
         stream.screens.retain(|other| *other != screen);

@@ -129,6 +129,14 @@ impl Duty {
     }
 }
 
+impl Duty {
+    /// Queues that have the agent, and whether their calls come.
+    pub fn in_queues(&self) -> impl Iterator<Item = (&str, bool)> {
+        let here = self.posts.iter().filter(|post| !is_off(post) && !post.member.queue.is_empty());
+        here.map(|post| (post.member.queue.as_str(), post.member.standing == Standing::Ready))
+    }
+}
+
 impl Available {
     /// # Errors
     /// A reason that is none of those there are.

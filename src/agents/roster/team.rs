@@ -81,6 +81,7 @@ impl Roster {
     /// Something about this agent may look different now.
     pub(super) fn seen(&mut self, now: Now, key: &Key) {
         self.time(now, key);
+        self.stir(now);
         if self.watch.screens.is_empty() {
             return;
         }

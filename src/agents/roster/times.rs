@@ -82,7 +82,7 @@ impl Roster {
     }
 
     /// The state that counts; `None`: logged off, or ready without a sign of being there.
-    fn there(&self, key: &Key) -> Option<AgentCondition> {
+    pub(super) fn there(&self, key: &Key) -> Option<AgentCondition> {
         match self.condition(key) {
             AgentCondition::LoggedOff => None,
             state @ (AgentCondition::Ready | AgentCondition::NotReady) => {

@@ -143,6 +143,14 @@ impl Reader {
         })
     }
 
+    /// Reads from now on what is true now, whatever is written meanwhile. Not for long: the log grows while it is held.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn hold(&self) -> Result<(), StoreError> {
+        self.conn.execute_batch("BEGIN; SELECT count(*) FROM meta;").map_err(|e| self.told(&e))
+    }
+
     /// Records of calls that ended in this time, each once as it stands now, in the order of their ends. Read a page at a time, so that no transaction of the reader lasts.
     ///
     /// # Errors

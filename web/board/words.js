@@ -1,0 +1,33 @@
+// The board's own words. A language is one part of this table.
+export const words = {
+  en: {
+    title: "Board", waiting: "Waiting", longest: "Longest wait", level: "Service level today", abandoned: "Given up today", ready: "Ready agents", alerts: "Alerts",
+    queue: "Queue", none: "No queue", queues: "Queues", agents: "Agents", staff: "Agents by state", hours: "Today by the hour", otherwise: "Otherwise",
+    limit: "limit {n}", "limit-s": "limit {n}", "limit-level": "at least {n}%", "limit-share": "at most {n}%", "of-cases": "{n} of {of}", "no-case": "no call yet",
+    ok: "Good", near: "Near", over: "Over", unknown: "Not known",
+    "s.ready": "Ready", "s.busy": "On a call", "s.after_call": "Wrap-up", "s.not_ready": "Not ready", "s.away": "Away",
+    ringing: "Ringing", dialling: "Dialling", talking_now: "Talking", holding: "Hold", blind: "Phone not seen",
+    listen: "Listen", whisper: "Whisper", barge: "Join", unheard: "nobody notices", heard: "only the agent hears you", open: "everybody hears you",
+    "to-ready": "Ready", "to-not-ready": "Not ready", "to-logged-off": "Logged off", actions: "What can be done with {who}",
+    fresh: "As of now", old: "{n} s old", dead: "No news for {n} s. What is shown is not true any more", away: "The connection is away. Reconnecting",
+    incomplete: "Today from {t} on; the hours before are being read", "no-alerts": "Nothing fires", "no-queues": "No call and no agent in a queue yet. Queues appear here", "no-agents": "No agents in your teams. agents.yaml says who is in them",
+    more: "{n} more", "not-yours": "The board is for supervisors.", "door.title": "Board", "door.text": "Paste the token of a supervisor.", "door.token": "Token", "door.enter": "Open", "door.refused": "This token is not accepted any more.",
+    wall: "Wall", theme: "Dark or light", lang: "中文", table: "As a table", chart: "As a chart", hour: "Hour", offered: "Calls", "in-time": "In time", given: "Given up", level_short: "Level", done: "Done",
+    chart_says: "{n} calls today, the most ({most}) at {hour}:00", h: "{h} h", "cannot": "It could not be done: {why}",
+  },
+  "zh-CN": {
+    title: "看板", waiting: "排队中", longest: "最长等待", level: "今日服务水平", abandoned: "今日放弃", ready: "空闲座席", alerts: "告警",
+    queue: "技能组", none: "无技能组", queues: "技能组", agents: "座席", staff: "座席状态", hours: "今日各小时", otherwise: "其他",
+    limit: "上限{n}", "limit-s": "上限{n}", "limit-level": "至少{n}%", "limit-share": "至多{n}%", "of-cases": "{of}通中{n}通", "no-case": "还没有通话",
+    ok: "正常", near: "接近", over: "超限", unknown: "未知",
+    "s.ready": "空闲", "s.busy": "通话中", "s.after_call": "整理", "s.not_ready": "示忙", "s.away": "不在",
+    ringing: "振铃", dialling: "呼出", talking_now: "通话中", holding: "保持", blind: "看不到话机",
+    listen: "监听", whisper: "密语", barge: "强插", unheard: "没有人察觉", heard: "只有座席听到你", open: "所有人听到你",
+    "to-ready": "空闲", "to-not-ready": "示忙", "to-logged-off": "签出", actions: "对{who}可以做的",
+    fresh: "实时", old: "{n}秒前", dead: "{n}秒没有消息，画面已不可信", away: "连接已断开，正在重连",
+    incomplete: "今日数据从{t}起，之前的正在读取", "no-alerts": "没有告警", "no-queues": "还没有通话，也没有座席在技能组里。技能组会出现在这里", "no-agents": "您的团队里没有座席，由agents.yaml决定",
+    more: "还有{n}个", "not-yours": "看板给主管使用。", "door.title": "看板", "door.text": "粘贴主管的令牌。", "door.token": "令牌", "door.enter": "打开", "door.refused": "这个令牌不再有效。",
+    wall: "大屏", theme: "深色或浅色", lang: "English", table: "看表格", chart: "看图", hour: "小时", offered: "通话", "in-time": "及时", given: "放弃", level_short: "水平", done: "完成",
+    chart_says: "今日{n}通，{hour}点最多（{most}通）", h: "{h}点", "cannot": "没有做成：{why}",
+  },
+};
