@@ -4,6 +4,7 @@
 mod agents;
 mod approvals;
 mod beside;
+mod board;
 mod bodies;
 #[cfg(feature = "real-servers")]
 mod browser;

@@ -805,6 +805,9 @@ pub struct Member<'a> {
     pub overrun: bool,
     /// The agent has a page open.
     pub here: bool,
+    /// A queue of a switch has them logged in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub in_queue: bool,
     /// The switch tells nothing of a phone of theirs: not seen is not idle.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub unseen: bool,

@@ -39,7 +39,7 @@ export function group(member) {
   if (member.state === "busy" || member.call) return "busy";
   if (member.state === "working-after-call") return "after_call";
   if (member.state === "not-ready") return "not_ready";
-  if (member.state === "logged-off" || !member.here) return "away";
+  if (member.state === "logged-off" || !(member.here || member.in_queue)) return "away";
   return "ready";
 }
 

@@ -417,6 +417,8 @@ export interface Member {
   call?: MemberCall | null;
   /** The agent has a page open. */
   here: boolean;
+  /** A queue of a switch has them logged in. */
+  in_queue?: boolean;
   name?: string | null;
   /** The reason's time is over. */
   overrun?: boolean;
@@ -977,6 +979,8 @@ export interface TeamChanged {
   call?: MemberCall | null;
   /** The agent has a page open. */
   here: boolean;
+  /** A queue of a switch has them logged in. */
+  in_queue?: boolean;
   name?: string | null;
   /** The reason's time is over. */
   overrun?: boolean;

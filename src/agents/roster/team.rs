@@ -151,6 +151,7 @@ impl Roster {
             reason: is.reason,
             overrun: is.overrun,
             here: stream.is_some_and(|stream| !stream.screens.is_empty()),
+            in_queue: self.in_queue(&key),
             unseen: phones.is_some_and(|phones| !phones.unseen.is_empty()),
             unregistered: phones.is_some_and(|phones| !phones.unregistered.is_empty()),
             actions: live
