@@ -12,8 +12,8 @@ use linecard::{
     privacy::trail,
     store::{
         AuditFilter, AuditRow, Batch, CallKey, CallbackRow, ChoiceRow, Claim, ContactRow, EffectPut, EffectRow,
-        EffectSet, FlowRow, FlowWordRow, Next, NoteRow, Reader, RecordRow, Settings, Settled, State, Store, TraceRow,
-        effect_key,
+        EffectSet, Ended, FlowRow, FlowWordRow, Next, NoteRow, OperationRow, Reader, RecordRow, Settings, Settled,
+        State, Store, TimeRow, TraceRow, effect_key,
     },
     words::{CallId, TenantId, Wall},
 };
@@ -379,6 +379,8 @@ async fn what_is_older_than_a_tenant_keeps_goes_and_what_is_still_to_be_done_sta
         ],
         effects: vec![effect(4, "waits", &json!({"text": "li waits"}))],
         audit: vec![AuditRow { at: THEN, ..audit() }, audit()],
+        operations: vec![by_hand(1), by_hand(5)],
+        times: [THEN, NOW].map(state).to_vec(),
         ..Batch::default()
     };
     store.submit(more).await.unwrap();
@@ -404,6 +406,22 @@ async fn what_is_older_than_a_tenant_keeps_goes_and_what_is_still_to_be_done_sta
     assert!(reader.record(call(4)).is_ok(), "something of it waits still");
     assert!(reader.record(call(5)).is_ok(), "it is young");
     assert_eq!(reader.audit(&AuditFilter { limit: 9, ..AuditFilter::default() }).unwrap(), [audit()]);
+    let mut counted = Vec::new();
+    let seen = |ended: Ended<'_>| counted.extend(ended.operations.map(|what| (ended.call.to_owned(), what.to_owned())));
+    reader.ended(Wall(0), Wall(i64::MAX), seen).unwrap();
+    assert_eq!(counted, [(call(5).to_string(), "number-copied=2".to_owned())]);
+    assert_eq!(reader.times("0", "9").unwrap(), [state(NOW)]);
+}
+
+fn by_hand(n: u64) -> OperationRow {
+    let kind = "number-copied".to_owned();
+    OperationRow { tenant: TenantId::default(), call: call(n), agent: "1001".into(), kind, count: 2, at: THEN }
+}
+
+/// Of the day of that moment.
+fn state(at: Wall) -> TimeRow {
+    let day = at.to_string().get(..10).unwrap().to_owned();
+    TimeRow { tenant: TenantId::default(), agent: "1001".into(), day, state: "ready".to_owned(), ms: 1_000 }
 }
 
 fn verb(config: &Path, words: &[&str]) -> (bool, String, String) {
