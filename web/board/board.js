@@ -79,7 +79,7 @@ function clock(ms) {
 /** A share without a decimal place; near a limit the words say on which side. */
 const share = (value) => (value === undefined ? "–" : `${Math.round(value)}%`);
 const shown = (kind, value) => (kind === "time" ? clock(value) : kind === "percent" ? share(value) : new Intl.NumberFormat(lang).format(value));
-const verdict = (of) => el("span", `verdict ${COLOURS[of]}`, icon(of), t(of));
+const verdict = (of) => el("span", `verdict ${COLOURS[of]}`, icon(of), t(of === "unknown" ? "no-case-tile" : of));
 
 function draw() {
   const here = Boolean(board) || Boolean(refused);
@@ -106,7 +106,7 @@ function draw() {
 }
 
 function tile({ id, value, kind, verdict: is, limit, of }) {
-  const detail = of && of[1] ? t("of-cases", { n: of[0], of: of[1] }) : of ? t("no-case") : "";
+  const detail = of && of[1] ? t("of-cases", { n: of[0], of: of[1] }) : "";
   const bound = limit ? t(limit[0], { n: limit[0] === "limit-s" ? clock(limit[1] * 1000) : limit[1] }) : "";
   return el("article", `tile ${is}`, el("h2", "label", t(id)), verdict(is), el("p", "figure", value === undefined ? "–" : shown(kind, value)),
     el("p", "bound", [bound, detail].filter(Boolean).join(lang === "en" ? " · " : "，")));

@@ -3,7 +3,7 @@ export const words = {
   en: {
     title: "Board", waiting: "Waiting", longest: "Longest wait", level: "Service level today", abandoned: "Given up today", ready: "Ready agents", alerts: "Alerts",
     queue: "Queue", none: "No queue", queues: "Queues", agents: "Agents", staff: "Agents by state", hours: "Today by the hour", otherwise: "Otherwise",
-    limit: "limit {n}", "limit-s": "limit {n}", "limit-level": "at least {n}%", "limit-share": "at most {n}%", "of-cases": "{n} of {of}", "no-case": "no call yet",
+    limit: "limit {n}", "limit-s": "limit {n}", "limit-level": "at least {n}%", "limit-share": "at most {n}%", "of-cases": "{n} of {of}", "no-case": "No call yet", "no-case-tile": "None yet",
     ok: "Good", near: "Near", over: "Over", unknown: "Not known",
     "s.ready": "Ready", "s.busy": "On a call", "s.after_call": "Wrap-up", "s.not_ready": "Not ready", "s.away": "Away",
     ringing: "Ringing", dialling: "Dialling", talking_now: "Talking", holding: "Hold", blind: "Phone not seen",
@@ -18,7 +18,7 @@ export const words = {
   "zh-CN": {
     title: "看板", waiting: "排队中", longest: "最长等待", level: "今日服务水平", abandoned: "今日放弃", ready: "空闲座席", alerts: "告警",
     queue: "技能组", none: "无技能组", queues: "技能组", agents: "座席", staff: "座席状态", hours: "今日各小时", otherwise: "其他",
-    limit: "上限{n}", "limit-s": "上限{n}", "limit-level": "至少{n}%", "limit-share": "至多{n}%", "of-cases": "{of}通中{n}通", "no-case": "还没有通话",
+    limit: "上限{n}", "limit-s": "上限{n}", "limit-level": "至少{n}%", "limit-share": "至多{n}%", "of-cases": "{of}通中{n}通", "no-case": "还没有通话", "no-case-tile": "还没有",
     ok: "正常", near: "接近", over: "超限", unknown: "未知",
     "s.ready": "空闲", "s.busy": "通话中", "s.after_call": "整理", "s.not_ready": "示忙", "s.away": "不在",
     ringing: "振铃", dialling: "呼出", talking_now: "通话中", holding: "保持", blind: "看不到话机",
