@@ -108,7 +108,7 @@ function draw() {
 function tile({ id, value, kind, verdict: is, limit, of }) {
   const detail = of && of[1] ? t("of-cases", { n: of[0], of: of[1] }) : "";
   const bound = limit ? t(limit[0], { n: limit[0] === "limit-s" ? clock(limit[1] * 1000) : limit[1] }) : "";
-  return el("article", `tile ${is}`, el("h2", "label", t(id)), verdict(is), el("p", "figure", value === undefined ? "–" : shown(kind, value)),
+  return el("article", `tile ${is}`, el("h2", "label", t(id)), verdict(is), el("p", "big", value === undefined ? "–" : shown(kind, value)),
     el("p", "bound", [bound, detail].filter(Boolean).join(lang === "en" ? " · " : "，")));
 }
 
