@@ -71,6 +71,7 @@ fn measure() -> io::Result<()> {
         agents: free(preferred.agents)?,
         admin: free(preferred.admin)?,
         hooks: free(preferred.hooks)?,
+        console: free(preferred.console)?,
         ami: preferred.ami,
         erp: hosts.erp.address(),
         loyalty: hosts.loyalty.address(),
