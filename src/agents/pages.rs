@@ -1,4 +1,4 @@
-//! The agent's page as it lies in the binary: `web/`, plain ES modules without a build step. Still: a path in, bytes out.
+//! The pages as they lie in the binary: `web/`, plain ES modules without a build step. The agents' door has the desk, the console's door the console. Still: a path in, bytes out.
 
 use std::{borrow::Cow, io::Write as _, sync::LazyLock};
 
@@ -8,6 +8,9 @@ use sha2::{Digest, Sha256};
 /// policy: the browser itself refuses markup made from data.
 pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; media-src 'self'; img-src data:; \
 base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+/// The console's templates are lit-html's (`web/vendor/`), which makes markup of its own literal strings by a policy of this name; data goes in as text.
+const CONSOLE_TRUSTS: &str = "trusted-types lit-html";
 
 /// One file of the page.
 #[derive(Debug)]
@@ -46,7 +49,7 @@ const BOARD: [(&str, &str, &[u8]); 5] = [
 ];
 
 static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let files: [(&str, &str, &[u8]); 31] = [
+    let files: [(&str, &str, &[u8]); 49] = [
         ("/", HTML, include_bytes!("../../web/index.html")),
         ("/web/desk.css", CSS, include_bytes!("../../web/desk.css")),
         ("/web/app.js", SCRIPT, include_bytes!("../../web/app.js")),
@@ -78,6 +81,24 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         ("/web/say.js", SCRIPT, include_bytes!("../../web/say.js")),
         ("/web/lang/en.js", SCRIPT, include_bytes!("../../web/lang/en.js")),
         ("/web/lang/zh-CN.js", SCRIPT, include_bytes!("../../web/lang/zh-CN.js")),
+        ("/admin", HTML, include_bytes!("../../web/admin/index.html")),
+        ("/web/admin/console.css", CSS, include_bytes!("../../web/admin/console.css")),
+        ("/web/admin/app.js", SCRIPT, include_bytes!("../../web/admin/app.js")),
+        ("/web/admin/ask.js", SCRIPT, include_bytes!("../../web/admin/ask.js")),
+        ("/web/admin/connectors.js", SCRIPT, include_bytes!("../../web/admin/connectors.js")),
+        ("/web/admin/flows.js", SCRIPT, include_bytes!("../../web/admin/flows.js")),
+        ("/web/admin/links.js", SCRIPT, include_bytes!("../../web/admin/links.js")),
+        ("/web/admin/mapping.js", SCRIPT, include_bytes!("../../web/admin/mapping.js")),
+        ("/web/admin/parts.js", SCRIPT, include_bytes!("../../web/admin/parts.js")),
+        ("/web/admin/records.js", SCRIPT, include_bytes!("../../web/admin/records.js")),
+        ("/web/admin/rest.js", SCRIPT, include_bytes!("../../web/admin/rest.js")),
+        ("/web/admin/route.js", SCRIPT, include_bytes!("../../web/admin/route.js")),
+        ("/web/admin/say.js", SCRIPT, include_bytes!("../../web/admin/say.js")),
+        ("/web/admin/trunks.js", SCRIPT, include_bytes!("../../web/admin/trunks.js")),
+        ("/web/admin/undelivered.js", SCRIPT, include_bytes!("../../web/admin/undelivered.js")),
+        ("/web/admin/lang/en.js", SCRIPT, include_bytes!("../../web/admin/lang/en.js")),
+        ("/web/admin/lang/zh-CN.js", SCRIPT, include_bytes!("../../web/admin/lang/zh-CN.js")),
+        ("/web/vendor/lit-html.js", SCRIPT, include_bytes!("../../web/vendor/lit-html.js")),
     ];
     let hash = |body: &[u8]| Sha256::digest(body).iter().take(12).map(|b| format!("{b:02x}")).collect::<String>();
     let small = |body: &[u8]| {
@@ -97,14 +118,37 @@ pub fn all() -> &'static [Page] {
     &PAGES
 }
 
-/// The file at `path`; a query is no part of it.
+/// The desk's file at `path`; a query is no part of it.
 #[must_use]
 pub fn find(path: &str) -> Option<&'static Page> {
+    at(path).filter(|page| !page.is_of_the_console())
+}
+
+/// The console's file at `path`. It shows words and colours of the desk, so it has those files too, but not the desk itself.
+#[must_use]
+pub fn find_console(path: &str) -> Option<&'static Page> {
+    at(path).filter(|page| !["/", "/board"].contains(&page.path))
+}
+
+fn at(path: &str) -> Option<&'static Page> {
     let path = path.split('?').next().unwrap_or_default();
     PAGES.iter().find(|page| page.path == path)
 }
 
 impl Page {
+    /// Nothing of it is behind the agents' door.
+    fn is_of_the_console(&self) -> bool {
+        ["/admin", "/web/admin/", "/web/vendor/"].iter().any(|place| self.path.starts_with(place))
+    }
+
+    fn policy(&self) -> Cow<'static, str> {
+        if self.path == "/admin" {
+            CONTENT_SECURITY_POLICY.replace("trusted-types 'none'", CONSOLE_TRUSTS).into()
+        } else {
+            CONTENT_SECURITY_POLICY.into()
+        }
+    }
+
     /// Every header that goes with it, besides length and connection. `no-cache` means ask each time: a new daemon must not
     /// meet half of an old page.
     #[must_use]
@@ -115,7 +159,7 @@ impl Page {
             ("etag", self.etag.as_str().into()),
             ("cache-control", "no-cache".into()),
             ("vary", "accept-encoding".into()),
-            ("content-security-policy", format!("{CONTENT_SECURITY_POLICY}; frame-ancestors {holders}").into()),
+            ("content-security-policy", format!("{}; frame-ancestors {holders}", self.policy()).into()),
             ("x-content-type-options", "nosniff".into()),
             ("referrer-policy", "no-referrer".into()),
             // With popups: the tab of records, which the page opens and uses again for the next call.
@@ -217,41 +261,70 @@ mod tests {
         for page in all() {
             let text = std::str::from_utf8(page.body).unwrap();
             for part in text.split('"').filter(|p| p.ends_with(".js") || p.ends_with(".css")) {
-                // Modules name each other from where they lie.
                 let folder = page.path.rsplit_once('/').map_or("", |(folder, _)| folder);
                 let above = folder.rsplit_once('/').map_or("", |(above, _)| above);
-                let beside = part.strip_prefix("./").map(|rest| format!("{folder}/{rest}"));
-                let higher = part.strip_prefix("../").map(|rest| format!("{above}/{rest}"));
-                let path = beside.or(higher).unwrap_or_else(|| part.to_owned());
-                assert!(find(&path).is_some(), "{} names {part}, which is not embedded", page.path);
+                let path = match (part.strip_prefix("./"), part.strip_prefix("../")) {
+                    (Some(rest), _) => format!("{folder}/{rest}"),
+                    (_, Some(rest)) => format!("{above}/{rest}"),
+                    _ => part.to_owned(),
+                };
+                let found = if page.is_of_the_console() { find_console(&path) } else { find(&path) };
+                assert!(found.is_some(), "{} names {part}, which is not embedded", page.path);
                 named += 1;
             }
-            assert!(!text.contains("innerHTML"), "{}: data must not become markup", page.path);
+            // What others wrote is held against the registry's by tests/web/console/vendor.test.js.
+            let ours = !page.path.starts_with("/web/vendor/");
+            for markup in ["innerHTML", "unsafeHTML", " style="] {
+                assert!(
+                    !ours || !text.contains(markup),
+                    "{}: data must not become markup, nor break the policy",
+                    page.path
+                );
+            }
         }
-        assert!(named >= all().len() - 1);
-        let board = |p: &&Page| p.path == "/board" || p.path.starts_with("/web/board/");
+        assert!(named >= all().len() - 3, "but for the pages themselves");
+        let board = |page: &&Page| page.path == "/board" || page.path.starts_with("/web/board/");
+        let desk = |page: &&Page| !page.is_of_the_console() && !board(page);
         // A module is fetched at once, and not when the one is read that names it.
         let index = std::str::from_utf8(find("/").unwrap().body).unwrap();
-        for page in all().iter().filter(|page| page.mime == SCRIPT && !board(page)) {
+        for page in all().iter().filter(|page| page.mime == SCRIPT && desk(page)) {
             assert!(index.contains(&format!("=\"{}\"", page.path)), "index.html does not name {}", page.path);
         }
-        assert!(all().iter().filter(|p| !board(p)).map(|p| p.small.len()).sum::<usize>() < 150 * 1024);
-        assert!(all().iter().filter(board).map(|p| p.small.len()).sum::<usize>() < 16 * 1024);
+        let weight = |of: &dyn Fn(&&Page) -> bool| all().iter().filter(of).map(|page| page.small.len()).sum::<usize>();
+        assert!(weight(&desk) < 150 * 1024, "the desk");
+        assert!(weight(&board) < 16 * 1024, "the board");
+        assert!(weight(&|page| page.is_of_the_console()) < 100 * 1024, "the console");
+    }
+
+    #[test]
+    fn each_door_has_its_own_pages_and_only_the_console_may_make_templates() {
+        for path in ["/admin", "/web/admin/app.js", "/web/vendor/lit-html.js"] {
+            assert!(find(path).is_none() && find_console(path).is_some(), "{path}");
+        }
+        assert!(find_console("/").is_none() && find_console("/web/desk.css").is_some());
+        let trusted =
+            |page: &Page| page.policy().split("; ").find(|one| one.starts_with("trusted-types")).unwrap().to_owned();
+        for page in all() {
+            let wanted = if page.path == "/admin" { CONSOLE_TRUSTS } else { "trusted-types 'none'" };
+            assert_eq!(trusted(page), wanted, "{}", page.path);
+        }
     }
 
     #[test]
     fn both_languages_have_the_same_keys() {
         let keys = |path: &str| -> Vec<String> {
-            let text = std::str::from_utf8(find(path).unwrap().body).unwrap();
+            let text = std::str::from_utf8(at(path).unwrap().body).unwrap();
             // A key follows the line's start or a comma, and a colon follows it.
             let key = regex::Regex::new(r#"(?m)(?:^\s*|", )"([^"]+)": ""#).unwrap();
             let mut keys: Vec<String> = key.captures_iter(text).map(|c| c[1].to_owned()).collect();
             keys.sort();
             keys
         };
-        let en = keys("/web/lang/en.js");
-        assert!(en.len() > 100, "{} keys read", en.len());
-        assert_eq!(en, keys("/web/lang/zh-CN.js"));
+        for folder in ["/web/lang", "/web/admin/lang"] {
+            let en = keys(&format!("{folder}/en.js"));
+            assert!(en.len() > 100, "{} keys read", en.len());
+            assert_eq!(en, keys(&format!("{folder}/zh-CN.js")), "{folder}");
+        }
     }
 
     /// WCAG's relative luminance contrast.

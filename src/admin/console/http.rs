@@ -218,7 +218,7 @@ fn router(console: Arc<Console>) -> Router {
 /// A file of the page.
 async fn page(headers: HeaderMap, request: Request) -> Response {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(page) = pages::find(request.uri().path()).filter(|page| page.path != "/") else {
+    let Some(page) = pages::find_console(request.uri().path()) else {
         return super::api::refused(StatusCode::NOT_FOUND, "there is no such file");
     };
     let mut answer = HeaderMap::new();

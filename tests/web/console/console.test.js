@@ -1,0 +1,203 @@
+// The console against a real daemon in which some things are wrong (site.js), in a real browser.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+import { launch, Screen } from "./hands.js";
+import { site, until } from "./site.js";
+
+let browser, where;
+before(async () => { browser = await launch(); where = await site(); await where.breaks(); });
+after(async () => { await browser?.close(); await where?.stop(); });
+
+async function console(options, name = "admin") {
+  const screen = await Screen.open(browser, where.url, options);
+  await screen.inside(name);
+  return screen;
+}
+async function ends(screen) {
+  assert.deepEqual(screen.complaints, []);
+  await screen.close();
+}
+const cell = (row, column) => `[data-row="${row}"] [data-column="${column}"]`;
+/** Applies what is typed; `why` for the history. */
+async function applies({ page }, why) {
+  await page.click("#apply:not([disabled])");
+  await page.waitForSelector("#why .diff .plus");
+  await page.fill("#why-text", why);
+  await page.click("#why button.strong");
+}
+
+test("a wrong password is told and lets nobody in; signing out ends it", async () => {
+  const screen = await Screen.open(browser, where.url), { page } = screen;
+  await screen.enter("admin", "not-this-one");
+  await page.waitForFunction(() => document.getElementById("door-says")?.textContent === "Name or password is wrong.");
+  assert.equal(await page.textContent("#alert"), "Name or password is wrong.");
+  assert.equal(await page.locator("#shell").count(), 0);
+  await screen.inside();
+  await page.click('[aria-label="Sign out"]');
+  await page.waitForSelector("#password");
+  await ends(screen);
+});
+
+test("what a role may not do is not drawn, and the daemon refuses it too", async () => {
+  const pages = async (screen) => (await screen.page.locator("nav a").evaluateAll((all) => all.map((a) => a.getAttribute("href").slice(2))));
+  const supervisor = await console({}, "supervisor");
+  assert.ok(!(await pages(supervisor)).some((page) => ["audit", "settings"].includes(page)));
+  await supervisor.at("trunks");
+  assert.equal(await supervisor.page.locator("#apply, table.map input").count(), 0);
+  const status = await supervisor.page.evaluate(async () => (await fetch("/v1/trunks/apply", { method: "POST", headers: { "X-Linecard": "1", "Content-Type": "application/json" }, body: JSON.stringify({ revision: "x", rows: [] }) })).status);
+  assert.equal(status, 403);
+  await ends(supervisor);
+  const auditor = await console({}, "auditor");
+  assert.ok((await pages(auditor)).includes("audit"));
+  await auditor.at("undelivered?state=dead");
+  assert.equal(await auditor.page.locator("main input[type=checkbox]").count(), 0);
+  await auditor.page.click("td a");
+  await auditor.page.waitForSelector("#panel-of .pairs-of");
+  assert.equal(await auditor.page.locator("#panel-of button.strong, #panel-of button.danger").count(), 0);
+  await ends(auditor);
+});
+
+test("a mapping is typed, told what is wrong at its place, tried, applied and taken back; the file keeps its remark", async () => {
+  const screen = await console(), { page } = screen;
+  await screen.at("trunks");
+  const before = where.read("trunks.yaml");
+  await page.fill(cell(0, "dialled"), "40080O1234");
+  await page.waitForSelector(`${cell(0, "dialled")}[aria-invalid="true"]`);
+  assert.match(await page.textContent(".beneath .fault"), /DID pattern.*not a number/);
+  assert.ok(await page.isDisabled("#apply"));
+  await page.fill(cell(0, "dialled"), "4008001234");
+  await page.waitForFunction((c) => !document.querySelector(c).hasAttribute("aria-invalid"), cell(0, "dialled"));
+  await page.fill(cell(1, "brand"), "Lanhai <img src=x onerror=alert(1)>");
+  await page.waitForSelector("#apply:not([disabled])");
+  assert.ok((await page.getAttribute("tr[data-row='1']", "class")).includes("edited"));
+  await page.fill("[name=try-from]", "13800138000");
+  await page.fill("[name=try-to]", "02161234567");
+  await page.click("#panel-of form button.strong");
+  await page.waitForSelector("tr[data-row='1'].matched");
+  await page.waitForSelector(".ring-of");
+  assert.match(await page.textContent("#panel-of"), /nothing is written/);
+  assert.equal(where.read("trunks.yaml"), before);
+  await applies(screen, "a brand for the direct line");
+  await screen.told("applied");
+  assert.match(where.read("trunks.yaml"), /# What the demo's dialled numbers mean\.[^]*Lanhai <img/);
+  await page.click("#panel-of .sides button:nth-child(2)");
+  await page.click("#panel-of .cards li:nth-child(2) button");
+  await page.waitForSelector("#panel-of .diff .minus");
+  await page.click("#panel-of .cards button.strong");
+  await page.click("#why button.strong");
+  await screen.told("Put back");
+  assert.equal(where.read("trunks.yaml"), before);
+  await ends(screen);
+});
+
+test("rows are moved and added by keyboard, and a table comes in from a spreadsheet", async () => {
+  const screen = await console(), { page } = screen;
+  await screen.at("trunks");
+  const first = await page.inputValue(cell(0, "title")), second = await page.inputValue(cell(1, "title"));
+  await page.focus(cell(0, "title"));
+  await page.keyboard.press("Alt+ArrowDown");
+  await page.waitForFunction(([c, text]) => document.querySelector(c).value === text && document.activeElement === document.querySelector(c), [cell(1, "title"), first]);
+  assert.equal(await page.inputValue(cell(0, "title")), second);
+  await page.setInputFiles("input[type=file]", { name: "t.csv", mimeType: "text/csv", buffer: Buffer.from("dialled,title\r\n02150001234,From a spreadsheet\r\n") });
+  await screen.told("1 rows read");
+  assert.equal(await page.inputValue(cell(0, "title")), "From a spreadsheet");
+  await page.click("text=Discard");
+  await page.click("#why button.strong");
+  await screen.told("As it lies in the file");
+  await ends(screen);
+});
+
+test("a file that was changed meanwhile is not written over, and the edits stay", async () => {
+  const screen = await console(), { page } = screen;
+  await screen.at("trunks");
+  await page.fill(cell(0, "brand"), "Mine");
+  await page.waitForSelector("#apply:not([disabled])");
+  await page.click("#apply");
+  await page.waitForSelector("#why .diff");
+  const theirs = where.read("trunks.yaml").replace("title: Other lines", "title: Other lines of others");
+  where.write("trunks.yaml", theirs);
+  await page.click("#why button.strong");
+  await page.waitForSelector(".late");
+  assert.equal(where.read("trunks.yaml"), theirs);
+  assert.equal(await page.inputValue(cell(0, "brand")), "Mine");
+  await page.click(".late button.strong");
+  await page.waitForFunction((c) => document.querySelector(c).value === "Other lines of others", cell(2, "title"));
+  assert.equal(await page.inputValue(cell(0, "brand")), "Mine");
+  await applies(screen, "");
+  await screen.told("applied");
+  assert.match(where.read("trunks.yaml"), /brand: "?Mine"?[^]*Other lines of others/);
+  await ends(screen);
+});
+
+test("a session that ends takes no edit along", async () => {
+  const screen = await console(), { page } = screen;
+  await screen.at("trunks");
+  await page.fill(cell(0, "queue_label"), "Still here");
+  await screen.context.clearCookies();
+  await page.fill(cell(0, "language"), "en");
+  await page.waitForSelector("#password");
+  assert.match(await page.textContent("main"), /1 unsaved changes are still here/);
+  await screen.inside();
+  await page.waitForSelector(cell(0, "queue_label"));
+  assert.equal(await page.inputValue(cell(0, "queue_label")), "Still here");
+  await ends(screen);
+});
+
+test("a canary is stopped with a reason and goes on", async () => {
+  const screen = await console(), { page } = screen;
+  await screen.at("connectors?row=orders-next");
+  await page.click("#panel-of button.danger");
+  await page.fill("#why-text", "the vendor called");
+  await page.click("#why button.strong");
+  await page.waitForSelector("#panel-of >> text=Stopped: the vendor called.");
+  await page.click("text=Let it go on");
+  await page.waitForSelector("#panel-of button.danger");
+  await ends(screen);
+});
+
+test("axe finds nothing on any page, in both themes and languages; rows open by keyboard", async () => {
+  const record = (await where.ask("/v1/records")).records[0].call, flow = (await where.ask("/v1/flows?all=true"))[0]?.id, effect = (await where.ask("/v1/undelivered?limit=1"))[0]?.key;
+  for (const [theme, lang] of [["light", "en"], ["light", "zh-CN"], ["dark", "en"], ["dark", "zh-CN"]]) {
+    const screen = await Screen.open(browser, where.url, { theme, lang }), { page } = screen;
+    await page.waitForSelector("#password");
+    assert.deepEqual(await screen.axe(), [], `door ${theme}`);
+    await screen.shot(`door-${theme}-${lang}`);
+    await screen.inside();
+    for (const place of ["links?row=pbx1+ami", "trunks", "connectors?row=loyalty", "undelivered?row=" + effect, "records?row=" + record, `flows?show=all&row=${flow}`, "alerts", "differences", "audit", "settings?from=set"]) {
+      await screen.at(place);
+      if (place.includes("row=") && !place.includes("undefined")) await page.waitForSelector("#panel-title");
+      if (place === "trunks") {
+        await page.fill(cell(1, "dialled"), "0216l234567");
+        await page.waitForSelector(".beneath .fault");
+      }
+      assert.deepEqual(await screen.axe(), [], `${place} ${theme} ${lang}`);
+      await screen.shot(`${place.split("?")[0]}-${theme}-${lang}`);
+    }
+    await screen.at("audit");
+    await page.focus("td a");
+    await page.keyboard.press("Enter");
+    await page.waitForFunction(() => document.activeElement?.id === "panel-title");
+    await page.keyboard.press("Escape");
+    await page.waitForFunction(() => !document.getElementById("panel-of") && document.activeElement?.matches("td a"));
+    await ends(screen);
+  }
+});
+
+test("a dead letter is tried again and delivered, another one is dropped with a reason", async () => {
+  const dead = await until(() => where.ask("/v1/undelivered?state=dead"), (all) => all.length > 1, "two dead letters");
+  const screen = await console(), { page } = screen;
+  where.refused.refuses = false;
+  await screen.at(`undelivered?row=${dead[0].key}`);
+  await page.click("#panel-of button.strong");
+  await screen.told("1 will be tried again.");
+  await until(() => where.ask(`/v1/undelivered/${dead[0].key}`), (one) => one.state === "done", "a delivery");
+  await screen.at("undelivered?state=dead");
+  await page.check(`tr:has(a[href*="${dead[1].key}"]) input[type=checkbox]`);
+  await page.click(".top button.danger");
+  await page.fill("#why-text", "done by hand");
+  await page.click("#why button.strong");
+  await screen.told("1 dropped.");
+  assert.equal((await where.ask(`/v1/undelivered/${dead[1].key}`)).state, "dropped");
+  where.refused.refuses = true;
+  await ends(screen);
+});

@@ -1,0 +1,28 @@
+// Links to switches: how each stands and what came over it.
+import { Kept, ago, dot, head, html, pairs, panel, shared, shown, table, time } from "./parts.js";
+import { here } from "./route.js";
+import { count, t } from "./say.js";
+
+const links = new Kept();
+const id = (link) => `${link.switch} ${link.feed}`;
+const stands = (link) => (link.up ? dot("green", t("link.up")) : dot("red", t("link.down")));
+
+export default {
+  id: "links", right: "see", site: true, every: 5000,
+  wrong: (o) => o.links - o.links_up,
+  load: () => links.load("/v1/links"),
+  view: () => html`${head({ title: t("page.links"), line: links.data && [t("links.line", { up: links.data.filter((l) => l.up).length, n: links.data.length }), ...(shared.overview?.waiting_for ?? []).map((s) => t("links.waiting", { s }))].join(" · ") })}
+    ${shown(links, (all) => table({
+      label: t("page.links"), rows: all, id, empty: t("links.empty"),
+      columns: [[t("link.switch")], [t("link.feed")], [t("state")], [t("link.since")], [t("link.heard")], [t("link.events"), "figure"], [t("link.resyncs"), "figure"]],
+      cells: (l) => [l.switch, l.feed.toUpperCase(), stands(l), time(l.since), ago(l.heard_at), count(l.events), count(l.resyncs)],
+    }))}`,
+  panel() {
+    const link = links.data?.find((one) => id(one) === here().of.row);
+    return link && panel(`${link.switch} · ${link.feed.toUpperCase()}`, html`${stands(link)}
+      ${link.up ? "" : html`<p>${link.reason}</p>`}
+      ${pairs([[t("link.since"), time(link.since)], [t("link.heard"), time(link.heard_at)], [t("link.version"), link.version], [t("link.reason"), link.up ? link.reason : undefined]])}
+      ${pairs([[t("link.events"), count(link.events)], [t("link.connects"), count(link.connects)], [t("link.resyncs"), count(link.resyncs)], [t("link.dropped"), count(link.dropped)], [t("link.refused"), count(link.refused)], [t("link.unknown"), count(link.unknown)], [t("link.unregistered"), count(link.unregistered)]])}
+      <p class="hint">${t("link.hint")}</p>`);
+  },
+};

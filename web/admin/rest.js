@@ -1,0 +1,77 @@
+// Pages that only show: alerts, differences, the audit, settings in force.
+import { query } from "./ask.js";
+import { Kept, choice, dot, field, head, html, pairs, panel, shown, table, time } from "./parts.js";
+import { here } from "./route.js";
+import { count, t } from "./say.js";
+
+const firing = new Kept(), unlike = new Kept(), deeds = new Kept(), inForce = new Kept();
+
+export const alerts = {
+  id: "alerts", right: "see", site: true, every: 5000,
+  wrong: (o) => o.alerts,
+  load: () => firing.load("/v1/alerts"),
+  view: () => html`${head({ title: t("page.alerts"), line: firing.data && (firing.data.length ? t("alerts.line", { n: firing.data.length }) : t("alerts.well")) })}
+    ${shown(firing, (rows) => table({
+      label: t("page.alerts"), rows, id: (r) => `${r.alert} ${r.subject}`, empty: t("alerts.empty"),
+      columns: [[t("alert")], [t("alert.subject")], [t("state")]],
+      cells: (r) => [r.alert, r.subject, dot("red", t("alert.fires"))],
+    }))}`,
+};
+
+export const differences = {
+  id: "differences", right: "see", site: false, every: 30_000,
+  wrong: (o) => o.differences,
+  load: () => unlike.load(`/v1/differences${query({ all: here().of.show === "all" || "" })}`),
+  view: () => html`${head({ title: t("page.differences"), line: t("differences.line") })}
+    <div class="filters" role="search" aria-label=${t("filters")}>${choice("show", t("show"), [["", t("differences.open")], ["all", t("all")]])}</div>
+    ${shown(unlike, (rows) => table({
+      label: t("page.differences"), rows, id: (r) => r.id, empty: t("differences.empty"),
+      columns: [[t("time")], [t("difference.kind")], [t("difference.where")], [t("difference.what"), "wide"], [t("state")]],
+      cells: (r) => [time(r.at), t(`difference.${r.kind}`, {}, r.kind), r.system ?? r.switch ?? "—", r.what, dot(r.state === "open" ? "red" : r.state === "wanted" ? "amber" : "grey", t(`difference.is.${r.state}`, {}, r.state))],
+    }))}`,
+  panel() {
+    const it = unlike.data?.find((r) => r.id === here().of.row);
+    return it && panel(t(`difference.${it.kind}`, {}, it.kind), html`<p>${it.what}</p>
+      ${pairs([[t("time"), time(it.at)], [t("switch"), it.switch], [t("system"), it.system], [t("call"), it.call && html`<a href=${`#/records?row=${it.call}`}>${it.call}</a>`], [t("effect.key"), it.effect && html`<a href=${`#/undelivered?row=${encodeURIComponent(it.effect)}`}>${it.effect}</a>`], [t("difference.seen"), time(it.seen_at)]])}
+      <p class="hint">${t("differences.hint", { id: it.id })}</p>`);
+  },
+};
+
+const key = (r) => `${r.at} ${r.what} ${r.about}`;
+export const audit = {
+  id: "audit", right: "audit", site: false, every: 0,
+  wrong: () => 0,
+  load: () => { const { who, what, about } = here().of; return deeds.load(`/v1/audit${query({ who, what, about })}`); },
+  view: () => html`${head({ title: t("page.audit"), line: t("audit.line") })}
+    <div class="filters" role="search" aria-label=${t("filters")}>${field("who", t("audit.who"))}${field("what", t("audit.what"))}${field("about", t("audit.about"))}</div>
+    ${shown(deeds, (rows) => table({
+      label: t("page.audit"), rows, id: key, empty: t("audit.empty"),
+      columns: [[t("time")], [t("audit.who")], [t("audit.what")], [t("audit.about")], [t("audit.reason"), "wide"]],
+      cells: (r) => [time(r.at), r.who, r.what, html`<code>${r.about}</code>`, r.reason ?? "—"],
+    }))}`,
+  panel() {
+    const it = deeds.data?.find((r) => key(r) === here().of.row);
+    return it && panel(it.what, pairs([[t("time"), time(it.at)], [t("audit.who"), it.who], [t("audit.about"), html`<code>${it.about}</code>`], [t("audit.reason"), it.reason], [t("tenant"), it.tenant]]));
+  },
+};
+
+export const settings = {
+  id: "settings", right: "audit", site: true, every: 0,
+  wrong: () => 0,
+  load: () => inForce.load("/v1/settings"),
+  view() {
+    const { find = "", from = "" } = here().of;
+    const like = (r) => (!from || (from === "set" ? r.from !== "default" : r.from === from)) && `${r.key} ${r.value}`.toLowerCase().includes(find.toLowerCase());
+    return html`${head({ title: t("page.settings"), line: inForce.data && t("settings.line", { n: count(inForce.data.filter((r) => r.from !== "default").length), of: count(inForce.data.length) }) })}
+      <div class="filters" role="search" aria-label=${t("filters")}>${field("find", t("settings.find"))}${choice("from", t("settings.from"), [["", t("all")], ["set", t("settings.set")], ["environment", t("from.environment")], ["linecard.yaml", "linecard.yaml"], ["default", t("from.default")]])}</div>
+      ${shown(inForce, (all) => table({
+        label: t("page.settings"), rows: all.filter(like), id: (r) => r.key, empty: t("settings.empty"),
+        columns: [[t("settings.key")], [t("settings.value"), "wide"], [t("settings.from")]],
+        cells: (r) => [html`<code>${r.key}</code>`, html`<code>${r.value === '""' || r.value === "" ? "—" : r.value}</code>`, r.from === "default" ? html`<span class="ink3">${t("from.default")}</span>` : html`<b>${t(`from.${r.from}`, {}, r.from)}</b>`],
+      }))}`;
+  },
+  panel() {
+    const it = inForce.data?.find((r) => r.key === here().of.row);
+    return it && panel(it.key, html`${pairs([[t("settings.value"), html`<code>${it.value}</code>`], [t("settings.from"), t(`from.${it.from}`, {}, it.from)]])}<p class="hint">${t("settings.hint")}</p>`);
+  },
+};
