@@ -134,6 +134,15 @@ async fn who_is_let_in_and_may_what() {
     let words: Vec<&str> = deeds.as_array().unwrap().iter().map(|deed| deed["what"].as_str().unwrap()).collect();
     assert_eq!(words, ["console.signed-out", "console.signed-in"]);
 
+    let settings = auditor.json("/v1/settings").await;
+    let of = |key: &str| settings.as_array().unwrap().iter().find(|one| one["key"] == key).unwrap().clone();
+    assert_eq!(
+        (of("console.listen")["from"].clone(), of("traces.keep_days")["from"].clone()),
+        (json!("linecard.yaml"), json!("default"))
+    );
+    assert_eq!((of("connectors")["value"].clone(), of("connectors")["from"].clone()), (json!("{}"), json!("default")));
+    assert_eq!(of("people.views")["value"], "[]");
+
     // Whoever is taken out is out with the next reload.
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_linecard"));
     desk.stage.verb(program, &["account", "remove", "supervisor"]).unwrap();

@@ -296,6 +296,23 @@ mod tests {
         assert!(weight(&|page| page.is_of_the_console()) < 100 * 1024, "the console");
     }
 
+    /// The console takes colours and controls from the desk's styles; any other class of the same name would draw its tables as the desk's figures.
+    #[test]
+    fn the_console_and_the_desk_mean_the_same_by_a_class_or_have_no_class_in_common() {
+        let classes = |path: &str| -> std::collections::BTreeSet<String> {
+            let text = std::str::from_utf8(at(path).unwrap().body).unwrap();
+            let after = text.split('.').skip(1);
+            let name =
+                |part: &str| part.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '-').collect::<String>();
+            after.map(name).filter(|name| name.starts_with(|c: char| c.is_ascii_lowercase())).collect()
+        };
+        let (desk, console) = (classes("/web/desk.css"), classes("/web/admin/console.css"));
+        let common: Vec<&str> = desk.intersection(&console).map(String::as_str).collect();
+        let meant = ["amber", "blue", "green", "grey", "red", "violet", "strong"];
+        let odd: Vec<&&str> = common.iter().filter(|name| !meant.contains(name)).collect();
+        assert!(odd.is_empty(), "{odd:?}");
+    }
+
     #[test]
     fn each_door_has_its_own_pages_and_only_the_console_may_make_templates() {
         for path in ["/admin", "/web/admin/app.js", "/web/vendor/lit-html.js"] {

@@ -58,7 +58,8 @@ pub fn told(defaults: &str, file: Option<(&str, &str)>) -> Result<Vec<(String, S
 pub const DEFAULT: &str = "default";
 
 fn flat(key: String, value: Value, lines: &mut Vec<(String, String, String)>) {
-    let from = value.origin().unwrap_or("environment").to_owned();
+    // Only what a layer gave has an origin; a table that nobody filled has none.
+    let from = value.origin().unwrap_or(DEFAULT).to_owned();
     match value.kind {
         ValueKind::Table(map) if !map.is_empty() => {
             for (name, value) in map {

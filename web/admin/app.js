@@ -57,7 +57,7 @@ function door() {
     ${password ? html`<form @submit=${enter}><label for="name">${t("door.name")}</label><input id="name" name="name" autocomplete="username" autocapitalize="off" spellcheck="false" required>
       <label for="password">${t("door.password")}</label><input id="password" name="password" type="password" autocomplete="current-password" aria-invalid=${wrong ? "true" : nothing} aria-describedby="door-says" required>
       <p id="door-says" class="red">${wrong}</p><button class=${oidc ? "" : "strong"} ?disabled=${entering}>${t("door.enter")}</button></form>` : nothing}
-    ${ways.length ? nothing : html`<div class="first"><p>${t("door.first")}</p><pre tabindex="0">linecard account add ${t("door.example")} --role admin</pre><p class="hint">${t("door.first.then")}</p></div>`}
+    ${ways.length ? nothing : html`<div class="topmost"><p>${t("door.first")}</p><pre tabindex="0">linecard account add ${t("door.example")} --role admin</pre><p class="hint">${t("door.first.then")}</p></div>`}
     <p class="tools-of">${tools()}</p></main>`;
 }
 async function leave() {

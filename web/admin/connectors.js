@@ -37,8 +37,8 @@ async function later() {
 function both(one) {
   const other = systems.data.find((s) => s.id === beside(one).of);
   if (!other) return nothing;
-  const row = (name, of) => html`<tr><th scope="row">${name}</th><td class="figure">${of(one)}</td><td class="figure">${of(other)}</td></tr>`;
-  return html`<table class="small"><thead><tr><td></td><th scope="col" class="figure">${one.id}</th><th scope="col" class="figure">${other.id}</th></tr></thead><tbody>
+  const row = (name, of) => html`<tr><th scope="row">${name}</th><td class="digits">${of(one)}</td><td class="digits">${of(other)}</td></tr>`;
+  return html`<table class="small"><thead><tr><td></td><th scope="col" class="digits">${one.id}</th><th scope="col" class="digits">${other.id}</th></tr></thead><tbody>
     ${row(t("system.asked"), (s) => count(s.asked))}${row(t("system.success"), (s) => percent(s.asked - s.failed, s.asked))}${row(t("system.p95"), (s) => took(figures(s).p95))}${row(t("system.found"), (s) => figures(s).found)}</tbody></table>`;
 }
 function trial(one) {
@@ -55,8 +55,8 @@ function trial(one) {
 function operations(one) {
   const all = Object.entries(one.standing.operations);
   if (!all.length) return html`<p class="hint">${t("system.unasked")}</p>`;
-  return html`<table class="small"><thead><tr><th scope="col">${t("system.operation")}</th><th scope="col" class="figure">${t("system.asked")}</th><th scope="col" class="figure">${t("system.failed")}</th><th scope="col" class="figure">${t("system.p50")}</th><th scope="col" class="figure">${t("system.p95")}</th></tr></thead>
-    <tbody>${all.map(([name, o]) => html`<tr><th scope="row">${name}</th><td class="figure">${count(o.asked)}</td><td class=${`figure ${o.failed ? "red" : ""}`}>${count(o.failed)}</td><td class="figure">${o.p50_ms ?? "—"}</td><td class="figure">${o.p95_ms ?? "—"}</td></tr>`)}</tbody></table>`;
+  return html`<table class="small"><thead><tr><th scope="col">${t("system.operation")}</th><th scope="col" class="digits">${t("system.asked")}</th><th scope="col" class="digits">${t("system.failed")}</th><th scope="col" class="digits">${t("system.p50")}</th><th scope="col" class="digits">${t("system.p95")}</th></tr></thead>
+    <tbody>${all.map(([name, o]) => html`<tr><th scope="row">${name}</th><td class="digits">${count(o.asked)}</td><td class=${`digits ${o.failed ? "red" : ""}`}>${count(o.failed)}</td><td class="digits">${o.p50_ms ?? "—"}</td><td class="digits">${o.p95_ms ?? "—"}</td></tr>`)}</tbody></table>`;
 }
 const breaker = (b) => html`<p>${b.state === "closed" ? dot("green", t("breaker.closed")) : dot("red", t(`breaker.${b.state}`, {}, b.state))} ${b.operation ?? ""} ${b.why ?? ""} ${b.until ? html`${t("breaker.until")} ${time(b.until)}` : nothing}</p>`;
 const limit = (l) => [`${l.operation ?? t("limit.all")}`, `${count(l.used)} / ${count(l.of)}${l.per_s ? ` ${t("limit.per", { s: l.per_s })}` : ""}`];
@@ -79,7 +79,7 @@ export default {
   view: () => html`${head({ title: t("page.connectors"), line: systems.data && (systems.data.some((s) => s.bad) ? t("systems.bad", { n: systems.data.filter((s) => s.bad).length, of: systems.data.length }) : t("systems.well", { n: systems.data.length })) })}
     ${shown(systems, (all) => table({
       label: t("page.connectors"), rows: all, id: (s) => s.id, empty: t("systems.empty"),
-      columns: [[t("system")], [t("state")], [t("system.asked"), "figure"], [t("system.success"), "figure"], [t("system.p95"), "figure"], [t("system.found"), "figure"], [t("system.version")], [t("system.beside")]],
+      columns: [[t("system")], [t("state")], [t("system.asked"), "digits"], [t("system.success"), "digits"], [t("system.p95"), "digits"], [t("system.found"), "digits"], [t("system.version")], [t("system.beside")]],
       cells: (s) => [html`${s.title ?? s.id} <span class="ink3">${s.id}</span>`, html`${stands(s)}${s.bad ? html`<span class="ink3 cut">${s.bad}</span>` : nothing}`, count(s.asked), percent(s.asked - s.failed, s.asked), took(figures(s).p95), figures(s).found, s.standing.version.told ?? "—", kind(s)],
     }))}`,
   panel() {

@@ -41,7 +41,7 @@ const page = {
     <div class="filters" role="search" aria-label=${t("filters")}>${choice("show", t("show"), [["", t("flows.open")], ["person", t("flows.person")], ["all", t("flows.all")]])}</div>
     ${shown(list, (rows) => table({
       label: t("page.flows"), rows, id: (r) => r.id, empty: t("flows.empty"),
-      columns: [[t("flow")], [t("state")], [t("flow.steps"), "figure"], [t("flow.tasks"), "figure"], [t("agent")], [t("flow.since")]],
+      columns: [[t("flow")], [t("state")], [t("flow.steps"), "digits"], [t("flow.tasks"), "digits"], [t("agent")], [t("flow.since")]],
       cells: ({ flow: f }) => [name(f), stands(f), f.steps ? `${f.steps.filter((s) => ["done", "skipped", "undone"].includes(s.state)).length} / ${f.steps.length}` : "—", tasks(f).length || "—", f.agent ?? "—", time(f.at)],
     }))}`,
   panel() {
@@ -50,7 +50,7 @@ const page = {
     const f = it.flow, over = ["done", "undone"].includes(f.state);
     return panel(name(f), html`${stands(f)}${f.reason ? html`<p>${f.reason}</p>` : nothing}${f.unreadable ? html`<p class="red">${f.unreadable}</p>` : nothing}
       ${tasks(f).length ? section(t("flow.tasks"), html`<ul class="cards">${tasks(f).map((one) => task(it.id, one))}</ul>`) : nothing}
-      ${section(t("flow.steps"), html`<ol class="steps">${(f.steps ?? []).map((s) => html`<li>${dot(steps[s.state] ?? "grey", t(`step.${s.state}`, {}, s.state))} <b>${own(s.title, s.step)}</b> ${s.at ? time(s.at) : nothing}${s.reason ? html`<span class="ink3">${s.reason}</span>` : nothing}</li>`)}</ol>`)}
+      ${section(t("flow.steps"), html`<ol class="stages">${(f.steps ?? []).map((s) => html`<li>${dot(steps[s.state] ?? "grey", t(`step.${s.state}`, {}, s.state))} <b>${own(s.title, s.step)}</b> ${s.at ? time(s.at) : nothing}${s.reason ? html`<span class="ink3">${s.reason}</span>` : nothing}</li>`)}</ol>`)}
       ${pairs([[t("call"), f.call && html`<a href=${`#/records?row=${f.call}`}>${f.call}</a>`], [t("agent"), f.agent], [t("flow.id"), html`<code>${it.id}</code>`]])}
       ${may("work") && !over ? html`<div class="acts-of"><button type="button" class="danger" @click=${() => stop(it.id, f)}>${t("flow.stop")}</button></div>` : nothing}`);
   },

@@ -14,7 +14,7 @@ export default {
   view: () => html`${head({ title: t("page.links"), line: links.data && [t("links.line", { up: links.data.filter((l) => l.up).length, n: links.data.length }), ...(shared.overview?.waiting_for ?? []).map((s) => t("links.waiting", { s }))].join(" · ") })}
     ${shown(links, (all) => table({
       label: t("page.links"), rows: all, id, empty: t("links.empty"),
-      columns: [[t("link.switch")], [t("link.feed")], [t("state")], [t("link.since")], [t("link.heard")], [t("link.events"), "figure"], [t("link.resyncs"), "figure"]],
+      columns: [[t("link.switch")], [t("link.feed")], [t("state")], [t("link.since")], [t("link.heard")], [t("link.events"), "digits"], [t("link.resyncs"), "digits"]],
       cells: (l) => [l.switch, l.feed.toUpperCase(), stands(l), time(l.since), ago(l.heard_at), count(l.events), count(l.resyncs)],
     }))}`,
   panel() {

@@ -61,7 +61,7 @@ export const state = (word) => dot(colours[word] ?? "grey", t(`state.${word}`));
 export function head({ title, line = /** @type {any} */ (nothing), acts = /** @type {any} */ (nothing) }) {
   const told = shared.told?.on === here().page ? shared.told : undefined;
   return html`<header class="top"><div><h1>${title}</h1><p class="line">${line}</p></div><div class="acts-of">${acts}</div></header>
-    <p class=${`told ${told?.bad ? "red" : ""}`}>${told ? html`${icon(told.bad ? "warn" : "ok")}<span>${told.text}</span>` : nothing}</p>`;
+    <p class=${`heard ${told?.bad ? "red" : ""}`}>${told ? html`${icon(told.bad ? "warn" : "ok")}<span>${told.text}</span>` : nothing}</p>`;
 }
 
 /** What a page shows while nothing is there, or cannot be had; else `show`. */

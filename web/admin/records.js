@@ -21,7 +21,7 @@ function way(record) {
   const length = Math.max(1, Math.max(...ends) - begin);
   return html`<ol class="way">${all.map((s, n) => {
     const from = (Date.parse(s.from) - begin) / length * 100, width = Math.max(1, (ends[n] - Date.parse(s.from)) / length * 100);
-    return html`<li><div><b>${word("segment", s.kind)}</b> ${s.agent ?? s.queue ?? ""} <span class="ink3">${s.outcome ? word("ended", s.outcome) : ""}</span><span class="figure">${lasted(ends[n] - Date.parse(s.from))}</span></div>
+    return html`<li><div><b>${word("segment", s.kind)}</b> ${s.agent ?? s.queue ?? ""} <span class="ink3">${s.outcome ? word("ended", s.outcome) : ""}</span><span class="digits">${lasted(ends[n] - Date.parse(s.from))}</span></div>
       <svg class="scale" viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect class="ground" x="0" y="0" width="100" height="6"></rect><rect class=${s.kind} x=${from} y="0" width=${Math.min(width, 100 - from)} height="6"></rect></svg></li>`;
   })}</ol>`;
 }
@@ -41,7 +41,7 @@ const page = {
     <div class="filters" role="search" aria-label=${t("filters")}>${choice("outcome", t("outcome"), [["", t("all")], ...outcomes.map((o) => [o, word("outcome", o)])])}${field("since", t("since"), "datetime-local")}${field("until", t("until"), "datetime-local")}</div>
     ${shown(list, ({ records }) => table({
       label: t("page.records"), rows: records, id: (r) => r.call, empty: t("records.empty"),
-      columns: [[t("time")], [t("customer")], [t("direction")], [t("agent")], [t("outcome")], [t("talk"), "figure"], [t("systems"), "wide"]],
+      columns: [[t("time")], [t("customer")], [t("direction")], [t("agent")], [t("outcome")], [t("talk"), "digits"], [t("systems"), "wide"]],
       cells: ({ record: r, systems: journal }) => [when(r.started_at ?? r.ended_at), html`<span class="number">${customer(r)}</span>`, word("direction", r.direction), agents(r), word("outcome", r.outcome), lasted(r.talk_ms), systems(journal)],
     }))}
     ${list.data?.more ? html`<p class="hint">${t("more")}</p>` : nothing}`;

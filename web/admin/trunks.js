@@ -225,7 +225,7 @@ function strip(pop) {
 function asked(one) {
   const [[way, of] = ["", {}]] = Object.entries(typeof one.way === "object" ? one.way ?? {} : { [one.way]: {} }), good = one.outcome === "ok", none = ["empty", "not_found"].includes(one.outcome);
   const saw = (one.saw ?? []).filter((s) => s.saw === "matched" || s.saw === "refused");
-  return html`<li>${dot(good ? "green" : none ? "grey" : "red", html`<b>${one.version ?? one.system}</b> ${one.operation}: ${t(`outcome.of.${one.outcome}`, {}, one.outcome)}`)}<span class="figure ink3">${of?.ms === undefined ? t(`way.${way}`, {}, way) : `${of.ms} ms`}</span>
+  return html`<li>${dot(good ? "green" : none ? "grey" : "red", html`<b>${one.version ?? one.system}</b> ${one.operation}: ${t(`outcome.of.${one.outcome}`, {}, one.outcome)}`)}<span class="digits ink3">${of?.ms === undefined ? t(`way.${way}`, {}, way) : `${of.ms} ms`}</span>
     ${one.reason ? html`<p class="ink3">${one.reason}</p>` : nothing}${saw.map((s) => html`<p class="ink3">${s.saw === "matched" ? t("try.matched", { id: s.id, why: s.why ?? "" }) : t("try.refused", { id: s.id, why: s.why ?? "" })}</p>`)}</li>`;
 }
 function result() {
@@ -275,7 +275,7 @@ function unmapped() {
   const list = table?.unmapped ?? [];
   if (!list.length) return html`<p class="hint">${t("unmapped.empty")}</p>`;
   const has = (one) => rows.some((r) => r.cells.dialled?.trim() === one.dialled);
-  return html`<p class="hint">${t("unmapped.hint")}</p><ul class="cards">${list.map((one) => html`<li><p><b class="number">${one.dialled}</b> <span class="figure">${t("unmapped.calls", { n: count(one.calls) })}</span></p><p class="ink3">${[one.switch, one.trunk].filter(Boolean).join(" · ")} · ${ago(one.last)}</p>
+  return html`<p class="hint">${t("unmapped.hint")}</p><ul class="cards">${list.map((one) => html`<li><p><b class="number">${one.dialled}</b> <span class="digits">${t("unmapped.calls", { n: count(one.calls) })}</span></p><p class="ink3">${[one.switch, one.trunk].filter(Boolean).join(" · ")} · ${ago(one.last)}</p>
     ${may("change") ? has(one) ? html`<p>${dot("violet", t("unmapped.made"))}</p>` : html`<button type="button" @click=${() => add(place(rows), { dialled: one.dialled, title: "", ...(one.trunk ? { trunk: one.trunk } : {}) })}>${t("unmapped.make")}</button>` : nothing}</li>`)}</ul>`;
 }
 const sides = { try: trying, history, unmapped };
@@ -298,8 +298,8 @@ export default {
     } else void check();
   },
   view: () => html`${head({ title: t("page.trunks"), line: table && t("trunks.line", { n: table.rows.length, revision: table.revision.slice(0, 8) }), acts: table ? acts() : nothing })}
-    ${verdict.late ? html`<div class="late" role="group" aria-label=${t("late")}><p>${icon("clock")} ${t("late")}</p><button type="button" class="strong" @click=${onTop}>${t("late.on-top")}</button><button type="button" @click=${fromFile}>${t("late.take")}</button></div>` : nothing}
-    ${table?.problems.length ? html`<div class="late bad"><p>${icon("warn")} ${t("trunks.broken")}</p>${table.problems.map((p) => html`<p class="fault red">${problem(p)}</p>`)}</div>` : nothing}
+    ${verdict.late ? html`<div class="behind" role="group" aria-label=${t("late")}><p>${icon("clock")} ${t("late")}</p><button type="button" class="strong" @click=${onTop}>${t("late.on-top")}</button><button type="button" @click=${fromFile}>${t("late.take")}</button></div>` : nothing}
+    ${table?.problems.length ? html`<div class="behind bad"><p>${icon("warn")} ${t("trunks.broken")}</p>${table.problems.map((p) => html`<p class="fault red">${problem(p)}</p>`)}</div>` : nothing}
     ${verdict.others.map((p) => html`<p class="fault red">${icon("warn")} ${p.file ?? ""} ${p.found}; ${p.wanted}</p>`)}
     ${table ? html`<div class="filters" role="search" aria-label=${t("filters")}><label class="filter"><span>${t("trunks.find")}</span><input type="search" .value=${here().of.find ?? ""} @input=${(e) => turn({ find: e.target.value })}></label></div>${rows.length || !may("change") ? grid() : html`<p class="nothing">${t("trunks.empty")}</p><button type="button" @click=${() => add(0)}>${icon("plus")} ${t("row.add")}</button>`}` : failed ? html`<p class="nothing red">${icon("warn")} ${failed.status === 0 ? t("no-answer") : failed.message}</p>` : html`<div class="bars" aria-hidden="true"><i></i><i></i><i></i><i></i></div>`}`,
   panel: side,

@@ -51,7 +51,7 @@ const page = {
       <div class="filters" role="search" aria-label=${t("filters")}>${choice("state", t("state"), [["", t("undelivered.open")], ...["dead", "person", "later", "waiting", "claimed", "done", "dropped", "withdrawn"].map((s) => [s, t(`state.${s}`)])])}${choice("system", t("system"), [["", t("all")], ...systems.map((s) => [s, s])])}</div>
       ${shown(list, (rows) => table({
         label: t("page.undelivered"), rows, id: (r) => r.key, empty: t("undelivered.empty"), tick: may("work") ? tick : undefined,
-        columns: [[t("effect.what")], [t("system")], [t("state")], [t("effect.tries"), "figure"], [t("effect.born")], [t("effect.answer"), "wide"]],
+        columns: [[t("effect.what")], [t("system")], [t("state")], [t("effect.tries"), "digits"], [t("effect.born")], [t("effect.answer"), "wide"]],
         cells: (r) => [html`${r.step} <span class="ink3">${r.operation}</span>`, r.system, state(r.state), r.attempts, ago(r.born_at), html`<span class="cut">${r.reason ?? "—"}</span>`],
       }))}`;
   },

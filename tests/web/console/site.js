@@ -1,5 +1,5 @@
 // A demo in which some things are wrong: a ticket desk that takes nothing new, a loyalty scheme that is not there, a canary and a shadow.
-// Everything else is the demo's own: its calls, its systems, its accounts.
+// Everything else is the demo's own: its systems, its accounts, its calls; only that these come by turns and not by chance.
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, request } from "node:http";
@@ -11,9 +11,9 @@ import { fileURLToPath } from "node:url";
 export const root = resolve(fileURLToPath(import.meta.url), "../../../..");
 const program = process.env.LINECARD_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "release/linecard");
 
-/** Asks until the answer pleases; the demo's missed calls may be minutes apart. */
+/** Asks until the answer pleases. */
 export async function until(ask, pleases, what) {
-  const end = Date.now() + 240_000;
+  const end = Date.now() + 60_000;
   for (;;) {
     const answer = await ask();
     if (pleases(answer)) return answer;
@@ -24,7 +24,7 @@ export async function until(ask, pleases, what) {
 
 export async function site() {
   const folder = mkdtempSync(join(tmpdir(), "linecard-console-"));
-  const child = spawn(program, ["demo", "--data", folder], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(program, ["demo", "--by-hand", "--data", folder], { stdio: ["pipe", "pipe", "inherit"] });
   const ended = new Promise((done) => child.once("exit", done));
   const found = {};
   await new Promise((good, bad) => {
@@ -36,6 +36,10 @@ export async function site() {
     });
     ended.then((code) => bad(new Error(`the demo ended with ${code}`)));
   });
+  // Missed ones among them: each becomes a ticket, which the broken desk refuses. Who finds nobody free is told so, and the next one comes.
+  const turns = ["abandoned 13800138000", "answered 13900139000 1002", "direct-missed 02161230001 1003", "blind-transfer 13900139000"];
+  let turn = 0;
+  const calls = setInterval(() => child.stdin.write(`call ${turns[turn++ % turns.length]}\n`), 1000);
   const config = (name) => join(folder, "config", name);
   const read = (name) => readFileSync(config(name), "utf8");
   const write = (name, text) => writeFileSync(config(name), text);
@@ -68,6 +72,7 @@ export async function site() {
       await until(() => ask("/v1/undelivered?state=dead"), (all) => all.length > 0, "a refused ticket");
     },
     async stop() {
+      clearInterval(calls);
       child.kill("SIGINT");
       await ended;
       refused.close();
