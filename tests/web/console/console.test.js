@@ -117,10 +117,10 @@ test("a file that was changed meanwhile is not written over, and the edits stay"
   const theirs = where.read("trunks.yaml").replace("title: Other lines", "title: Other lines of others");
   where.write("trunks.yaml", theirs);
   await page.click("#why button.strong");
-  await page.waitForSelector(".late");
+  await page.waitForSelector(".behind");
   assert.equal(where.read("trunks.yaml"), theirs);
   assert.equal(await page.inputValue(cell(0, "brand")), "Mine");
-  await page.click(".late button.strong");
+  await page.click(".behind button.strong");
   await page.waitForFunction((c) => document.querySelector(c).value === "Other lines of others", cell(2, "title"));
   assert.equal(await page.inputValue(cell(0, "brand")), "Mine");
   await applies(screen, "");

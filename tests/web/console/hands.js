@@ -54,7 +54,7 @@ export class Screen {
     await this.page.waitForFunction(() => !document.querySelector(".bars"));
   }
   /** What the head of the page said last. */
-  told(text) { return this.page.waitForFunction((t) => document.querySelector(".told")?.textContent?.includes(t), text); }
+  told(text) { return this.page.waitForFunction((t) => document.querySelector(".heard")?.textContent?.includes(t), text); }
   async shot(name) {
     if (!shots) return;
     mkdirSync(shots, { recursive: true });
