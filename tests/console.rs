@@ -150,6 +150,16 @@ async fn who_is_let_in_and_may_what() {
     desk.until("the reload was taken", |d| d.metrics().contains("linecard_reloads_total{kind=\"good\"} 1")).await;
     assert_eq!(supervisor.get("/v1/overview").await.status(), 401);
     assert_eq!(auditor.get("/v1/overview").await.status(), 200);
+    // And so is who has another password: here the hash that was the supervisor's.
+    let file = desk.stage.settings().join("accounts.yaml");
+    let hash = |text: &str, name: &str| {
+        text.lines().find(|l| l.contains(name)).unwrap().split("password: ").nth(1).unwrap().to_owned()
+    };
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace(&hash(&text, "auditor"), &hash(&text, "admin"))).unwrap();
+    desk.signal(rustix::process::Signal::HUP);
+    desk.until("it was taken too", |d| d.metrics().contains("linecard_reloads_total{kind=\"good\"} 2")).await;
+    assert_eq!(auditor.get("/v1/overview").await.status(), 401);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -321,6 +331,8 @@ async fn where_the_file_cannot_be_written_nothing_changes_and_it_is_said() {
     assert_eq!(status, 503, "{told}");
     assert!(told["error"].as_str().unwrap().contains("nothing was changed"), "{told}");
     assert_eq!(trunks(&desk), before);
+    let history = admin.json("/v1/trunks/history").await;
+    assert_eq!(history.as_array().unwrap().len(), 1, "what never lay there was never a version: {history}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ pub use net::{Net, public};
 pub use secret::SecretRef;
 
 /// One thing wrong in one file. Its `Display` is a line an operator can act on.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct Problem {
     /// As named on the command line or relative to the settings folder.
     pub file: String,

@@ -1,5 +1,6 @@
 //! What the command line shows of records and the outbox: serialisable rows, personal data masked unless asked for.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -9,8 +10,8 @@ use crate::{
     words::{CallId, SystemId, TenantId, Wall},
 };
 
-/// One effect, for `outbox list` and `outbox show`.
-#[derive(Clone, Debug, Serialize)]
+/// One effect, for `outbox list`, `outbox show` and the console.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct EffectLine {
     pub key: String,
     pub state: State,

@@ -66,25 +66,7 @@ pub struct Told {
     /// A sentence: what was wrong and what would be right.
     pub error: String,
     /// What is wrong with settings, each at its place; else none.
-    pub problems: Vec<Misfit>,
-}
-
-/// One thing wrong in one place.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Misfit {
-    pub file: String,
-    /// From 1; 0: the whole file.
-    pub line: u32,
-    pub key: String,
-    pub found: String,
-    pub wanted: String,
-}
-
-impl From<Problem> for Misfit {
-    fn from(problem: Problem) -> Self {
-        let Problem { file, line, key, found, wanted, .. } = problem;
-        Self { file, line, key, found, wanted }
-    }
+    pub problems: Vec<Problem>,
 }
 
 impl IntoResponse for Trouble {
@@ -98,7 +80,6 @@ impl IntoResponse for Trouble {
             }
             Self::Away(why) => (StatusCode::SERVICE_UNAVAILABLE, why, Vec::new()),
         };
-        let problems = problems.into_iter().map(Misfit::from).collect();
         (status, [NO_STORE], Json(Told { error, problems })).into_response()
     }
 }

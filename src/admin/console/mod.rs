@@ -213,16 +213,12 @@ impl Console {
         })
     }
 
-    /// Accounts of a file that was read again: who is not in it any more, or is something else now, is signed out.
+    /// Accounts of a file that was read again: who is not in it any more, or has another line (a role, a password), is signed out.
     pub fn reload(&self, accounts: Accounts, directory: Arc<Directory>) {
         self.directory.store(directory);
-        self.sessions().keep(|session| {
-            let by_account = self.accounts.load().find(&session.who).is_some();
-            !by_account
-                || accounts
-                    .find(&session.who)
-                    .is_some_and(|account| account.role == session.role && account.tenant == session.tenant)
-        });
+        let before = self.accounts.load();
+        self.sessions()
+            .keep(|session| before.find(&session.who).is_none_or(|old| accounts.find(&session.who) == Some(old)));
         self.accounts.store(Arc::new(accounts));
     }
 

@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use super::{
     Console, Done, InForce,
     api::{Ask, Nothing, Trouble},
-    undelivered::Undelivered,
     whole_site,
 };
 use crate::{
@@ -360,7 +359,7 @@ pub(super) async fn records(console: Arc<Console>, ask: Ask<Records, Nothing>) -
 pub struct RecordShown {
     /// Masked (docs/rules.md).
     pub record: Value,
-    pub effects: Vec<Undelivered>,
+    pub effects: Vec<list::EffectLine>,
 }
 
 pub(super) async fn record(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<RecordShown, Trouble> {
@@ -377,8 +376,7 @@ pub(super) async fn record(console: Arc<Console>, ask: Ask<Nothing, Nothing>) ->
             list::mask(&mut record);
             let (call, states) = (Some(call), State::ALL.to_vec());
             let filter = EffectFilter { tenant, call, states, limit: 500, ..EffectFilter::default() };
-            let mut effects: Vec<Undelivered> =
-                list::outbox_list(reader, &filter)?.into_iter().map(Undelivered::from).collect();
+            let mut effects = list::outbox_list(reader, &filter)?;
             effects.reverse();
             Ok(RecordShown { record, effects })
         })

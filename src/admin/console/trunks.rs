@@ -2,7 +2,7 @@
 //! from, and taken back. The YAML file stays the truth: it is written whole or not at all, its remarks and order are kept, and a change that came by git is never
 //! written over.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{fs, io, path::Path, sync::Arc};
 
 use axum::{
     extract::State,
@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Console, Done, MadeUp, Played,
-    api::{self, Ask, Doorkeeper, Misfit, Nothing, Trouble},
+    api::{self, Ask, Doorkeeper, Nothing, Trouble},
     whole_site,
 };
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     files::Problem,
     live::{keep_file, now},
     numbers::trunks::{
+        self,
         edit::{self, Wanted},
         sheet::{self, COLUMNS, Cells},
         unmapped,
@@ -46,9 +47,9 @@ pub struct Table {
     /// In the order in which they count: what is in each column, as a CSV has it. What is empty is left out.
     pub rows: Vec<Cells>,
     /// Worth a look, and not wrong.
-    pub notes: Vec<Misfit>,
+    pub notes: Vec<Problem>,
     /// What is wrong with the folder as it lies; the daemon goes on with what it read before.
-    pub problems: Vec<Misfit>,
+    pub problems: Vec<Problem>,
     /// Numbers that were called and have no row, most called first.
     pub unmapped: Vec<unmapped::Line>,
 }
@@ -60,9 +61,9 @@ fn revision(text: &str) -> String {
 impl Console {
     async fn trunks_text(&self) -> Result<String, Trouble> {
         let house = self.house.clone();
-        let read = tokio::task::spawn_blocking(move || house.trunks()).await;
-        let read = read.map_err(|_| Trouble::Away("trunks.yaml could not be read".to_owned()))?;
-        read.map_err(|error| Trouble::Away(format!("trunks.yaml could not be read: {error}")))
+        blocking(move || house.trunks())
+            .await
+            .map_err(|error| Trouble::Away(format!("trunks.yaml could not be read: {error}")))
     }
 
     /// Rows and notes, or all that is wrong.
@@ -73,14 +74,9 @@ impl Console {
     }
 }
 
-fn told(problems: Vec<Problem>) -> Vec<Misfit> {
-    problems.into_iter().map(Misfit::from).collect()
-}
-
 /// The rows of a text that is right by itself; none where it is not.
-fn rows_of(text: &str) -> Vec<crate::numbers::trunks::TrunkRow> {
-    crate::files::read::<crate::numbers::trunks::TrunksFile>("trunks.yaml", text)
-        .map_or_else(|_| Vec::new(), |read| read.value.rows)
+fn rows_of(text: &str) -> Vec<trunks::TrunkRow> {
+    trunks::read(text).map_or_else(|_| Vec::new(), |read| read.value.rows)
 }
 
 pub(super) async fn shown(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<Table, Trouble> {
@@ -94,8 +90,8 @@ pub(super) async fn shown(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> 
         revision: revision(&text),
         columns: columns(),
         rows: sheet::table(&rows),
-        notes: told(notes),
-        problems: told(problems),
+        notes,
+        problems,
         unmapped: console.house.unmapped(),
     })
 }
@@ -303,15 +299,12 @@ pub(super) async fn apply(console: Arc<Console>, ask: Ask<Nothing, Apply>) -> Re
     whole_site(&ask.who)?;
     let Apply { revision: of, rows, why } = ask.body;
     let rows = wanted(rows)?;
-    let turn = console.changing.lock().await;
-    let old = console.trunks_text().await?;
-    if revision(&old) != of {
-        return Err(Trouble::Late(LATE.to_owned()));
-    }
-    let written = edit::write(&old, &rows);
-    put(&console, &ask.who, &old, &written.text, "trunks.applied", said(why)?).await?;
-    drop(turn);
-    Ok(Applied { revision: revision(&written.text), rows: rows.len(), kept: written.kept })
+    change(console, ask.who, of, "trunks.applied", said(why)?, move |old| {
+        let written = edit::write(old, &rows);
+        let applied = Applied { revision: revision(&written.text), rows: rows.len(), kept: written.kept };
+        Ok((written.text, applied))
+    })
+    .await
 }
 
 const LATE: &str =
@@ -325,7 +318,30 @@ fn said(why: Option<String>) -> Result<Option<String>, Trouble> {
     }
 }
 
-/// Checked, kept in the history, written, and read by the running daemon; else all is as it was.
+/// Makes another text of the one that lies there, if that is still the one of this revision, and puts it in its place. A task of its own: whoever closes his page in the
+/// middle leaves no file behind that the daemon has not read.
+async fn change<T: Send + 'static>(
+    console: Arc<Console>,
+    who: Arc<Session>,
+    of: String,
+    what: &'static str,
+    why: Option<String>,
+    make: impl FnOnce(&str) -> Result<(String, T), Trouble> + Send + 'static,
+) -> Result<T, Trouble> {
+    let work = tokio::spawn(async move {
+        let _turn = console.changing.lock().await;
+        let old = console.trunks_text().await?;
+        if revision(&old) != of {
+            return Err(Trouble::Late(LATE.to_owned()));
+        }
+        let (text, told) = make(&old)?;
+        put(&console, &who, &old, &text, what, why).await?;
+        Ok(told)
+    });
+    work.await.map_err(|_| Trouble::Away("the change ended by itself; the log says more".to_owned()))?
+}
+
+/// Checked, written, read by the running daemon, and only then in the history; else all is as it was.
 async fn put(
     console: &Arc<Console>,
     who: &Session,
@@ -338,7 +354,6 @@ async fn put(
         return Err(Trouble::Unfit(problems));
     }
     let at = now().wall;
-    let (folder, house) = (console.history.clone(), console.house.clone());
     let version = |by: &str, at, why: Option<String>, text: &str| Version {
         at,
         who: by.to_owned(),
@@ -348,31 +363,36 @@ async fn put(
     };
     // What lay there came by another way where it is not in the history yet.
     let before = version("the file", at.plus_ms(-1), None, old);
-    let after = version(&who.who, at, why.clone(), text);
-    let (kept_text, old_text) = (text.to_owned(), old.to_owned());
-    let written = tokio::task::spawn_blocking(move || {
+    let (folder, house, fresh) = (console.history.clone(), console.house.clone(), text.to_owned());
+    let written = move || {
         if versions(&folder).first().is_none_or(|newest| newest.revision != before.revision) {
             keep(&folder, &before)?;
         }
-        keep(&folder, &after)?;
-        house.keep(&kept_text)
-    });
-    let written = written.await.map_err(|_| Trouble::Away("writing ended by itself".to_owned()))?;
-    written.map_err(|error| {
+        house.keep(&fresh)
+    };
+    blocking(written).await.map_err(|error| {
         Trouble::Away(format!(
             "trunks.yaml could not be written: {error}; nothing was changed (the daemon's account needs the right to write there: docs/console.md)"
         ))
     })?;
     if let Err(problems) = console.house.reload().await {
         // It was right a moment ago: another file of the folder has changed in between.
-        let house = console.house.clone();
-        let back = tokio::task::spawn_blocking(move || house.keep(&old_text)).await;
-        if !matches!(back, Ok(Ok(()))) {
-            tracing::error!("trunks.yaml was not taken and could not be put back as it was");
+        let (house, old) = (console.house.clone(), old.to_owned());
+        if let Err(error) = blocking(move || house.keep(&old)).await {
+            tracing::error!(%error, "trunks.yaml was not taken and could not be put back as it was");
         }
         return Err(Trouble::Unfit(problems));
     }
+    let (folder, after) = (console.history.clone(), version(&who.who, at, why.clone(), text));
+    blocking(move || keep(&folder, &after)).await.map_err(|error| {
+        Trouble::Away(format!("trunks.yaml was changed and counts; it is not in the history: {error}"))
+    })?;
     console.note(who, what, &revision(text), why).await
+}
+
+/// Work that waits for the disk.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// A table as a spreadsheet saves it.
@@ -403,7 +423,7 @@ pub(super) async fn read_csv(console: Arc<Console>, ask: Ask<Nothing, File>) -> 
         .decode(ask.body.base64.trim())
         .map_err(|_| Trouble::Wrong("base64: the bytes of a CSV file in base64".to_owned()))?;
     let sheet = sheet::read("table.csv", &bytes).map_err(Trouble::Unfit)?;
-    let read = crate::files::read::<crate::numbers::trunks::TrunksFile>("trunks.yaml", &sheet.yaml);
+    let read = trunks::read(&sheet.yaml);
     let read = read.map_err(|problems| Trouble::Unfit(problems.into_iter().map(|p| sheet.place(p)).collect()))?;
     let old = rows_of(&console.trunks_text().await?);
     let rows = edit::matched(&old, sheet::table(&read.value.rows)).into_iter();
@@ -419,7 +439,7 @@ pub(super) async fn csv(State(console): State<Arc<Console>>, headers: HeaderMap)
     let table = async {
         whole_site(&who)?;
         let text = console.trunks_text().await?;
-        let read = crate::files::read::<crate::numbers::trunks::TrunksFile>("trunks.yaml", &text);
+        let read = trunks::read(&text);
         Ok::<_, Trouble>(sheet::write(&read.map_err(Trouble::Unfit)?.value.rows))
     };
     match table.await {
@@ -452,7 +472,7 @@ fn versions(folder: &Path) -> Vec<Version> {
     files.iter().filter_map(read).collect()
 }
 
-fn keep(folder: &Path, version: &Version) -> std::io::Result<()> {
+fn keep(folder: &Path, version: &Version) -> io::Result<()> {
     let file = folder.join(format!("trunks-{:015}-{}.json", version.at.0, version.revision));
     keep_file(&file, &serde_json::to_string(version)?)?;
     let mut files: Vec<_> = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -535,15 +555,9 @@ pub(super) async fn roll_back(console: Arc<Console>, ask: Ask<Nothing, RollBack>
     whole_site(&ask.who)?;
     let RollBack { to, revision: of, why } = ask.body;
     let version = kept(&console, &to).await?;
-    let turn = console.changing.lock().await;
-    let old = console.trunks_text().await?;
-    if revision(&old) != of {
-        return Err(Trouble::Late(LATE.to_owned()));
-    }
     if version.revision == of {
         return Err(Trouble::Late("this version is the one that lies there".to_owned()));
     }
-    put(&console, &ask.who, &old, &version.text, "trunks.rolled-back", said(why)?).await?;
-    drop(turn);
-    Ok(Done { done: format!("trunks.yaml is as it was: version {to}") })
+    let done = Done { done: format!("trunks.yaml is as it was: version {to}") };
+    change(console, ask.who, of, "trunks.rolled-back", said(why)?, move |_| Ok((version.text, done))).await
 }

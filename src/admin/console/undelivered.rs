@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::{
     Console,
@@ -15,7 +14,7 @@ use crate::{
     live::now,
     records::list::{self, EffectLine},
     store::{EffectFilter, EffectRow, Reader, State, StoreError},
-    words::{CallId, SystemId, TenantId, Wall},
+    words::{CallId, SystemId, TenantId},
 };
 
 /// At once, by one press.
@@ -33,60 +32,7 @@ pub struct Which {
     pub limit: Option<u16>,
 }
 
-/// One effect: something that is to be done at a business system.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct Undelivered {
-    pub key: String,
-    pub state: State,
-    pub tenant: TenantId,
-    pub call: CallId,
-    /// The name that the rule gives it.
-    pub step: String,
-    pub system: SystemId,
-    pub operation: String,
-    pub attempts: u32,
-    pub due_at: Wall,
-    pub born_at: Wall,
-    pub updated_at: Wall,
-    /// An attempt may have been done without our knowing: it is looked for before it is tried again.
-    pub unsure: bool,
-    /// Why it is where it is, in a sentence.
-    pub reason: Option<String>,
-    /// The key of the effect that this one amends.
-    pub amends: Option<String>,
-    /// Only of one: what is to be sent, and what the system answered; masked.
-    pub inputs: Option<Value>,
-    pub result: Option<Value>,
-}
-
-impl From<EffectLine> for Undelivered {
-    fn from(line: EffectLine) -> Self {
-        let EffectLine {
-            key, state, tenant, call, step, system, operation, attempts, due_at, born_at, updated_at, ..
-        } = line;
-        let EffectLine { unsure, reason, amends, inputs, result, .. } = line;
-        Self {
-            key,
-            state,
-            tenant,
-            call,
-            step,
-            system,
-            operation,
-            attempts,
-            due_at,
-            born_at,
-            updated_at,
-            unsure,
-            reason,
-            amends,
-            inputs,
-            result,
-        }
-    }
-}
-
-pub(super) async fn list(console: Arc<Console>, ask: Ask<Which, Nothing>) -> Result<Vec<Undelivered>, Trouble> {
+pub(super) async fn list(console: Arc<Console>, ask: Ask<Which, Nothing>) -> Result<Vec<EffectLine>, Trouble> {
     let Which { system, state, call, limit } = ask.query;
     let filter = EffectFilter {
         tenant: ask.who.tenant.clone(),
@@ -96,8 +42,7 @@ pub(super) async fn list(console: Arc<Console>, ask: Ask<Which, Nothing>) -> Res
         limit: usize::from(limit.unwrap_or(200).clamp(1, 1000)),
         ..EffectFilter::default()
     };
-    let rows = console.read(move |reader| list::outbox_list(reader, &filter)).await?;
-    Ok(rows.into_iter().map(Undelivered::from).collect())
+    console.read(move |reader| list::outbox_list(reader, &filter)).await
 }
 
 /// By its whole key, of a tenant that he sees.
@@ -109,13 +54,14 @@ fn own(reader: &Reader, key: &str, tenant: Option<&TenantId>) -> Result<EffectRo
     }
 }
 
-pub(super) async fn one(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<Undelivered, Trouble> {
+pub(super) async fn one(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<EffectLine, Trouble> {
     let (key, tenant) = (ask.place("key").to_owned(), ask.who.tenant.clone());
-    let line = console.read(move |reader| {
-        let key = own(reader, &key, tenant.as_ref())?.key;
-        list::outbox_show(reader, &key, false)
-    });
-    Ok(line.await?.into())
+    console
+        .read(move |reader| {
+            let key = own(reader, &key, tenant.as_ref())?.key;
+            list::outbox_show(reader, &key, false)
+        })
+        .await
 }
 
 /// Which effects.

@@ -8,7 +8,7 @@ use super::{
     TrunkRow, TrunksFile,
     sheet::{self, COLUMNS, Cells},
 };
-use crate::files::{self, Read};
+use crate::files::Read;
 
 /// One row as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Written {
 pub fn write(old: &str, rows: &[Wanted]) -> Written {
     let table: Vec<Cells> = rows.iter().map(|row| row.cells.clone()).collect();
     if let Some(text) = edited(old, rows)
-        && read(&text).is_some_and(|read| sheet::table(&read.value.rows) == table)
+        && super::read(&text).is_ok_and(|read| sheet::table(&read.value.rows) == table)
     {
         return Written { text, kept: true };
     }
@@ -39,10 +39,6 @@ pub fn write(old: &str, rows: &[Wanted]) -> Written {
     // With no more than a head there was nothing to keep.
     let kept = old.lines().all(|line| line.is_empty() || line.starts_with('#') || line.trim_end() == "rows: []");
     Written { text: head + &sheet::yaml_of(&table), kept }
-}
-
-fn read(text: &str) -> Option<Read<TrunksFile>> {
-    files::read("trunks.yaml", text).ok()
 }
 
 /// Where the rows of a text lie; lines from 0.
@@ -60,7 +56,7 @@ struct Item {
 }
 
 fn edited(old: &str, rows: &[Wanted]) -> Option<String> {
-    let read = read(old)?;
+    let read = super::read(old).ok()?;
     let lines: Vec<&str> = old.lines().collect();
     let places = Places::of(&read, &lines)?;
     let first = places.rows.first()?.0.start;
@@ -272,7 +268,7 @@ rows:
 ";
 
     fn old() -> Vec<Wanted> {
-        let rows = read(FILE).unwrap().value.rows;
+        let rows = crate::numbers::trunks::read(FILE).unwrap().value.rows;
         sheet::table(&rows).into_iter().enumerate().map(|(i, cells)| Wanted { cells, was: Some(i) }).collect()
     }
 
@@ -380,7 +376,7 @@ rows:
 
     #[test]
     fn a_table_from_elsewhere_finds_its_rows() {
-        let rows = read(FILE).unwrap().value.rows;
+        let rows = crate::numbers::trunks::read(FILE).unwrap().value.rows;
         let mut table = sheet::table(&rows);
         table.swap(0, 3);
         table[1].insert("title".to_owned(), "Sales".to_owned());
@@ -404,7 +400,7 @@ rows:
             }
             let table: Vec<Cells> = rows.iter().map(|row| row.cells.clone()).collect();
             let written = write(FILE, &rows);
-            prop_assert_eq!(sheet::table(&read(&written.text).unwrap().value.rows), table);
+            prop_assert_eq!(sheet::table(&crate::numbers::trunks::read(&written.text).unwrap().value.rows), table);
             prop_assert!(written.kept || rows.is_empty(), "{}", written.text);
         }
     }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 pub use check::{Around, Switch, Told, check};
 
 use crate::{
+    files::{self, Problem, Read},
     private::Private,
     words::{SwitchId, SystemId, TenantId},
 };
@@ -28,6 +29,14 @@ use self::{
     index::Index,
 };
 use super::number::{Number, Plan};
+
+/// The text of a trunks.yaml, by itself: what stands beside it in the settings is for [`check`].
+///
+/// # Errors
+/// All that is wrong with its shape.
+pub fn read(text: &str) -> Result<Read<TrunksFile>, Vec<Problem>> {
+    files::read("trunks.yaml", text)
+}
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
