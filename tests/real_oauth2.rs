@@ -45,8 +45,15 @@ operations:
     output: {active: body.active}
 "#;
 
-fn env(name: &str) -> String {
+pub fn env(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: source oauth2.env, or use tests/run"))
+}
+
+/// One test at a time: Glewlwyd 2.7 with SQLite loses an answer when it signs several people in at once (7 of 25 runs of the two files side by side: an empty 200, "Error
+/// join_json_string_array" in its log; 0 of 40 one after the other).
+pub async fn alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static GLEWLWYD: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    GLEWLWYD.lock().await
 }
 
 fn text(folder: &Folder, auth: &str, url: &str) -> String {
@@ -126,6 +133,7 @@ async fn form(path: &str, who: Option<&str>, pairs: &[(&str, &str)]) -> (u16, Va
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_a_client_proves_itself_is_taken_and_many_questions_need_one_token() {
+    let _alone = alone().await;
     let (secret, key) = (env("OAUTH2_SECRET"), std::fs::read_to_string(env("OAUTH2_KEY")).unwrap());
     let shared = "client_id: shared\n    client_secret: key\n    client_auth: client_secret_jwt";
     for (auth, secret) in [
@@ -160,6 +168,7 @@ async fn each_way_a_client_proves_itself_is_taken_and_many_questions_need_one_to
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_secret_is_told_and_neither_repeated_nor_shown() {
+    let _alone = alone().await;
     let (folder, (url, tokens)) = (Folder::new(), counted().await);
     let auth = "client_id: basic\n    client_secret: key\n    client_auth: basic_plain";
     let system = system(&folder, auth, &env("OAUTH2_WRONG"), &url);
@@ -173,6 +182,7 @@ async fn a_wrong_secret_is_told_and_neither_repeated_nor_shown() {
 /// This server gives each refresh token for one use.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_token_of_one_use_lasts_through_restarts_and_a_used_or_revoked_one_is_told() {
+    let _alone = alone().await;
     let user = [("username", env("OAUTH2_USER")), ("password", env("OAUTH2_PASSWORD"))];
     let user: Vec<(&str, &str)> = user.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let begin = [("grant_type", "password"), ("scope", "crm")];
@@ -216,6 +226,7 @@ async fn a_refresh_token_of_one_use_lasts_through_restarts_and_a_used_or_revoked
 /// Authorization code with PKCE: the verb, and we are the browser of the user.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_administrators_sign_in_gives_a_token_that_works() {
+    let _alone = alone().await;
     let (folder, server) = (Folder::new(), env("OAUTH2_URL"));
     folder.write("secret", &env("OAUTH2_SECRET"));
     let auth = format!(

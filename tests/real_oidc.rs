@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::{console::Browser, daemon::Desk};
-
-fn env(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: source oauth2.env, or use tests/run"))
-}
+use crate::{
+    console::Browser,
+    daemon::Desk,
+    real_oauth2::{alone, env},
+};
 
 /// The daemon with the provider in its settings.
 async fn desk() -> Desk {
@@ -53,6 +53,7 @@ async fn at_the_provider(desk: &Desk, name: &str, password: &str) -> (String, St
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_a_role_at_the_provider_is_signed_in_once_and_in_his_own_browser() {
+    let _alone = alone().await;
     let desk = desk().await;
     assert_eq!(Browser::new(&desk).json("/v1/session").await["ways"], json!(["password", "oidc"]));
     let (back, cookie) = at_the_provider(&desk, "boss", "boss-pass-1").await;
@@ -76,6 +77,7 @@ async fn who_has_a_role_at_the_provider_is_signed_in_once_and_in_his_own_browser
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_none_is_told_so() {
+    let _alone = alone().await;
     let desk = desk().await;
     let (back, cookie) = at_the_provider(&desk, "guest", "guest-pass-1").await;
     let answer = Browser::new(&desk).asked(reqwest::Method::GET, &back).header("Cookie", &cookie).send().await.unwrap();
