@@ -1,16 +1,18 @@
 //! The console's HTTP at the real daemon: who is let in and may what, trunk mappings checked, tried, applied and taken back, and the document that describes it.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use linecard::{
     access::{self, Who},
-    daemon::demo::stage::TOKEN_SECRET,
+    daemon::demo::{stage::TOKEN_SECRET, story::Story},
     private::Secret,
 };
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::daemon::Desk;
+use crate::{daemon::Desk, privacy::Screen};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_linecard");
 
 /// One browser, or one program.
 pub struct Browser {
@@ -144,8 +146,7 @@ async fn who_is_let_in_and_may_what() {
     assert_eq!(of("people.views")["value"], "[]");
 
     // Whoever is taken out is out with the next reload.
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_linecard"));
-    desk.stage.verb(program, &["account", "remove", "supervisor"]).unwrap();
+    desk.stage.verb(Path::new(PROGRAM), &["account", "remove", "supervisor"]).unwrap();
     desk.signal(rustix::process::Signal::HUP);
     desk.until("the reload was taken", |d| d.metrics().contains("linecard_reloads_total{kind=\"good\"} 1")).await;
     assert_eq!(supervisor.get("/v1/overview").await.status(), 401);
@@ -162,44 +163,131 @@ async fn who_is_let_in_and_may_what() {
     assert_eq!(auditor.get("/v1/overview").await.status(), 401);
 }
 
+/// A token of the agents' issuer.
+fn token(roles: &[&str], tenant: &str, teams: &[&str]) -> String {
+    let own = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+    let now = linecard::live::now().wall;
+    let who = Who {
+        tenant: tenant.into(),
+        agent: "report".into(),
+        roles: own(roles),
+        teams: own(teams),
+        device: None,
+        expires: now.plus_ms(60_000),
+    };
+    let token = access::issue(&Secret::new(TOKEN_SECRET.to_owned()), "linecard-demo", "linecard", &who, now);
+    format!("Bearer {}", token.expose())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_program_brings_its_token_and_sees_its_tenant() {
     let desk = desk().await;
     let browser = Browser::new(&desk);
-    let token = |roles: &[&str], tenant: &str| {
-        let who = Who {
-            tenant: tenant.into(),
-            agent: "report".into(),
-            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
-            teams: Box::default(),
-            device: None,
-            expires: linecard::live::now().wall.plus_ms(60_000),
-        };
-        let token = access::issue(
-            &Secret::new(TOKEN_SECRET.to_owned()),
-            "linecard-demo",
-            "linecard",
-            &who,
-            linecard::live::now().wall,
-        );
-        format!("Bearer {}", token.expose())
-    };
     let asked =
         |path: &'static str, token: String| browser.asked(Method::GET, path).header("Authorization", token).send();
-    assert_eq!(asked("/v1/records", token(&["supervisor"], "default")).await.unwrap().status(), 200);
-    assert_eq!(asked("/v1/records", token(&[], "default")).await.unwrap().status(), 403);
+    assert_eq!(asked("/v1/records", token(&["supervisor"], "default", &[])).await.unwrap().status(), 200);
+    assert_eq!(asked("/v1/records", token(&[], "default", &[])).await.unwrap().status(), 403);
     assert_eq!(asked("/v1/records", "Bearer x.y.z".to_owned()).await.unwrap().status(), 401);
-    let figures = asked("/v1/kpis?by=agent", token(&["supervisor"], "default")).await.unwrap();
+    let figures = asked("/v1/kpis?by=agent", token(&["supervisor"], "default", &[])).await.unwrap();
     assert_eq!(figures.status(), 200);
     let definitions = figures.json::<Value>().await.unwrap()["definitions"].clone();
     assert!(definitions[0]["text"]["en"].is_string() && definitions[0]["text"]["zh"].is_string(), "{definitions}");
-    assert_eq!(asked("/v1/kpis?by=weather", token(&["supervisor"], "default")).await.unwrap().status(), 400);
-    let table = asked("/v1/kpis.csv", token(&["auditor"], "default")).await.unwrap();
+    assert_eq!(asked("/v1/kpis?by=weather", token(&["supervisor"], "default", &[])).await.unwrap().status(), 400);
+    let table = asked("/v1/kpis.csv", token(&["auditor"], "default", &[])).await.unwrap();
     assert_eq!(table.headers()["content-type"], "text/csv; charset=utf-8");
     // The site's own is no tenant's.
-    assert_eq!(asked("/v1/links", token(&["admin"], "default")).await.unwrap().status(), 404);
-    let other = asked("/v1/records", token(&["admin"], "other")).await.unwrap();
+    assert_eq!(asked("/v1/links", token(&["admin"], "default", &[])).await.unwrap().status(), 404);
+    let other = asked("/v1/records", token(&["admin"], "other", &[])).await.unwrap();
     assert_eq!(other.json::<Value>().await.unwrap()["records"], json!([]));
+}
+
+/// One agent as the console tells it.
+async fn agent(browser: &Browser, id: &str) -> Value {
+    browser.json(&format!("/v1/agents?agent={id}")).await["agents"][0].clone()
+}
+
+/// The words of what stands between an agent and a pop.
+fn obstacles(agent: &Value) -> Vec<&str> {
+    agent["obstacles"].as_array().unwrap().iter().map(|one| one["is"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn why_nothing_pops_for_an_agent_is_told_and_queues_as_the_board_has_them() {
+    let mut desk = Desk::set(0.3).await;
+    let file = desk.stage.settings().join("agents.yaml");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text += "  - id: \"1009\"\n    name: Agent Zhao\n    devices: [\"1001\"]\n    tenant: other\n";
+    std::fs::write(&file, text).unwrap();
+    desk.start(None).await;
+    let admin = Browser::signed_in(&desk, "admin").await;
+    let li = agent(&admin, "1001").await;
+    assert_eq!(
+        (&li["name"], &li["pages"], &li["phones"][0]["device"]),
+        (&json!("Agent Li"), &json!(0), &json!("PJSIP/1001"))
+    );
+    assert_eq!(li["phones"][0]["state"], "not-told", "AMI tells nothing of phones");
+    assert!(obstacles(&li).contains(&"no-page"), "{li:#}");
+    // With a page nothing is in the way any more; a call that is up is told, and its number is masked.
+    let mut screen = Screen::of(&desk, "1001").await;
+    let li = agent(&admin, "1001").await;
+    assert_eq!((&li["page_active"], &li["pages"]), (&json!(true), &json!(1)));
+    assert!(li["page_since"].is_string() && !obstacles(&li).contains(&"no-page"), "{li:#}");
+    desk.pbx.play(Story::Answered, "13911112222", Some(0)).unwrap();
+    screen.hear("pop").await;
+    let li = agent(&admin, "1001").await;
+    assert_eq!((&li["state"], &li["phones"][0]["state"]), (&json!("busy"), &json!("in-use")), "{li:#}");
+    assert_eq!(li["call"]["number"]["display"], "139****2222", "{li:#}");
+    assert!(!li.to_string().contains("13911112222"));
+    drop(screen);
+
+    // Queues: the board's figures, and who is in one. The demo's switch has its three agents in it.
+    let queue = admin.json("/v1/queues?queue=support").await[0].clone();
+    assert_eq!(queue["members"], 3, "{queue:#}");
+    let mut places: Vec<&str> =
+        queue["places"].as_array().unwrap().iter().map(|p| p["agent"].as_str().unwrap()).collect();
+    places.sort_unstable();
+    assert_eq!(places, ["1001", "1002", "1003"]);
+    desk.until("the call is written", |desk| desk.records().len() == 1).await;
+    let whole = admin.json("/v1/queues").await;
+    let support = whole.as_array().unwrap().iter().find(|queue| queue["queue"] == "support").unwrap();
+    assert_eq!((&support["offered"], &support["waiting"], &support["places"]), (&json!(1), &json!(0), &json!([])));
+    // Whom agents.yaml does not have is told of: nothing ever pops there.
+    let mut stranger = Screen::open(desk.stage.places.agents).await;
+    let token = desk.stage.verb(Path::new(PROGRAM), &["token", "--agent", "1077"]).unwrap().trim().to_owned();
+    stranger.say(json!({"type": "authenticate", "token": token})).await;
+    stranger.hear("welcome").await;
+    assert_eq!(admin.json("/v1/agents").await["strangers"][0]["agent"], "1077");
+
+    // A link that is away is in everybody's way.
+    desk.pbx.restart(Duration::from_secs(3));
+    desk.until("readiness names the switch", |d| d.stage.get("/readyz").is_ok_and(|a| a.contains("switch pbx1"))).await;
+    let wang = agent(&admin, "1002").await;
+    assert!(obstacles(&wang).contains(&"switch-away"), "{wang:#}");
+    assert_eq!(wang["phones"][0]["state"], "switch-away");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_token_sees_its_agents_and_its_queues_alone() {
+    let mut desk = Desk::set(0.3).await;
+    let file = desk.stage.settings().join("agents.yaml");
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    text += "  - id: \"2001\"\n    devices: [PJSIP/2001]\n    tenant: other\n    teams: [theirs]\n";
+    std::fs::write(&file, text).unwrap();
+    desk.start(None).await;
+    let browser = Browser::new(&desk);
+    let asked = |path: &'static str, token: String| {
+        let asked = browser.asked(Method::GET, path).header("Authorization", token).send();
+        async { asked.await.unwrap().json::<Value>().await.unwrap() }
+    };
+    let ids = |told: &Value| -> Vec<String> {
+        told["agents"].as_array().unwrap().iter().map(|one| one["agent"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ids(&asked("/v1/agents", token(&["admin"], "other", &[])).await), ["2001"]);
+    assert_eq!(ids(&asked("/v1/agents?find=wang", token(&["supervisor"], "default", &["support"])).await), ["1002"]);
+    assert!(ids(&asked("/v1/agents", token(&["supervisor"], "other", &["nobodys"])).await).is_empty());
+    let queues = asked("/v1/queues?queue=support", token(&["supervisor"], "default", &["support"])).await;
+    assert_eq!(queues[0]["places"].as_array().unwrap().len(), 3);
+    assert_eq!(asked("/v1/queues?queue=support", token(&["admin"], "other", &[])).await, json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

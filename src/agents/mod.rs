@@ -17,8 +17,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use roster::{
-    About, Ask, Available, Deeds, Errand, FlowAsk, FoundTicket, Kept, Lasted, LinkState, Output, Phones, Roster, Token,
-    View,
+    About, Ask, Available, Deeds, Errand, FlowAsk, FoundTicket, Kept, Lasted, LinkState, Output, People, Phones,
+    QueueNow, QueuePlace, Roster, Stranger, Token, View,
 };
 pub use screen::{Figures, Screens};
 pub use settings::{Limits, Settings, States, Tls};

@@ -49,7 +49,7 @@ const BOARD: [(&str, &str, &[u8]); 5] = [
 ];
 
 static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let files: [(&str, &str, &[u8]); 49] = [
+    let files: [(&str, &str, &[u8]); 50] = [
         ("/", HTML, include_bytes!("../../web/index.html")),
         ("/web/desk.css", CSS, include_bytes!("../../web/desk.css")),
         ("/web/app.js", SCRIPT, include_bytes!("../../web/app.js")),
@@ -83,6 +83,7 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         ("/web/lang/zh-CN.js", SCRIPT, include_bytes!("../../web/lang/zh-CN.js")),
         ("/admin", HTML, include_bytes!("../../web/admin/index.html")),
         ("/web/admin/console.css", CSS, include_bytes!("../../web/admin/console.css")),
+        ("/web/admin/agents.js", SCRIPT, include_bytes!("../../web/admin/agents.js")),
         ("/web/admin/app.js", SCRIPT, include_bytes!("../../web/admin/app.js")),
         ("/web/admin/ask.js", SCRIPT, include_bytes!("../../web/admin/ask.js")),
         ("/web/admin/connectors.js", SCRIPT, include_bytes!("../../web/admin/connectors.js")),

@@ -183,6 +183,11 @@ impl Book {
         self.desk.settings.directory.agent(&id).map(|agent| (agent.tenant.clone(), id))
     }
 
+    /// The places in a queue, at every switch.
+    pub fn in_queue<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = &'a Post> {
+        self.desk.members.in_queue(queue)
+    }
+
     /// An agent's places in queues, at all of the agent's devices.
     #[must_use]
     pub fn posts(&self, tenant: &TenantId, agent: &AgentId) -> Vec<Post> {

@@ -78,6 +78,14 @@ impl Members {
         self.of.values().flat_map(BTreeMap::values).map(|post| (post.switch.clone(), post.member.device.clone()))
     }
 
+    /// The places in a queue, at every switch.
+    pub fn in_queue<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = &'a Post> {
+        let here = move |here: &'a BTreeMap<Place, Post>| {
+            here.range((queue.to_owned(), String::new())..).take_while(move |((of, _), _)| of == queue)
+        };
+        self.of.values().flat_map(here).map(|(_, post)| post)
+    }
+
     fn put(&mut self, at: Wall, switch: &SwitchId, member: &Member) -> Option<String> {
         let key = place(member);
         let known = self.of.get(switch).and_then(|here| here.get(&key));

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch as watching};
 
 use crate::{
     agents::{
-        self, Ask, Heard, LinkState, Output, Phones, Roster, Screens, Token, View,
+        self, Ask, Heard, LinkState, Output, People, Phones, QueueNow, QueuePlace, Roster, Screens, Token, View,
         protocol::{Board, BoardAlert, BoardCount, BoardHour, BoardLimits, BoardQueue, LinkKind, SeatClaim},
     },
     calls::{
@@ -55,6 +55,9 @@ const STORIES: usize = 1_000;
 const CREATE_AGAIN_MS: u64 = 5_000;
 /// Who makes customers by the line's policy, where an agent's id stands otherwise.
 const POLICY: &str = "linecard";
+
+/// Places of one queue that are shown at most.
+const PLACES: usize = 500;
 
 /// What is so short is an extension or a code of the switch's own.
 const SHORT: usize = 6;
@@ -630,6 +633,42 @@ impl Core {
             abandonment: limits.abandonment,
         };
         board
+    }
+
+    /// How these agents stand, and what stands between them and a pop.
+    #[must_use]
+    pub fn people(&self, of: &[AgentId]) -> People {
+        let told = self.devices.keys().cloned().collect();
+        self.roster.people(of, &told, &self.directory)
+    }
+
+    /// Queues of a tenant, or of all: as a board has them. Of one that is named, the places in it too; those that are no agent's are shown to who sees the site.
+    pub fn queues(&mut self, now: Now, tenant: Option<&TenantId>, of: Option<&str>) -> Vec<QueueNow> {
+        let tenants: BTreeSet<TenantId> = match tenant {
+            Some(tenant) => [tenant.clone()].into(),
+            None => {
+                let agents = self.directory.agents().map(|agent| agent.tenant.clone());
+                let calls = self.book.open_calls().map(|face| face.tenant.clone());
+                agents.chain(calls).chain(self.today.tenants().cloned()).collect()
+            }
+        };
+        let mut all = Vec::new();
+        for own in tenants {
+            let mut board = self.board(now, &own);
+            self.roster.put_members(&own, &mut board);
+            for queue in board.queues.into_iter().filter(|queue| of.is_none_or(|of| queue.queue == of)) {
+                let mut places = Vec::new();
+                for post in of.into_iter().flat_map(|of| self.book.in_queue(of)).take(PLACES) {
+                    let whose = self.book.whose(&post.switch, &post.member.device);
+                    let agent = whose.as_ref().and_then(|(_, id)| self.directory.agent(id));
+                    if agent.map_or(tenant.is_none(), |agent| agent.tenant == own) {
+                        places.push(QueuePlace::new(post, agent.map(|agent| &**agent)));
+                    }
+                }
+                all.push(QueueNow { tenant: own.clone(), now: queue, places });
+            }
+        }
+        all
     }
 
     /// The daemon stops: how long agents were in their states is counted up to here.

@@ -4,6 +4,7 @@ use std::{
     fs, io,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use tokio::{
@@ -15,17 +16,23 @@ use super::{
     cli, layers, load,
     settings::DEFAULTS,
     verbs::{explain, trunks},
+    wiring::Control,
 };
 use crate::{
     admin::console::{self, Fit, InForce, Later, MadeUp, Played, api::Trouble},
+    agents::{People, QueueNow},
     connectors::Connectors,
     files::Problem,
     numbers::{China, trunks::unmapped},
     watch::Metrics,
+    words::{AgentId, TenantId},
 };
 
 /// Somebody who asks for a reload, and hears what came of it.
 pub type Reload = oneshot::Sender<Result<(), Vec<Problem>>>;
+
+/// For an answer of the core.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 pub struct House {
     pub folder: PathBuf,
@@ -33,6 +40,7 @@ pub struct House {
     pub waiting: Arc<Mutex<Vec<String>>>,
     pub metrics: Metrics,
     pub reloads: mpsc::Sender<Reload>,
+    pub control: mpsc::Sender<Control>,
     pub back: Handle,
 }
 
@@ -43,6 +51,16 @@ impl House {
         let loaded = load::load_with(&self.folder, &[], rows);
         China::put_in_force(before);
         loaded
+    }
+
+    /// What the core says, which it does in milliseconds; a person does not wait for one that is stuck.
+    async fn told<T>(&self, ask: impl FnOnce(oneshot::Sender<T>) -> Control) -> Option<T> {
+        let (answer, heard) = oneshot::channel();
+        let told = async {
+            self.control.send(ask(answer)).await.ok()?;
+            heard.await.ok()
+        };
+        tokio::time::timeout(PATIENCE, told).await.ok().flatten()
     }
 
     fn path(&self) -> PathBuf {
@@ -99,6 +117,14 @@ impl console::House for House {
         let systems = (!offline).then(|| self.connectors.clone());
         let made = self.back.block_on(explain::play(made, loaded, systems)).map_err(Trouble::Wrong)?;
         Ok(Played { lines: made.trace.lines(true), trace: made.trace.json(true), row: made.row, pop: made.pop })
+    }
+
+    fn people(&self, of: Vec<AgentId>) -> Later<'_, Option<People>> {
+        Box::pin(self.told(|answer| Control::People(of, answer)))
+    }
+
+    fn queues(&self, tenant: Option<TenantId>, of: Option<String>) -> Later<'_, Option<Vec<QueueNow>>> {
+        Box::pin(self.told(|answer| Control::Queues(tenant, of, answer)))
     }
 
     fn in_force(&self) -> Result<Vec<InForce>, Vec<Problem>> {

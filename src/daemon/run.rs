@@ -303,6 +303,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
                 waiting: waiting.clone(),
                 metrics: metrics.clone(),
                 reloads,
+                control: ends.control.clone(),
                 back: back.clone(),
             };
             let console = Arc::new(Console::new(Parts {
@@ -535,6 +536,12 @@ impl CoreSeed {
                     }
                     Some(Control::Where(tenant, agent, switch, answer)) => {
                         let _ = answer.send(core.device_of(&tenant, &agent, &switch));
+                    }
+                    Some(Control::People(of, answer)) => {
+                        let _ = answer.send(core.people(&of));
+                    }
+                    Some(Control::Queues(tenant, of, answer)) => {
+                        let _ = answer.send(core.queues(now(), tenant.as_ref(), of.as_deref()));
                     }
                     Some(Control::Unknown { switch, calls, answer }) => {
                         let _ = answer.send(core.unknown(&switch, calls));

@@ -43,6 +43,10 @@ pub enum Control {
     Hint(Box<Caller>, tokio::sync::oneshot::Sender<Option<Asking>>),
     /// Where an agent sits at a switch.
     Where(crate::words::TenantId, crate::words::AgentId, SwitchId, tokio::sync::oneshot::Sender<Option<String>>),
+    /// How these agents stand.
+    People(Vec<crate::words::AgentId>, tokio::sync::oneshot::Sender<crate::agents::People>),
+    /// Queues of a tenant (absent: of all), or one of them with the places in it.
+    Queues(Option<crate::words::TenantId>, Option<String>, tokio::sync::oneshot::Sender<Vec<crate::agents::QueueNow>>),
     /// Which of these calls in a switch's own records nobody knows; `None` while nobody watches the switch.
     Unknown {
         switch: SwitchId,

@@ -117,6 +117,11 @@ impl Today {
         self.of.get(tenant).cloned().unwrap_or_default()
     }
 
+    /// Who had calls today.
+    pub fn tenants(&self) -> impl Iterator<Item = &TenantId> {
+        self.of.keys()
+    }
+
     /// When the day began.
     #[must_use]
     pub fn begins(&self) -> Option<Wall> {

@@ -1,5 +1,6 @@
 // The console's page: who is signed in, where we are, what is wrong. The pages themselves are files of their own.
 import { render } from "../vendor/lit-html.js";
+import { agents, queues } from "./agents.js";
 import { ask, on } from "./ask.js";
 import connectors from "./connectors.js";
 import flows from "./flows.js";
@@ -12,7 +13,7 @@ import { language, otherLanguage, t } from "./say.js";
 import trunks, { unsaved } from "./trunks.js";
 import undelivered from "./undelivered.js";
 
-const pages = [links, trunks, connectors, undelivered, records, flows, alerts, differences, audit, settings];
+const pages = [links, agents, queues, trunks, connectors, undelivered, records, flows, alerts, differences, audit, settings];
 /** What is not for this role or this tenant is not drawn. */
 const offered = () => pages.filter((page) => may(page.right) && !(page.site && shared.session.tenant));
 const current = () => offered().find((page) => page.id === here().page) ?? offered()[0];

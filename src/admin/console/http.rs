@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use super::{
     Console,
     api::{Api, Line, Told},
-    flows, kpis, oidc, reads,
+    flows, kpis, oidc, people, reads,
     sign_in::{self, Credentials, SignedIn},
     trunks, undelivered,
 };
@@ -77,6 +77,12 @@ pub fn api() -> Api<Console> {
         .get("/v1/connectors/{id}/evidence", see("The last failing requests of a system, masked"), reads::evidence)
         .post("/v1/canaries/{id}/stop", change("No new call is asked by this file"), reads::stop)
         .post("/v1/canaries/{id}/resume", change("It goes on, with fresh figures"), reads::resume)
+        .get(
+            "/v1/agents",
+            see("Agents: how each stands, with phones, pages and queues, and why nothing would pop"),
+            people::agents,
+        )
+        .get("/v1/queues", see("Queues: who waits, who is in them, today"), people::queues)
         .get("/v1/records", see("Calls that were written down, newest first, masked"), reads::records)
         .get("/v1/records/{call}", see("One call: its record, and what became of it at each system"), reads::record)
         .get("/v1/undelivered", see("What is not delivered: newest first"), undelivered::list)

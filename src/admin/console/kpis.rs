@@ -14,22 +14,28 @@ use super::{
 };
 use crate::{
     access::{Right, Role, Session},
+    calls::directory::Agent,
     kpis::{self, Answer, Asked, Refused, Sight, Site},
     live::now,
     store::Reader,
     words::AgentId,
 };
 
+/// Of the tenant, and of these a supervisor's token those of its teams.
+pub(super) fn sees_agent(who: &Session, agent: &Agent) -> bool {
+    let shares = match &who.teams {
+        Some(own) if who.role == Role::Supervisor => agent.teams.iter().any(|team| own.contains(team)),
+        _ => true,
+    };
+    who.tenant.as_ref().is_none_or(|tenant| agent.tenant == *tenant && shares)
+}
+
 impl Console {
     /// Who sees the site sees everybody; who sees a tenant, its people, and of these a supervisor's token those of its teams.
     fn sight(&self, who: &Session) -> Sight {
         let Some(tenant) = &who.tenant else { return Sight::All };
         let directory = self.directory.load();
-        let shares = |teams: &[String]| match &who.teams {
-            Some(own) if who.role == Role::Supervisor => teams.iter().any(|team| own.contains(team)),
-            _ => true,
-        };
-        let people = directory.agents().filter(|agent| agent.tenant == *tenant && shares(&agent.teams));
+        let people = directory.agents().filter(|agent| sees_agent(who, agent));
         let people: BTreeSet<AgentId> = people.map(|agent| agent.id.clone()).collect();
         Sight::People(tenant.clone(), people)
     }

@@ -6,6 +6,7 @@ mod flows;
 pub mod http;
 mod kpis;
 mod oidc;
+mod people;
 mod reads;
 mod settings;
 mod sign_in;
@@ -29,6 +30,7 @@ pub use self::settings::Settings;
 use self::{api::Trouble, oidc::Provider};
 use crate::{
     access::{Accounts, Session, Sessions, Verifier},
+    agents::{People, QueueNow},
     calls::Directory,
     connectors::Connectors,
     files::Problem,
@@ -38,7 +40,7 @@ use crate::{
     store::{self, AuditRow, Reader, StoreError},
     switches::live::Stats,
     watch::Metrics,
-    words::SwitchId,
+    words::{AgentId, SwitchId, TenantId},
 };
 
 /// What only the whole house can do: the settings folder, and a call that nobody makes.
@@ -65,6 +67,10 @@ pub trait House: Send + Sync + 'static {
     /// # Errors
     /// What of it cannot be meant.
     fn play(&self, text: Option<&str>, call: &MadeUp) -> Result<Played, Trouble>;
+    /// How these agents stand; `None`: the daemon is stopping.
+    fn people(&self, of: Vec<AgentId>) -> Later<'_, Option<People>>;
+    /// Queues of a tenant, or of all; one that is named with the places in it.
+    fn queues(&self, tenant: Option<TenantId>, of: Option<String>) -> Later<'_, Option<Vec<QueueNow>>>;
     /// Each key of linecard.yaml that counts, with where it came from.
     ///
     /// # Errors

@@ -101,7 +101,7 @@ impl Roster {
     }
 
     /// How many are in each queue, and ready; of queues whose switch tells it.
-    fn put_members(&self, tenant: &TenantId, board: &mut Board) {
+    pub fn put_members(&self, tenant: &TenantId, board: &mut Board) {
         let mut queues: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
         for (key, duty) in self.duties.iter().filter(|(key, _)| key.0 == *tenant) {
             for (queue, takes) in duty.in_queues() {

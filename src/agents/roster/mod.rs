@@ -11,6 +11,7 @@ mod callbacks;
 mod flows;
 mod frames;
 mod mask;
+mod people;
 mod recordings;
 mod requests;
 mod seat;
@@ -44,6 +45,7 @@ use crate::{
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
+pub use people::{Obstacle, People, Person, Phone, PhoneAt, PhoneHow, PhoneState, QueueNow, QueuePlace, Stranger};
 pub use state::{Available, Kept};
 pub use tickets::FoundTicket;
 pub use times::Lasted;
@@ -449,6 +451,9 @@ impl Roster {
         let roles = frames::roles(&who, directory);
         let whole = |full: &[String]| roles.iter().any(|role| full.iter().any(|other| other == role));
         stream.view(self.full_numbers.as_deref().is_some_and(|full| !whole(full)), &roles);
+        if stream.screens.is_empty() {
+            stream.turned = Some(now.wall);
+        }
         stream.screens.push(screen);
         if stream.screens.len() > self.limits.screens_per_agent.max(1)
             && let Some(oldest) = stream.screens.iter().find(|id| Some(**id) != stream.active).copied()
@@ -506,6 +511,9 @@ impl Roster {
         self.flows.leave(screen);
         let Some(stream) = self.streams.get_mut(&key) else { return };
         stream.screens.retain(|other| *other != screen);
+        if stream.screens.is_empty() {
+            stream.turned = Some(now.wall);
+        }
         self.seen(now, &key);
         let Some(stream) = self.streams.get_mut(&key) else { return };
         if stream.active == Some(screen) {

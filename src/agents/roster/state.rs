@@ -708,7 +708,7 @@ pub(super) struct Shown<'a> {
     pub queues: Vec<InQueue<'a>>,
 }
 
-fn in_queue(post: &Post) -> InQueue<'_> {
+pub(super) fn in_queue(post: &Post) -> InQueue<'_> {
     let reason = match &post.member.standing {
         Standing::Paused(pause) if ![Because::AFTER_CALL, Because::LOGGED_OFF].contains(&pause.reason.as_str()) => {
             Some(pause.reason.as_str()).filter(|reason| !reason.is_empty())

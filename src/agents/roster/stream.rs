@@ -21,6 +21,8 @@ pub(super) struct Stream {
     /// In the order in which they came.
     pub screens: Vec<ScreenId>,
     pub active: Option<ScreenId>,
+    /// Since when it has a screen, or none any more.
+    pub turned: Option<Wall>,
     pub seq: u64,
     /// Numbers are shown with their middle hidden, where the line does not say otherwise.
     pub masked: bool,
@@ -136,7 +138,7 @@ impl OnScreen {
 
 impl Stream {
     pub fn new(seq: u64) -> Self {
-        Self { screens: Vec::new(), active: None, seq, masked: false, roles: Box::default(), busy: None }
+        Self { screens: Vec::new(), active: None, turned: None, seq, masked: false, roles: Box::default(), busy: None }
     }
 
     pub fn busy(&mut self) -> &mut Busy {

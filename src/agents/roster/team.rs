@@ -160,18 +160,20 @@ impl Roster {
                 .into_iter()
                 .chain([Deed::AgentState.word()])
                 .collect(),
-            call: live.and_then(|(pop, call, face)| self.member_call(viewer, agent, (pop, call, face))),
+            call: live.and_then(|(pop, call, face)| {
+                let line = face.line.as_deref();
+                let masked = self.streams.get(viewer).is_none_or(|stream| stream.masks(line));
+                Self::member_call(masked, agent, (pop, call, face))
+            }),
         }
     }
 
-    fn member_call<'a>(
-        &self,
-        viewer: &Key,
+    pub(super) fn member_call<'a>(
+        masked: bool,
         agent: &Agent,
         (pop, call, face): (&OnScreen, &'a OnDesk, &'a Face),
     ) -> Option<MemberCall<'a>> {
         let line = face.line.as_deref();
-        let masked = self.streams.get(viewer).is_none_or(|stream| stream.masks(line));
         let shade = masked.then(|| Shade::of(face.customer.as_ref()));
         let name = name(call, face).map(|name| shade.map_or(Cow::Borrowed(name), |shade| shade.text(name)));
         Some(MemberCall {
@@ -202,7 +204,7 @@ impl Roster {
 }
 
 /// The pop that says what an agent does: the call they talk in, as a verb on them would be about, else what rings.
-fn main(stream: &Stream) -> Option<&OnScreen> {
+pub(super) fn main(stream: &Stream) -> Option<&OnScreen> {
     let last = |of: fn(Stage) -> bool| stream.pops().iter().rev().find(|pop| of(pop.stage));
     last(|stage| stage == Stage::Talking).or_else(|| last(Stage::is_live))
 }

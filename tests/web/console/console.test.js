@@ -155,6 +155,26 @@ test("a canary is stopped with a reason and goes on", async () => {
   await ends(screen);
 });
 
+test("why nothing pops for an agent stands in the row's panel, and a queue says who is in it", async () => {
+  const screen = await console(), { page } = screen;
+  await screen.at("agents?row=1003");
+  await page.waitForSelector("#panel-of .obstacles li");
+  assert.match(await page.textContent("#panel-of .obstacles"), /no page.*No page of this agent is open/s);
+  assert.match(await page.textContent("#panel-of"), /PhonesPJSIP\/1003(A call rings|This switch does not tell)/);
+  await page.fill("[name=find]", "wang");
+  await page.press("[name=find]", "Enter");
+  await page.waitForFunction(() => document.querySelectorAll("main tbody tr").length === 1);
+  assert.match(await page.textContent("main tbody tr"), /Agent Wang/);
+  await screen.at("queues");
+  await page.click("main td a >> text=support");
+  await page.waitForSelector("#panel-of .cards li");
+  assert.equal(await page.locator("#panel-of .cards li").count(), 3);
+  await page.click("#panel-of .cards a >> nth=0");
+  await page.waitForSelector('main[data-page="agents"]');
+  await page.waitForSelector("#panel-title");
+  await ends(screen);
+});
+
 test("axe finds nothing on any page, in both themes and languages; rows open by keyboard", async () => {
   const record = (await where.ask("/v1/records")).records[0].call, flow = (await where.ask("/v1/flows?all=true"))[0]?.id, effect = (await where.ask("/v1/undelivered?limit=1"))[0]?.key;
   for (const [theme, lang] of [["light", "en"], ["light", "zh-CN"], ["dark", "en"], ["dark", "zh-CN"]]) {
@@ -163,7 +183,7 @@ test("axe finds nothing on any page, in both themes and languages; rows open by 
     assert.deepEqual(await screen.axe(), [], `door ${theme}`);
     await screen.shot(`door-${theme}-${lang}`);
     await screen.inside();
-    for (const place of ["links?row=pbx1+ami", "trunks", "connectors?row=loyalty", "undelivered?row=" + effect, "records?row=" + record, `flows?show=all&row=${flow}`, "alerts", "differences", "audit", "settings?from=set"]) {
+    for (const place of ["links?row=pbx1+ami", "agents?row=1001", "queues?row=support", "trunks", "connectors?row=loyalty", "undelivered?row=" + effect, "records?row=" + record, `flows?show=all&row=${flow}`, "alerts", "differences", "audit", "settings?from=set"]) {
       await screen.at(place);
       if (place.includes("row=") && !place.includes("undefined")) await page.waitForSelector("#panel-title");
       if (place === "trunks") {
