@@ -37,8 +37,8 @@ export const agents = {
     ${shown(people, (all) => html`${all.strangers.length ? html`<div class="behind"><p>${icon("warn")} ${t("strangers")}</p><p>${all.strangers.map((s) => html`<code>${s.agent}</code> <span class="ink3">${s.tenant}</span> `)}</p></div>` : nothing}
       ${table({
         label: t("page.agents"), rows: all.agents.filter(matches), id: (a) => a.agent, empty: all.agents.length ? t("agents.none") : t("agents.empty"),
-        columns: [[t("agent")], [t("state")], [t("link.since")], [t("agent.page")], [t("agent.phones")], [t("queues")], [t("agent.way"), "wide"]],
-        cells: (a) => [html`${a.name ?? a.agent} <span class="ink3">${a.agent}</span>`, condition(a), time(a.since), screen(a), a.phones.length ? html`<span class="dots">${a.phones.slice(0, 2).map(phone)}</span>` : "—", a.queues.map((q) => q.queue).join(", ") || "—", a.obstacles.length ? html`<span class=${blocked(a) ? "" : "ink3"}>${a.obstacles.map(brief).join(" · ")}</span>` : "—"],
+        columns: [[t("agent")], [t("state")], [t("agent.way"), "wide"], [t("agent.page")], [t("agent.phones")], [t("queues")], [t("link.since")]],
+        cells: (a) => [html`${a.name ?? a.agent} <span class="ink3">${a.agent}</span>`, condition(a), a.obstacles.length ? html`<span class=${blocked(a) ? "" : "ink3"}>${a.obstacles.map(brief).join(" · ")}</span>` : "—", screen(a), a.phones.length ? html`<span class="dots">${a.phones.slice(0, 2).map(phone)}</span>` : "—", a.queues.map((q) => q.queue).join(", ") || "—", time(a.since)],
       })}${all.more ? html`<p class="hint">${t("agents.more")}</p>` : nothing}`)}`,
   panel() {
     const it = people.data?.agents.find((one) => one.agent === here().of.row);

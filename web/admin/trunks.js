@@ -29,17 +29,21 @@ const first = ["trunk", "dialled", "title", "brand", "queue_label", "language", 
 const title = (column) => t(`column.${column}`, {}, column);
 export const unsaved = () => (table ? changes(table, rows) : 0);
 
-async function read() {
+/** The file as it is; `rows` makes of it what stands in the table, before anything is drawn. */
+async function read(made) {
   try {
-    table = await ask("/v1/trunks");
+    const now = await ask("/v1/trunks");
+    rows = made(now);
+    table = now;
     failed = undefined;
   } catch (trouble) { failed = trouble; }
   draw();
 }
+/** Rows without edits, of a file that may be another one by now. */
+const follow = (now) => (now.revision === table?.revision ? rows : rowsOf(now));
 /** What lies in the file, without edits. */
 async function fromFile() {
-  await read();
-  if (table) rows = rowsOf(table);
+  await read(rowsOf);
   verdict = { faults: new Map(), notes: new Map(), others: [], diff: [], kept: true, late: false };
   void check();
 }
@@ -132,8 +136,7 @@ async function show() {
 /** The file as it is now, with what was typed on top of it. */
 async function onTop() {
   const old = /** @type {import("./mapping.js").Table} */ (table), mine = rows;
-  await read();
-  if (table && old) rows = again(old, mine, table);
+  await read((now) => again(old, mine, now));
   verdict.late = false;
   void check();
   tell(t("late.kept", { n: unsaved() }));
@@ -260,7 +263,7 @@ async function back() {
     await Promise.all([fromFile(), past()]);
     tell(t("back.done"));
   } catch (trouble) {
-    if (trouble.status === 409) { await read(); void check(); tell(t("back.late"), true); } else sorry(trouble);
+    if (trouble.status === 409) { await read(follow); void check(); tell(t("back.late"), true); } else sorry(trouble);
   }
 }
 const by = (v) => (v.who === "the file" ? t("by-file") : v.who);
@@ -293,8 +296,8 @@ export default {
   async load() {
     if (!table || (!unsaved() && !shared.dialog && !document.activeElement?.closest("table.map"))) {
       const before = table?.revision;
-      await read();
-      if (table && table.revision !== before) { rows = rowsOf(table); void check(); }
+      await read(follow);
+      if (table && table.revision !== before) void check();
     } else void check();
   },
   view: () => html`${head({ title: t("page.trunks"), line: table && t("trunks.line", { n: table.rows.length, revision: table.revision.slice(0, 8) }), acts: table ? acts() : nothing })}

@@ -356,8 +356,11 @@ impl Roster {
         }
         for phone in phones.iter().filter(|phone| phone.how == PhoneHow::File) {
             let other = switches(phone).into_iter().find_map(|switch| {
-                let whose = directory.at_device(&switch, &phone.device).filter(|whose| whose.id != agent.id)?;
-                Some((switch, whose.id.clone()))
+                // A phone that the file names by its extension alone is whose whole name ends in it: the switch says the whole name.
+                let whole = directory.at_extension(&switch, &phone.device);
+                let whose = whole.or_else(|| directory.at_device(&switch, &phone.device));
+                let whose = whose.filter(|whose| whose.id != agent.id)?.id.clone();
+                Some((switch, whose))
             });
             all.extend(other.map(|(switch, agent)| Obstacle::Shared { switch, device: phone.device.clone(), agent }));
         }
