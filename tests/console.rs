@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use linecard::{
     access::{self, Who},
-    daemon::demo::{stage::TOKEN_SECRET, story::Story},
+    daemon::demo::{stage::TOKEN_SECRET, story::Story, systems::ERP_KEY},
     private::Secret,
 };
 use reqwest::{Method, Response};
@@ -227,6 +227,12 @@ async fn why_nothing_pops_for_an_agent_is_told_and_queues_as_the_board_has_them(
     );
     assert_eq!(li["phones"][0]["state"], "not-told", "AMI tells nothing of phones");
     assert!(obstacles(&li).contains(&"no-page"), "{li:#}");
+    // Where the file names a phone by its extension alone, the switch means who has the whole name.
+    let zhao = agent(&admin, "1009").await;
+    let shared = zhao["obstacles"].as_array().unwrap().iter().find(|one| one["is"] == "shared").unwrap();
+    assert_eq!(shared, &json!({"is": "shared", "switch": "pbx1", "device": "1001", "agent": "1001"}), "{zhao:#}");
+    assert!(!obstacles(&li).contains(&"shared"), "{li:#}");
+
     // With a page nothing is in the way any more; a call that is up is told, and its number is masked.
     let mut screen = Screen::of(&desk, "1001").await;
     let li = agent(&admin, "1001").await;
@@ -384,6 +390,96 @@ async fn a_trunk_mapping_is_checked_tried_applied_and_taken_back() {
     let deeds = auditor.json("/v1/audit?what=trunks.*").await;
     let words: Vec<&str> = deeds.as_array().unwrap().iter().map(|deed| deed["what"].as_str().unwrap()).collect();
     assert_eq!(words, ["trunks.rolled-back", "trunks.applied", "trunks.tried", "trunks.tried", "trunks.tried"]);
+    // What was changed is told row by row, by the deed's own moment too.
+    let applied = &deeds[1];
+    let changes = |at: &str| format!("/v1/trunks/changes/{}{at}", applied["about"].as_str().unwrap());
+    for at in [String::new(), format!("?at={}", applied["at"].as_str().unwrap())] {
+        let told = auditor.json(&changes(&at)).await;
+        assert_eq!(told["rows"][0]["was"], Value::Null, "{told:#}");
+        assert_eq!(told["rows"].as_array().unwrap().len(), 2, "{told:#}");
+        let cell = &told["rows"][1]["cells"][0];
+        assert_eq!((&cell["column"], &cell["after"]), (&json!("title"), &json!("Direct line # 1")));
+        assert_ne!(cell["before"], cell["after"]);
+        assert!(told["diff"].as_array().unwrap().len() > 3);
+    }
+    let back = auditor.json(&format!("/v1/trunks/changes/{}", deeds[0]["about"].as_str().unwrap())).await;
+    assert!(back["rows"].as_array().unwrap().iter().any(|row| row["row"].is_null()), "{back:#}");
+    assert_eq!(auditor.get("/v1/trunks/changes/0123").await.status(), 404);
+    let supervisor = Browser::signed_in(&desk, "supervisor").await;
+    assert_eq!(supervisor.get(&changes("")).await.status(), 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_system_is_tried_by_what_reads_and_nobody_is_in_the_answer() {
+    let desk = desk().await;
+    let admin = Browser::signed_in(&desk, "admin").await;
+    let systems = admin.json("/v1/connectors").await;
+    let erp = systems.as_array().unwrap().iter().find(|system| system["id"] == "erp").unwrap();
+    let reads = erp["reads"].as_array().unwrap();
+    let by_phone = reads.iter().find(|read| read["operation"] == "customer.by_phone").unwrap();
+    assert_eq!(by_phone["needs"], json!(["number"]));
+    assert!(!reads.iter().any(|read| read["operation"] == "note.add"), "{reads:?}");
+
+    let tried = json!({"operation": "customer.by_phone", "inputs": {"number": "13800138000"}});
+    let (status, told) = admin.told("/v1/connectors/erp/try", tried.clone()).await;
+    assert_eq!((status, &told["outcome"]), (200, &json!("ok")), "{told:#}");
+    let words: Vec<&str> =
+        told["happened"].as_array().unwrap().iter().map(|one| one["happened"].as_str().unwrap()).collect();
+    for word in ["number", "asked", "answered", "record"] {
+        assert!(words.contains(&word), "{word} in {words:?}");
+    }
+    let record = told["happened"].as_array().unwrap().iter().find(|one| one["happened"] == "record").unwrap();
+    assert!(record["fields"]["name"].as_str().is_some_and(|text| text.ends_with("characters)")), "{record:#}");
+    assert!(told["value"].is_array(), "{told:#}");
+    let text = told.to_string();
+    assert!(!text.contains(ERP_KEY), "a secret");
+    for name in ["王", "Wang", "Lanhai"] {
+        assert!(!text.contains(name), "{name} in {told:#}");
+    }
+
+    // Not what writes, not what is not told, and not by everybody.
+    let told = |body: Value| admin.told("/v1/connectors/erp/try", body);
+    assert_eq!(told(json!({"operation": "note.add", "inputs": {}})).await.0, 400);
+    assert_eq!(told(json!({"operation": "customer.by_phone"})).await.0, 400);
+    let more = json!({"operation": "customer.by_phone", "inputs": {"number": "13800138000", "name": "x"}});
+    assert_eq!(told(more).await.0, 400);
+    assert_eq!(admin.told("/v1/connectors/nobody/try", tried.clone()).await.0, 404);
+    let supervisor = Browser::signed_in(&desk, "supervisor").await;
+    assert_eq!(supervisor.told("/v1/connectors/erp/try", tried).await.0, 403);
+    let deeds = admin.json("/v1/audit?what=connector.tried").await;
+    assert_eq!(deeds.as_array().unwrap().len(), 1, "{deeds:#}");
+    assert_eq!((&deeds[0]["about"], &deeds[0]["reason"]), (&json!("erp"), &json!("customer.by_phone")));
+    assert!(!deeds.to_string().contains("13800138000"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_shadow_answers_differently_is_told_field_by_field() {
+    let desk = desk().await;
+    let admin = Browser::signed_in(&desk, "admin").await;
+    assert_eq!(admin.get("/v1/connectors/erp/comparison").await.status(), 404, "it stands beside nothing");
+    let folder = desk.stage.settings().join("connectors");
+    let erp = std::fs::read_to_string(folder.join("erp.yaml")).unwrap();
+    let name = erp.lines().find(|line| line.trim_start().starts_with("name:")).unwrap();
+    let shadow = erp
+        .replace("connector: erp\n", "connector: erp-next\nshadow: {of: erp, percent: 100}\n")
+        .replace(name, &name.replace("record.name", "\"'Shadowy Ltd'\""));
+    std::fs::write(folder.join("erp-next.yaml"), shadow).unwrap();
+    desk.signal(rustix::process::Signal::HUP);
+    desk.until("the reload was taken", |d| d.metrics().contains("linecard_reloads_total{kind=\"good\"} 1")).await;
+    desk.pbx.play(Story::DirectMissed, "13800138000", Some(0)).unwrap();
+    let end = std::time::Instant::now() + Duration::from_secs(30);
+    let told = loop {
+        let told = admin.json("/v1/connectors/erp-next/comparison").await;
+        if told["differences"].as_array().is_some_and(|all| !all.is_empty()) {
+            break told;
+        }
+        assert!(std::time::Instant::now() < end, "nothing was compared: {told:#}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let first = &told["differences"][0];
+    assert_eq!((&first["operation"], &first["field"]), (&json!("customer.by_phone"), &json!("[].name")), "{told:#}");
+    assert!(told["operations"]["customer.by_phone"]["asked"].as_u64() >= Some(1), "{told:#}");
+    assert!(!told.to_string().contains("Shadowy"), "no value is told: {told:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ const BOARD: [(&str, &str, &[u8]); 5] = [
 ];
 
 static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let files: [(&str, &str, &[u8]); 50] = [
+    let files: [(&str, &str, &[u8]); 51] = [
         ("/", HTML, include_bytes!("../../web/index.html")),
         ("/web/desk.css", CSS, include_bytes!("../../web/desk.css")),
         ("/web/app.js", SCRIPT, include_bytes!("../../web/app.js")),
@@ -95,6 +95,7 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         ("/web/admin/rest.js", SCRIPT, include_bytes!("../../web/admin/rest.js")),
         ("/web/admin/route.js", SCRIPT, include_bytes!("../../web/admin/route.js")),
         ("/web/admin/say.js", SCRIPT, include_bytes!("../../web/admin/say.js")),
+        ("/web/admin/tried.js", SCRIPT, include_bytes!("../../web/admin/tried.js")),
         ("/web/admin/trunks.js", SCRIPT, include_bytes!("../../web/admin/trunks.js")),
         ("/web/admin/undelivered.js", SCRIPT, include_bytes!("../../web/admin/undelivered.js")),
         ("/web/admin/lang/en.js", SCRIPT, include_bytes!("../../web/admin/lang/en.js")),

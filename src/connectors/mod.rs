@@ -34,6 +34,7 @@ mod ldap;
 pub mod limits;
 mod line;
 pub mod live;
+pub mod masked;
 pub mod oauth2;
 pub mod operation;
 pub mod page;

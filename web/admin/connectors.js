@@ -3,8 +3,9 @@ import { ask } from "./ask.js";
 import { Kept, doing, dot, draw, head, html, icon, may, nothing, pairs, panel, section, shown, table, time, why } from "./parts.js";
 import { here } from "./route.js";
 import { count, percent, t, took } from "./say.js";
+import { counts, differences, trial as trying } from "./tried.js";
 
-const systems = new Kept(), evidence = new Kept();
+const systems = new Kept(), evidence = new Kept(), compared = new Kept();
 
 /** Of all operations: the slowest p95, and what part of callers was found. */
 const figures = (one) => {
@@ -50,7 +51,7 @@ function trial(one) {
     ${pairs(canary ? [[t("canary.asked"), `${count(b.asked_of_it ?? 0)} / ${count(b.asked_of_the_other ?? 0)}`]] : [[t("shadow.compared"), b.compared], [t("shadow.differing"), b.compared ? percent(b.differing_percent, 100) : undefined]])}
     ${both(one)}
     ${canary && may("change") ? html`<div class="acts-of">${b.stopped ? html`<button type="button" @click=${() => resume(one)}>${t("canary.resume")}</button>` : html`<button type="button" class="danger" @click=${() => stop(one)}>${t("canary.stop")}</button>`}</div>` : nothing}
-    ${canary ? nothing : html`<p class="hint">${t("shadow.hint", { id: one.id })}</p>`}`);
+    ${canary || looked !== one.id ? nothing : html`${counts(compared.data)}${differences(compared.data)}<p class="hint">${t("shadow.hint", { id: one.id })}</p>`}`);
 }
 function operations(one) {
   const all = Object.entries(one.standing.operations);
@@ -73,15 +74,21 @@ export default {
   wrong: (o) => o.systems_bad,
   async load() {
     const { row } = here().of;
-    await Promise.all([systems.load("/v1/connectors"), row ? evidence.load(`/v1/connectors/${encodeURIComponent(row)}/evidence`) : undefined]);
+    const of = row && `/v1/connectors/${encodeURIComponent(row)}`;
+    await Promise.all([systems.load("/v1/connectors"), of ? evidence.load(`${of}/evidence`) : undefined]);
+    if (of && systems.data?.find((one) => one.id === row)?.standing.beside?.kind === "shadow") await compared.load(`${of}/comparison`);
     looked = row;
   },
   view: () => html`${head({ title: t("page.connectors"), line: systems.data && (systems.data.some((s) => s.bad) ? t("systems.bad", { n: systems.data.filter((s) => s.bad).length, of: systems.data.length }) : t("systems.well", { n: systems.data.length })) })}
-    ${shown(systems, (all) => table({
-      label: t("page.connectors"), rows: all, id: (s) => s.id, empty: t("systems.empty"),
-      columns: [[t("system")], [t("state")], [t("system.asked"), "digits"], [t("system.success"), "digits"], [t("system.p95"), "digits"], [t("system.found"), "digits"], [t("system.version")], [t("system.beside")]],
-      cells: (s) => [html`${s.title ?? s.id} <span class="ink3">${s.id}</span>`, html`${stands(s)}${s.bad ? html`<span class="ink3 cut">${s.bad}</span>` : nothing}`, count(s.asked), percent(s.asked - s.failed, s.asked), took(figures(s).p95), figures(s).found, s.standing.version.told ?? "—", kind(s)],
-    }))}`,
+    ${shown(systems, (all) => {
+      // What no system has takes no room.
+      const told = all.some((s) => s.standing.version.told), sides = all.some(beside);
+      return table({
+        label: t("page.connectors"), rows: all, id: (s) => s.id, empty: t("systems.empty"),
+        columns: [[t("system")], [t("state")], [t("system.asked"), "digits"], [t("system.success"), "digits"], [t("system.p95"), "digits"], [t("system.found"), "digits"], ...(told ? [[t("system.version")]] : []), ...(sides ? [[t("system.beside")]] : [])],
+        cells: (s) => [html`${s.title ?? s.id} <span class="ink3">${s.id}</span>`, html`${stands(s)}${s.bad ? html`<span class="ink3 cut">${s.bad}</span>` : nothing}`, count(s.asked), percent(s.asked - s.failed, s.asked), took(figures(s).p95), figures(s).found, ...(told ? [s.standing.version.told ?? "—"] : []), ...(sides ? [kind(s)] : [])],
+      });
+    })}`,
   panel() {
     const { row } = here().of, one = systems.data?.find((s) => s.id === row);
     if (!one) return undefined;
@@ -92,6 +99,7 @@ export default {
       ${section(t("breakers"), breakers.map(breaker))}
       ${limits.length ? section(t("limits"), pairs(limits.map(limit))) : nothing}
       ${section(t("system.about"), pairs([[t("system.version"), v.told], [t("system.answers"), v.answers_by], [t("system.drift"), v.drift], [t("system.trouble"), v.trouble], ...v.ends.map((e) => [e.operation, e.sunset ? t("system.ends", { at: new Date(e.sunset).toLocaleDateString() }) : t("system.deprecated")]), [t("system.certificate"), certificate_ends && time(certificate_ends)], [t("system.clock"), clock_apart_ms === null ? undefined : took(clock_apart_ms)]]))}
-      ${looked === row ? failures(one) : nothing}`);
+      ${looked === row ? failures(one) : nothing}
+      ${may("change") ? trying(one) : nothing}`);
   },
 };

@@ -1,10 +1,10 @@
 // Pages that only show: alerts, differences, the audit, settings in force.
 import { query } from "./ask.js";
-import { Kept, choice, dot, field, head, html, pairs, panel, shown, table, time } from "./parts.js";
+import { Kept, choice, diff, dot, field, head, html, nothing, pairs, panel, section, shared, shown, table, time } from "./parts.js";
 import { here } from "./route.js";
 import { count, t } from "./say.js";
 
-const firing = new Kept(), unlike = new Kept(), deeds = new Kept(), inForce = new Kept();
+const firing = new Kept(), unlike = new Kept(), deeds = new Kept(), inForce = new Kept(), changes = new Kept();
 
 export const alerts = {
   id: "alerts", right: "see", site: true, every: 5000,
@@ -38,10 +38,29 @@ export const differences = {
 };
 
 const key = (r) => `${r.at} ${r.what} ${r.about}`;
+const chosen = () => deeds.data?.find((r) => key(r) === here().of.row);
+const changed = (it) => ["trunks.applied", "trunks.rolled-back"].includes(it.what) && !shared.session.tenant;
+/** What a deed was about, with the way there. */
+function about(it) {
+  const [kind] = it.what.split("."), page = { outbox: "undelivered", canary: "connectors", connector: "connectors", flow: "flows" }[kind];
+  const code = html`<code>${it.about}</code>`;
+  return page ? html`<a href=${`#/${page}?row=${encodeURIComponent(it.about)}`}>${code}</a>` : code;
+}
+/** Rows of trunks.yaml, before and after. */
+function before(all) {
+  const name = (row) => (row.row === null ? t("change.gone", { n: row.was }) : row.was === null ? t("change.new", { n: row.row }) : row.was === row.row ? t("change.row", { n: row.row }) : t("change.moved", { n: row.row, was: row.was }));
+  return html`${section(t("change.title"), all.rows.length ? html`<ul class="cards">${all.rows.map((row) => html`<li><p><b>${name(row)}</b></p>${row.cells.length ? html`<table class="small"><thead><tr><th scope="col">${t("change.column")}</th><th scope="col">${t("change.before")}</th><th scope="col">${t("change.after")}</th></tr></thead><tbody>${row.cells.map((cell) => html`<tr><th scope="row">${t(`column.${cell.column}`, {}, cell.column)}</th><td class="was">${cell.before ?? "—"}</td><td class="is">${cell.after ?? "—"}</td></tr>`)}</tbody></table>` : nothing}</li>`)}</ul>` : html`<p class="hint">${t("change.none")}</p>`)}
+    <details><summary>${t("change.file")}</summary>${diff(all.diff)}</details>`;
+}
 export const audit = {
   id: "audit", right: "audit", site: false, every: 0,
   wrong: () => 0,
-  load: () => { const { who, what, about } = here().of; return deeds.load(`/v1/audit${query({ who, what, about })}`); },
+  async load() {
+    const { who, what, about } = here().of;
+    await deeds.load(`/v1/audit${query({ who, what, about })}`);
+    const it = chosen();
+    if (it && changed(it)) await changes.load(`/v1/trunks/changes/${encodeURIComponent(it.about)}${query({ at: it.at })}`);
+  },
   view: () => html`${head({ title: t("page.audit"), line: t("audit.line") })}
     <div class="filters" role="search" aria-label=${t("filters")}>${field("who", t("audit.who"))}${field("what", t("audit.what"))}${field("about", t("audit.about"))}</div>
     ${shown(deeds, (rows) => table({
@@ -50,8 +69,9 @@ export const audit = {
       cells: (r) => [time(r.at), r.who, r.what, html`<code>${r.about}</code>`, r.reason ?? "—"],
     }))}`,
   panel() {
-    const it = deeds.data?.find((r) => key(r) === here().of.row);
-    return it && panel(it.what, pairs([[t("time"), time(it.at)], [t("audit.who"), it.who], [t("audit.about"), html`<code>${it.about}</code>`], [t("audit.reason"), it.reason], [t("tenant"), it.tenant]]));
+    const it = chosen();
+    return it && panel(it.what, html`${pairs([[t("time"), time(it.at)], [t("audit.who"), it.who], [t("audit.about"), about(it)], [t("audit.reason"), it.reason], [t("tenant"), it.tenant]])}
+      ${changed(it) ? shown(changes, before) : nothing}`);
   },
 };
 

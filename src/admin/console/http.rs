@@ -17,7 +17,7 @@ use super::{
     api::{Api, Line, Told},
     flows, kpis, oidc, people, reads,
     sign_in::{self, Credentials, SignedIn},
-    trunks, undelivered,
+    tried, trunks, undelivered,
 };
 use crate::{access::Right, admin::hint::Hint, agents::pages, kpis::Asked, numbers::trunks::unmapped};
 
@@ -75,6 +75,16 @@ pub fn api() -> Api<Console> {
             reads::connectors,
         )
         .get("/v1/connectors/{id}/evidence", see("The last failing requests of a system, masked"), reads::evidence)
+        .post(
+            "/v1/connectors/{id}/try",
+            change("Asks a system by an operation that reads, with inputs of one's own; answers are shown as shapes"),
+            tried::attempt,
+        )
+        .get(
+            "/v1/connectors/{id}/comparison",
+            see("What a shadow answers differently, field by field, and how often"),
+            reads::comparison,
+        )
         .post("/v1/canaries/{id}/stop", change("No new call is asked by this file"), reads::stop)
         .post("/v1/canaries/{id}/resume", change("It goes on, with fresh figures"), reads::resume)
         .get(
@@ -113,6 +123,11 @@ pub fn api() -> Api<Console> {
             reads::differences,
         )
         .get("/v1/audit", audit("Who did what, newest first"), reads::audit)
+        .get(
+            "/v1/trunks/changes/{revision}",
+            audit("What a change of trunks.yaml changed: rows before and after"),
+            trunks::changes,
+        )
         .get("/v1/settings", audit("Each key of linecard.yaml that counts, and where it came from"), reads::settings)
         .get("/v1/trunks", see("The rows of trunks.yaml, the revision, what is worth a look"), trunks::shown)
         .post(

@@ -10,6 +10,7 @@ mod people;
 mod reads;
 mod settings;
 mod sign_in;
+mod tried;
 mod trunks;
 mod undelivered;
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Console, Done, InForce,
     api::{Ask, Nothing, Trouble},
+    tried::{ReadOperation, reads},
     whole_site,
 };
 use crate::{
@@ -16,7 +17,8 @@ use crate::{
     calls::event::Feed,
     connectors::beside::{
         Kind,
-        live::{Stopped, resume as goes_on, stop_by},
+        compare::Comparison,
+        live::{Stopped, comparison as compared, resume as goes_on, stop_by},
     },
     connectors::evidence::live::read as evidence_of,
     live::now,
@@ -145,6 +147,8 @@ pub struct System {
     pub failed: u64,
     /// Breakers, limits, figures by operation, clock, version, certificate, versions beside it (docs/watch.md).
     pub standing: Value,
+    /// What of it can be tried (`POST /v1/connectors/{id}/try`).
+    pub reads: Vec<ReadOperation>,
 }
 
 fn systems_of(console: &Console) -> Vec<System> {
@@ -170,6 +174,7 @@ fn systems_of(console: &Console) -> Vec<System> {
                 asked,
                 failed,
                 standing: shown,
+                reads: reads(console, &one.system),
             }
         })
         .collect();
@@ -224,22 +229,34 @@ impl Why {
     }
 }
 
-fn canary(console: &Console, id: &str) -> Result<SystemId, Trouble> {
+fn beside(console: &Console, id: &str, kind: Kind) -> Result<SystemId, Trouble> {
     let id = SystemId::from(id);
     let all = console.connectors.standing();
     let is = |one: &&crate::connectors::Standing| {
-        one.system == id && one.beside.as_ref().is_some_and(|beside| beside.kind == Kind::Canary)
+        one.system == id && one.beside.as_ref().is_some_and(|beside| beside.kind == kind)
     };
     if all.iter().any(|one| is(&one)) {
         Ok(id)
     } else {
-        Err(Trouble::Missing(format!("no connector {id} is a canary")))
+        Err(Trouble::Missing(format!("no connector {id} is a {}", kind.as_str())))
     }
+}
+
+/// What differs between a shadow's answers and those of the file it stands beside, most often first. Where and how, and no value.
+pub(super) async fn comparison(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<Comparison, Trouble> {
+    whole_site(&ask.who)?;
+    let id = beside(&console, ask.place("id"), Kind::Shadow)?;
+    let (folder, hash) = (console.watch_folder.clone(), console.connectors.file_hash(&id).unwrap_or_default());
+    let read = tokio::task::spawn_blocking(move || compared(&folder, &id)).await;
+    let read = read.map_err(|_| Trouble::Away("the comparison could not be read".to_owned()))?;
+    let mut comparison = read.filter(|kept| kept.hash == hash).unwrap_or_default();
+    comparison.differences.sort_by_key(|difference| std::cmp::Reverse(difference.times));
+    Ok(comparison)
 }
 
 pub(super) async fn stop(console: Arc<Console>, ask: Ask<Nothing, Why>) -> Result<Done, Trouble> {
     whole_site(&ask.who)?;
-    let (id, reason) = (canary(&console, ask.place("id"))?, ask.body.said()?);
+    let (id, reason) = (beside(&console, ask.place("id"), Kind::Canary)?, ask.body.said()?);
     let hash = console.connectors.file_hash(&id).unwrap_or_default();
     let stop = Stopped { at: now().wall, reason: reason.clone(), hash };
     stop_by(&console.watch_folder, &id, &stop)
@@ -250,7 +267,7 @@ pub(super) async fn stop(console: Arc<Console>, ask: Ask<Nothing, Why>) -> Resul
 
 pub(super) async fn resume(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<Done, Trouble> {
     whole_site(&ask.who)?;
-    let id = canary(&console, ask.place("id"))?;
+    let id = beside(&console, ask.place("id"), Kind::Canary)?;
     match goes_on(&console.watch_folder, &id) {
         Ok(true) => {}
         Ok(false) => return Err(Trouble::Late(format!("{id} is not stopped"))),

@@ -561,3 +561,118 @@ pub(super) async fn roll_back(console: Arc<Console>, ask: Ask<Nothing, RollBack>
     let done = Done { done: format!("trunks.yaml is as it was: version {to}") };
     change(console, ask.who, of, "trunks.rolled-back", said(why)?, move |_| Ok((version.text, done))).await
 }
+
+/// Which time it was applied, where a version was applied more than once.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// The moment that the audit has; absent: the last time.
+    pub at: Option<Wall>,
+}
+
+/// What a change of trunks.yaml changed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Changes {
+    /// Rows that are new, gone, moved or otherwise than before.
+    pub rows: Vec<RowChange>,
+    /// The lines of the file.
+    pub diff: Vec<DiffLine>,
+}
+
+/// A row before and after.
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RowChange {
+    /// From 1, in the table after it; absent: it is gone.
+    pub row: Option<usize>,
+    /// From 1, in the table before it; absent: it is new.
+    pub was: Option<usize>,
+    /// What differs; of a row that is new or gone, all of it.
+    pub cells: Vec<CellChange>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CellChange {
+    pub column: String,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+/// By what rows are for: an equal one, or the one for the same calls, is the same row.
+fn row_changes(old: &str, new: &str) -> Vec<RowChange> {
+    let (old, new) = (rows_of(old), rows_of(new));
+    let (before, after) = (sheet::table(&old), edit::matched(&old, sheet::table(&new)));
+    let kept: Vec<usize> = after.iter().filter_map(|row| row.was).collect();
+    let mut in_order = kept.clone();
+    in_order.sort_unstable();
+    let moved = |was: usize| kept.iter().zip(&in_order).any(|(one, other)| *one == was && one != other);
+    let none = Cells::default();
+    let cells = |before: &Cells, after: &Cells| -> Vec<CellChange> {
+        let differs = |name: &&str| before.get(*name) != after.get(*name);
+        let columns = columns().into_iter().filter(differs);
+        columns
+            .map(|name| CellChange {
+                column: name.to_owned(),
+                before: before.get(name).cloned(),
+                after: after.get(name).cloned(),
+            })
+            .collect()
+    };
+    let mut changes: Vec<RowChange> = Vec::new();
+    for (n, row) in after.iter().enumerate() {
+        let cells = cells(row.was.and_then(|was| before.get(was)).unwrap_or(&none), &row.cells);
+        if !cells.is_empty() || row.was.is_some_and(moved) {
+            changes.push(RowChange { row: Some(n + 1), was: row.was.map(|was| was + 1), cells });
+        }
+    }
+    for (was, row) in before.iter().enumerate().filter(|(was, _)| !kept.contains(was)) {
+        changes.push(RowChange { row: None, was: Some(was + 1), cells: cells(row, &none) });
+    }
+    changes
+}
+
+pub(super) async fn changes(console: Arc<Console>, ask: Ask<When, Nothing>) -> Result<Changes, Trouble> {
+    whole_site(&ask.who)?;
+    let (folder, of) = (console.history.clone(), ask.place("revision").to_owned());
+    let at = ask.query.at;
+    let found = tokio::task::spawn_blocking(move || {
+        let mut all = versions(&folder).into_iter();
+        // It was kept a moment before it stood in the audit.
+        let after = all.find(|version| version.revision == of && at.is_none_or(|at| version.at <= at))?;
+        Some((all.next()?, after))
+    });
+    let found = found.await.map_err(|_| Trouble::Away("the history could not be read".to_owned()))?;
+    let (before, after) = found
+        .ok_or_else(|| Trouble::Missing(format!("this change is not kept any more; the newest {KEPT} versions are")))?;
+    Ok(Changes { rows: row_changes(&before.text, &after.text), diff: diff(&before.text, &after.text) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_told_row_by_row() {
+        let old =
+            "rows:\n  - {dialled: \"4001\", title: A}\n  - {dialled: \"4002\", title: B}\n  - {dialled: \"4003\"}\n";
+        let new =
+            "rows:\n  - {dialled: \"4002\", title: B}\n  - {dialled: \"4001\", title: C}\n  - {dialled: \"4004\"}\n";
+        let told: Vec<String> = row_changes(old, new)
+            .into_iter()
+            .map(|change| {
+                let cells =
+                    change.cells.iter().map(|cell| format!("{}:{:?}>{:?}", cell.column, cell.before, cell.after));
+                format!("{:?}<{:?} {}", change.row, change.was, cells.collect::<Vec<_>>().join(","))
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "Some(1)<Some(2) ",
+                "Some(2)<Some(1) title:Some(\"A\")>Some(\"C\")",
+                "Some(3)<None dialled:None>Some(\"4004\")",
+                "None<Some(3) dialled:Some(\"4003\")>None",
+            ]
+        );
+        assert!(row_changes(old, old).is_empty());
+    }
+}

@@ -203,6 +203,63 @@ test("axe finds nothing on any page, in both themes and languages; rows open by 
   }
 });
 
+test("on narrower screens nothing lies beyond the edge, and the map's hands stay in sight", async () => {
+  for (const width of [1280, 1024]) {
+    const screen = await console({ width, height: 800 }), { page } = screen;
+    const record = (await where.ask("/v1/records")).records[0].call;
+    for (const place of ["links?row=pbx1+ami", "agents?row=1001", "queues?row=support", "trunks", "connectors?row=erp-next", "undelivered", `records?row=${record}`, "flows?show=all", "alerts", "differences", "audit?what=trunks.*", "settings?from=set"]) {
+      await screen.at(place);
+      await screen.shot(`${place.split("?")[0]}-${width}`);
+      const beyond = await page.evaluate(() => [document.documentElement, ...document.querySelectorAll("main, #panel-of")].filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => `${one.tagName} ${one.scrollWidth} > ${one.clientWidth}`));
+      assert.deepEqual(beyond, [], `${place} at ${width}`);
+    }
+    await screen.at("trunks");
+    await page.click("text=All columns");
+    const hand = await page.locator("[data-row='0'] [data-column='remove']").evaluate((button) => { const { left, right, top } = button.getBoundingClientRect(); return document.elementFromPoint((left + right) / 2, top + 4)?.closest("button") === button; });
+    assert.ok(hand, `at ${width}`);
+    await screen.shot(`trunks-all-columns-${width}`);
+    await ends(screen);
+  }
+});
+
+test("a system is tried from its panel, and a shadow's differences are told by field", async () => {
+  const screen = await console(), { page } = screen;
+  await screen.at("connectors?row=erp");
+  await page.selectOption("[name=operation]", "customer.by_phone");
+  await page.fill("[name=input-number]", "13800138000");
+  await page.click("form.trial button");
+  await page.waitForSelector(".tried li");
+  const told = await page.textContent("#panel-of");
+  assert.match(told, /GET http.*customers\?phone=/s);
+  assert.match(told, /Record 1: taken/);
+  assert.ok(!/王|Wang Fang|Lanhai/.test(told), told);
+  await screen.shot("connectors-tried");
+  assert.equal((await where.ask("/v1/audit?what=connector.tried&limit=1"))[0].who, "admin");
+  await screen.at("connectors?row=erp-next");
+  await page.waitForSelector("#panel-of >> text=What differs");
+  await screen.shot("connectors-shadow");
+  await ends(screen);
+  const supervisor = await console({}, "supervisor");
+  await supervisor.at("connectors?row=erp");
+  await supervisor.page.waitForSelector("#panel-title");
+  assert.equal(await supervisor.page.locator("form.trial").count(), 0);
+  await ends(supervisor);
+});
+
+test("the audit shows a change of the map before and after", async () => {
+  const screen = await console(), { page } = screen;
+  await screen.at("trunks");
+  await page.fill(cell(0, "brand"), "Before <b>and</b> after");
+  await applies(screen, "for the audit");
+  await screen.told("applied");
+  await screen.at("audit?what=trunks.applied");
+  await page.click("main td a >> nth=0");
+  await page.waitForSelector("#panel-of .is");
+  assert.equal(await page.textContent("#panel-of .is"), "Before <b>and</b> after");
+  await screen.shot("audit-change");
+  await ends(screen);
+});
+
 test("a dead letter is tried again and delivered, another one is dropped with a reason", async () => {
   const dead = await until(() => where.ask("/v1/undelivered?state=dead"), (all) => all.length > 1, "two dead letters");
   const screen = await console(), { page } = screen;
