@@ -332,6 +332,12 @@ async fn a_trunk_mapping_is_checked_tried_applied_and_taken_back() {
         (checked["problems"][0]["row"].clone(), checked["problems"][0]["column"].clone()),
         (json!(0), json!("dialled"))
     );
+    assert_eq!(checked["problems"][0]["code"], "no-number", "{checked:#}");
+    let mut twice = rows(&table);
+    twice.push(json!({"cells": {"dialled": "4008001234"}}));
+    let (_, told) = admin.told("/v1/trunks/check", json!({"revision": revision, "rows": twice})).await;
+    let fault = &told["problems"][0];
+    assert_eq!((&fault["code"], &fault["values"]), (&json!("never-wins"), &json!({"row": "1"})), "{told:#}");
     let (status, told) = admin.told("/v1/trunks/apply", json!({"revision": revision, "rows": edited})).await;
     assert_eq!(status, 422);
     assert_eq!(told["problems"][0]["key"], "rows[0].dialled");

@@ -233,6 +233,7 @@ pub fn load_with(file_name: &str, text: &str, values: &BTreeMap<String, String>)
             key: String::new(),
             found,
             wanted: "an address and certificates that can be used".to_owned(),
+            ..Problem::default()
         }]),
     }
 }

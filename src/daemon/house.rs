@@ -159,5 +159,6 @@ fn problem(found: &str, wanted: &str) -> Problem {
         key: String::new(),
         found: found.to_owned(),
         wanted: wanted.to_owned(),
+        ..Problem::default()
     }
 }

@@ -95,6 +95,7 @@ fn whole(error: &ConfigError) -> Vec<Problem> {
         key: String::new(),
         found: error.to_string(),
         wanted: wanted.to_owned(),
+        ..Problem::default()
     }]
 }
 

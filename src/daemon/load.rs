@@ -466,5 +466,6 @@ fn problem(file: &Path, found: &str, wanted: &str) -> Problem {
         key: String::new(),
         found: found.to_owned(),
         wanted: wanted.to_owned(),
+        ..Problem::default()
     }
 }

@@ -127,6 +127,7 @@ impl Settings {
             key,
             found,
             wanted: wanted.to_owned(),
+            ..Problem::default()
         };
         let agents = self.agents.problems().into_iter();
         let mut problems: Vec<Problem> = agents

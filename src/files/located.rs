@@ -9,7 +9,7 @@ use serde::de::{self, Deserialize, DeserializeOwned, Deserializer, MapAccess, Se
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 
-use super::{Problem, Read};
+use super::{Problem, Read, SHAPES};
 
 /// Line and column of every key and value, by JSON pointer.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +37,7 @@ impl Places {
                 None => break (0, 0),
             }
         };
-        Problem { file: self.file.clone(), line: place.0, column: place.1, key, found, wanted }
+        Problem { file: self.file.clone(), line: place.0, column: place.1, key, found, wanted, ..Problem::default() }
     }
 
     pub(super) fn of(&self, pointer: &str) -> (u32, u32) {
@@ -50,12 +50,12 @@ impl Places {
 
     fn at_value(&self, pointer: &str, found: String, wanted: String) -> Problem {
         let (line, column) = self.values.get(pointer).copied().unwrap_or((0, 0));
-        Problem { file: self.file.clone(), line, column, key: key_of(pointer), found, wanted }
+        Problem { file: self.file.clone(), line, column, key: key_of(pointer), found, wanted, ..Problem::default() }
     }
 
     fn at_key(&self, pointer: &str, found: String, wanted: String) -> Problem {
         let (line, column) = self.keys.get(pointer).copied().unwrap_or((0, 0));
-        Problem { file: self.file.clone(), line, column, key: key_of(pointer), found, wanted }
+        Problem { file: self.file.clone(), line, column, key: key_of(pointer), found, wanted, ..Problem::default() }
     }
 }
 
@@ -65,7 +65,7 @@ pub(super) fn read<T: DeserializeOwned + JsonSchema>(file: &str, text: &str) -> 
         // The rendered snippet repeats the file's text, which may hold a secret: only the message is told.
         let found = error.without_snippet().to_string();
         let found = found.lines().next().unwrap_or_default().to_owned();
-        vec![Problem { file: file.to_owned(), line, column, key: String::new(), found, wanted: wanted.to_owned() }]
+        vec![Problem { file: file.to_owned(), line, column, found, wanted: wanted.to_owned(), ..Problem::default() }]
     };
     let tree: Spanned<Node> =
         serde_saphyr::from_str_with_options(text, options()).map_err(|e| whole(&e, "this is not YAML as it stands"))?;
@@ -125,7 +125,10 @@ fn told(error: &jsonschema::ValidationError<'_>, places: &Places, out: &mut Vec<
             } else {
                 ""
             };
-            out.push(places.at_value(&pointer, format!("found {}", shown(error.instance())), wanted + quote));
+            let [code, ..] = SHAPES;
+            let names = wanted.trim_start_matches("a ").trim_end_matches(" is wanted").to_owned();
+            let problem = places.at_value(&pointer, format!("found {}", shown(error.instance())), wanted + quote);
+            out.push(problem.coded(code, &[("type", &names)]));
         }
         ValidationErrorKind::Enum { options } => {
             let words: Vec<String> = options
@@ -134,11 +137,9 @@ fn told(error: &jsonschema::ValidationError<'_>, places: &Places, out: &mut Vec<
                 .flatten()
                 .map(|v| v.as_str().map_or_else(|| v.to_string(), str::to_owned))
                 .collect();
-            out.push(places.at_value(
-                &pointer,
-                format!("found {}", shown(error.instance())),
-                format!("one of: {}", words.join(", ")),
-            ));
+            let ([_, code, _], words) = (SHAPES, words.join(", "));
+            let found = format!("found {}", shown(error.instance()));
+            out.push(places.at_value(&pointer, found, format!("one of: {words}")).coded(code, &[("words", &words)]));
         }
         ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
             // The branch whose errors lie deepest is the one the writer meant.
@@ -153,11 +154,11 @@ fn told(error: &jsonschema::ValidationError<'_>, places: &Places, out: &mut Vec<
                 }
             }
         }
-        _ => out.push(places.at_value(
-            &pointer,
-            format!("found {}", shown(error.instance())),
-            error.masked().to_string(),
-        )),
+        _ => {
+            let [.., code] = SHAPES;
+            let found = format!("found {}", shown(error.instance()));
+            out.push(places.at_value(&pointer, found, error.masked().to_string()).coded(code, &[]));
+        }
     }
 }
 

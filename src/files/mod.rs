@@ -8,7 +8,7 @@ mod located;
 mod net;
 mod secret;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -17,7 +17,7 @@ pub use net::{Net, public};
 pub use secret::SecretRef;
 
 /// One thing wrong in one file. Its `Display` is a line an operator can act on.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, JsonSchema)]
 pub struct Problem {
     /// As named on the command line or relative to the settings folder.
     pub file: String,
@@ -31,6 +31,26 @@ pub struct Problem {
     pub found: String,
     /// What would be right.
     pub wanted: String,
+    /// A word for this kind of wrong, the same for ever, for whoever says it in another language; absent where there is none yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// What stands in the sentences, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(default)]
+    pub values: BTreeMap<&'static str, String>,
+}
+
+/// Words of what is wrong with a file's shape: a kind of value, one of several words, anything else.
+pub const SHAPES: [&str; 3] = ["shape.type", "shape.one-of", "shape"];
+
+impl Problem {
+    /// The same by a word that stays, with what stands in its sentences.
+    #[must_use]
+    pub fn coded(mut self, code: &'static str, values: &[(&'static str, &str)]) -> Self {
+        self.code = Some(code);
+        self.values = values.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        self
+    }
 }
 
 impl fmt::Display for Problem {

@@ -168,7 +168,7 @@ impl China {
             if let Err((column, found, wanted)) = self.row(row) {
                 let (line, column) = (u32::try_from(line).unwrap_or(0), u32::try_from(column).unwrap_or(0));
                 let (found, wanted) = (found.to_owned(), wanted.to_owned());
-                problems.push(Problem { file: file.to_owned(), line, column, key: String::new(), found, wanted });
+                problems.push(Problem { file: file.to_owned(), line, column, found, wanted, ..Problem::default() });
             }
         }
         problems

@@ -27,7 +27,9 @@ export function tell(text, bad = false) {
 export function sorry(failed) {
   tell(failed.status === 0 ? t("no-answer") : failed.status === 401 ? t("lost") : [failed.message, ...(failed.problems ?? []).map(problem)].join(" · "), true);
 }
-export const problem = ({ file, line, key, found, wanted }) => `${file ?? ""}${line ? `:${line}` : ""} ${key ?? ""}: ${found}; ${wanted}`;
+/** What is wrong, in our own words where there are some. */
+export const fault = ({ code, values, found, wanted }) => t(`fault.${code}`, values, `${found}; ${wanted}`);
+export const problem = (it) => `${it.file ?? ""}${it.line ? `:${it.line}` : ""} ${it.key ?? ""}: ${fault(it)}`;
 
 /** What a page has asked for, kept until it is asked again: an answer that comes late does not take the place of a later one. */
 export class Kept {

@@ -1,7 +1,7 @@
 // Trunk mappings: a table that is typed into, checked as one types, tried with a call that nobody makes, and applied by a second act that shows what would change in the
 // file. What is typed stays until it is applied or thrown away: a session that ends, a page that is left and a file that was changed by others take nothing of it.
 import { Refused, ask } from "./ask.js";
-import { ago, diff, doing, dot, draw, head, html, icon, may, nothing, problem, shared, sorry, tell, time, why } from "./parts.js";
+import { ago, diff, doing, dot, draw, fault, head, html, icon, may, nothing, problem, shared, sorry, tell, time, why } from "./parts.js";
 import { again, changes, edited, move, place, proposed, row, rowsOf, sent } from "./mapping.js";
 import { here, turn } from "./route.js";
 import { count, t } from "./say.js";
@@ -183,7 +183,7 @@ function line(of, at, shownColumns) {
   return html`<tr class=${kind} data-row=${at}><th scope="row">${at + 1}${matched ? html`<span class="unseen"> ${t("matched")}</span>` : nothing}${table && edited(table, of) ? html`<span class="unseen"> ${t("edited")}</span>` : nothing}</th>
     ${shownColumns.map((column) => cell(of, at, column))}
     ${may("change") ? html`<td class="moves"><button type="button" class="bare" data-column="up" aria-label=${t("row.up", { n: at + 1 })} ?disabled=${at === 0} @click=${() => shift(at, -1, "up")}>${icon("up")}</button><button type="button" class="bare" data-column="down" aria-label=${t("row.down", { n: at + 1 })} ?disabled=${at === rows.length - 1} @click=${() => shift(at, 1, "down")}>${icon("down")}</button><button type="button" class="bare" data-column="remove" aria-label=${t("row.remove", { n: at + 1 })} @click=${() => remove(at)}>${icon("x")}</button></td>` : nothing}</tr>
-    ${faults.length || notes.length ? html`<tr class=${`beneath ${kind}`}><td></td><td colspan=${shownColumns.length + 1}><div id=${`fault-${of.id}`}>${faults.map((f) => html`<p class="fault red">${icon("warn")} ${f.column ? html`<b>${title(f.column)}</b> ` : nothing}${f.found}; ${f.wanted}</p>`)}</div>${notes.map((f) => html`<p class="fault ink3">${f.column ? html`<b>${title(f.column)}</b> ` : nothing}${f.found}; ${f.wanted}</p>`)}</td></tr>` : nothing}`;
+    ${faults.length || notes.length ? html`<tr class=${`beneath ${kind}`}><td></td><td colspan=${shownColumns.length + 1}><div id=${`fault-${of.id}`}>${faults.map((f) => html`<p class="fault red">${icon("warn")} ${f.column ? html`<b>${title(f.column)}</b> ` : nothing}${fault(f)}</p>`)}</div>${notes.map((f) => html`<p class="fault ink3">${f.column ? html`<b>${title(f.column)}</b> ` : nothing}${fault(f)}</p>`)}</td></tr>` : nothing}`;
 }
 function grid() {
   const shownColumns = columns(), find = (here().of.find ?? "").toLowerCase();
@@ -303,7 +303,7 @@ export default {
   view: () => html`${head({ title: t("page.trunks"), line: table && t("trunks.line", { n: table.rows.length, revision: table.revision.slice(0, 8) }), acts: table ? acts() : nothing })}
     ${verdict.late ? html`<div class="behind" role="group" aria-label=${t("late")}><p>${icon("clock")} ${t("late")}</p><button type="button" class="strong" @click=${onTop}>${t("late.on-top")}</button><button type="button" @click=${fromFile}>${t("late.take")}</button></div>` : nothing}
     ${table?.problems.length ? html`<div class="behind bad"><p>${icon("warn")} ${t("trunks.broken")}</p>${table.problems.map((p) => html`<p class="fault red">${problem(p)}</p>`)}</div>` : nothing}
-    ${verdict.others.map((p) => html`<p class="fault red">${icon("warn")} ${p.file ?? ""} ${p.found}; ${p.wanted}</p>`)}
+    ${verdict.others.map((p) => html`<p class="fault red">${icon("warn")} ${p.file ?? ""} ${fault(p)}</p>`)}
     ${table ? html`<div class="filters" role="search" aria-label=${t("filters")}><label class="filter"><span>${t("trunks.find")}</span><input type="search" .value=${here().of.find ?? ""} @input=${(e) => turn({ find: e.target.value })}></label></div>${rows.length || !may("change") ? grid() : html`<p class="nothing">${t("trunks.empty")}</p><button type="button" @click=${() => add(0)}>${icon("plus")} ${t("row.add")}</button>`}` : failed ? html`<p class="nothing red">${icon("warn")} ${failed.status === 0 ? t("no-answer") : failed.message}</p>` : html`<div class="bars" aria-hidden="true"><i></i><i></i><i></i><i></i></div>`}`,
   panel: side,
 };

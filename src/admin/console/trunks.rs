@@ -2,7 +2,7 @@
 //! from, and taken back. The YAML file stays the truth: it is written whole or not at all, its remarks and order are kept, and a change that came by git is never
 //! written over.
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc};
 
 use axum::{
     extract::State,
@@ -144,6 +144,9 @@ pub struct Fault {
     pub column: Option<String>,
     pub found: String,
     pub wanted: String,
+    /// A word for it that stays, and what stands in its sentences: for another language.
+    pub code: Option<&'static str>,
+    pub values: BTreeMap<&'static str, String>,
     /// Where it is about another file.
     pub file: Option<String>,
 }
@@ -157,17 +160,17 @@ pub struct DiffLine {
 }
 
 fn fault(problem: Problem) -> Fault {
-    let Problem { file, key, found, wanted, .. } = problem;
+    let Problem { file, key, found, wanted, code, values, .. } = problem;
     let place = key.strip_prefix("rows[").and_then(|rest| rest.split_once(']'));
     match place.and_then(|(row, rest)| Some((row.parse().ok()?, rest))) {
         Some((row, rest)) if file == "trunks.yaml" => {
             let column = rest.trim_start_matches('.').split(['.', '[']).next().unwrap_or_default();
             let column = (!column.is_empty()).then(|| column.to_owned());
-            Fault { row: Some(row), column, found: rows_from_one(&found), wanted, file: None }
+            Fault { row: Some(row), column, found: rows_from_one(&found), wanted, code, values, file: None }
         }
         _ => {
             let found = if key.is_empty() { found } else { format!("{key}: {found}") };
-            Fault { row: None, column: None, found, wanted, file: Some(file) }
+            Fault { row: None, column: None, found, wanted, code: None, values: BTreeMap::new(), file: Some(file) }
         }
     }
 }
@@ -674,5 +677,16 @@ mod tests {
             ]
         );
         assert!(row_changes(old, old).is_empty());
+    }
+
+    #[test]
+    fn whatever_can_be_wrong_with_a_row_has_its_sentence_in_both_languages() {
+        let languages =
+            [include_str!("../../../web/admin/lang/en.js"), include_str!("../../../web/admin/lang/zh-CN.js")];
+        for code in trunks::code::ALL.iter().chain(&crate::files::SHAPES) {
+            for language in languages {
+                assert!(language.contains(&format!("\"fault.{code}\": \"")), "{code}");
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{
     super::{number::Plan, world},
-    NoMatch, Source, TrunkRow, TrunksFile,
+    NoMatch, Source, TrunkRow, TrunksFile, code,
     dialled::{Dialled, Meeting, spellings},
     index::Index,
     target,
@@ -50,16 +50,16 @@ pub fn check(file: &Read<TrunksFile>, around: &Around, plan: &Plan) -> Told {
     let rows = &file.value.rows;
     let mut read = Vec::with_capacity(rows.len());
     for (i, row) in rows.iter().enumerate() {
-        let mut wrong = |key: &str, found: String, wanted: &str| {
-            told.problems.push(file.problem(&format!("rows[{i}].{key}"), found, wanted));
+        let mut wrong = |key: &str, found: String, wanted: &str, (code, values): Coded<'_>| {
+            told.problems.push(file.problem(&format!("rows[{i}].{key}"), found, wanted).coded(code, values));
         };
         names(row, around, &mut wrong);
         values(row, around, plan, &mut wrong);
         let own = row.plan(plan);
         read.push(match row.dialled.as_deref().map(|d| Dialled::read(d, own.as_ref().unwrap_or(plan))).transpose() {
             Ok(dialled) => Some(Asked { row, sources: row.sources(), plan: own, dialled }),
-            Err(right) => {
-                wrong("dialled", "this is not a number that can be dialled".to_owned(), right);
+            Err((code, right)) => {
+                wrong("dialled", "this is not a number that can be dialled".to_owned(), right, (code, &[]));
                 None
             }
         });
@@ -68,6 +68,9 @@ pub fn check(file: &Read<TrunksFile>, around: &Around, plan: &Plan) -> Told {
     order(file, &read, &mut told);
     told
 }
+
+/// The word for it (see [`code`]), and what stands in its sentences.
+type Coded<'a> = (&'static str, &'a [(&'static str, &'a str)]);
 
 /// A row, read.
 struct Asked<'a> {
@@ -103,29 +106,36 @@ fn bare(trunk: &Option<String>) -> Option<&str> {
     trunk.as_deref().map(|t| t.rsplit_once('/').map_or(t, |(_, name)| name))
 }
 
-fn known(what: &str, ids: impl Iterator<Item = String>) -> String {
-    let ids: Vec<String> = ids.collect();
-    if ids.is_empty() { format!("there is no {what} yet") } else { format!("known are: {}", ids.join(", ")) }
+/// Which there are, alone and in a sentence.
+fn known(what: &str, ids: impl Iterator<Item = String>) -> (String, String) {
+    let ids = ids.collect::<Vec<String>>().join(", ");
+    let sentence = if ids.is_empty() { format!("there is no {what} yet") } else { format!("known are: {ids}") };
+    (ids, sentence)
 }
 
 /// Switch, trunk, systems, attributes.
-fn names(row: &TrunkRow, around: &Around, wrong: &mut impl FnMut(&str, String, &str)) {
+fn names(row: &TrunkRow, around: &Around, wrong: &mut impl FnMut(&str, String, &str, Coded<'_>)) {
     let meant: Vec<&Switch> =
         around.switches.iter().filter(|s| row.switch.as_ref().is_none_or(|id| *id == s.id)).collect();
     if let Some(switch) = row.switch.as_ref().filter(|_| meant.is_empty()) {
-        let all = known("switch", around.switches.iter().map(|s| s.id.to_string()));
-        wrong("switch", format!("there is no switch \"{switch}\""), &all);
+        let (all, sentence) = known("switch", around.switches.iter().map(|s| s.id.to_string()));
+        let values = [("name", switch.as_str()), ("known", &all)];
+        wrong("switch", format!("there is no switch \"{switch}\""), &sentence, (code::NO_SWITCH, &values));
     }
     if let Some(trunk) = row.trunk.as_deref().filter(|t| !meant.is_empty() && !meant.iter().any(|s| s.has_trunk(t))) {
-        let all = known("trunk", meant.iter().flat_map(|s| s.trunks.iter().cloned()));
-        wrong("trunk", format!("no switch calls \"{trunk}\" a trunk"), &all);
+        let (all, sentence) = known("trunk", meant.iter().flat_map(|s| s.trunks.iter().cloned()));
+        let values = [("name", trunk), ("known", &all)];
+        wrong("trunk", format!("no switch calls \"{trunk}\" a trunk"), &sentence, (code::NO_TRUNK, &values));
     }
     for (j, system) in row.connectors.iter().flatten().enumerate().filter(|(_, s)| !around.systems.contains(s)) {
-        let all = known("connector", around.systems.iter().map(ToString::to_string));
-        wrong(&format!("connectors[{j}]"), format!("there is no connector \"{system}\""), &all);
+        let (all, sentence) = known("connector", around.systems.iter().map(ToString::to_string));
+        let values = [("name", system.as_str()), ("known", &all)];
+        let found = format!("there is no connector \"{system}\"");
+        wrong(&format!("connectors[{j}]"), found, &sentence, (code::NO_CONNECTOR, &values));
     }
     if row.dialled_from.as_ref().is_some_and(Vec::is_empty) {
-        wrong("dialled_from", "the list is empty".to_owned(), "extension, attribute:NAME, or no list");
+        let wanted = "extension, attribute:NAME, or no list";
+        wrong("dialled_from", "the list is empty".to_owned(), wanted, (code::NO_SOURCES, &[]));
     }
     for (j, word) in row.dialled_from.iter().flatten().enumerate() {
         let key = format!("dialled_from[{j}]");
@@ -134,22 +144,26 @@ fn names(row: &TrunkRow, around: &Around, wrong: &mut impl FnMut(&str, String, &
                 &key,
                 "an Asterisk tells its DNID in lists only".to_owned(),
                 "extension has it there; or set a variable from CALLERID(dnid) in the dialplan, map it, and write attribute:NAME",
+                (code::DNID, &[]),
             ),
             None => wrong(
                 &key,
                 "this is no place of a dialled number".to_owned(),
                 "extension, attribute:NAME, request-uri, to, diversion, history-info or p-called-party-id",
+                (code::NO_SOURCE, &[]),
             ),
             Some(Source::Extension) => {}
             Some(Source::Attribute(name)) => {
                 if !meant.is_empty() && !meant.iter().any(|s| s.attributes.contains(&name)) {
-                    let all = known("attribute", meant.iter().flat_map(|s| s.attributes.iter().cloned()));
-                    wrong(&key, format!("no switch's file maps anything to the attribute \"{name}\""), &all);
+                    let (all, sentence) = known("attribute", meant.iter().flat_map(|s| s.attributes.iter().cloned()));
+                    let found = format!("no switch's file maps anything to the attribute \"{name}\"");
+                    wrong(&key, found, &sentence, (code::NO_ATTRIBUTE, &[("name", &name), ("known", &all)]));
                 }
             }
             Some(_) => {
                 for (switch, way) in meant.iter().filter_map(|s| Some((&s.id, s.no_sip?))) {
-                    wrong(&key, format!("the switch \"{switch}\" does not show this header"), way);
+                    let found = format!("the switch \"{switch}\" does not show this header");
+                    wrong(&key, found, way, (code::NO_SIP, &[("switch", switch.as_str())]));
                 }
             }
         }
@@ -157,18 +171,21 @@ fn names(row: &TrunkRow, around: &Around, wrong: &mut impl FnMut(&str, String, &
 }
 
 /// Zone, country, area, target, times.
-fn values(row: &TrunkRow, around: &Around, plan: &Plan, wrong: &mut impl FnMut(&str, String, &str)) {
+fn values(row: &TrunkRow, around: &Around, plan: &Plan, wrong: &mut impl FnMut(&str, String, &str, Coded<'_>)) {
     if let NoMatch::CreateAfterS(s) = row.no_match
         && s > CREATE_AFTER_MAX_S
     {
-        wrong("no_match.create_after_s", format!("found {s}"), "0 to 3600 seconds of talk");
+        let found = format!("found {s}");
+        wrong("no_match.create_after_s", found, "0 to 3600 seconds of talk", (code::TOO_LATE, &[]));
     }
     if let Some(zone) = row.zone.as_deref().filter(|z| jiff::tz::db().get(z).is_err()) {
-        wrong("zone", format!("\"{zone}\" is no time zone"), "an IANA name such as Asia/Shanghai");
+        let found = format!("\"{zone}\" is no time zone");
+        wrong("zone", found, "an IANA name such as Asia/Shanghai", (code::NO_ZONE, &[("name", zone)]));
     }
     let country = row.country.as_deref().filter(|c| !world::has(c));
     if country.is_some() {
-        wrong("country", "there is no such country".to_owned(), "two letters of ISO 3166: CN, HK, US");
+        let found = "there is no such country".to_owned();
+        wrong("country", found, "two letters of ISO 3166: CN, HK, US", (code::NO_COUNTRY, &[]));
     }
     if let (Some(area), None) = (&row.area, country) {
         let own = row.plan(plan);
@@ -177,17 +194,20 @@ fn values(row: &TrunkRow, around: &Around, plan: &Plan, wrong: &mut impl FnMut(&
                 "area",
                 format!("there is no area {area}"),
                 "an area code without its zero, quoted: \"21\"; new ones go into china.csv",
+                (code::NO_AREA, &[("name", area)]),
             );
         }
     }
     if let Some(text) = &row.target {
         match target::check(text) {
-            Err((found, wanted)) => wrong("target", found, wanted),
+            Err((code, found, wanted)) => wrong("target", found, wanted, (code, &[])),
             Ok(()) => {
                 for system in target::systems(text).filter(|s| !around.systems.iter().any(|known| known.as_str() == *s))
                 {
-                    let all = known("connector", around.systems.iter().map(ToString::to_string));
-                    wrong("target", format!("there is no connector \"{system}\""), &all);
+                    let (all, sentence) = known("connector", around.systems.iter().map(ToString::to_string));
+                    let values = [("name", system), ("known", &all)];
+                    let found = format!("there is no connector \"{system}\"");
+                    wrong("target", found, &sentence, (code::NO_CONNECTOR, &values));
                 }
             }
         }
@@ -206,11 +226,12 @@ fn late_tenants(file: &Read<TrunksFile>, rows: &[TrunkRow], problems: &mut Vec<P
         let at = |switch, trunk| early.contains(&(switch, trunk, &row.tenant));
         let (switch, trunk) = (row.switch.as_ref(), row.trunk.as_deref());
         if !(at(switch, trunk) || at(None, trunk) || at(switch, None)) {
-            problems.push(file.problem(
+            let problem = file.problem(
                 &format!("rows[{i}].tenant"),
                 "the tenant is settled before an attribute is known",
                 "a row after this one for the same trunk, without \"dialled\" and \"dialled_from\", of the same tenant",
-            ));
+            );
+            problems.push(problem.coded(code::LATE_TENANT, &[]));
         }
     }
 }
@@ -249,17 +270,21 @@ fn order(file: &Read<TrunksFile>, read: &[Option<Asked<'_>>], told: &mut Told) {
             }
             wide.push(i);
         }
+        // People count rows from one.
+        let number = |earlier: usize| (earlier + 1).to_string();
         match (covered, shared) {
-            (Some(earlier), _) => told.problems.push(file.problem(
-                &format!("rows[{i}]"),
-                format!("this row can never win: rows[{earlier}] takes the same calls before it"),
-                "remove one, or put the narrower row first",
-            )),
-            (None, Some(earlier)) => told.notes.push(file.problem(
-                &format!("rows[{i}]"),
-                format!("some calls that this row describes are taken by rows[{earlier}] before it"),
-                "nothing to do if that is meant; else narrow one of the two",
-            )),
+            (Some(earlier), _) => {
+                let found = format!("this row can never win: rows[{earlier}] takes the same calls before it");
+                let wanted = "remove one, or put the narrower row first";
+                let problem = file.problem(&format!("rows[{i}]"), found, wanted);
+                told.problems.push(problem.coded(code::NEVER_WINS, &[("row", &number(earlier))]));
+            }
+            (None, Some(earlier)) => {
+                let found = format!("some calls that this row describes are taken by rows[{earlier}] before it");
+                let wanted = "nothing to do if that is meant; else narrow one of the two";
+                let note = file.problem(&format!("rows[{i}]"), found, wanted);
+                told.notes.push(note.coded(code::SHARES, &[("row", &number(earlier))]));
+            }
             (None, None) => {}
         }
         index.add(place, asked.dialled.as_ref(), row.trunk.as_deref());

@@ -1,6 +1,9 @@
 //! Which dialled numbers a row takes: one, or all like a prefix, a pattern or a range; and how two of these lie to each other.
 
-use super::super::number::{Class, Number, Plan};
+use super::{
+    super::number::{Class, Number, Plan},
+    code,
+};
 
 /// Which dialled numbers a row takes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,27 +43,32 @@ pub struct Spellings<'a> {
 
 impl Dialled {
     /// # Errors
-    /// What would be right.
-    pub fn read(text: &str, plan: &Plan) -> Result<Self, &'static str> {
+    /// What would be right, with its word (see [`code`]).
+    pub fn read(text: &str, plan: &Plan) -> Result<Self, (&'static str, &'static str)> {
         if let Some((from, to)) = text.split_once("..") {
             let end = |text: &str| plan.read(text).e164.map(|e| e.expose().clone());
             return match (end(from), end(to)) {
                 (Some(from), Some(to)) if from.len() == to.len() && from <= to => Ok(Self::Range(from, to)),
-                _ => Err(
+                _ => Err((
+                    code::NO_RANGE,
                     "both ends of a range are whole numbers of one length, the lower first: 02161234500..02161234599",
-                ),
+                )),
             };
         }
         if !text.contains(['*', 'X', 'x']) {
             let number = plan.read(text);
             let none = matches!(number.class, Class::Invalid | Class::Unknown | Class::SipUser | Class::Anonymous);
-            return if none { Err("write it as dialled, or with + and country code") } else { Ok(Self::One(number)) };
+            let right = (code::NO_NUMBER, "write it as dialled, or with + and country code");
+            return if none { Err(right) } else { Ok(Self::One(number)) };
         }
         let (body, open) = text.strip_suffix('*').map_or((text, false), |body| (body, true));
         let body: String = body.chars().filter(|c| !matches!(c, ' ' | '-')).map(|c| c.to_ascii_uppercase()).collect();
         let digits = body.strip_prefix('+').unwrap_or(&body);
         if digits.is_empty() || digits.len() > 24 || !digits.chars().all(|c| c.is_ascii_digit() || c == 'X') {
-            return Err("a pattern is digits, X for any digit, and at most one * at its end: 0216123*, 0216123XX00");
+            return Err((
+                code::NO_PATTERN,
+                "a pattern is digits, X for any digit, and at most one * at its end: 0216123*, 0216123XX00",
+            ));
         }
         Ok(Self::Like { text: body, open })
     }

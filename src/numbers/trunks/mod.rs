@@ -1,6 +1,7 @@
 //! `config/trunks.yaml`: what a dialled number means. First match wins.
 
 mod check;
+pub mod code;
 pub mod dialled;
 pub mod edit;
 mod index;

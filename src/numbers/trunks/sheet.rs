@@ -120,6 +120,7 @@ pub fn read(file: &str, bytes: &[u8]) -> Result<Sheet, Vec<Problem>> {
         key: key.to_owned(),
         found,
         wanted: wanted.to_owned(),
+        ..Problem::default()
     };
     let text = decoded(bytes).ok_or_else(|| {
         vec![problem(
@@ -235,7 +236,7 @@ impl Sheet {
             let other = n.parse::<usize>().ok().and_then(|n| self.lines.get(n)).copied().unwrap_or(0);
             found = format!("{before}line {other}{after}");
         }
-        Problem { file: self.file.clone(), line, column: at, key: name.to_owned(), found, wanted: problem.wanted }
+        Problem { file: self.file.clone(), line, column: at, key: name.to_owned(), found, ..problem }
     }
 
     /// How many rows there are.

@@ -3,6 +3,7 @@
 //! Scheme and host stand in the settings and nothing that comes from a call gets into them. A value is percent-encoded; where one is missing
 //! there is no address yet, and the card is shown.
 
+use super::code;
 use crate::words::percent;
 
 /// Places that an address may have, and what stands in them.
@@ -35,24 +36,34 @@ pub enum Place<'a> {
 }
 
 /// # Errors
-/// What is wrong, and what would be right.
-pub fn check(target: &str) -> Result<(), (String, &'static str)> {
+/// What is wrong with its word (see [`code`]), and what would be right.
+pub fn check(target: &str) -> Result<(), (&'static str, String, &'static str)> {
     if target == "card" {
         return Ok(());
     }
     const WANTED: &str = "card, or an address: https://crm.example.com/customers/{customer}?phone={number}";
     let rest = ["https://", "http://"].iter().find_map(|s| target.strip_prefix(s));
-    let rest = rest.ok_or_else(|| ("this opens neither the card nor an http or https address".to_owned(), WANTED))?;
+    let rest = rest.ok_or_else(|| {
+        (code::NO_TARGET, "this opens neither the card nor an http or https address".to_owned(), WANTED)
+    })?;
     let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
     if host.is_empty() || !host.bytes().all(plain) {
-        return Err(("there is no plain host in this address".to_owned(), "a host without user, and no {place} in it"));
+        return Err((
+            code::NO_HOST,
+            "there is no plain host in this address".to_owned(),
+            "a host without user, and no {place} in it",
+        ));
     }
     if target.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '\\')) {
-        return Err(("there are signs in this address that an address cannot have".to_owned(), "percent-encoded text"));
+        return Err((
+            code::NOT_ENCODED,
+            "there are signs in this address that an address cannot have".to_owned(),
+            "percent-encoded text",
+        ));
     }
     for piece in pieces(target) {
-        piece.map_err(|name| (format!("there is no place {{{name}}}"), PLACES))?;
+        piece.map_err(|name| (code::NO_PLACE, format!("there is no place {{{name}}}"), PLACES))?;
     }
     Ok(())
 }
@@ -164,7 +175,7 @@ mod tests {
             ("https://a.example/{number", "no place {number}"),
         ] {
             let told = check(bad);
-            assert!(told.as_ref().is_err_and(|(f, _)| f.contains(found)), "{bad}: {told:?}");
+            assert!(told.as_ref().is_err_and(|(_, f, _)| f.contains(found)), "{bad}: {told:?}");
         }
     }
 }
