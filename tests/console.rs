@@ -489,6 +489,24 @@ async fn what_a_shadow_answers_differently_is_told_field_by_field() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_row_says_how_many_calls_it_took() {
+    let desk = desk().await;
+    let admin = Browser::signed_in(&desk, "admin").await;
+    // After-sales, then a number that only the last row takes.
+    desk.pbx.play(Story::Abandoned, "13800138000", None).unwrap();
+    desk.until("the call is written", |d| d.records().len() == 1).await;
+    desk.pbx.play(Story::DirectMissed, "13800138000", Some(0)).unwrap();
+    desk.until("both are written", |d| d.records().len() == 2).await;
+    let told = admin.json("/v1/trunks/calls").await;
+    let table = admin.json("/v1/trunks").await;
+    assert_eq!((&told["revision"], &told["days"]), (&table["revision"], &json!(7)));
+    assert_eq!(told["calls"].as_array().unwrap().len(), table["rows"].as_array().unwrap().len());
+    let all: u64 = told["calls"].as_array().unwrap().iter().map(|calls| calls.as_u64().unwrap()).sum();
+    assert_eq!((all, &told["calls"][0]), (2, &json!(1)), "{told}");
+    assert_eq!(desk.records().iter().filter(|one| one["line"] == table["rows"][0]["title"]).count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_spreadsheet_goes_out_and_comes_in() {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let desk = desk().await;

@@ -24,6 +24,7 @@ use crate::{
     connectors::Connectors,
     files::Problem,
     numbers::{China, trunks::unmapped},
+    store::Called,
     watch::Metrics,
     words::{AgentId, TenantId},
 };
@@ -80,6 +81,20 @@ impl console::House for House {
         let loaded = self.load(Some(text))?;
         let rows = loaded.live.trunks.rows().map(|row| (**row).clone()).collect();
         Ok(Fit { rows, notes: loaded.notes })
+    }
+
+    fn share(&self, text: &str, called: &[Called]) -> Option<Vec<u64>> {
+        let loaded = self.load(Some(text)).ok()?;
+        let (trunks, switches) = (&loaded.live.trunks, load::rules_of(&loaded.switches));
+        let mut shares = vec![0; trunks.rows().len()];
+        for one in called {
+            let Some(rules) = switches.get(&one.switch) else { continue };
+            let place = trunks.place_of(&one.switch, one.trunk.as_deref(), &rules.plan, &one.dialled);
+            if let Some(share) = place.and_then(|place| shares.get_mut(place)) {
+                *share += one.calls;
+            }
+        }
+        Some(shares)
     }
 
     fn keep(&self, text: &str) -> io::Result<()> {

@@ -14,10 +14,10 @@ pub mod settings;
 mod sqlite;
 
 pub use rows::{
-    Amend, AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, ChoiceRow, Claim, Compared, ContactRow,
-    Decided, DifferenceRow, EffectFilter, EffectPut, EffectRow, EffectSet, Ended, FlowDue, FlowFileRow, FlowFilter,
-    FlowRow, FlowWordRow, History, Next, NoteRow, OperationRow, PositionRow, RecordFilter, RecordRow, SeatRow, Settled,
-    State, StateRow, Stats, TimeRow, TraceRow, effect_key,
+    Amend, AuditFilter, AuditRow, Batch, CallKey, CallbackRow, Called, CheckpointRow, ChoiceRow, Claim, Compared,
+    ContactRow, Decided, DifferenceRow, EffectFilter, EffectPut, EffectRow, EffectSet, Ended, FlowDue, FlowFileRow,
+    FlowFilter, FlowRow, FlowWordRow, History, Next, NoteRow, OperationRow, PositionRow, RecordFilter, RecordRow,
+    SeatRow, Settled, State, StateRow, Stats, TimeRow, TraceRow, effect_key,
 };
 pub use settings::{OnDamage, Settings};
 pub use sqlite::{Reader, Store};

@@ -630,6 +630,16 @@ pub struct RecordFilter {
     pub limit: usize,
 }
 
+/// Calls that came in to one number of a switch, over one trunk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called {
+    pub switch: SwitchId,
+    pub trunk: Option<String>,
+    /// As its row found it: E.164, a short code, or as it came.
+    pub dialled: String,
+    pub calls: u64,
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EffectFilter {
     pub tenant: Option<TenantId>,

@@ -24,6 +24,18 @@ const call = { from: "", to: "", switch: "", trunk: "", agent: "", offline: fals
 /** @type {any} */
 let played;
 let playing = false;
+/** @type {{revision: string, days: number, calls: number[]} | undefined} */
+let calls;
+let counted = 0;
+/** Counted by the daemon every few minutes; what cannot be counted now is asked again then. */
+async function count7() {
+  if (Date.now() - counted < 60_000 && calls?.revision === table?.revision) return;
+  counted = Date.now();
+  try { calls = await ask("/v1/trunks/calls"); } catch { calls = undefined; }
+  draw();
+}
+/** Of a row that lies in the file as it is. */
+const callsOf = (of) => (of.was !== undefined && calls?.revision === table?.revision ? calls?.calls[of.was] : undefined);
 
 const first = ["trunk", "dialled", "title", "brand", "queue_label", "language", "connectors"];
 const title = (column) => t(`column.${column}`, {}, column);
@@ -181,14 +193,14 @@ function line(of, at, shownColumns) {
   const matched = played && rows[played.at]?.id === of.id && played.of === of.id;
   const kind = [matched ? "matched" : "", table && edited(table, of) ? "edited" : ""].join(" ");
   return html`<tr class=${kind} data-row=${at}><th scope="row">${at + 1}${matched ? html`<span class="unseen"> ${t("matched")}</span>` : nothing}${table && edited(table, of) ? html`<span class="unseen"> ${t("edited")}</span>` : nothing}</th>
-    ${shownColumns.map((column) => cell(of, at, column))}
+    <td class="digits">${callsOf(of) === undefined ? "—" : count(callsOf(of))}</td>${shownColumns.map((column) => cell(of, at, column))}
     ${may("change") ? html`<td class="moves"><button type="button" class="bare" data-column="up" aria-label=${t("row.up", { n: at + 1 })} ?disabled=${at === 0} @click=${() => shift(at, -1, "up")}>${icon("up")}</button><button type="button" class="bare" data-column="down" aria-label=${t("row.down", { n: at + 1 })} ?disabled=${at === rows.length - 1} @click=${() => shift(at, 1, "down")}>${icon("down")}</button><button type="button" class="bare" data-column="remove" aria-label=${t("row.remove", { n: at + 1 })} @click=${() => remove(at)}>${icon("x")}</button></td>` : nothing}</tr>
-    ${faults.length || notes.length ? html`<tr class=${`beneath ${kind}`}><td></td><td colspan=${shownColumns.length + 1}><div id=${`fault-${of.id}`}>${faults.map((f) => html`<p class="fault red">${icon("warn")} ${f.column ? html`<b>${title(f.column)}</b> ` : nothing}${fault(f)}</p>`)}</div>${notes.map((f) => html`<p class="fault ink3">${f.column ? html`<b>${title(f.column)}</b> ` : nothing}${fault(f)}</p>`)}</td></tr>` : nothing}`;
+    ${faults.length || notes.length ? html`<tr class=${`beneath ${kind}`}><td></td><td colspan=${shownColumns.length + 2}><div id=${`fault-${of.id}`}>${faults.map((f) => html`<p class="fault red">${icon("warn")} ${f.column ? html`<b>${title(f.column)}</b> ` : nothing}${fault(f)}</p>`)}</div>${notes.map((f) => html`<p class="fault ink3">${f.column ? html`<b>${title(f.column)}</b> ` : nothing}${fault(f)}</p>`)}</td></tr>` : nothing}`;
 }
 function grid() {
   const shownColumns = columns(), find = (here().of.find ?? "").toLowerCase();
   const has = (of) => !find || Object.values(of.cells).some((text) => text.toLowerCase().includes(find));
-  return html`<div class="scroll" role="region" aria-label=${t("page.trunks")} tabindex="0"><table class="map"><thead><tr><th scope="col">${t("column.order")}</th>${shownColumns.map((column) => html`<th scope="col">${title(column)}</th>`)}${may("change") ? html`<td></td>` : nothing}</tr></thead>
+  return html`<div class="scroll" role="region" aria-label=${t("page.trunks")} tabindex="0"><table class="map"><thead><tr><th scope="col">${t("column.order")}</th><th scope="col" class="digits">${t("trunks.calls")}</th>${shownColumns.map((column) => html`<th scope="col">${title(column)}</th>`)}${may("change") ? html`<td></td>` : nothing}</tr></thead>
     <tbody>${rows.map((of, at) => (has(of) ? line(of, at, shownColumns) : nothing))}</tbody></table></div>
     <div class="under">${may("change") ? html`<button type="button" @click=${() => add(place(rows))}>${icon("plus")} ${t("row.add")}</button>` : nothing}<button type="button" aria-pressed=${String(all)} @click=${() => { all = !all; draw(); }}>${t("columns.all")}</button><span class="hint">${t("trunks.hint")}</span></div>`;
 }
@@ -299,6 +311,7 @@ export default {
       await read(follow);
       if (table && table.revision !== before) void check();
     } else void check();
+    void count7();
   },
   view: () => html`${head({ title: t("page.trunks"), line: table && t("trunks.line", { n: table.rows.length, revision: table.revision.slice(0, 8) }), acts: table ? acts() : nothing })}
     ${verdict.late ? html`<div class="behind" role="group" aria-label=${t("late")}><p>${icon("clock")} ${t("late")}</p><button type="button" class="strong" @click=${onTop}>${t("late.on-top")}</button><button type="button" @click=${fromFile}>${t("late.take")}</button></div>` : nothing}

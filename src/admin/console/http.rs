@@ -130,6 +130,7 @@ pub fn api() -> Api<Console> {
         )
         .get("/v1/settings", audit("Each key of linecard.yaml that counts, and where it came from"), reads::settings)
         .get("/v1/trunks", see("The rows of trunks.yaml, the revision, what is worth a look"), trunks::shown)
+        .get("/v1/trunks/calls", see("How many calls of seven days each row takes"), trunks::calls)
         .post(
             "/v1/trunks/check",
             see("Whether these rows would be right, and what would change in the file"),

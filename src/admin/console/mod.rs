@@ -38,10 +38,10 @@ use crate::{
     kpis as kpi,
     live::now,
     numbers::trunks::{TrunkRow, unmapped},
-    store::{self, AuditRow, Reader, StoreError},
+    store::{self, AuditRow, Called, Reader, StoreError},
     switches::live::Stats,
     watch::Metrics,
-    words::{AgentId, SwitchId, TenantId},
+    words::{AgentId, SwitchId, TenantId, Wall},
 };
 
 /// What only the whole house can do: the settings folder, and a call that nobody makes.
@@ -56,6 +56,8 @@ pub trait House: Send + Sync + 'static {
     /// # Errors
     /// All that would be wrong.
     fn check(&self, text: &str) -> Result<Fit, Vec<Problem>>;
+    /// How many of these calls each row of the text takes, in the rows' order; `None` where the text is not right.
+    fn share(&self, text: &str, called: &[Called]) -> Option<Vec<u64>>;
     /// Puts the text there, whole or not at all.
     ///
     /// # Errors
@@ -161,6 +163,8 @@ pub struct Console {
     provider: Option<Provider>,
     /// One change of trunks.yaml at a time.
     changing: tokio::sync::Mutex<()>,
+    /// Which numbers were called, counted at that moment; by one at a time.
+    called: tokio::sync::Mutex<Option<(Wall, Arc<Vec<Called>>)>>,
 }
 
 /// What [`Console::new`] takes.
@@ -217,6 +221,7 @@ impl Console {
             checks: Semaphore::new(2),
             provider,
             changing: tokio::sync::Mutex::default(),
+            called: tokio::sync::Mutex::default(),
         })
     }
 

@@ -29,6 +29,7 @@ use crate::{
         sheet::{self, COLUMNS, Cells},
         unmapped,
     },
+    store::Called,
     words::Wall,
 };
 
@@ -94,6 +95,47 @@ pub(super) async fn shown(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> 
         problems,
         unmapped: console.house.unmapped(),
     })
+}
+
+/// How many calls each row took.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Calls {
+    /// Of the file that the rows are in.
+    pub revision: String,
+    /// Over so many days.
+    pub days: u32,
+    /// In the rows' order; empty while the file is not right. Calls are counted by the number they were for, by the rows as they stand now.
+    pub calls: Vec<u64>,
+}
+
+const DAYS: u32 = 7;
+/// Counting looks into every record of these days: it is done again after this.
+const COUNTED_MS: i64 = 300_000;
+
+impl Console {
+    async fn called(&self) -> Result<Arc<Vec<Called>>, Trouble> {
+        let mut known = self.called.lock().await;
+        let at = now().wall;
+        if let Some((_, called)) = known.as_ref().filter(|(counted, _)| counted.plus_ms(COUNTED_MS) > at) {
+            return Ok(called.clone());
+        }
+        let since = at.plus_ms(-i64::from(DAYS) * 86_400_000);
+        let mut called = self.read(move |reader| reader.called(since, MOST)).await?;
+        // What an edge tells, the switch behind it tells too.
+        called.retain(|one| !self.edges.contains(&one.switch));
+        let called = Arc::new(called);
+        *known = Some((at, called.clone()));
+        Ok(called)
+    }
+}
+
+pub(super) async fn calls(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<Calls, Trouble> {
+    whole_site(&ask.who)?;
+    let (text, called) = (console.trunks_text().await?, console.called().await?);
+    let (house, revision) = (console.house.clone(), revision(&text));
+    let shared = tokio::task::spawn_blocking(move || house.share(&text, &called)).await;
+    let shared = shared.map_err(|_| Trouble::Away("the calls could not be counted; the log says more".to_owned()))?;
+    Ok(Calls { revision, days: DAYS, calls: shared.unwrap_or_default() })
 }
 
 /// Without the remark, which is a spreadsheet's alone.

@@ -305,6 +305,22 @@ impl TrunkMap {
         best
     }
 
+    /// The place, from 0, of the row for this number, wherever the row looks for it: for a call of which no more is known than that it was for the number.
+    #[must_use]
+    pub fn place_of(&self, switch: &SwitchId, trunk: Option<&str>, plan: &Plan, dialled: &str) -> Option<usize> {
+        let number = || Private::new(dialled.to_owned());
+        let sources = || self.groups.iter().flat_map(|group| &group.from);
+        let places: Vec<_> = sources().map(|source| (source.clone(), number())).collect();
+        let attributes = sources().filter_map(|source| match source {
+            Source::Attribute(name) => Some((name.clone(), number())),
+            _ => None,
+        });
+        let attributes = attributes.collect();
+        let (places, attributes) = (&places[..], &attributes);
+        let found = self.find(&Seen { switch, trunk, plan, extension: Some(dialled), places, attributes });
+        found.map(|found| found.place)
+    }
+
     /// Whether the number is one of our own lines: some row names it as dialled, on whatever trunk.
     #[must_use]
     pub fn is_ours(&self, number: &Number) -> bool {

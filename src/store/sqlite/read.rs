@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Result, Row, params, types::Type};
 use crate::{
     private::Private,
     store::rows::{
-        AuditFilter, AuditRow, CallKey, CallbackRow, CheckpointRow, ChoiceRow, ContactRow, EffectFilter, EffectRow,
-        Ended, History, NoteRow, RecordFilter, RecordRow, SeatRow, State, StateRow, Stats, TimeRow,
+        AuditFilter, AuditRow, CallKey, CallbackRow, Called, CheckpointRow, ChoiceRow, ContactRow, EffectFilter,
+        EffectRow, Ended, History, NoteRow, RecordFilter, RecordRow, SeatRow, State, StateRow, Stats, TimeRow,
     },
     words::{CallId, SwitchId, TenantId, Wall},
 };
@@ -323,6 +323,25 @@ pub(super) fn records(conn: &Connection, filter: &RecordFilter) -> Result<Vec<Re
         ],
         record,
     )?
+    .collect()
+}
+
+/// By the index of when calls ended; each text is looked into, so it is for who can wait.
+pub(super) fn called(conn: &Connection, since: Wall, most: usize) -> Result<Vec<Called>> {
+    conn.prepare_cached(
+        "SELECT body ->> '$.switch' AS switch, body ->> '$.trunk' AS trunk,
+             coalesce(body ->> '$.dialled.e164', body ->> '$.dialled.short', body ->> '$.dialled.raw') AS dialled, count(*) AS calls
+         FROM records WHERE ended_at >= ?1 AND direction = 'inbound' AND switch IS NOT NULL AND dialled IS NOT NULL
+         GROUP BY switch, trunk, dialled ORDER BY calls DESC LIMIT ?2",
+    )?
+    .query_map(params![since.0, limit(most)], |row| {
+        Ok(Called {
+            switch: row.get::<_, String>("switch")?.into(),
+            trunk: row.get("trunk")?,
+            dialled: row.get("dialled")?,
+            calls: u64::try_from(row.get::<_, i64>("calls")?).unwrap_or(0),
+        })
+    })?
     .collect()
 }
 

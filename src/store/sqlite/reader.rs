@@ -14,9 +14,9 @@ use crate::{
         Settings, StoreError,
         held::{Fate, Held},
         rows::{
-            AuditFilter, AuditRow, Batch, CallKey, CallbackRow, CheckpointRow, Compared, DifferenceRow, EffectFilter,
-            EffectRow, Ended, FlowFilter, FlowRow, FlowWordRow, History, RecordFilter, RecordRow, SeatRow, State,
-            Stats, TimeRow,
+            AuditFilter, AuditRow, Batch, CallKey, CallbackRow, Called, CheckpointRow, Compared, DifferenceRow,
+            EffectFilter, EffectRow, Ended, FlowFilter, FlowRow, FlowWordRow, History, RecordFilter, RecordRow,
+            SeatRow, State, Stats, TimeRow,
         },
     },
     words::{CallId, TenantId, Wall},
@@ -49,6 +49,14 @@ impl Reader {
     /// The file cannot be read.
     pub fn records(&self, filter: &RecordFilter) -> Result<Vec<RecordRow>, StoreError> {
         read::records(&self.conn, filter).map_err(|e| self.told(&e))
+    }
+
+    /// Which numbers were called since then, and how often, most called first.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn called(&self, since: Wall, most: usize) -> Result<Vec<Called>, StoreError> {
+        read::called(&self.conn, since, most).map_err(|e| self.told(&e))
     }
 
     /// The record of a call, whatever its tenant.

@@ -189,6 +189,8 @@ test("axe finds nothing on any page, in both themes and languages; rows open by 
       if (place === "trunks") {
         await page.fill(cell(1, "dialled"), "0216l234567");
         await page.waitForSelector(".beneath .fault");
+        assert.match(await page.textContent(".beneath .fault"), lang === "en" ? /not a number that can be dialled/ : /这不是可以拨打的号码/);
+        await page.waitForFunction(() => /\d/.test(document.querySelector("[data-row='0'] .digits")?.textContent ?? ""));
       }
       assert.deepEqual(await screen.axe(), [], `${place} ${theme} ${lang}`);
       await screen.shot(`${place.split("?")[0]}-${theme}-${lang}`);
