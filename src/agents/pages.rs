@@ -49,7 +49,7 @@ const BOARD: [(&str, &str, &[u8]); 5] = [
 ];
 
 static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
-    let files: [(&str, &str, &[u8]); 51] = [
+    let files: Vec<(&str, &str, &[u8])> = vec![
         ("/", HTML, include_bytes!("../../web/index.html")),
         ("/web/desk.css", CSS, include_bytes!("../../web/desk.css")),
         ("/web/app.js", SCRIPT, include_bytes!("../../web/app.js")),
@@ -86,8 +86,10 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         ("/web/admin/agents.js", SCRIPT, include_bytes!("../../web/admin/agents.js")),
         ("/web/admin/app.js", SCRIPT, include_bytes!("../../web/admin/app.js")),
         ("/web/admin/ask.js", SCRIPT, include_bytes!("../../web/admin/ask.js")),
+        ("/web/admin/chart.js", SCRIPT, include_bytes!("../../web/admin/chart.js")),
         ("/web/admin/connectors.js", SCRIPT, include_bytes!("../../web/admin/connectors.js")),
         ("/web/admin/flows.js", SCRIPT, include_bytes!("../../web/admin/flows.js")),
+        ("/web/admin/kpis.js", SCRIPT, include_bytes!("../../web/admin/kpis.js")),
         ("/web/admin/links.js", SCRIPT, include_bytes!("../../web/admin/links.js")),
         ("/web/admin/mapping.js", SCRIPT, include_bytes!("../../web/admin/mapping.js")),
         ("/web/admin/parts.js", SCRIPT, include_bytes!("../../web/admin/parts.js")),
@@ -101,6 +103,8 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         ("/web/admin/lang/en.js", SCRIPT, include_bytes!("../../web/admin/lang/en.js")),
         ("/web/admin/lang/zh-CN.js", SCRIPT, include_bytes!("../../web/admin/lang/zh-CN.js")),
         ("/web/vendor/lit-html.js", SCRIPT, include_bytes!("../../web/vendor/lit-html.js")),
+        ("/web/vendor/uPlot.iife.min.js", SCRIPT, include_bytes!("../../web/vendor/uPlot.iife.min.js")),
+        ("/web/vendor/uPlot.min.css", CSS, include_bytes!("../../web/vendor/uPlot.min.css")),
     ];
     let hash = |body: &[u8]| Sha256::digest(body).iter().take(12).map(|b| format!("{b:02x}")).collect::<String>();
     let small = |body: &[u8]| {

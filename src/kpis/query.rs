@@ -61,13 +61,13 @@ pub struct Span {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Asked {
-    /// The first day (`2026-11-01`) or moment (RFC 3339); default: today.
+    /// The first day (`2026-11-01`, `today`, `today-6`) or moment (RFC 3339); default: today.
     pub from: Option<String>,
-    /// The day or moment behind the last; default: the day after `from`.
+    /// The day or moment behind the last (`today+1`); default: the day after `from`.
     pub to: Option<String>,
     /// Up to three of day, hour, queue, line, agent, team, tenant, brand, with commas.
     pub by: Option<String>,
-    /// An earlier time to compare with: `2026-10-25..2026-11-01`.
+    /// An earlier time to compare with: `2026-10-25..2026-11-01`, or `before`: as many days just before.
     pub against: Option<String>,
     /// Only calls of these, with commas.
     pub queue: Option<String>,
@@ -98,26 +98,30 @@ pub struct Problem {
 
 /// At most ten years are read at once.
 const MOST_MS: u64 = 3660 * 24 * 3_600_000;
-const A_TIME: &str = "a day (2026-11-01) or a moment (2026-11-01T08:00:00Z)";
+const A_TIME: &str = "a day (2026-11-01, today, today-6) or a moment (2026-11-01T08:00:00Z)";
 
 impl Asked {
     /// # Errors
     /// What is wrong with it.
     pub fn read(&self, settings: &Settings, now: Wall) -> Result<Query, Problem> {
         let zone = settings.zone();
-        let today = day_of(&zone, now);
-        let from = self.from.clone().unwrap_or(today);
+        let today = zone_date(&zone, now);
+        let day = |word: &String| relative(today, word).unwrap_or_else(|| word.clone());
+        let from = self.from.as_ref().map_or_else(|| today.to_string(), day);
         let to = match &self.to {
-            Some(to) => to.clone(),
+            Some(to) => day(to),
             None => behind(&from),
         };
         let span = span(&zone, ("from", &from), ("to", &to))?;
         let against = self.against.as_ref().map(|against| {
+            if against.trim() == "before" {
+                return Ok(before(&zone, span));
+            }
             let Some((from, to)) = against.split_once("..") else {
-                let wanted = "FROM..TO, for example 2026-10-25..2026-11-01";
+                let wanted = "`before`, or FROM..TO, for example 2026-10-25..2026-11-01";
                 return Err(Problem { part: "against", found: against.clone(), wanted });
             };
-            self::span(&zone, ("against", from), ("against", to))
+            self::span(&zone, ("against", &day(&from.to_owned())), ("against", &day(&to.to_owned())))
         });
         let against = against.transpose()?;
         let mut by = Vec::new();
@@ -191,6 +195,24 @@ pub(super) fn begins(zone: &TimeZone, day: Date) -> Option<Wall> {
     Some(Wall(day.to_zoned(zone.clone()).ok()?.timestamp().as_millisecond()))
 }
 
+/// `today`, `today-6`, `today+1` as a date.
+fn relative(today: Date, word: &str) -> Option<String> {
+    let days = match word.trim().strip_prefix("today")? {
+        "" => 0,
+        shift => shift.strip_prefix('+').unwrap_or(shift).parse::<i32>().ok().filter(|_| shift.starts_with(['+', '-']))?,
+    };
+    today.checked_add(jiff::Span::new().try_days(days).ok()?).ok().map(|day| day.to_string())
+}
+
+/// As many days just before, so that a week stands beside a week also where a clock was changed; of what is no whole days, as many hours.
+fn before(zone: &TimeZone, span: Span) -> Span {
+    let (from, to) = (zone_date(zone, span.from), zone_date(zone, span.to));
+    let whole = begins(zone, from) == Some(span.from) && begins(zone, to) == Some(span.to);
+    let earlier = whole.then(|| from.checked_sub(to - from).ok()).flatten().and_then(|day| begins(zone, day));
+    let ms = i64::try_from(span.to.since(span.from)).unwrap_or(i64::MAX);
+    Span { from: earlier.unwrap_or(Wall(span.from.0.saturating_sub(ms))), to: span.from }
+}
+
 fn behind(from: &str) -> String {
     if let Ok(day) = from.trim().parse::<Date>() {
         return day.checked_add(1.day()).map(|day| day.to_string()).unwrap_or_default();
@@ -199,11 +221,14 @@ fn behind(from: &str) -> String {
     end.map(|at| at.to_string()).unwrap_or_default()
 }
 
+fn zone_date(zone: &TimeZone, at: Wall) -> Date {
+    Timestamp::from_millisecond(at.0).map_or(Date::ZERO, |at| at.to_zoned(zone.clone()).date())
+}
+
 /// `2026-11-26`.
 #[must_use]
 pub fn day_of(zone: &TimeZone, at: Wall) -> String {
-    let at = Timestamp::from_millisecond(at.0).map(|at| at.to_zoned(zone.clone()).date());
-    at.map(|day| day.to_string()).unwrap_or_default()
+    zone_date(zone, at).to_string()
 }
 
 /// A stretch by the days of a zone: `("2026-11-26", 3600000)`.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
+use super::{query::begins, *};
 use crate::{
     calls::{Directory, directory::Agent},
     store::{
@@ -489,6 +489,25 @@ fn a_stretch_is_of_the_days_that_it_touches() {
 }
 
 #[test]
+fn days_may_be_told_by_today_and_the_time_before_by_its_length() {
+    let settings = Settings { zone: "Europe/Berlin".to_owned(), ..Settings::default() };
+    let day = |day: &str| begins(&settings.zone(), day.parse().unwrap()).unwrap();
+    let span = |from: &str, to: &str| Span { from: day(from), to: day(to) };
+    let now = at("2026-11-02T12:00:00");
+    let read = |from: &str, to: &str, against: &str| {
+        let asked = Asked { against: Some(against.to_owned()), ..days(from, to, "") };
+        let query = asked.read(&settings, now).unwrap();
+        (query.span, query.against.unwrap())
+    };
+    let week = (span("2026-10-27", "2026-11-03"), span("2026-10-20", "2026-10-27"));
+    assert_eq!(read("today-6", "today+1", "before"), week, "the week before has an hour more: a clock was set back");
+    assert_eq!(read("today-6", "today+1", "today-13..today-6"), week);
+    assert_eq!(read("", "", "before"), (span("2026-11-02", "2026-11-03"), span("2026-11-01", "2026-11-02")));
+    let (hours, hours_before) = read("2026-10-25T08:00:00Z", "2026-10-25T20:00:00Z", "before");
+    assert_eq!((hours_before.to, hours_before.from), (hours.from, hours.from.plus_ms(-12 * 3_600_000)));
+}
+
+#[test]
 fn what_is_wrong_with_a_question_is_said() {
     let settings = Settings::default();
     let now = at("2026-11-02T12:00:00");
@@ -496,6 +515,9 @@ fn what_is_wrong_with_a_question_is_said() {
     let today = Asked::default().read(&settings, now).unwrap();
     assert_eq!(today.span, Span { from: at("2026-11-02T00:00:00"), to: at("2026-11-03T00:00:00") });
     assert_eq!(wrong(days("yesterday", "", "")), "from");
+    for odd in ["today-", "today6", "today+x", "today-99999999999", "todayish"] {
+        assert_eq!(wrong(days(odd, "", "")), "from", "{odd}");
+    }
     assert_eq!(wrong(days("2026-11-02", "2026-11-02", "")), "to");
     assert_eq!(wrong(days("2006-11-02", "2026-11-02", "")), "to");
     assert_eq!(wrong(days("2026-11-02", "", "queue,queue")), "by");

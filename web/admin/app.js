@@ -4,6 +4,7 @@ import { agents, queues } from "./agents.js";
 import { ask, on } from "./ask.js";
 import connectors from "./connectors.js";
 import flows from "./flows.js";
+import kpis from "./kpis.js";
 import links from "./links.js";
 import { draw, html, icon, may, nothing, shared, shut, sorry } from "./parts.js";
 import records from "./records.js";
@@ -13,7 +14,7 @@ import { language, otherLanguage, t } from "./say.js";
 import trunks, { unsaved } from "./trunks.js";
 import undelivered from "./undelivered.js";
 
-const pages = [links, agents, queues, trunks, connectors, undelivered, records, flows, alerts, differences, audit, settings];
+const pages = [links, agents, queues, trunks, connectors, undelivered, records, kpis, flows, alerts, differences, audit, settings];
 /** What is not for this role or this tenant is not drawn. */
 const offered = () => pages.filter((page) => may(page.right) && !(page.site && shared.session.tenant));
 const current = () => offered().find((page) => page.id === here().page) ?? offered()[0];
@@ -92,7 +93,7 @@ function dialog() {
   const end = (value) => { shared.dialog = undefined; d.resolve(value); /** @type {HTMLDialogElement} */ (document.querySelector("#why")).close(); draw(); };
   const go = (event) => { event.preventDefault(); end(String(new FormData(event.target).get("why") ?? "").trim()); };
   return html`<dialog id="why" class=${d.wide ? "wide" : ""} aria-labelledby="why-title" @cancel=${(event) => { event.preventDefault(); end(undefined); }}><form @submit=${go}><h2 id="why-title">${d.title}</h2>${d.text ? html`<p>${d.text}</p>` : nothing}${typeof d.inside === "function" ? d.inside() : nothing}
-    ${d.label ? html`<label for="why-text">${d.label}${d.required ? nothing : html` <span class="ink3">${t("optional")}</span>`}</label><input id="why-text" name="why" maxlength="400" autocomplete="off" ?required=${d.required}><p class="hint">${t("why.hint")}</p>` : nothing}
+    ${d.label ? html`<label for="why-text">${d.label}${d.required ? nothing : html` <span class="ink3">${t("optional")}</span>`}</label><input id="why-text" name="why" maxlength="400" autocomplete="off" ?required=${d.required}><p class="hint">${d.hint}</p>` : nothing}
     <div class="acts-of"><button class="strong">${d.act}</button><button type="button" @click=${() => end(undefined)}>${t("cancel")}</button></div></form></dialog>`;
 }
 function show() {

@@ -13,11 +13,11 @@ const tasks = (flow) => (flow.tasks ?? []).filter((task) => !task.settled);
 
 const say = (id, task, what, note) => doing(async () => (await ask(`/v1/flows/${encodeURIComponent(id)}/tasks/${task.task}`, { what, ...(note ? { note } : {}) })) && t("task.said"), soon);
 async function judged(id, task, what) {
-  const note = await why({ title: t(`task.${what}`), text: t(`task.${what}.text`), label: t("task.note"), act: t(`task.${what}`), required: false });
+  const note = await why({ title: t(`task.${what}`), text: t(`task.${what}.text`), label: t("task.note"), hint: t("flow.why.hint"), act: t(`task.${what}`), required: false });
   if (note !== undefined) await say(id, task, what, note);
 }
 async function stop(id, flow) {
-  const said = await why({ title: t("flow.stop.title", { flow: name(flow) }), text: t("flow.stop.text"), act: t("flow.stop") });
+  const said = await why({ title: t("flow.stop.title", { flow: name(flow) }), text: t("flow.stop.text"), hint: t("flow.why.hint"), act: t("flow.stop") });
   if (said) await doing(async () => (await ask(`/v1/flows/${encodeURIComponent(id)}/stop`, { why: said })) && t("task.said"), soon);
 }
 /** It is heard within a second. */
@@ -47,12 +47,12 @@ const page = {
   panel() {
     const { row } = here().of, it = one.data;
     if (!row || it?.id !== row) return undefined;
-    const f = it.flow, over = ["done", "undone"].includes(f.state);
+    const f = it.flow, back = ["done", "undone", "undoing"].includes(f.state) || tasks(f).some((one) => one.kind === "undo");
     return panel(name(f), html`${stands(f)}${f.reason ? html`<p>${f.reason}</p>` : nothing}${f.unreadable ? html`<p class="red">${f.unreadable}</p>` : nothing}
       ${tasks(f).length ? section(t("flow.tasks"), html`<ul class="cards">${tasks(f).map((one) => task(it.id, one))}</ul>`) : nothing}
       ${section(t("flow.steps"), html`<ol class="stages">${(f.steps ?? []).map((s) => html`<li>${dot(steps[s.state] ?? "grey", t(`step.${s.state}`, {}, s.state))} <b>${own(s.title, s.step)}</b> ${s.at ? time(s.at) : nothing}${s.reason ? html`<span class="ink3">${s.reason}</span>` : nothing}</li>`)}</ol>`)}
       ${pairs([[t("call"), f.call && html`<a href=${`#/records?row=${f.call}`}>${f.call}</a>`], [t("agent"), f.agent], [t("flow.id"), html`<code>${it.id}</code>`]])}
-      ${may("work") && !over ? html`<div class="acts-of"><button type="button" class="danger" @click=${() => stop(it.id, f)}>${t("flow.stop")}</button></div>` : nothing}`);
+      ${may("work") && !back ? html`<div class="acts-of"><button type="button" class="danger" @click=${() => stop(it.id, f)}>${t("flow.stop")}</button></div>` : nothing}`);
   },
 };
 export default page;

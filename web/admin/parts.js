@@ -135,9 +135,9 @@ export function field(name, label, type = "search") {
 }
 
 /** A question before something is done. Resolves with what was typed, or with nothing. */
-export function why({ title, text = "", label = t("why"), act, required = true, inside = /** @type {any} */ (nothing) }) {
+export function why({ title, text = "", label = t("why"), hint = t("why.hint"), act, required = true, inside = /** @type {any} */ (nothing) }) {
   return new Promise((resolve) => {
-    shared.dialog = { title, text, label, act, required, inside, resolve, wide: inside !== nothing };
+    shared.dialog = { title, text, label, hint, act, required, inside, resolve, wide: inside !== nothing };
     draw();
   });
 }

@@ -43,10 +43,11 @@ impl Run {
                 if self.behind_pivot(plan) {
                     return Err("there is no way back any more");
                 }
-                if self.stop.is_none() {
-                    let (who, why) = (Some(word.who.clone()), why.clone());
-                    self.stop = Some(Stop { at: now, step: None, reason: "it was stopped".to_owned(), who, why });
+                if self.stop.is_some() {
+                    return Err("what was done is being taken back already");
                 }
+                let (who, why) = (Some(word.who.clone()), why.clone());
+                self.stop = Some(Stop { at: now, step: None, reason: "it was stopped".to_owned(), who, why });
                 Ok(())
             }
             Said::Written { step } => self.heard_of(plan, step, Ok(()), now),

@@ -81,12 +81,12 @@ export async function site() {
   };
 }
 
-/** The demo's ticket desk, by a way on which whatever is written is refused while `refuses` is true. */
+/** The demo's ticket desk, by a way on which what is written is refused: all of it while `refuses` is true, or what `refuses` says of a request. */
 async function tickets(desk) {
   const way = {
-    refuses: true,
+    /** @type {boolean | ((asked: import("node:http").IncomingMessage) => boolean)} */ refuses: true,
     server: createServer((asked, answer) => {
-      if (way.refuses && asked.method === "POST") {
+      if (asked.method !== "GET" && (typeof way.refuses === "function" ? way.refuses(asked) : way.refuses && asked.method === "POST")) {
         asked.resume();
         answer.writeHead(422, { "content-type": "application/json" }).end(JSON.stringify({ error: "the project is closed" }));
         return;
