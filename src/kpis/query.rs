@@ -199,7 +199,9 @@ pub(super) fn begins(zone: &TimeZone, day: Date) -> Option<Wall> {
 fn relative(today: Date, word: &str) -> Option<String> {
     let days = match word.trim().strip_prefix("today")? {
         "" => 0,
-        shift => shift.strip_prefix('+').unwrap_or(shift).parse::<i32>().ok().filter(|_| shift.starts_with(['+', '-']))?,
+        shift => {
+            shift.strip_prefix('+').unwrap_or(shift).parse::<i32>().ok().filter(|_| shift.starts_with(['+', '-']))?
+        }
     };
     today.checked_add(jiff::Span::new().try_days(days).ok()?).ok().map(|day| day.to_string())
 }

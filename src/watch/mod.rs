@@ -4,6 +4,7 @@
 //! survives a refactoring. No label ever holds personal data; tenant, switch, system, outcome and stage are all there is.
 
 pub mod alerts;
+pub mod hour;
 pub mod systems;
 pub mod trace;
 
@@ -130,6 +131,8 @@ pub struct Metrics {
     pub reloads: Family<Kind, Counter>,
     /// Business systems over the last minutes, and what fires.
     pub systems: systems::Figures,
+    /// Business systems, minute by minute, for the console.
+    pub hour: hour::Hour,
     /// Links to recordings, what players asked and got, and what was too old.
     pub recordings: Family<Kind, Gauge>,
 }
@@ -184,6 +187,7 @@ impl Metrics {
             refused: Family::default(),
             reloads: Family::default(),
             systems: systems::Figures::default(),
+            hour: hour::Hour::default(),
             recordings: Family::default(),
         };
         let mut registry = Registry::with_prefix("linecard");

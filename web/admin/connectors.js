@@ -1,17 +1,44 @@
 // Business systems: figures of five minutes, limits, breakers, versions, the last failing requests; a canary is stopped here and goes on.
+import "./chart.js";
 import { ask } from "./ask.js";
 import { Kept, doing, dot, draw, head, html, icon, may, nothing, pairs, panel, section, shown, table, time, why } from "./parts.js";
 import { here } from "./route.js";
 import { count, percent, t, took } from "./say.js";
 import { counts, differences, trial as trying } from "./tried.js";
 
-const systems = new Kept(), evidence = new Kept(), compared = new Kept();
+const systems = new Kept(), hour = new Kept(), evidence = new Kept(), compared = new Kept();
 
 /** Of all operations: the slowest p95, and what part of callers was found. */
 const figures = (one) => {
   const all = Object.values(one.standing.operations), callers = one.standing.operations["customer.by_phone"];
   return { p95: all.length ? Math.max(...all.map((o) => o.p95_ms ?? 0)) : undefined, found: callers?.answered ? percent(callers.matched, callers.answered) : "—" };
 };
+/** A system's last hour, a point a minute; each point is of five minutes. */
+const points = (id) => hour.data?.find((one) => one.id === id)?.points ?? [];
+const part = (some, of) => (of ? some / of : null);
+const success = (p) => part(p.asked - p.failed, p.asked), found = (p) => part(p.found, p.callers), slow = (p) => p.p95_ms;
+/** The hour of a figure, beside its number: it says nothing that the panel's curve does not say in words. */
+function spark(id, of, most) {
+  const all = points(id).map(of), top = most ?? Math.max(1, ...all.filter((v) => v !== null));
+  let line = "", pen = "M";
+  for (const [n, v] of all.entries()) {
+    if (v === null) { pen = "M"; continue; }
+    line += `${pen}${60 - all.length + n} ${(15 - v / top * 14).toFixed(1)}`;
+    pen = pen === "M" ? "h0.01L" : "L";
+  }
+  return line ? html`<svg class="spark" viewBox="0 0 60 16" aria-hidden="true"><path d=${line}></path></svg>` : nothing;
+}
+function lately(one) {
+  const own = points(one.id);
+  if (!own.some((p) => p.asked)) return nothing;
+  const other = beside(one)?.of, theirs = points(other), at = [...new Set([...own, ...theirs].map((p) => p.at))].sort();
+  const over = (all, of) => at.map((moment) => { const p = all.find((one) => one.at === moment); return p ? of(p) ?? null : null; });
+  const series = [{ label: `p50 ${one.id}`, colour: "blue", dash: [2, 3], values: over(own, (p) => p.p50_ms) }, { label: `p95 ${one.id}`, colour: "blue", values: over(own, slow) }, ...(other ? [{ label: `p95 ${other}`, colour: "violet", dash: [8, 4], values: over(theirs, slow) }] : [])];
+  const clock = (iso) => new Date(iso).toTimeString().slice(0, 5), tenth = own.filter((_, n) => (own.length - 1 - n) % 10 === 0);
+  return section(t("system.hour"), html`<figure><figcaption class="hint">${t("system.hour.text")}</figcaption><linecard-chart .of=${{ labels: at.map(clock), x: t("time"), kind: "steps", log: true, series, show: (v) => `${v} ms` }}></linecard-chart></figure>
+    <table class="small"><thead><tr><th scope="col">${t("time")}</th><th scope="col" class="digits">${t("system.asked")}</th><th scope="col" class="digits">${t("system.success")}</th><th scope="col" class="digits">${t("system.p95")}</th><th scope="col" class="digits">${t("system.found")}</th></tr></thead>
+      <tbody>${tenth.map((p) => html`<tr><th scope="row">${clock(p.at)}</th><td class="digits">${count(p.asked)}</td><td class="digits">${percent(p.asked - p.failed, p.asked)}</td><td class="digits">${took(p.p95_ms)}</td><td class="digits">${percent(p.found, p.callers)}</td></tr>`)}</tbody></table>`);
+}
 const beside = (one) => one.standing.beside;
 function stands(one) {
   if (beside(one)?.stopped) return dot("amber", t("system.stopped"));
@@ -75,7 +102,7 @@ export default {
   async load() {
     const { row } = here().of;
     const of = row && `/v1/connectors/${encodeURIComponent(row)}`;
-    await Promise.all([systems.load("/v1/connectors"), of ? evidence.load(`${of}/evidence`) : undefined]);
+    await Promise.all([systems.load("/v1/connectors"), hour.load("/v1/connectors/hour"), of ? evidence.load(`${of}/evidence`) : undefined]);
     if (of && systems.data?.find((one) => one.id === row)?.standing.beside?.kind === "shadow") await compared.load(`${of}/comparison`);
     looked = row;
   },
@@ -95,6 +122,7 @@ export default {
     const { version: v, limits, breakers, certificate_ends, clock_apart_ms } = one.standing;
     return panel(one.title ? `${one.title} · ${one.id}` : one.id, html`${stands(one)}${one.bad ? html`<p>${one.bad}</p>` : nothing}
       ${trial(one)}
+      ${lately(one)}
       ${section(t("system.five"), operations(one))}
       ${section(t("breakers"), breakers.map(breaker))}
       ${limits.length ? section(t("limits"), pairs(limits.map(limit))) : nothing}

@@ -74,6 +74,7 @@ pub fn api() -> Api<Console> {
             see("Each business system: figures of five minutes, limits, breakers, versions beside it"),
             reads::connectors,
         )
+        .get("/v1/connectors/hour", see("How each system stood in the last hour, a point a minute"), reads::hour)
         .get("/v1/connectors/{id}/evidence", see("The last failing requests of a system, masked"), reads::evidence)
         .post(
             "/v1/connectors/{id}/try",

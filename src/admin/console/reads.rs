@@ -24,6 +24,7 @@ use crate::{
     live::now,
     records::list,
     store::{AuditFilter, EffectFilter, RecordFilter, State},
+    watch::hour::Point,
     words::{CallId, SystemId, TenantId, Wall},
 };
 
@@ -185,6 +186,19 @@ fn systems_of(console: &Console) -> Vec<System> {
 pub(super) async fn connectors(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<Vec<System>, Trouble> {
     whole_site(&ask.who)?;
     Ok(systems_of(&console))
+}
+
+/// A system's last hour, oldest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct SystemHour {
+    pub id: String,
+    pub points: Vec<Point>,
+}
+
+pub(super) async fn hour(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<Vec<SystemHour>, Trouble> {
+    whole_site(&ask.who)?;
+    let all = console.metrics.hour.all().into_iter();
+    Ok(all.map(|(system, points)| SystemHour { id: system.to_string(), points }).collect())
 }
 
 /// The last failing requests.

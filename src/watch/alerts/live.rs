@@ -154,6 +154,7 @@ impl Watcher {
         let before = self.kept.clone();
         let standing = self.connectors.standing();
         self.metrics.systems.set(&standing);
+        self.metrics.hour.take(at, &standing);
         let samples = self.samples(&standing, at);
         let rules = self.rules.load_full();
         for notice in self.kept.judge.judge(at, &rules.rules, &rules.zone, &samples) {
