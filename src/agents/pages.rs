@@ -48,6 +48,13 @@ const BOARD: [(&str, &str, &[u8]); 5] = [
     ("/web/board/words.js", SCRIPT, include_bytes!("../../web/board/words.js")),
 ];
 
+/// The SDK's shims: no page of ours needs them.
+const SHIMS: [(&str, &str, &[u8]); 3] = [
+    ("/web/sdk/moves.js", SCRIPT, include_bytes!("../../web/sdk/moves.js")),
+    ("/web/sdk/salesforce.js", SCRIPT, include_bytes!("../../web/sdk/salesforce.js")),
+    ("/web/sdk/streams.js", SCRIPT, include_bytes!("../../web/sdk/streams.js")),
+];
+
 static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
     let files: Vec<(&str, &str, &[u8])> = vec![
         ("/", HTML, include_bytes!("../../web/index.html")),
@@ -114,6 +121,7 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
     files
         .into_iter()
         .chain(BOARD)
+        .chain(SHIMS)
         .map(|(path, mime, body)| Page { path, mime, body, etag: format!("\"{}\"", hash(body)), small: small(body) })
         .collect()
 });
@@ -290,7 +298,8 @@ mod tests {
         }
         assert!(named >= all().len() - 3, "but for the pages themselves");
         let board = |page: &&Page| page.path == "/board" || page.path.starts_with("/web/board/");
-        let desk = |page: &&Page| !page.is_of_the_console() && !board(page);
+        let shim = |page: &&Page| SHIMS.iter().any(|(path, ..)| page.path == *path);
+        let desk = |page: &&Page| !page.is_of_the_console() && !board(page) && !shim(page);
         // A module is fetched at once, and not when the one is read that names it.
         let index = std::str::from_utf8(find("/").unwrap().body).unwrap();
         for page in all().iter().filter(|page| page.mime == SCRIPT && desk(page)) {

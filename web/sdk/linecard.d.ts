@@ -57,6 +57,8 @@ export class Linecard {
   /** Resolves when the agent is attached and everything as it is now is known; goes on by itself whenever the connection is lost. */
   connect(): Promise<this>;
   close(): void;
+  /** The daemon's address; paths that it gives (`recording.link`) are below it. */
+  readonly url: URL;
   readonly up: boolean;
   readonly me: Me | undefined;
   readonly agent: AgentState;

@@ -371,6 +371,8 @@ export class Linecard {
   #line; #book = new Book(); #calls = new Map(); #heard = new Listeners(); #greeted; #up = false;
   /** Whether this page is the one of this browser that shows pops; without a worker every page is. */
   front = true;
+  /** The daemon's; paths that it gives (`recording.link`) are below it. */
+  url;
 
   /**
    * `url`: the daemon's agents' address. `token`: a JWT, or a function that gets one. `active: false`: do not take the pops away from another screen.
@@ -378,6 +380,7 @@ export class Linecard {
    * none, each page has its own.
    */
   constructor({ url, token, active = true, worker = false }) {
+    this.url = new URL("/", url);
     const on = {
       frame: (frame) => this.#take(frame),
       up: () => { this.#up = true; this.#greeted?.good(this.#book); this.#heard.tell("up"); },
