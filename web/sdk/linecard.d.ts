@@ -18,12 +18,14 @@ export class LinecardError extends Error {
   constructor(failed: Failed | { code: string; message: string });
   /** For programs: a code of the protocol, or `closed`. */
   readonly code: string;
+  /** The whole frame. */
   readonly failed: Failed | { code: string; message: string };
 }
 
 export interface Options {
   /** The daemon's agents' address: `https://linecard.example.com`. */
   url: string | URL;
+  /** A JWT of the agent, or better who gets one. */
   token: Token;
   /** False: do not take the pops away from another screen of this agent. */
   active?: boolean;
@@ -41,13 +43,19 @@ export interface Events {
   changed: [call: Call];
   /** It left the screen: taken back (why), ended, or another screen has it (`elsewhere`). */
   gone: [call: Call, reason: string];
+  /** The agent's state, reason, seat or queues are others now, or were told anew. */
   agent: [agent: AgentState];
+  /** A switch or a business system came or went. */
   link: [link: Link];
+  /** The connection is there, for the first time or again. */
   up: [];
+  /** The connection is lost; it comes back by itself. */
   down: [];
+  /** Nobody knocks on any more: the token was not taken, or there is none. */
   refused: [why: Refusal];
   /** Whether this page is the one of this browser that shows pops (with a worker). */
   front: [front: boolean];
+  /** Every frame of the protocol, after what it means was told. */
   frame: [frame: Frame];
 }
 
@@ -56,19 +64,29 @@ export class Linecard {
   constructor(options: Options);
   /** Resolves when the agent is attached and everything as it is now is known; goes on by itself whenever the connection is lost. */
   connect(): Promise<this>;
+  /** Ends it. What was not answered rejects with the code `closed`. */
   close(): void;
   /** The daemon's address; paths that it gives (`recording.link`) are below it. */
   readonly url: URL;
+  /** Whether the connection is there. */
   readonly up: boolean;
+  /** Who the token says the agent is; `undefined` until attached. */
   readonly me: Me | undefined;
+  /** The agent's state as it was told last. */
   readonly agent: AgentState;
+  /** Why the agent may be not ready. */
   readonly reasons: ReasonChoice[];
+  /** Queues that the agent may log in to and out of. */
   readonly queues: string[];
+  /** Business systems, and what can be done there. */
   readonly systems: SystemOffer[];
+  /** Switches and business systems, there or away. */
   readonly links: Link[];
+  /** The calls on the agent's screen. */
   readonly calls: Call[];
   /** Whether this page is the one of this browser that shows pops. */
   front: boolean;
+  /** The call of this id, while it is on the screen. */
   call(id: string): Call | undefined;
   /** The server's time, milliseconds since 1970. */
   now(): number;
@@ -76,9 +94,13 @@ export class Linecard {
   on<T extends keyof Events>(name: T, listener: (...what: Events[T]) => void): () => void;
   /** Any request of the protocol. Resolves once what it promises is durable; rejects with a `LinecardError`. */
   request<T extends keyof Requests>(type: T, body?: Body<T>): Promise<Done>;
+  /** Click-to-dial: a number, or `{ number | handle, ref }`. The agent's phone rings first. */
   dial(what: string | Body<"dial">): Promise<Done>;
+  /** The agent takes calls. */
   ready(): Promise<Done>;
+  /** The agent takes none, for one of `reasons`. */
   notReady(reason?: string): Promise<Done>;
+  /** The agent goes home. */
   logOff(): Promise<Done>;
   /** What the agent will be after the call; without arguments: what the switch makes of it. */
   next(state?: NonNullable<Body<"agent.next">["state"]>, reason?: string): Promise<Done>;
@@ -89,36 +111,61 @@ export class Linecard {
 /** One call on the agent's screen. It is the same object from its pop to its end. */
 export class Call {
   private constructor();
+  /** The same in every frame, in the records and in webhooks. */
   readonly id: string;
+  /** What the daemon told of it: line, queue, number, attributes. */
   readonly pop: Pop;
+  /** Where it is now, who has it on a phone, and what can be done to it. */
   readonly state: CallChanged;
+  /** Who calls, and what the business systems know. */
   readonly card: Card;
+  /** What the agent wrote on it so far. */
   readonly notes: string;
+  /** Where it is on the agent's own phone. */
   readonly phase: Phase;
+  /** As the agent may see it; `undefined` where it was withheld. */
   readonly number: string | undefined;
   /** The one candidate found or chosen; `undefined` while nobody is, or several may be. */
   readonly customer: Card["candidates"][number] | undefined;
+  /** The customer's, else the one that the switch showed. */
   readonly name: string | undefined;
   /** Whether this can be done to the call now: `can("hold")`. */
   can(verb: string): boolean;
+  /** The phone takes it. */
   answer(): Promise<Done>;
   /** While it rings: declines. */
   hangup(): Promise<Done>;
+  /** The customer waits. */
   hold(): Promise<Done>;
+  /** The customer waits no more. */
   retrieve(): Promise<Done>;
+  /** The customer does not hear the agent. */
   mute(): Promise<Done>;
+  /** The customer hears the agent again. */
   unmute(): Promise<Done>;
+  /** Presses keys, for the other side to hear. */
   digits(digits: string): Promise<Done>;
+  /** Hands the call over at once, to an extension or a number. */
   transfer(to: string): Promise<Done>;
+  /** Asks somebody while the customer waits. */
   consult(to: string): Promise<Done>;
+  /** The customer and who was consulted go together. */
   complete(): Promise<Done>;
+  /** Back to the customer. */
   cancel(): Promise<Done>;
+  /** All three talk. */
   conference(): Promise<Done>;
+  /** Leaves the call where anybody can fetch it. */
   park(): Promise<Done>;
+  /** Says which candidate it is; null: none of them. */
   choose(candidate: string | null): Promise<Done>;
+  /** The whole text so far; replaces what was written before. */
   note(text: string): Promise<Done>;
+  /** Writes an attribute that the pop calls writable. */
   attribute(name: string, value: string): Promise<Done>;
+  /** Ends the agent's part: outcome, notes, whether a ticket is wished. */
   wrapup(what?: { disposition?: string[]; notes?: string; ticket?: boolean }): Promise<Done>;
+  /** More time for the wrap-up. */
   extend(): Promise<Done>;
   /** The agent did something by hand in another system for this call (`record-opened`, `number-copied`, `search-typed`, `ticket-outside`); it is counted for the KPIs. */
   counted(kind: Body<"ops.count">["kind"], count?: number): Promise<Done>;
@@ -141,11 +188,15 @@ export class Connection {
     active?: boolean;
     on: { frame(frame: Frame): void; up(): void; down(): void; refused(why: Refusal): void };
   });
+  /** Begins, with another token where one is given. */
   open(token?: Token): void;
+  /** Ends it. */
   close(): void;
+  /** Whether the connection is there. */
   readonly up: boolean;
   /** The stream's place: what came last. */
   readonly seq: number;
+  /** The server's time, milliseconds since 1970. */
   now(): number;
   /** Resolves with `done`, rejects with `failed`, both whole. Survives reconnects: same id, same answer, nothing twice. */
   ask<T extends keyof Requests | "ping">(type: T, body?: T extends keyof Requests ? Body<T> : undefined): Promise<Done>;
@@ -175,11 +226,17 @@ export class Book {
  * script. What can be heard with `on` comes as events of the element too: `detail.call`, and `detail.reason` of `gone`; else `detail.value`.
  */
 export class LinecardPanel extends HTMLElement {
+  /** The desk in the frame signs in with it. */
   token: Token | undefined;
+  /** The calls on the agent's screen. */
   readonly calls: Call[];
+  /** The agent's state as it was told last. */
   readonly agent: AgentState;
+  /** What can be heard; answers what ends it. */
   on<T extends keyof Events>(name: T, listener: (...what: Events[T]) => void): () => void;
+  /** Any request of the protocol, through the desk. */
   request<T extends keyof Requests>(type: T, body?: Body<T>): Promise<Done>;
+  /** Click-to-dial. */
   dial(what: string | Body<"dial">): Promise<Done>;
   /** A key that was pressed in this page, for the desk: F8 answers wherever the agent types. */
   key(event: Pick<KeyboardEvent, "key" | "code" | "ctrlKey" | "shiftKey" | "altKey" | "metaKey">): void;
