@@ -7,7 +7,7 @@ import { held, holder } from "./embed.js";
 import { drawFacts, tickAges } from "./facts.js";
 import { prune } from "./forms.js";
 import { $, every, put, say, shut, top } from "./hands.js";
-import { chosenHere, desk, draw, link, on } from "./here.js";
+import { chosenHere, counted, desk, draw, link, on } from "./here.js";
 import { does, drawHints, shown } from "./keys.js";
 import { done, drawDo, reclaim } from "./notes.js";
 import { palette } from "./palette.js";
@@ -173,6 +173,15 @@ function door(text) {
 }
 function enter(token) { sessionStorage.setItem("token", token); put($("door-says"), t("door.connecting")); link.open(token); }
 $("door").onsubmit = (e) => { e.preventDefault(); unlock(); const token = $("token").value.trim(); $("token").value = ""; if (token) enter(token); };
+
+// What the agent does by hand, for the figures: a record's page opened, the number copied. A page that opens by itself is no hand's work.
+for (const click of ["click", "auxclick"]) document.addEventListener(click, (/** @type {MouseEvent} */ { target, button }) => {
+  if (button < 2 && target instanceof Element && target.closest("a[target=_blank]")) counted("record-opened");
+});
+document.addEventListener("copy", () => {
+  const digits = (text) => String(text ?? "").replace(/\D/g, ""), ours = digits(desk.call?.pop.number?.display);
+  if (ours && digits(getSelection()).includes(ours)) counted("number-copied");
+});
 
 theme();
 words();

@@ -17,6 +17,12 @@ let asked = 0;
 export function chose() { asked = Date.now(); desk.cause = undefined; }
 export const chosenHere = () => Date.now() - asked < 5_000;
 
+/** The agent did something by hand for the call on the strip: it is counted for the figures (docs/kpis.md). Where that fails nobody is disturbed by it. */
+export function counted(kind) {
+  const call = desk.call?.pop.call;
+  if (call) link.ask("ops.count", { call, kind }).catch(() => {});
+}
+
 /** Asks the daemon; what is refused is said. */
 export async function ask(what, body) {
   if (what.startsWith("agent.")) chose();

@@ -3,7 +3,7 @@ import { customerOf } from "./desk.js";
 import { ticketAct } from "./facts.js";
 import { attach, begin } from "./forms.js";
 import { $, away, button, composing, el, open, put, shut } from "./hands.js";
-import { ask, desk, link } from "./here.js";
+import { ask, counted, desk, link } from "./here.js";
 import { run, shown as keyShown } from "./keys.js";
 import { fits } from "./outcome.js";
 import { flows, tickets } from "./parts.js";
@@ -79,6 +79,7 @@ $("ask").onsubmit = async (e) => {
   try {
     /** @type {{ candidates?: any[] }} */
     const { candidates: found = [] } = await link.ask("customer.search", call ? { call, query } : { query });
+    counted("search-typed");
     put($("panel-says"), found.length ? "" : t("found-none"));
     const now = desk.calls.get(call)?.pop, chosen = now && customerOf(now)?.id;
     $("results").replaceChildren(...found.map((c) => {
@@ -97,6 +98,7 @@ $("search-tickets").onclick = async () => {
   try {
     /** @type {{ tickets?: any[] }} */
     const { tickets: found = [] } = await link.ask("ticket.search", call ? { call, query } : { query });
+    counted("search-typed");
     put($("panel-says"), found.length ? "" : t("found-no-ticket"));
     $("results").replaceChildren(...found.map((item) => el("li", "row", el("b", "", linked(item.url, `#${item.id} ${item.subject ?? item.title ?? ""}`)), el("span", "hint", item.state ?? item.status), el("span", "source", desk.named(item.system)), ticketAct(call, item.system, item))));
   } catch (failed) { put($("panel-says"), because(failed)); }

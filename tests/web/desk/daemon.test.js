@@ -55,6 +55,46 @@ test("a pop appears, fills, and is there again after a reload, without being ann
   await screen.close();
 });
 
+test("what the agent does by hand for a call is counted among the figures", async () => {
+  const screen = await open("1003"), { page } = screen;
+  const call = async () => {
+    play.say("call answered 13800138000 1003");
+    await screen.is("talking");
+    await screen.until(() => !document.querySelector(".block.pending"));
+  };
+  const over = async () => { await screen.is("wrapup"); await page.keyboard.press("Control+Enter"); await screen.is("idle"); };
+  await screen.is("idle");
+  await call();
+  await screen.is("wrapup");
+  await page.check("#ticket");
+  await over();
+  // Its ticket has a page. It is looked for until it is there: without a call on the strip nothing is counted.
+  await page.keyboard.press("Control+k");
+  await page.fill("#query", "陈静");
+  await page.waitForFunction(() => {
+    const there = document.querySelector("#results a[target=_blank]");
+    if (!there) document.getElementById("search-tickets").click();
+    return there;
+  }, undefined, { polling: 300 });
+  await page.keyboard.press("Escape");
+  await call();
+  const copy = (selector) => page.evaluate((selector) => { getSelection().selectAllChildren(document.querySelector(selector)); document.execCommand("copy"); }, selector);
+  await copy("#name");
+  await copy("#number");
+  const [tab] = await Promise.all([screen.context.waitForEvent("page"), page.click(".block a[target=_blank]")]);
+  await tab.close();
+  await page.keyboard.press("Control+k");
+  await page.fill("#query", "Mary");
+  await page.click("#search");
+  await screen.until(() => document.querySelector("#results").children.length > 0);
+  await page.keyboard.press("Escape");
+  await over();
+  const { whole } = JSON.parse(play.tell("kpis", "--agent", "1003", "--json"));
+  assert.deepEqual(whole.find(({ figure }) => figure === "manual_operations").parts, { "number-copied": 1, "record-opened": 1, "search-typed": 1, "ticket-outside": 0 });
+  assert.deepEqual(screen.complaints, []);
+  await screen.close();
+});
+
 test("one agent, two tabs: one of them is active, the other offers to take over", async () => {
   const one = await open("1002"), two = await open("1002");
   await two.is("idle");

@@ -1,5 +1,5 @@
 // What the desk's tests share: a browser, the demo's daemon, a page whose socket the test holds, pictures, axe.
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -19,7 +19,7 @@ export const text = (path) => readFileSync(join(root, path), "utf8");
 
 export const launch = () => chromium.launch({
   executablePath: "/usr/bin/chromium",
-  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--lang=en-US"],
+  args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-features=LocalNetworkAccessChecks", "--lang=en-US"],
 });
 
 /** `linecard demo` on a folder of its own, on whatever ports are free. Its words are lines for its standard input. */
@@ -41,6 +41,8 @@ export async function demo(...words) {
   await ready;
   return {
     ...found,
+    /** What the daemon's own program says of the demo's settings and records. */
+    tell: (...verb) => execFileSync(program, [...verb, "--config", join(folder, "config")], { encoding: "utf8" }),
     say: (line) => child.stdin.write(`${line}\n`),
     stop: async () => { child.kill("SIGINT"); await ended; rmSync(folder, { recursive: true, force: true }); },
   };
