@@ -91,7 +91,7 @@ async fn play(folder: &Path, by_hand: bool) -> Result<(), String> {
 
 fn introduce(stage: &Stage, program: &Path) -> Result<(), String> {
     let mut tokens = String::new();
-    for agent in ["1001", "1002", "1003"] {
+    for agent in ["1001", "1002", "1003", "2001"] {
         let token = stage
             .verb(program, &["token", "--agent", agent, "--ttl", "8h"])
             .map_err(|e| format!("cannot make a token: {e}"))?;
@@ -101,16 +101,18 @@ fn introduce(stage: &Stage, program: &Path) -> Result<(), String> {
         "\nLinecard is running, with a simulated switch and business systems beside it.\n\n\
          The agents' page   http://{}/\n\
          The tickets made   http://{}/\n\
+         The board          http://{}/board   (/board?wall for a screen on the wall)\n\
          The console        http://{}/admin   (admin, supervisor or auditor; password linecard-demo)\n\
          Health, metrics    http://{}/readyz  /metrics\n\
          The mails sent     {}\n\n\
-         Open the agents' page and paste the token of an agent; 1001 gets the most calls.\n\n{tokens}\n\
+         Open the agents' page and paste the token of an agent; 1001 gets the most calls. 2001 is a supervisor: that token opens the board.\n\n{tokens}\n\
          Calls come every few seconds and are answered by themselves after a while. Dial any number on the page: your phone\n\
          \"rings\" and answers, then the far end does. Who called from a mobile is asked once a day how it was; the answer is in the\n\
          call's record (linecard records list) and, if it was a bad one, a ticket. Settings, store and log are in {}.\n\
          Ctrl-C ends it.\n",
         stage.places.agents,
         stage.places.desk,
+        stage.places.agents,
         stage.places.console,
         stage.places.admin,
         stage.inbox().display(),
