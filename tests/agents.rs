@@ -2,6 +2,7 @@
 //! schema check of every frame that a client here receives.
 
 pub mod desk;
+mod facts;
 mod recordings;
 mod states;
 mod team;
@@ -673,7 +674,7 @@ async fn who_comes_back_gets_what_was_missed() {
     screen.next().await;
     drop(screen);
     desk.detached().await;
-    let withdrawn = What::Withdrawn { offer: first, reason: Withdrawal::AnsweredElsewhere };
+    let withdrawn = What::Withdrawn { offer: first, reason: Withdrawal::AnsweredElsewhere, by: Some("1002".into()) };
     desk.change(CALL, withdrawn, &[]).await;
     let second = offer("1001", 2, Role::Inbound);
     desk.change(CALL, What::Offered(second.clone()), &[(&second, AgentLeg::Ringing)]).await;
@@ -683,6 +684,7 @@ async fn who_comes_back_gets_what_was_missed() {
     assert_eq!(back.next().await["type"], "resumed");
     let (taken, again) = (back.next().await, back.next().await);
     assert_eq!((&taken["type"], &taken["reason"]), (&"pop.withdrawn".into(), &"answered-elsewhere".into()));
+    assert_eq!(taken["by"], serde_json::json!({"agent": "1002", "name": "Wang Fang"}));
     assert_eq!((&again["type"], &again["seq"]), (&"pop".into(), &3.into()));
     assert_ne!(again["pop"], pop["pop"]);
     // Another epoch, or a seq from the future: everything, with what was shown marked.

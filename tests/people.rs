@@ -38,7 +38,7 @@ fn heard(watch: &mut Watch) -> Vec<String> {
         Some(match what {
             What::Offered(offer) => format!("offered {} {}", offer.agent, offer.ordinal),
             What::Established(offer) => format!("established {}", offer.agent),
-            What::Withdrawn { offer, reason } => format!("withdrawn {} {reason:?}", offer.agent),
+            What::Withdrawn { offer, reason, .. } => format!("withdrawn {} {reason:?}", offer.agent),
             What::Cleared { offer } => format!("cleared {}", offer.agent),
             What::Held { agent } => format!("held {agent}"),
             What::Retrieved { agent } => format!("retrieved {agent}"),

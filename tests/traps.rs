@@ -966,7 +966,7 @@ fn changes(name: &str) -> Vec<(String, What)> {
 
 fn withdrawn(name: &str) -> Vec<String> {
     let taken = |(_, what): (String, What)| match what {
-        What::Withdrawn { offer, reason } => Some(format!("{} {reason:?}", offer.agent)),
+        What::Withdrawn { offer, reason, .. } => Some(format!("{} {reason:?}", offer.agent)),
         _ => None,
     };
     changes(name).into_iter().filter_map(taken).collect()

@@ -15,7 +15,7 @@ import { backs, crew, flows, tickets } from "./parts.js";
 import { drawRing, unlock } from "./ring.js";
 import { clock, language, otherLanguage, t, timeOfDay } from "./say.js";
 import { stateWords } from "./state.js";
-import { act, drawStrip, recordOf, tickStrip } from "./strip.js";
+import { act, drawStrip, goneBy, recordOf, tickStrip } from "./strip.js";
 import { show } from "./tabs.js";
 import { showRecord, told as wishTold } from "./tickets.js";
 
@@ -52,7 +52,7 @@ on.refused = (why) => { sessionStorage.removeItem("token"); outside?.tell({ refu
 
 // What an agent hears: a pop once and at once, everything else when there is time.
 const spoken = (number) => (number?.display ? number.display : t("withheld"));
-function hear({ fresh, updated, before, withdrawn, link: changed, phone, state, from }) {
+function hear({ fresh, updated, before, withdrawn, link: changed, phone, state, from, by }) {
   if (fresh) {
     $("audio").pause(); // the phone rings
     const waited = fresh.waited_since ? Date.parse(fresh.at ?? "") - Date.parse(fresh.waited_since) : 0;
@@ -69,7 +69,7 @@ function hear({ fresh, updated, before, withdrawn, link: changed, phone, state, 
   if (from && !chosenHere() && desk.agent.active) desk.cause = { why: link.now() - missed < 10_000 ? "cause.missed" : "cause.elsewhere", from: { state: from.state, reason: from.reason } };
   if (phone) say("status", t(phone.why, { s: phone.phone }));
   if (withdrawn === "no-answer") missed = link.now();
-  if (withdrawn) say("status", t("say.gone", { why: t(`gone.${withdrawn}`) }));
+  if (withdrawn) say("status", t("say.gone", { why: goneBy(withdrawn, by) }));
   if (changed?.kind === "switch") changed.up ? say("status", t("back")) : say("alert", t("away.switch", { t: timeOfDay(Date.parse(changed.since)) }));
 }
 function summary(pop) {

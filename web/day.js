@@ -7,25 +7,21 @@ import { drafts, forget } from "./notes.js";
 import { backs, flows } from "./parts.js";
 import { clock, day, t } from "./say.js";
 
-// The page counts what it saw itself, in this tab: numbers are kept over a reload, people are not.
-const today = () => new Date(link.now()).toDateString();
-const book = () => { try { const b = JSON.parse(sessionStorage.getItem("day")); if (b.on === today()) return b; } catch { /* begun anew */ } return { on: today(), calls: 0, handled: 0, ms: 0 }; };
-const last = []; // newest first
+const last = []; // the calls that this tab saw, newest first: people are not kept over a reload
 
 /** A call left the desk: `reason` where its pop was taken back. */
 export function noted(call, reason) {
   if (!call) return;
-  const b = book(), { state, pop } = call, began = Date.parse(state.answered_at), gone = reason && reason !== "ended" && reason !== "elsewhere";
-  if (Number.isNaN(began) && !gone) return;
-  if (!Number.isNaN(began)) { b.calls += 1; b.handled += 1; b.ms += Math.max(0, link.now() - began); }
-  sessionStorage.setItem("day", JSON.stringify(b));
+  const { state, pop } = call, gone = reason && reason !== "ended" && reason !== "elsewhere";
+  if (!state.answered_at && !gone) return;
   last.unshift({ call: pop.call, at: new Date(link.now()).toISOString(), name: nameOf(pop), number: pop.number, line: pop.title ?? pop.queue?.label, how: gone ? reason : pop.role === "outbound" ? "outbound" : "handled" });
   last.splice(8);
 }
-/** Since sign-in, as the page saw it; no number that nobody counted. */
+/** The day so far, as the daemon counts it; no number that nobody counted. */
 export function myDay() {
-  const b = book(), list = [["day.calls", String(b.calls)]];
-  if (b.handled) list.push(["day.aht", clock(b.ms / b.handled)]);
+  const { today } = desk.agent, { calls, handling_ms } = today && Date.parse(today.until) > link.now() ? today : { calls: 0, handling_ms: 0 };
+  const list = today ? [["day.calls", String(calls)]] : [];
+  if (calls) list.push(["day.aht", clock(handling_ms / calls)]);
   return [...list, ["day.callbacks", String(backs.open)], ["day.wrapups", String([...desk.calls.values()].filter((c) => c.state.wrapup).length + drafts.size)]];
 }
 

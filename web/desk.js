@@ -17,13 +17,13 @@ export class Desk extends Told {
     const before = this.calls.get(frame.call)?.pop, phones = this.phones, agent = this.agent, link = frame.type === "link.changed" && this.links.get(`${frame.kind} ${frame.id}`);
     const leaving = frame.call === this.current && this.call;
     const was = this.take(frame);
-    if (was.gone !== undefined && leaving && was.reason !== "ended") this.gone = { call: leaving, reason: was.reason, until: now + 5_000 };
+    if (was.gone !== undefined && leaving && was.reason !== "ended") this.gone = { call: leaving, reason: was.reason, by: frame.by, until: now + 5_000 };
     const left = this.current;
     this.#choose();
     const said = { left: was.gone !== undefined ? { call: leaving && left === was.gone ? leaving : undefined, pop: before, reason: was.reason } : undefined };
     if (was.pop || was.all?.fresh.length) return { ...said, fresh: this.calls.get(was.pop ?? was.all.fresh.at(-1)).pop };
     if (was.updated) return { ...said, updated: this.calls.get(was.updated).pop, before };
-    if (was.gone) return was.reason === "ended" ? said : { ...said, withdrawn: was.reason };
+    if (was.gone) return was.reason === "ended" ? said : { ...said, withdrawn: was.reason, by: frame.by };
     if (was.link) return link && link.up !== frame.up ? { link: frame } : {};
     if (!was.agent) return {};
     const { state, reason, overrun } = this.agent;
@@ -31,7 +31,7 @@ export class Desk extends Told {
     const other = state !== agent.state || reason !== agent.reason, chosen = ["ready", "not-ready", "logged-off"].includes(state);
     return {
       phone: this.phones.find((p) => !phones.some((b) => b.why === p.why && b.phone === p.phone)),
-      state: (state !== agent.state && chosen) || (overrun && !agent.overrun),
+      state: (state !== agent.state && chosen && !(agent.state === "busy" && state === "ready")) || (overrun && !agent.overrun),
       from: other && chosen && ["ready", "not-ready", "logged-off"].includes(agent.state) ? agent : undefined,
     };
   }

@@ -12,6 +12,7 @@ import { begun, drawOutcome, pathOf, remember } from "./outcome.js";
 import { flows, tickets } from "./parts.js";
 import { because, t } from "./say.js";
 import { named } from "./strip.js";
+import { show } from "./tabs.js";
 import { told as wishTold } from "./tickets.js";
 
 export const drafts = new Map(); // call -> words not yet saved
@@ -68,6 +69,7 @@ export async function done() {
   const call = desk.call;
   if (phase(call) !== "wrapup" || sent.has(call.pop.call)) return;
   const id = call.pop.call, notes = $("notes").value, disposition = pathOf($("outcome").value);
+  if (call.pop.outcome_required && !disposition.length) { say("alert", because({ code: "outcome-required" })); show("do"); $("outcome").focus(); return; }
   clearTimeout(timer);
   sent.add(id);
   drafts.set(id, notes);

@@ -1,5 +1,5 @@
 // The outcome: whole paths to search in, by words or by the initials of their pinyin; the three likeliest of the queue as buttons.
-import { $, button, composing, el, fill } from "./hands.js";
+import { $, button, composing, el, fill, put } from "./hands.js";
 import { desk } from "./here.js";
 import { t } from "./say.js";
 
@@ -73,6 +73,9 @@ function take(path) {
 export const begun = close;
 export function drawOutcome(call) {
   $("outcome").placeholder = t("outcome.hint");
+  const required = !!call?.pop.outcome_required;
+  put($("outcome").labels[0], t(required ? "outcome.required" : "outcome"));
+  $("outcome").required = required;
   const three = call ? choices(call).slice(0, 3) : [];
   fill($("likely"), [three, $("outcome").value, !!call && $("outcome").disabled], () => three.map((path) => {
     const b = button(path, () => take(path), `likely ${path}`);

@@ -1,4 +1,5 @@
 // Words and figures as an agent reads them. Everything shown passes through here, and leaves as text, never as markup.
+import codes from "./lang/codes.js";
 import en from "./lang/en.js";
 import zh from "./lang/zh-CN.js";
 
@@ -20,6 +21,9 @@ export function t(key, holes = {}, otherwise = key) {
   const text = texts[lang][key];
   return text === undefined ? otherwise : text.replace(/\{(\w+)\}/g, (_, hole) => holes[hole] ?? "");
 }
+
+/** Which form a counted one takes: English says 2nd and 3rd. */
+export const ordinal = (n) => new Intl.PluralRules(lang, { type: "ordinal" }).select(n);
 
 /** Milliseconds as 0:42, 12:08 or 1:02:33. */
 export function clock(ms) {
@@ -93,7 +97,7 @@ export function reason(r, me) {
 
 /** The label of a field that a connector named: ours if we have a word for it, else its own with spaces. */
 export const label = (name) => t(`f.${name}`, {}, name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " "));
-export const because = (failed) => t(`code.${failed.code}`, {}, t("code.other"));
+export const because = (failed) => codes[lang][failed.code] ?? codes[lang].other;
 
 /** The colour of a state's word, where it is one that everybody uses; a system's own words stay without. */
 const tones = {

@@ -4,7 +4,7 @@ import { $, button, composing, el, fill, icon, number, open, put, say, shut } fr
 import { ask, desk, draw, link } from "./here.js";
 import { listen } from "./heard.js";
 import { shown } from "./keys.js";
-import { because, clock, label, t } from "./say.js";
+import { because, clock, label, ordinal, t } from "./say.js";
 import { myDay } from "./day.js";
 import { stateWords } from "./state.js";
 import { address } from "./tickets.js";
@@ -31,12 +31,14 @@ function tierOf(pop) {
   return facts ? String(facts.tier ?? block?.body.tier ?? "").slice(0, 24) : "";
 }
 
+/** Why a pop was taken back; who answered, where that was a colleague. */
+export const goneBy = (reason, by) => (by ? t("gone.by", { who: by.name ?? by.agent }) : t(`gone.${reason}`));
+
 /** Who it is, or how far we are with that. */
 function headOf(is, pop) {
   if (is === "elsewhere") return t("elsewhere");
   if (is === "gone") {
-    const { call, reason } = desk.gone, other = call.state.agents?.find((a) => a.agent !== desk.me.id && a.state === "talking");
-    return reason === "answered-elsewhere" && other ? t("gone.by", { who: other.name ?? other.agent }) : t(`gone.${reason}`);
+    return goneBy(desk.gone.reason, desk.gone.by);
   }
   if (!pop) return t("waiting");
   const { state, why } = pop.card.answer;
@@ -67,7 +69,7 @@ export function drawStrip(is, call) {
   ].filter(Boolean));
   fill($("word"), is, () => (marks[is] && is !== "gone" && is !== "elsewhere" ? [icon(marks[is]), t(is)] : []));
   drawControls(is, call);
-  fill($("path"), [desk.others().map((c) => [c.pop.call, phase(c), nameOf(c.pop), c.pop.number, c.state.actions]), is, pop && [pop.queue, pop.title, pop.waited_since, pop.role], call?.state.agents, call?.state.started_at, given, is === "idle" && [myDay(), desk.agent.queues]], () => lane(is, call, given));
+  fill($("path"), [desk.others().map((c) => [c.pop.call, phase(c), nameOf(c.pop), c.pop.number, c.state.actions]), is, pop && [pop.queue, pop.title, pop.waited_since, pop.role, pop.had_by, pop.called_before], call?.state.agents, call?.state.started_at, given, is === "idle" && [myDay(), desk.agent.queues]], () => lane(is, call, given));
   const { cause } = desk;
   fill($("cause"), cause, () => (cause ? [el("span", "", t(cause.why, { s: stateWords(desk, desk.agent) })), button(stateWords(desk, cause.from), () => void undo(cause.from), "cause")] : []));
 }
@@ -134,10 +136,16 @@ function lane(is, call, given) {
     if (waits - began > 999) way.push([t("ivr"), clock(waits - began)]);
     way.push([pop.queue.label, end - waits > 999 ? clock(end - waits) : ""]);
   }
+  // Colleagues who had the customer before.
+  way.push(...(pop.had_by ?? []).map((had) => [had.agent === desk.me.id ? t("you.here") : had.name ?? had.agent, had.ms === undefined ? "" : clock(had.ms)]));
   const steps = way.map(([name, time]) => [el("span", "", el("i", "", name), time ? el("b", "", time) : ""), icon("next")]).flat();
   const names = (state.agents ?? []).filter((a) => a.agent !== desk.me.id).map((a) => el("span", "", `${a.name ?? a.agent} · ${t(a.state)}`));
   const keyed = given.map(([k, v]) => el("span", "given", el("i", "", k), v));
-  return [...steps, steps.length ? el("b", "", t("you.here")) : "", ...names, ...keyed].filter(Boolean);
+  const before = pop.called_before?.calls ? t(`nth.${ordinal(pop.called_before.calls + 1)}`, { n: pop.called_before.calls + 1, d: pop.called_before.days }) : "";
+  // How many wait is true for as long as it rings, and old afterwards.
+  const waiting = is === "ringing" && pop.queue?.waiting ? el("span", "waits", t("waits.n", { n: pop.queue.waiting })) : "";
+  const last = before || waiting ? el("span", "end", waiting, before ? el("b", "", before) : "") : "";
+  return [...steps, steps.length ? el("b", "", t("you.here")) : "", ...names, ...keyed, last].filter(Boolean);
 }
 
 const wants = { "call.transfer": "to", "call.consult": "to", "call.digits": "digits" };

@@ -86,6 +86,7 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         ("/web/tickets.js", SCRIPT, include_bytes!("../../web/tickets.js")),
         ("/web/state.js", SCRIPT, include_bytes!("../../web/state.js")),
         ("/web/say.js", SCRIPT, include_bytes!("../../web/say.js")),
+        ("/web/lang/codes.js", SCRIPT, include_bytes!("../../web/lang/codes.js")),
         ("/web/lang/en.js", SCRIPT, include_bytes!("../../web/lang/en.js")),
         ("/web/lang/zh-CN.js", SCRIPT, include_bytes!("../../web/lang/zh-CN.js")),
         ("/admin", HTML, include_bytes!("../../web/admin/index.html")),
@@ -267,6 +268,35 @@ mod tests {
         assert!(policy(&[]).ends_with("; frame-ancestors 'none'"));
         let both = ["https://crm.example.com".to_owned(), "http://desk:8080".to_owned()];
         assert!(policy(&both).ends_with("; frame-ancestors https://crm.example.com http://desk:8080"));
+    }
+
+    /// The words of an enum of the protocol.
+    fn words<T: schemars::JsonSchema>() -> Vec<String> {
+        fn gather(of: &serde_json::Value, all: &mut Vec<String>) {
+            let listed = of["enum"].as_array().into_iter().flatten().chain(of.get("const"));
+            all.extend(listed.filter_map(|word| word.as_str().map(str::to_owned)));
+            of["oneOf"].as_array().into_iter().flatten().for_each(|one| gather(one, all));
+        }
+        let mut all = Vec::new();
+        gather(schemars::schema_for!(T).as_value(), &mut all);
+        all
+    }
+
+    #[test]
+    fn every_reason_of_the_daemon_has_its_words_in_both_languages() {
+        let text = |path: &str| std::str::from_utf8(find(path).unwrap().body).unwrap();
+        let (en, zh) = (text("/web/lang/en.js"), text("/web/lang/zh-CN.js"));
+        let (codes_en, codes_zh) = text("/web/lang/codes.js").split_once("\"zh-CN\": {").unwrap();
+        let (codes, gone) = (words::<super::super::protocol::Code>(), words::<crate::calls::change::Withdrawal>());
+        assert!(codes.len() > 30 && gone.len() > 5, "{codes:?} {gone:?}");
+        for (language, codes_of, rest) in [("en", codes_en, en), ("zh-CN", codes_zh, zh)] {
+            for code in &codes {
+                assert!(codes_of.contains(&format!("\"{code}\": \"")), "{code} has no words in {language}");
+            }
+            for why in &gone {
+                assert!(rest.contains(&format!("\"gone.{why}\": \"")), "gone.{why} has no words in {language}");
+            }
+        }
     }
 
     #[test]

@@ -222,6 +222,15 @@ pub struct Pop<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub waited_since: Option<Wall>,
+    /// `wrapup.submit` of this call is not taken without a `disposition`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub outcome_required: bool,
+    /// Inbound calls of this number before this one; absent where that is not known (yet).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub called_before: Option<CalledBefore>,
+    /// Agents who talked with the customer on this call before and have it no more, in the order in which they had it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub had_by: Vec<HadBy<'a>>,
     /// The record or ticket the call was started from.
     #[serde(rename = "ref", skip_serializing_if = "Option::is_none")]
     pub reference: Option<&'a Reference>,
@@ -286,6 +295,31 @@ pub struct Queue<'a> {
     pub id: &'a str,
     /// What to show: the label of the line's row, else the id.
     pub label: &'a str,
+    /// How many others waited in it for an answer when this frame was made; absent once the call was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<u32>,
+}
+
+/// Calls of a number that ended in the last days, with this tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CalledBefore {
+    pub days: u32,
+    /// Without this one.
+    pub calls: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub last_at: Option<Wall>,
+}
+
+/// An agent's part in a call that is over.
+#[derive(Serialize, JsonSchema)]
+pub struct HadBy<'a> {
+    pub agent: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    /// From their answer until they had it no more; absent where one of the two was not seen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ms: Option<u64>,
 }
 
 /// A number as a viewer may see it, and a handle by which it can be dialled even when it is masked.
@@ -455,6 +489,16 @@ pub struct PopWithdrawn<'a> {
     #[schemars(with = "String")]
     pub call: CallId,
     pub reason: Withdrawal,
+    /// For `answered-elsewhere`: the agent who took it, where it was one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Colleague<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Colleague<'a> {
+    pub agent: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
 }
 
 /// Where a call is now, as this agent sees it. A call with neither `leg` nor `wrapup` leaves the screen.
@@ -553,6 +597,9 @@ pub struct AgentState<'a> {
     /// The agent's places in queues of switches that tell them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub queues: Vec<InQueue<'a>>,
+    /// The agent's own day so far; absent until the day before the daemon's start was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub today: Option<MyDay>,
     /// This screen gets the pops. Another one may ask for them with `screen.activate`.
     pub active: bool,
     /// How many screens the agent has open.
@@ -566,6 +613,18 @@ pub struct AgentState<'a> {
     /// Devices of the agent at which, as their switch tells, no phone is registered: no call rings there. Of whom the switch does not tell is not here.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unregistered: Vec<AtSwitch<'a>>,
+}
+
+/// An agent's own calls of the day, as docs/kpis.md counts them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MyDay {
+    /// That the agent talked on.
+    pub calls: u64,
+    /// Talk, hold and wrap of these together.
+    pub handling_ms: u64,
+    /// When the day ends: from then on these are yesterday's.
+    #[schemars(with = "String")]
+    pub until: Wall,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -1082,6 +1141,8 @@ pub enum Code {
     UnknownFlow,
     /// An input is missing, or is not what the flow asks for; the message says which.
     InvalidInput,
+    /// The wrap-up of this call's queue is not taken without an outcome.
+    OutcomeRequired,
     /// A colleague claimed this callback.
     CallbackClaimed,
     /// There is no such call, or it has no such recording.

@@ -36,6 +36,9 @@ pub struct Settings {
     /// What agents choose from as the outcome of a call: paths like `repair/rebooked`, by queue as the switch names it; `*` for every other.
     #[serde(default)]
     pub outcomes: BTreeMap<String, Vec<String>>,
+    /// Queues of which a wrap-up is not taken without an outcome; `*`: all, and calls of none.
+    #[serde(default)]
+    pub outcome_required: Vec<String>,
     #[serde(default)]
     pub states: States,
     #[serde(default)]

@@ -35,6 +35,8 @@ pub enum What {
     Withdrawn {
         offer: Offer,
         reason: Withdrawal,
+        /// Who took it instead, where that is an agent.
+        by: Option<AgentId>,
     },
     /// The agent talks with the customer (or, for `Role::Consult`, with the colleague). A phone that answers by itself gives
     /// `Offered` and `Established` at once.

@@ -46,6 +46,8 @@ pub struct Face {
     pub state: CallState,
     /// Everyone who has it on a phone now, ringing or talking.
     pub agents: Vec<OnCall>,
+    /// Who talked with the customer before, and has it no more; in the order in which they were offered it.
+    pub had: Vec<Had>,
     pub attributes: BTreeMap<String, Private<String>>,
     /// What is wrong with some of them.
     pub faults: BTreeMap<String, Fault>,
@@ -83,6 +85,16 @@ pub struct OnCall {
     pub since: Option<Wall>,
     /// The switch's own attended transfer is under way: the customer waits, and a colleague is asked.
     pub asking: bool,
+}
+
+/// One agent's part in a call that is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Had {
+    pub agent: AgentId,
+    pub name: Option<String>,
+    /// When they answered, and when they had it no more.
+    pub from: Option<Wall>,
+    pub to: Option<Wall>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, schemars::JsonSchema)]

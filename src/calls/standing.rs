@@ -9,7 +9,7 @@ use crate::{
         trunks::{Seen, Source},
     },
     private::Private,
-    words::{CallId, Now, SwitchId, TenantId},
+    words::{AgentId, CallId, Now, SwitchId, TenantId},
 };
 
 use super::{
@@ -19,8 +19,9 @@ use super::{
     book::{Desk, Rules},
     call::{self, Facts},
     change::{Offer, Role, TransferKind, Withdrawal},
+    directory::Directory,
     event::DialStatus,
-    face::{AgentLeg, CallState, Face, OnCall},
+    face::{AgentLeg, CallState, Face, Had, OnCall},
     facts::{Kind, Leg, Moment, OfferFacts, OfferState, Rooms},
     record::Direction,
 };
@@ -49,6 +50,7 @@ pub(super) fn first_face(desk: &Desk, switch: &SwitchId, facts: &mut Facts, id: 
         ended_at: None,
         state: CallState::Entered,
         agents: Vec::new(),
+        had: Vec::new(),
         attributes: BTreeMap::new(),
         faults: BTreeMap::new(),
         account: None,
@@ -75,7 +77,7 @@ pub(super) fn first_face(desk: &Desk, switch: &SwitchId, facts: &mut Facts, id: 
             ids.find(|id| !desk.ids.contains_key(id))?
         }
     };
-    refresh(facts, &mut face);
+    refresh(&desk.settings.directory, facts, &mut face);
     Some(face)
 }
 
@@ -239,7 +241,7 @@ impl Board {
         }
         let asking = |face: &Face| face.agents.iter().filter(|on| on.asking).count();
         let before = asking(&shown.face);
-        refresh(&call.facts, &mut shown.face);
+        refresh(&desk.settings.directory, &call.facts, &mut shown.face);
         if asking(&shown.face) != before && said.is_empty() {
             said.push(What::Informed);
         }
@@ -310,6 +312,7 @@ fn offers(facts: &mut Facts, at: Moment, said: &mut Vec<What>) {
             role => role,
         };
         let withdrawn = (state == OfferState::Over && !offer.established).then(|| reason(facts, index));
+        let by = withdrawn.filter(|why| *why == Withdrawal::AnsweredElsewhere).and_then(|_| answered_by(facts, index));
         let Some(offer) = facts.offers.get_mut(index) else { continue };
         // Who was asked has the customer too now; where nobody handed over (all three talk), nothing else says so.
         if offer.established && offer.offer.role == Role::Consult && role == Role::Transfer {
@@ -328,7 +331,7 @@ fn offers(facts: &mut Facts, at: Moment, said: &mut Vec<What>) {
         (offer.state, offer.since) = (state, at);
         match state {
             OfferState::Over => said.push(match withdrawn {
-                Some(reason) => What::Withdrawn { offer: named, reason },
+                Some(reason) => What::Withdrawn { offer: named, reason, by },
                 None => What::Cleared { offer: named },
             }),
             OfferState::Talking | OfferState::Holding if !offer.established => {
@@ -426,17 +429,7 @@ fn reason(facts: &Facts, offer: usize) -> Withdrawal {
     if leg.refused() {
         return Withdrawal::Rejected;
     }
-    let dialler = facts.dialler(index);
-    // Another phone that the same party called at the same time, and that answered.
-    let elsewhere = dialler.is_some()
-        && facts.legs.iter().enumerate().any(|(other, l)| {
-            let since = leg.dial.as_ref().map_or(leg.created, |d| d.at);
-            other != index
-                && l.real()
-                && l.live()
-                && l.up.is_some_and(|up| since.until(up))
-                && facts.dialler(other) == dialler
-        });
+    let elsewhere = answered_instead(facts, index).is_some();
     match facts.dial_status(index) {
         Some(DialStatus::NoAnswer) => Withdrawal::NoAnswer,
         _ if elsewhere || leg.ended.as_ref().is_some_and(|e| e.cause == Some(26)) => Withdrawal::AnsweredElsewhere,
@@ -446,8 +439,34 @@ fn reason(facts: &Facts, offer: usize) -> Withdrawal {
     }
 }
 
+/// Another phone that the same party called at the same time as this leg, and that answered.
+fn answered_instead(facts: &Facts, index: usize) -> Option<&Leg> {
+    let (leg, dialler) = (facts.legs.get(index)?, facts.dialler(index)?);
+    let since = leg.dial.as_ref().map_or(leg.created, |d| d.at);
+    let other = facts.legs.iter().enumerate().find(|(other, l)| {
+        *other != index
+            && l.real()
+            && l.live()
+            && l.up.is_some_and(|up| since.until(up))
+            && facts.dialler(*other) == Some(dialler)
+    });
+    other.map(|(_, leg)| leg)
+}
+
+/// Whose phone was answered in this offer's place.
+fn answered_by(facts: &Facts, offer: usize) -> Option<AgentId> {
+    let index = facts.offers.get(offer)?.legs.last().copied()?;
+    answered_instead(facts, usize::from(index))?.agent.clone()
+}
+
+/// Agents who talked with the customer and have the call no more.
+fn had(facts: &Facts) -> impl Iterator<Item = &OfferFacts> {
+    let theirs = |role| matches!(role, Role::Inbound | Role::Outbound | Role::Transfer);
+    facts.offers.iter().filter(move |o| o.state == OfferState::Over && o.established && theirs(o.offer.role))
+}
+
 /// The parts of a face that follow from facts and offers.
-fn refresh(facts: &Facts, face: &mut Face) {
+fn refresh(directory: &Directory, facts: &Facts, face: &mut Face) {
     face.agents.clear();
     face.agents.extend(facts.offers.iter().filter(|o| o.state != OfferState::Over).map(|o| OnCall {
         offer: o.offer.clone(),
@@ -460,6 +479,22 @@ fn refresh(facts: &Facts, face: &mut Face) {
         since: o.since.wall,
         asking: o.legs.iter().any(|leg| facts.is_asking(usize::from(*leg))),
     }));
+    face.had.clear();
+    for over in had(facts) {
+        let began = over.legs.iter().filter_map(|leg| facts.legs.get(usize::from(*leg))?.up?.wall).min();
+        let ended = over.since.wall;
+        // Who asked a colleague by another leg meanwhile still had the customer: that is one part.
+        let same = |had: &&mut Had| had.agent == over.offer.agent && began.is_none_or(|at| Some(at) <= had.to);
+        match face.had.iter_mut().find(same) {
+            Some(had) => had.to = had.to.max(ended),
+            None => face.had.push(Had {
+                agent: over.offer.agent.clone(),
+                name: directory.agent(&over.offer.agent).and_then(|agent| agent.name.clone()),
+                from: began,
+                to: ended,
+            }),
+        }
+    }
     let any = |state: AgentLeg| face.agents.iter().any(|a| a.state == state && a.offer.role != Role::Consult);
     let parked = || facts.legs.iter().any(|l| l.real() && l.parked_now());
     let waits = || facts.legs.iter().any(|l| l.queues.iter().any(|(_, span)| span.to.is_none()));

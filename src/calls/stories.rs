@@ -356,9 +356,9 @@ fn two_phones_of_one_agent_are_one_offer_and_the_colleague_s_is_taken_back() {
     let news = desk.news();
     assert!(
         matches!(&news[..], [
-            What::Withdrawn { offer, reason: Withdrawal::AnsweredElsewhere },
+            What::Withdrawn { offer, reason: Withdrawal::AnsweredElsewhere, by: Some(by) },
             What::Established(o)
-        ] if offer.agent.as_str() == "1002" && o.agent.as_str() == "1001"),
+        ] if offer.agent.as_str() == "1002" && by.as_str() == "1001" && o.agent.as_str() == "1001"),
         "{news:?}"
     );
 }
@@ -427,6 +427,9 @@ fn a_colleague_asked_without_hold_is_part_of_the_call_from_the_transfer_on() {
     let news = desk.news();
     assert!(news.contains(&What::Absorbed { into: id }), "{news:?}");
     desk.take(15, enter("110.6", "", "b1")).take(15, gone("100.2", "", 16)).take(15, gone("110.5", "", 16));
+    // Who has the customer now may know from whom.
+    let had = &desk.book.face(id).unwrap().had;
+    assert!(had.len() == 1 && had[0].agent.as_str() == "1001" && had[0].from < had[0].to, "{had:?}");
     desk.take(20, gone("110.6", "", 16)).take(20, gone("100.1", "", 16));
     let record = desk.book.record(id).unwrap();
     assert_eq!(record.agents.unwrap().iter().map(ToString::to_string).collect::<Vec<_>>(), ["1001", "1002"]);

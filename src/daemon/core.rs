@@ -12,7 +12,9 @@ use tokio::sync::{mpsc, watch as watching};
 use crate::{
     agents::{
         self, Ask, Heard, LinkState, Output, People, Phones, QueueNow, QueuePlace, Roster, Screens, Token, View,
-        protocol::{Board, BoardAlert, BoardCount, BoardHour, BoardLimits, BoardQueue, LinkKind, SeatClaim},
+        protocol::{
+            Board, BoardAlert, BoardCount, BoardHour, BoardLimits, BoardQueue, CalledBefore, LinkKind, SeatClaim,
+        },
     },
     calls::{
         self, Book, Change, Command, Directory, Face, What,
@@ -150,6 +152,8 @@ pub struct Core {
     pub zone: TimeZone,
     /// The day so far, for boards.
     pub today: Today,
+    /// Who called in the last days, for pops.
+    pub callers: kpis::Callers,
     /// What flows want written into records and the desk has not answered yet, by the desk's token. They ask again: the oldest may be forgotten.
     inscribing: BTreeMap<u64, Inscription>,
     inscribed: u64,
@@ -194,6 +198,7 @@ impl Core {
             flows: flows::live::Plans::default(),
             zone: TimeZone::UTC,
             today: Today::default(),
+            callers: kpis::Callers::default(),
             inscribing: BTreeMap::new(),
             inscribed: OF_FLOWS,
         }
@@ -582,7 +587,29 @@ impl Core {
     pub fn earlier(&mut self, now: Now, earlier: Today) {
         self.today.put_in(now.wall, earlier);
         self.roster.stir(now);
+        let all = self.today.agents().cloned().collect();
+        self.own_days(now, all);
         self.settle(now, None);
+    }
+
+    /// The days before this start were read.
+    pub fn called(&mut self, now: Now, earlier: kpis::Callers) {
+        self.callers.put_in(now.wall, earlier);
+        for face in self.book.open_calls().filter(|face| !face.agents.is_empty()) {
+            called_before(&mut self.callers, &mut self.roster, now, face);
+        }
+        self.settle(now, None);
+    }
+
+    /// Tells these agents their own figures of the day.
+    fn own_days(&mut self, now: Now, agents: Vec<(TenantId, AgentId)>) {
+        let Some(until) = self.today.ends().filter(|_| self.today.complete) else { return };
+        let mut days = Vec::new();
+        for key in agents {
+            let kpis::Mine { calls, handling_ms } = self.today.of_agent(now.wall, &key.0, &key.1);
+            days.push((key, (calls, handling_ms)));
+        }
+        self.roster.days(now, until, days);
     }
 
     /// What a board shows of a tenant's calls, now and today.
@@ -771,10 +798,20 @@ impl Core {
                 records::Output::Submit { mut batch, tokens } => {
                     // A flow that a record begins is durable with it, and that a flow's words stand in it.
                     self.flows.starter().written(&mut batch, now.wall, &self.directory);
-                    for row in batch.records.iter().filter(|row| row.revision == 1) {
-                        let ended = row.ended_at.unwrap_or(now.wall);
-                        self.today.take(now.wall, &row.tenant, ended, row.body.expose());
-                        self.roster.stir(now);
+                    let mut agents = Vec::new();
+                    for row in &batch.records {
+                        let (tenant, body) = (&row.tenant, row.body.expose());
+                        let (first, ended) = (row.revision == 1, row.ended_at.unwrap_or(now.wall));
+                        let written = kpis::Written { tenant, call: row.call, ended, first, body };
+                        let others = self.today.take(now.wall, written).into_iter();
+                        agents.extend(others.map(|agent| (tenant.clone(), agent)));
+                        if first {
+                            self.callers.take(now.wall, tenant, ended, body);
+                            self.roster.stir(now);
+                        }
+                    }
+                    if !agents.is_empty() {
+                        self.own_days(now, agents);
                     }
                     let told = tokens.iter().filter_map(|token| self.inscribing.remove(token));
                     batch.flow_words.extend(told.map(|of| of.written(now.wall)));
@@ -840,6 +877,9 @@ impl Core {
             self.ask(now, &question);
         }
         let Some(face) = self.book.face(call) else { return };
+        if matches!(change.what, What::Offered(_) | What::Informed) {
+            called_before(&mut self.callers, &mut self.roster, now, face);
+        }
         let card = self.cards.get(&call).map(|(_, card)| card);
         let pop = arrived.filter(|_| matches!(change.what, What::Offered(_)));
         let observe = |metrics: &Metrics, stage| {
@@ -1423,6 +1463,16 @@ fn asked_for(number: &Number, face: &Face) -> String {
 /// The word by which a value goes over the wire and into the store.
 fn word_of(value: impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Tells the roster how often the caller called before, where that is known and was not told.
+fn called_before(callers: &mut kpis::Callers, roster: &mut Roster, now: Now, face: &Face) {
+    let number = face.customer.as_ref().and_then(|n| n.e164.as_ref().or(n.raw.as_ref()));
+    let inbound = face.direction == Some(calls::record::Direction::Inbound);
+    let Some(number) = number.filter(|_| inbound && roster.lacks_before(face.call)) else { return };
+    if let Some(kpis::Before { calls, last }) = callers.of(now.wall, &face.tenant, number.expose()) {
+        roster.called_before(now, face.call, CalledBefore { days: kpis::DAYS, calls, last_at: last });
+    }
 }
 
 /// An agent's state as it was when the last run ended.

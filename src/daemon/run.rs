@@ -184,6 +184,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     roster.states(settings.agents.states.clone());
     roster.opens(settings.agents.open);
     roster.outcomes(settings.agents.outcomes.clone());
+    roster.outcome_required(settings.agents.outcome_required.clone());
     let now = crate::live::now();
     for (key, kept) in states.into_iter().filter_map(super::core::kept_state) {
         roster.recall_state(now, key, kept);
@@ -196,9 +197,12 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     // What is on disk before the core writes its first record; it is read when everything runs.
     let held = Reader::open(&settings.store).and_then(|reader| reader.hold().map(|()| reader));
     let so_far = today();
+    let callers = crate::kpis::Callers::new(load::edges_of(&switch_settings));
+    let callers_so_far = callers.empty();
     let core_seed = CoreSeed {
         zone: settings.kpis.zone(),
         today: today(),
+        callers,
         guarded: reloadable.guarded.clone(),
         flows: plans.clone(),
         places: ends.places.clone(),
@@ -230,7 +234,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
         .map_err(|e| format!("cannot start the core: {e}"))?;
 
     let mut tasks = JoinSet::new();
-    tasks.spawn(earlier(held, so_far, ends.control.clone()));
+    tasks.spawn(earlier(held, so_far, callers_so_far, ends.control.clone()));
     let clerk_stop = CancellationToken::new();
     let clerk = back.spawn(records::live::clerk(store.clone(), ends.outputs, ends.kept, clerk_stop.clone()));
     let sender = Sender::new(reloadable.webhooks.clone());
@@ -418,19 +422,33 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
     Ok(())
 }
 
-/// The day until this start, for boards: what was on disk then, read beside everything else.
-async fn earlier(held: Result<Reader, StoreError>, mut today: crate::kpis::Today, control: mpsc::Sender<Control>) {
+/// The day until this start, for boards and agents, then who called in the days before it: what was on disk then, read beside everything else.
+async fn earlier(
+    held: Result<Reader, StoreError>,
+    mut today: crate::kpis::Today,
+    mut callers: crate::kpis::Callers,
+    control: mpsc::Sender<Control>,
+) {
     let read = tokio::task::spawn_blocking(move || {
         let (reader, at) = (held?, now().wall);
         if let Some(begins) = today.begins() {
-            reader.ended(begins, Wall(i64::MAX), |ended| today.take(at, &ended.tenant.into(), ended.at, ended.body))?;
+            reader.ended(begins, Wall(i64::MAX), |ended| {
+                let Ok(call) = ended.call.parse() else { return };
+                let (tenant, ended, body) = (&ended.tenant.into(), ended.at, ended.body);
+                today.take(at, crate::kpis::Written { tenant, call, ended, first: true, body });
+            })?;
         }
-        Ok::<_, StoreError>(today)
+        let tell = |what| drop(control.blocking_send(what));
+        tell(Control::Today(Box::new(today)));
+        let begins = at.plus_ms(-i64::from(crate::kpis::DAYS) * 86_400_000);
+        reader.ended(begins, Wall(i64::MAX), |ended| callers.take(at, &ended.tenant.into(), ended.at, ended.body))?;
+        tell(Control::Callers(Box::new(callers)));
+        Ok::<_, StoreError>(())
     });
     match read.await {
-        Ok(Ok(today)) => drop(control.send(Control::Today(Box::new(today))).await),
-        Ok(Err(error)) => tracing::warn!(%error, "boards count today from this start on"),
-        Err(error) => tracing::warn!(%error, "boards count today from this start on"),
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "today and who called before are counted from this start on"),
+        Err(error) => tracing::warn!(%error, "today and who called before are counted from this start on"),
     }
 }
 
@@ -439,6 +457,7 @@ struct CoreSeed {
     flows: flows::live::Plans,
     zone: jiff::tz::TimeZone,
     today: crate::kpis::Today,
+    callers: crate::kpis::Callers,
     guarded: Arc<crate::calls::guard::Guarded>,
     places: tokio::sync::watch::Receiver<crate::calls::seats::Places>,
     ends: CoreEnds,
@@ -495,6 +514,7 @@ impl CoreSeed {
         core.flows = self.flows;
         core.zone = self.zone;
         core.today = self.today;
+        core.callers = self.callers;
         core.restore(now(), self.open, self.seats);
         for (settings, stats) in self.switch_settings.iter().zip(&self.stats) {
             let Some(commands) = self.commands.remove(settings.id()) else { continue };
@@ -527,6 +547,7 @@ impl CoreSeed {
                 order = control.recv() => match order {
                     Some(Control::Reload { book, rules, offers, guarded }) => core.reload(now(), *book, rules, offers, guarded),
                     Some(Control::Today(earlier)) => core.earlier(now(), *earlier),
+                    Some(Control::Callers(earlier)) => core.called(now(), *earlier),
                     Some(Control::System { id, up, reason }) => core.system(now(), id, up, reason),
                     Some(Control::Trace(call, answer)) => {
                         let _ = answer.send(core.trace(call));

@@ -32,6 +32,8 @@ pub enum Control {
     },
     /// The day until this start, as it was read for boards.
     Today(Box<crate::kpis::Today>),
+    /// Who called in the days before this start.
+    Callers(Box<crate::kpis::Callers>),
     System {
         id: String,
         up: bool,

@@ -8,6 +8,7 @@
 
 mod again;
 mod answer;
+mod callers;
 mod compare;
 mod definitions;
 mod figures;
@@ -23,6 +24,7 @@ mod tests;
 mod today;
 
 pub use answer::{Answer, Compared, Figure, Group, Interval, Method, Percentiles, Verdict};
+pub use callers::{Before, Callers, DAYS};
 pub use definitions::{Definition, Unit, Words, definitions, table};
 pub use figures::Id;
 pub use gather::{Refused, Sight, Site, answer};
@@ -32,7 +34,7 @@ pub use settings::{Limits, Settings};
 pub use sheet::{csv, text};
 pub use spread::Spread;
 pub use tally::Tally;
-pub use today::{Count, Day, Today};
+pub use today::{Count, Day, Mine, Today, Written};
 
 /// A call that was in hand for less is nobody's verdict: fewer cases on a side of a comparison prove nothing.
 pub const CASES: u64 = 30;

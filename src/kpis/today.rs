@@ -1,10 +1,11 @@
-//! The day so far, by queue and by hour, for a board: counted as records are written.
+//! The day so far, by queue and by hour, for a board, and each agent's own: counted as records are written.
 //!
-//! A record counts as it was first written; what is amended later is in `linecard kpis`. After a start the day until then is read beside everything else and put in.
+//! For queues and hours a record counts as it was first written; what is amended later is in `linecard kpis`. An agent's own figures follow what is amended, for the time after a call
+//! is written down when it is over. After a start the day until then is read beside everything else and put in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::words::{SwitchId, TenantId, Wall};
+use crate::words::{AgentId, CallId, SwitchId, TenantId, Wall};
 
 use super::{query::Calendar, seen::Seen, settings::Settings, tally::Tally};
 
@@ -36,6 +37,27 @@ pub struct Day {
     pub hours: BTreeMap<u8, Count>,
 }
 
+/// An agent's own calls of the day.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mine {
+    /// Calls that the agent talked on.
+    pub calls: u64,
+    /// Talk, hold and wrap of these, as docs/kpis.md has the handling time of an agent's part.
+    pub handling_ms: u64,
+}
+
+/// A record as it is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    pub tenant: &'a TenantId,
+    pub call: CallId,
+    pub ended: Wall,
+    /// It was not written before.
+    pub first: bool,
+    /// The call record as JSON.
+    pub body: &'a str,
+}
+
 #[derive(Debug)]
 pub struct Today {
     settings: Settings,
@@ -43,6 +65,8 @@ pub struct Today {
     calendar: Calendar,
     day: String,
     of: BTreeMap<TenantId, Day>,
+    /// By call, so that what is amended counts once.
+    agents: BTreeMap<(TenantId, AgentId), BTreeMap<CallId, u64>>,
     /// Nothing of the day is missing.
     pub complete: bool,
 }
@@ -61,7 +85,7 @@ impl Today {
     pub fn new(settings: Settings, edges: BTreeSet<SwitchId>, now: Wall) -> Self {
         let mut calendar = Calendar::new(settings.zone());
         let day = calendar.of(now).0.to_owned();
-        Self { settings, edges, calendar, day, of: BTreeMap::new(), complete: false }
+        Self { settings, edges, calendar, day, of: BTreeMap::new(), agents: BTreeMap::new(), complete: false }
     }
 
     /// How its calls are counted.
@@ -70,20 +94,41 @@ impl Today {
         &self.settings
     }
 
-    /// A record that was written for the first time. One of another day is not of today.
-    pub fn take(&mut self, now: Wall, tenant: &TenantId, ended: Wall, body: &str) {
+    /// A record that was written; one of another day is not of today. Gives the agents whose figures are others now.
+    pub fn take(&mut self, now: Wall, written: Written<'_>) -> Vec<AgentId> {
+        let Written { tenant, call, ended, first, body } = written;
         self.turn(now);
         let (day, hour) = self.calendar.of(ended);
         if day != self.day {
-            return;
+            return Vec::new();
         }
         let hour: u8 = hour.parse().unwrap_or(0);
-        let Ok(seen) = Seen::read(body) else { return };
-        if !seen.is_offered() || (seen.has_twin() && self.edges.contains(&SwitchId::from(&*seen.switch))) {
+        let Ok(seen) = Seen::read(body) else { return Vec::new() };
+        if seen.has_twin() && self.edges.contains(&SwitchId::from(&*seen.switch)) {
+            return Vec::new();
+        }
+        if first {
+            self.offer(tenant, hour, &seen);
+        }
+        let mut agents = Vec::new();
+        for agent in seen.agents.iter().flatten() {
+            let Some(handled) = seen.handled_by(agent).filter(|handled| handled.talk > 0) else { continue };
+            let agent = AgentId::from(&**agent);
+            let of = self.agents.entry((tenant.clone(), agent.clone())).or_default();
+            let ms = handled.talk + handled.hold.unwrap_or(0) + handled.wrap.unwrap_or(0);
+            if of.insert(call, ms) != Some(ms) {
+                agents.push(agent);
+            }
+        }
+        agents
+    }
+
+    fn offer(&mut self, tenant: &TenantId, hour: u8, seen: &Seen<'_>) {
+        if !seen.is_offered() {
             return;
         }
         let mut one = Tally::default();
-        one.call(&seen, None, &self.settings);
+        one.call(seen, None, &self.settings);
         let count = Count {
             offered: one.offered,
             answered: one.answered_inbound,
@@ -107,6 +152,13 @@ impl Today {
                 day.queues.iter().for_each(|(queue, count)| of.queues.entry(queue.clone()).or_default().add(count));
                 day.hours.iter().for_each(|(hour, count)| of.hours.entry(*hour).or_default().add(count));
             }
+            for (agent, calls) in earlier.agents {
+                let of = self.agents.entry(agent).or_default();
+                // What was amended since is newer than what was read.
+                for (call, ms) in calls {
+                    of.entry(call).or_insert(ms);
+                }
+            }
         }
         self.complete = true;
     }
@@ -122,6 +174,26 @@ impl Today {
         self.of.keys()
     }
 
+    /// An agent's own day so far.
+    pub fn of_agent(&mut self, now: Wall, tenant: &TenantId, agent: &AgentId) -> Mine {
+        self.turn(now);
+        let calls = self.agents.get(&(tenant.clone(), agent.clone()));
+        let count =
+            |calls: &BTreeMap<CallId, u64>| Mine { calls: calls.len() as u64, handling_ms: calls.values().sum() };
+        calls.map(count).unwrap_or_default()
+    }
+
+    /// Who has calls of this day.
+    pub fn agents(&self) -> impl Iterator<Item = &(TenantId, AgentId)> {
+        self.agents.keys()
+    }
+
+    /// When the day ends.
+    #[must_use]
+    pub fn ends(&self) -> Option<Wall> {
+        super::query::begins(&self.settings.zone(), self.day.parse::<jiff::civil::Date>().ok()?.tomorrow().ok()?)
+    }
+
     /// When the day began.
     #[must_use]
     pub fn begins(&self) -> Option<Wall> {
@@ -134,6 +206,7 @@ impl Today {
         if day != self.day {
             self.day = day.to_owned();
             self.of.clear();
+            self.agents.clear();
             self.complete = true;
         }
     }
@@ -150,16 +223,19 @@ mod tests {
         let at = |text: &str| Wall(text.parse::<jiff::Timestamp>().unwrap().as_millisecond());
         let now = at("2026-11-02T06:00:00Z");
         let tenant = TenantId::default();
+        let take = |today: &mut Today, now: Wall, ended: Wall, body: &str| {
+            today.take(now, Written { tenant: &tenant, call: CallId(ulid::Ulid::nil()), ended, first: true, body });
+        };
         let record = |outcome: &str, wait: u64| {
             json!({"switch": "pbx1", "end": "seen", "direction": "inbound", "queue": "support", "outcome": outcome, "wait_ms": wait}).to_string()
         };
         let mut earlier = Today::new(Settings::default(), BTreeSet::new(), now);
-        earlier.take(now, &tenant, at("2026-11-02T01:30:00Z"), &record("abandoned", 60_000));
+        take(&mut earlier, now, at("2026-11-02T01:30:00Z"), &record("abandoned", 60_000));
         // Before midnight in Shanghai.
-        earlier.take(now, &tenant, at("2026-11-01T15:59:59Z"), &record("answered", 1));
+        take(&mut earlier, now, at("2026-11-01T15:59:59Z"), &record("answered", 1));
         let mut today = Today::new(Settings::default(), BTreeSet::new(), now);
-        today.take(now, &tenant, now, &record("answered", 20_000));
-        today.take(now, &tenant, now, &record("abandoned", 1_000));
+        take(&mut today, now, now, &record("answered", 20_000));
+        take(&mut today, now, now, &record("abandoned", 1_000));
         assert!(!today.complete);
         today.put_in(now, earlier);
         let day = today.of(now, &tenant);
@@ -168,7 +244,38 @@ mod tests {
         assert_eq!(today.begins(), Some(at("2026-11-01T16:00:00Z")));
         let next = at("2026-11-02T16:00:00Z");
         assert_eq!(today.of(next, &tenant), Day::default());
-        today.take(next, &tenant, now, &record("answered", 1));
+        take(&mut today, next, now, &record("answered", 1));
         assert_eq!(today.of(next, &tenant), Day::default(), "it ended yesterday");
+    }
+
+    #[test]
+    fn an_agents_own_figures_follow_what_is_amended_and_a_call_counts_once() {
+        let at = |text: &str| Wall(text.parse::<jiff::Timestamp>().unwrap().as_millisecond());
+        let now = at("2026-11-02T06:00:00Z");
+        let (tenant, li, wang) = (TenantId::default(), AgentId::from("1001"), AgentId::from("1002"));
+        let body = |wrap: u64| {
+            let segment = |kind: &str, agent: &str, from: &str, to: &str| json!({"kind": kind, "agent": agent, "from": from, "to": to});
+            json!({"switch": "pbx1", "end": "seen", "direction": "inbound", "outcome": "answered", "wait_ms": 1, "talk_ms": 90_000, "hold_ms": 10_000,
+                "agents": ["1001", "1002"], "wrapups": [{"agent": "1001", "ms": wrap}],
+                "segments": [segment("talk", "1001", "2026-11-02T05:00:00Z", "2026-11-02T05:01:00Z"), segment("hold", "1001", "2026-11-02T05:01:00Z", "2026-11-02T05:01:10Z"),
+                    segment("talk", "1002", "2026-11-02T05:01:10Z", "2026-11-02T05:01:40Z")]})
+            .to_string()
+        };
+        let take = |today: &mut Today, first: bool, wrap: u64| {
+            today.take(
+                now,
+                Written { tenant: &tenant, call: CallId(ulid::Ulid::nil()), ended: now, first, body: &body(wrap) },
+            )
+        };
+        let mut today = Today::new(Settings::default(), BTreeSet::new(), now);
+        assert_eq!(take(&mut today, true, 0), [li.clone(), wang.clone()]);
+        assert_eq!(take(&mut today, false, 5_000), [li.clone()], "the other's part is as it was");
+        let mut earlier = Today::new(Settings::default(), BTreeSet::new(), now);
+        take(&mut earlier, true, 0);
+        today.put_in(now, earlier);
+        assert_eq!(today.of_agent(now, &tenant, &li), Mine { calls: 1, handling_ms: 75_000 });
+        assert_eq!(today.of_agent(now, &tenant, &wang), Mine { calls: 1, handling_ms: 30_000 });
+        assert_eq!(today.ends(), Some(at("2026-11-02T16:00:00Z")));
+        assert_eq!(today.of_agent(at("2026-11-02T16:00:00Z"), &tenant, &li), Mine::default());
     }
 }

@@ -166,7 +166,7 @@ impl Traces {
                 let device = offer.device.clone();
                 (&offer.agent, StepKind::Offered { device, role: offer.role, screens: screens(&offer.agent) })
             }
-            What::Withdrawn { offer, reason } => (&offer.agent, StepKind::Withdrawn { reason: *reason }),
+            What::Withdrawn { offer, reason, .. } => (&offer.agent, StepKind::Withdrawn { reason: *reason }),
             What::Established(offer) => (&offer.agent, StepKind::Established),
             What::Absorbed { into } => {
                 if let Some(steps) = self.open.remove(&change.call) {

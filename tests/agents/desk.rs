@@ -337,6 +337,7 @@ pub fn face(call: CallId, on: &[(&Offer, AgentLeg)]) -> Face {
         edges: Vec::new(),
         aside: false,
         recorded: false,
+        had: Vec::new(),
         call,
         tenant: "default".into(),
         switch: "pbx1".into(),

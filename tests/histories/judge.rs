@@ -269,7 +269,7 @@ pub fn withdrawals(truth: &Truth, record: &Record, said: &[(CallId, What)]) -> i
         .iter()
         .filter(|(call, _)| calls.contains(call))
         .filter_map(|(_, what)| match what {
-            What::Withdrawn { offer, reason } => Some((offer.agent.to_string(), *reason)),
+            What::Withdrawn { offer, reason, .. } => Some((offer.agent.to_string(), *reason)),
             _ => None,
         })
         .collect();

@@ -1,5 +1,6 @@
 // The board: what is true now, drawn as text. Numbers come from board.changed, agents from team.list and team.changed; nothing of customers is drawn.
 import { Connection } from "../sdk/linecard.js";
+import codes from "../lang/codes.js";
 import { Team } from "../team.js";
 import { above, below, freshness, group, percent, tiles } from "./judge.js";
 import { words } from "./words.js";
@@ -15,6 +16,9 @@ const SHOWN = 60;
 let lang = localStorage.getItem("lang") || (navigator.language.startsWith("zh") ? "zh-CN" : "en");
 if (!words[lang]) lang = "en";
 const t = (key, holes = {}) => (words[lang][key] ?? key).replace(/\{(\w+)\}/g, (_, hole) => String(holes[hole] ?? ""));
+
+/** What was refused, in this page's language. */
+const because = (failed) => codes[lang][failed?.code] ?? codes[lang].other;
 
 let board; // as it was told last
 let told = 0; // when, by the server's clock
@@ -41,7 +45,7 @@ async function look() {
     refused = "";
     // The wall has no agent by name, and asks for none.
     if (!wall) await crew.look();
-  } catch (failed) { refused = failed?.code === "not-permitted" ? t("not-yours") : String(failed?.message ?? failed?.code ?? ""); }
+  } catch (failed) { refused = failed?.code === "not-permitted" ? t("not-yours") : because(failed); }
   draw();
 }
 
@@ -227,7 +231,7 @@ function menu(member, at) {
     b.onclick = async () => {
       $("menu").hidePopover();
       at.focus();
-      try { await act(); put($("status"), t("done")); } catch (failed) { put($("status"), t("cannot", { why: failed?.message ?? failed?.code ?? "" })); put($("note"), t("cannot", { why: failed?.message ?? failed?.code ?? "" })); }
+      try { await act(); put($("status"), t("done")); } catch (failed) { for (const at of ["status", "note"]) put($(at), because(failed)); }
     };
     items.push(b);
   };

@@ -13,7 +13,7 @@ export const words = {
     incomplete: "Today from {t} on; the hours before are being read", "no-alerts": "Nothing fires", "no-queues": "No call and no agent in a queue yet. Queues appear here", "no-agents": "No agents in your teams. agents.yaml says who is in them",
     more: "{n} more", "not-yours": "The board is for supervisors.", "door.title": "Board", "door.text": "Paste the token of a supervisor.", "door.token": "Token", "door.enter": "Open", "door.refused": "This token is not accepted any more.",
     wall: "Wall", theme: "Dark or light", lang: "中文", table: "As a table", chart: "As a chart", hour: "Hour", offered: "Calls", "in-time": "In time", given: "Given up", level_short: "Level", done: "Done",
-    chart_says: "{n} calls today, the most ({most}) at {hour}:00", h: "{h} h", "cannot": "It could not be done: {why}",
+    chart_says: "{n} calls today, the most ({most}) at {hour}:00", h: "{h} h",
   },
   "zh-CN": {
     title: "看板", waiting: "排队中", longest: "最长等待", level: "今日服务水平", abandoned: "今日放弃", ready: "空闲座席", alerts: "告警",
@@ -28,6 +28,6 @@ export const words = {
     incomplete: "今日数据从{t}起，之前的正在读取", "no-alerts": "没有告警", "no-queues": "还没有通话，也没有座席在技能组里。技能组会出现在这里", "no-agents": "您的团队里没有座席，由agents.yaml决定",
     more: "还有{n}个", "not-yours": "看板给主管使用。", "door.title": "看板", "door.text": "粘贴主管的令牌。", "door.token": "令牌", "door.enter": "打开", "door.refused": "这个令牌不再有效。",
     wall: "大屏", theme: "深色或浅色", lang: "English", table: "看表格", chart: "看图", hour: "小时", offered: "通话", "in-time": "及时", given: "放弃", level_short: "水平", done: "完成",
-    chart_says: "今日{n}通，{hour}点最多（{most}通）", h: "{h}点", "cannot": "没有做成：{why}",
+    chart_says: "今日{n}通，{hour}点最多（{most}通）", h: "{h}点",
   },
 };

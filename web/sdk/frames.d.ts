@@ -25,6 +25,8 @@ export interface AgentState {
   /** Since when; absent where it was not seen to begin. */
   since?: string | null;
   state: AgentCondition;
+  /** The agent's own day so far; absent until the day before the daemon's start was read. */
+  today?: MyDay | null;
   /** Devices of the agent at which, as their switch tells, no phone is registered: no call rings there. Of whom the switch does not tell is not here. */
   unregistered?: AtSwitch[];
   /** Devices of the agent of which their switch tells nothing at present: a call may ring there without a pop. Not seen is not idle. */
@@ -214,6 +216,14 @@ export interface Callbacks {
   open: number;
 }
 
+/** Calls of a number that ended in the last days, with this tenant. */
+export interface CalledBefore {
+  /** Without this one. */
+  calls: number;
+  days: number;
+  last_at?: string | null;
+}
+
 /** Who calls, and one block per source. */
 export interface Card {
   /** The caller gave an account that no system knows; the number was looked up instead. */
@@ -278,7 +288,12 @@ export interface CardCandidate {
 export type Class = "mobile" | "geographic" | "extension" | "unknown" | "geographic-or-mobile" | "shared-cost" | "toll-free" | "service" | "emergency" | "sms-port" | "m2m" | "masked" | "international" | "anonymous" | "sip-user" | "invalid";
 
 /** Why; for programs. */
-export type Code = "busy" | "no-answer" | "not-registered" | "not-permitted" | "agent-in-call" | "unknown-target" | "not-dialable" | "switch-unavailable" | "timeout" | "blocked-number" | "forbidden-hours" | "cool-down" | "too-many-calls" | "unavailable-here" | "call-over" | "not-recording" | "bad-frame" | "unknown-type" | "bad-request" | "unknown-call" | "unknown-candidate" | "unknown-attribute" | "invalid-value" | "not-offered" | "dial-pending" | "verb-pending" | "no-device" | "unknown-callback" | "unknown-flow" | "invalid-input" | "callback-claimed" | "unknown-recording" | "recording-gone" | "call-up" | "seat-taken" | "unknown-seat" | "too-many" | "unavailable" | "unauthenticated";
+export type Code = "busy" | "no-answer" | "not-registered" | "not-permitted" | "agent-in-call" | "unknown-target" | "not-dialable" | "switch-unavailable" | "timeout" | "blocked-number" | "forbidden-hours" | "cool-down" | "too-many-calls" | "unavailable-here" | "call-over" | "not-recording" | "bad-frame" | "unknown-type" | "bad-request" | "unknown-call" | "unknown-candidate" | "unknown-attribute" | "invalid-value" | "not-offered" | "dial-pending" | "verb-pending" | "no-device" | "unknown-callback" | "unknown-flow" | "invalid-input" | "outcome-required" | "callback-claimed" | "unknown-recording" | "recording-gone" | "call-up" | "seat-taken" | "unknown-seat" | "too-many" | "unavailable" | "unauthenticated";
+
+export interface Colleague {
+  agent: string;
+  name?: string | null;
+}
 
 /** A number as a viewer may see it, and a handle by which it can be dialled even when it is masked. */
 export interface Dialable {
@@ -361,6 +376,14 @@ export interface Flows {
 }
 
 export type FoundBy = "number" | "account";
+
+/** An agent's part in a call that is over. */
+export interface HadBy {
+  agent: string;
+  /** From their answer until they had it no more; absent where one of the two was not seen. */
+  ms?: number | null;
+  name?: string | null;
+}
 
 export interface Handover {
   from: string;
@@ -447,6 +470,16 @@ export interface MemberCall {
   title?: string | null;
 }
 
+/** An agent's own calls of the day, as docs/kpis.md counts them. */
+export interface MyDay {
+  /** That the agent talked on. */
+  calls: number;
+  /** Talk, hold and wrap of these together. */
+  handling_ms: number;
+  /** When the day ends: from then on these are yesterday's. */
+  until: string;
+}
+
 export interface NextState {
   reason?: string | null;
   state: Availability;
@@ -482,6 +515,8 @@ export interface Pop {
   attributes?: Record<string, string>;
   brand?: string | null;
   call: string;
+  /** Inbound calls of this number before this one; absent where that is not known (yet). */
+  called_before?: CalledBefore | null;
   /** Who calls, and what is known of them. */
   card: Card;
   /** The candidate an agent chose; null when an agent said that it is none of them; absent while nobody chose. */
@@ -491,6 +526,8 @@ export interface Pop {
   direction?: Direction | null;
   /** Attributes that have a label or that this agent may write (`attribute.set`), in the order of the switch's file. */
   fields?: AttributeField[];
+  /** Agents who talked with the customer on this call before and have it no more, in the order in which they had it. */
+  had_by?: HadBy[];
   language?: string | null;
   /** The line that was called. */
   line?: Dialable | null;
@@ -501,6 +538,8 @@ export interface Pop {
   /** The customer's number as this agent may see it; absent when none is known. */
   number?: Dialable | null;
   origin: Origin;
+  /** `wrapup.submit` of this call is not taken without a `disposition`. */
+  outcome_required?: boolean;
   /** Stable: the same offer has the same id after a restart. A client drops ids it knows. */
   pop: string;
   queue?: Queue | null;
@@ -521,6 +560,8 @@ export interface Queue {
   id: string;
   /** What to show: the label of the line's row, else the id. */
   label: string;
+  /** How many others waited in it for an answer when this frame was made; absent once the call was answered. */
+  waiting?: number | null;
 }
 
 /** Why a person may be the caller. */
@@ -773,6 +814,8 @@ export interface Pop {
   attributes?: Record<string, string>;
   brand?: string | null;
   call: string;
+  /** Inbound calls of this number before this one; absent where that is not known (yet). */
+  called_before?: CalledBefore | null;
   /** Who calls, and what is known of them. */
   card: Card;
   /** The candidate an agent chose; null when an agent said that it is none of them; absent while nobody chose. */
@@ -782,6 +825,8 @@ export interface Pop {
   direction?: Direction | null;
   /** Attributes that have a label or that this agent may write (`attribute.set`), in the order of the switch's file. */
   fields?: AttributeField[];
+  /** Agents who talked with the customer on this call before and have it no more, in the order in which they had it. */
+  had_by?: HadBy[];
   language?: string | null;
   /** The line that was called. */
   line?: Dialable | null;
@@ -792,6 +837,8 @@ export interface Pop {
   /** The customer's number as this agent may see it; absent when none is known. */
   number?: Dialable | null;
   origin: Origin;
+  /** `wrapup.submit` of this call is not taken without a `disposition`. */
+  outcome_required?: boolean;
   /** Stable: the same offer has the same id after a restart. A client drops ids it knows. */
   pop: string;
   queue?: Queue | null;
@@ -822,6 +869,8 @@ export interface PopUpdated {
   attributes?: Record<string, string>;
   brand?: string | null;
   call: string;
+  /** Inbound calls of this number before this one; absent where that is not known (yet). */
+  called_before?: CalledBefore | null;
   /** Who calls, and what is known of them. */
   card: Card;
   /** The candidate an agent chose; null when an agent said that it is none of them; absent while nobody chose. */
@@ -831,6 +880,8 @@ export interface PopUpdated {
   direction?: Direction | null;
   /** Attributes that have a label or that this agent may write (`attribute.set`), in the order of the switch's file. */
   fields?: AttributeField[];
+  /** Agents who talked with the customer on this call before and have it no more, in the order in which they had it. */
+  had_by?: HadBy[];
   language?: string | null;
   /** The line that was called. */
   line?: Dialable | null;
@@ -841,6 +892,8 @@ export interface PopUpdated {
   /** The customer's number as this agent may see it; absent when none is known. */
   number?: Dialable | null;
   origin: Origin;
+  /** `wrapup.submit` of this call is not taken without a `disposition`. */
+  outcome_required?: boolean;
   /** Stable: the same offer has the same id after a restart. A client drops ids it knows. */
   pop: string;
   queue?: Queue | null;
@@ -863,6 +916,8 @@ export interface PopUpdated {
 export interface PopWithdrawn {
   /** The server's time, RFC 3339 UTC with milliseconds. */
   at: string;
+  /** For `answered-elsewhere`: the agent who took it, where it was one. */
+  by?: Colleague | null;
   call: string;
   pop: string;
   reason: Withdrawal;
@@ -924,6 +979,8 @@ export interface AgentChanged {
   /** Since when; absent where it was not seen to begin. */
   since?: string | null;
   state: AgentCondition;
+  /** The agent's own day so far; absent until the day before the daemon's start was read. */
+  today?: MyDay | null;
   type: "agent.changed";
   /** Devices of the agent at which, as their switch tells, no phone is registered: no call rings there. Of whom the switch does not tell is not here. */
   unregistered?: AtSwitch[];

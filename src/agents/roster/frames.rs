@@ -25,14 +25,15 @@ use super::{
     super::{
         CoalesceKey, Deliver, ScreenId,
         protocol::{
-            AgentChanged, AgentState, AtSwitch, AttributeField, CallChanged, Dialable, FieldType, Handover, Link,
-            LinkChanged, LinkKind, Me, Note, OnPhone, Pop, PopUpdated, PopWithdrawn, Queue, ReasonChoice, Snapshot,
-            SnapshotCall, Welcome, WrapUpDue,
+            AgentChanged, AgentState, AtSwitch, AttributeField, CallChanged, Dialable, FieldType, HadBy, Handover,
+            Link, LinkChanged, LinkKind, Me, Note, OnPhone, Pop, PopUpdated, PopWithdrawn, Queue, ReasonChoice,
+            Snapshot, SnapshotCall, Welcome, WrapUpDue,
         },
         settings::{Opens, States},
         wire,
     },
     Key, LinkNow, OnDesk, Roster, deliver,
+    facts::Around,
     mask::{self, Shade},
     recordings, seat,
     stream::{OnScreen, Stage, Work},
@@ -96,14 +97,14 @@ fn link_of<'a>(kind: LinkKind, id: &'a str, link: &'a LinkNow) -> Link<'a> {
 }
 
 pub(super) fn withdrawn(pop: &OnScreen, reason: Withdrawal) -> PopWithdrawn<'_> {
-    PopWithdrawn { pop: &pop.id, call: pop.call, reason }
+    PopWithdrawn { pop: &pop.id, call: pop.call, reason, by: None }
 }
 
-/// The pop of a call whose card was rendered. A viewer without whole numbers is shown none anywhere in it.
+/// The pop of a call whose card was rendered, with what is known around it. A viewer without whole numbers is shown none anywhere in it.
 pub(super) fn pop<'a>(
     now: Wall,
     call: &'a OnDesk,
-    face: &'a Face,
+    (face, around): (&'a Face, Around),
     pop: &'a OnScreen,
     viewer: &AgentId,
     masked: bool,
@@ -127,10 +128,11 @@ pub(super) fn pop<'a>(
         title: line.and_then(|line| line.title.as_deref()),
         brand: line.and_then(|line| line.brand.as_deref()),
         language: line.and_then(|line| line.language.as_deref()),
-        queue: face
-            .queue
-            .as_deref()
-            .map(|id| Queue { id, label: line.and_then(|l| l.queue_label.as_deref()).unwrap_or(id) }),
+        queue: face.queue.as_deref().map(|id| Queue {
+            id,
+            label: line.and_then(|l| l.queue_label.as_deref()).unwrap_or(id),
+            waiting: face.answered_at.is_none().then_some(around.waiting),
+        }),
         number,
         name: face.name.as_ref().map(|name| seen(name.expose())),
         line: face
@@ -142,6 +144,17 @@ pub(super) fn pop<'a>(
             Some(Direction::Outbound) => None,
             _ => face.queued_at.or(face.started_at),
         },
+        outcome_required: around.outcome_required,
+        called_before: call.before,
+        had_by: face
+            .had
+            .iter()
+            .map(|had| HadBy {
+                agent: had.agent.as_str(),
+                name: had.name.as_deref(),
+                ms: had.from.zip(had.to).map(|(from, to)| to.since(from)),
+            })
+            .collect(),
         reference: face.reference.as_ref(),
         attributes: match &shade {
             None => Cow::Borrowed(&face.attributes),
@@ -351,10 +364,11 @@ impl Roster {
             let Some(stream) = self.streams.get_mut(key) else { continue };
             let looks = stream.active.is_some();
             let masked = stream.masks(face.line.as_deref());
+            let around = Around { waiting: self.queued.others(face), outcome_required: self.outcome_required.of(face) };
             let mut pops = std::mem::take(&mut stream.busy().pops);
             for on_screen in pops.iter_mut().filter(|p| p.call == id && p.stage.is_shown()) {
                 let can = self.abilities.get(&face.switch);
-                let body = PopUpdated(pop(now.wall, call, face, on_screen, &key.1, masked, can));
+                let body = PopUpdated(pop(now.wall, call, (face, around), on_screen, &key.1, masked, can));
                 stream.emit(now, Some(CoalesceKey::Card(id)), &body, &mut self.out);
                 viewers.extend(looks.then(|| key.clone()));
             }
@@ -424,6 +438,7 @@ impl Roster {
             overrun: shown.overrun,
             next: shown.next,
             queues: shown.queues,
+            today: self.days.of(key),
             active: stream.active == Some(screen),
             screens: stream.screens.len(),
             seat: seat::shown(&self.seats, key),
@@ -471,8 +486,9 @@ impl Roster {
             let can = self.abilities.get(&face.switch);
             let hear = recordings::offered(&self.heard, call.ended, face, stream.roles());
             viewed.push(face.call);
+            let around = Around { waiting: self.queued.others(face), outcome_required: self.outcome_required.of(face) };
             calls.push(SnapshotCall {
-                pop: pop(now.wall, call, face, on_screen, &key.1, stream.masks(face.line.as_deref()), can),
+                pop: pop(now.wall, call, (face, around), on_screen, &key.1, stream.masks(face.line.as_deref()), can),
                 state: call_changed(call, face, on_screen, None, directory, (can, hear)),
                 shown: on_screen.shown,
                 wishes: call.told.iter().map(tickets::shown).collect(),

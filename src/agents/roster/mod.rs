@@ -8,6 +8,7 @@
 
 mod board;
 mod callbacks;
+mod facts;
 mod flows;
 mod frames;
 mod mask;
@@ -54,7 +55,7 @@ pub use views::View;
 
 use super::{
     Deliver, Heard, Limits, ScreenId, States, Told,
-    protocol::{ByHand, LinkKind, Resume, Resumed, SeatClaim},
+    protocol::{ByHand, CalledBefore, Colleague, LinkKind, PopWithdrawn, Resume, Resumed, SeatClaim},
     settings::Opens,
     wire,
 };
@@ -178,11 +179,16 @@ pub struct Roster {
     opens: Opens,
     /// By queue, or `*`: what agents choose from as the outcome.
     outcomes: BTreeMap<String, Vec<String>>,
+    outcome_required: facts::Required,
     /// Which business systems offer what.
     offers: Arc<records::Offers>,
     /// Those under way.
     flows: flows::Flows,
     views: views::Views,
+    /// Who waits in which queue.
+    queued: facts::Queued,
+    /// Each agent's own day.
+    days: facts::Days,
     /// What of it can be heard afterwards.
     heard: Offered,
     due: BTreeMap<(Mono, u64), Due>,
@@ -221,6 +227,8 @@ struct OnDesk {
     notes: Vec<(AgentId, Private<String>)>,
     agents: Vec<Key>,
     ended: bool,
+    /// How often the number called before.
+    before: Option<CalledBefore>,
 }
 
 struct LinkNow {
@@ -276,9 +284,12 @@ impl Roster {
             times: times::Times::default(),
             opens: Opens::default(),
             outcomes: BTreeMap::new(),
+            outcome_required: facts::Required::default(),
             offers: Arc::default(),
             flows: flows::Flows::default(),
             views: views::Views::default(),
+            queued: facts::Queued::default(),
+            days: facts::Days::default(),
             heard: Offered::default(),
             due: BTreeMap::new(),
             count: 0,
@@ -348,6 +359,7 @@ impl Roster {
     /// What the book concluded; `face` is the call after it, `card` what is known of the customer, if anything.
     pub fn change(&mut self, now: Now, change: &Change, face: &Face, card: Option<&Arc<Card>>, directory: &Directory) {
         let id = change.call;
+        self.queued.note(id, &change.what, face);
         if matches!(change.what, What::Ended | What::Amended | What::Absorbed { .. }) && !self.calls.contains_key(&id) {
             return;
         }
@@ -369,9 +381,10 @@ impl Roster {
                 self.tell_call(now, id, Some(&offer.agent), None, directory);
                 self.settle_state(now, &(face.tenant.clone(), offer.agent.clone()));
             }
-            What::Withdrawn { offer, reason } => {
+            What::Withdrawn { offer, reason, by } => {
                 let key = (face.tenant.clone(), offer.agent.clone());
-                self.withdraw(now, &key, id, offer.ordinal, *reason);
+                let by = by.as_ref().map(|by| (by, directory.agent(by).and_then(|agent| agent.name.as_deref())));
+                self.withdraw(now, &key, id, offer.ordinal, *reason, by);
             }
             What::Cleared { offer } => self.cleared(now, face, offer, directory),
             What::Held { .. } | What::Retrieved { .. } => self.tell_call(now, id, None, None, directory),
@@ -574,7 +587,10 @@ impl Roster {
             call.face = Some(Box::new(face.clone()));
         }
         call.render(masked);
-        let frame = frames::pop(now.wall, call, face, &pop, &key.1, masked, self.abilities.get(&face.switch));
+        let around =
+            facts::Around { waiting: self.queued.others(face), outcome_required: self.outcome_required.of(face) };
+        let can = self.abilities.get(&face.switch);
+        let frame = frames::pop(now.wall, call, (face, around), &pop, &key.1, masked, can);
         stream.emit(now, None, &frame, &mut self.out);
         let shown = stream.active.is_some();
         stream.busy().pops.push(OnScreen { shown, ..pop });
@@ -595,10 +611,19 @@ impl Roster {
         }
     }
 
-    fn withdraw(&mut self, now: Now, key: &Key, call: CallId, ordinal: u32, reason: Withdrawal) {
+    fn withdraw(
+        &mut self,
+        now: Now,
+        key: &Key,
+        call: CallId,
+        ordinal: u32,
+        reason: Withdrawal,
+        by: Option<(&AgentId, Option<&str>)>,
+    ) {
         let Some(stream) = self.streams.get_mut(key) else { return };
         let Some(pop) = stream.busy().take(call, ordinal) else { return };
-        stream.emit(now, None, &frames::withdrawn(&pop, reason), &mut self.out);
+        let by = by.map(|(agent, name)| Colleague { agent: agent.as_str(), name });
+        stream.emit(now, None, &PopWithdrawn { by, ..frames::withdrawn(&pop, reason) }, &mut self.out);
         self.leave(key, call);
         self.settle_state(now, key);
     }
@@ -651,7 +676,7 @@ impl Roster {
             for (ordinal, stage) in pops {
                 match stage {
                     // The book says why before it says that a call ended; should it not, no screen keeps a dead pop.
-                    Stage::Ringing => self.withdraw(now, &key, id, ordinal, Withdrawal::CallerGone),
+                    Stage::Ringing => self.withdraw(now, &key, id, ordinal, Withdrawal::CallerGone, None),
                     Stage::Talking => self.wrap_up(now, &key, id, ordinal),
                     Stage::WrapUp { .. } | Stage::Kept | Stage::Over => {}
                 }
@@ -808,6 +833,7 @@ impl OnDesk {
             notes: Vec::new(),
             agents: Vec::new(),
             ended: false,
+            before: None,
         }
     }
 

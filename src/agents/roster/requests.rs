@@ -327,6 +327,10 @@ impl Roster {
     fn wrapup(&mut self, asked: &Asked, wrapup: WrapupSubmit) -> Refusable {
         let pop = self.streams.get(&asked.0).and_then(|s| s.pops().iter().find(|pop| pop.call == wrapup.call));
         let Some(pop) = pop.map(|pop| pop.id.clone()) else { return Err(NOT_YOURS) };
+        let face = self.calls.get(&wrapup.call).and_then(|call| call.face.as_deref());
+        if wrapup.disposition.is_empty() && face.is_some_and(|face| self.outcome_required.of(face)) {
+            return Err((Code::OutcomeRequired, "calls of this queue need an outcome"));
+        }
         if let (Some(text), Some(on_desk)) = (&wrapup.notes, self.calls.get_mut(&wrapup.call)) {
             on_desk.note(&asked.0.1, text.clone());
         }

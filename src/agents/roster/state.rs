@@ -201,6 +201,11 @@ impl Roster {
         self.outcomes = outcomes;
     }
 
+    /// Of which queues a wrap-up is not taken without an outcome.
+    pub fn outcome_required(&mut self, queues: Vec<String>) {
+        self.outcome_required = super::facts::Required(queues);
+    }
+
     /// As it was when the last run ended.
     pub fn recall_state(&mut self, now: Now, key: Key, kept: Kept) {
         self.watch_limit(now, &key, &kept.is, kept.since);

@@ -2,7 +2,7 @@
 export const CALL = "01JD8Z6Q5M0000000000000001", SECOND = "01JD8Z6Q5M0000000000000002";
 export const seconds = (s) => new Date(Date.now() + s * 1000).toISOString();
 
-export const agent = (state, more = {}) => ({ agent: "1001", state, active: true, screens: 1, ...more });
+export const agent = (state, more = {}) => ({ agent: "1001", state, today: { calls: 23, handling_ms: 23 * 252_000, until: seconds(3600) }, active: true, screens: 1, ...more });
 export const links = (up = true, more = []) => [
   { kind: "switch", id: "pbx1", up, since: seconds(-3) }, { kind: "system", id: "erp", up: true, since: seconds(-900) },
   { kind: "system", id: "orders", up: true, since: seconds(-900) }, { kind: "system", id: "desk", up: true, since: seconds(-900) }, ...more,
@@ -50,7 +50,7 @@ export function filled(w, { tickets = true } = {}) {
 export function pop(w, card, more = {}) {
   const call = more.call ?? CALL;
   return {
-    pop: `${call}-1`, call, role: "inbound", device: "PJSIP/1001", direction: "inbound", origin: "phone", title: w.line, queue: { id: "support", label: w.queue },
+    pop: `${call}-1`, call, role: "inbound", device: "PJSIP/1001", direction: "inbound", origin: "phone", title: w.line, queue: { id: "support", label: w.queue, waiting: 3 }, called_before: { days: 7, calls: 1, last_at: seconds(-90_000) }, had_by: [],
     number: number("13800138000"), waited_since: seconds(-42), attributes: { "ivr.choice": w.keyed, "ivr.account": "88001234" }, card, actions: ["notes.set", "callback.ask", "call.answer", "call.hangup"], ...more,
   };
 }

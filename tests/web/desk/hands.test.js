@@ -319,12 +319,59 @@ test("the wrap-up runs down, warns once 20 seconds before, and can be put off, s
   await screen.close();
 });
 
+test("the lane says the way here: from whom and how long, how often they called; how many wait, while it rings", async () => {
+  for (const [lang, way, end] of [["en", ["IVR", "0:18", w.queue, "1:12", w.colleague, "3:20", "You"], ["3 more waiting", "2nd call in 7 days"]], ["zh-CN", ["语音导航", "0:18", w.queue, "1:12", w.colleague, "3:20", "您"], ["还有3人排队", "7天内第2次来电"]]]) {
+    const screen = await desk({ lang }), at = Date.now(), ago = (s) => new Date(at - s * 1000).toISOString();
+    screen.say("pop", pop(w, filled(w), { waited_since: ago(72), had_by: [{ agent: "1003", name: w.colleague, ms: 200_000 }] }));
+    screen.say("call.changed", changed("ringing", "ringing", { started_at: ago(90), since: ago(0) }));
+    const path = () => screen.page.evaluate(() => [...document.querySelectorAll("#path > :not(.end):not(.given)")].flatMap((e) => (e.children.length ? [...e.children] : [e])).map((e) => e.textContent).filter(Boolean));
+    await screen.until(() => document.querySelector("#path .end"));
+    assert.deepEqual(await path(), way);
+    assert.deepEqual(await screen.page.evaluate(() => [...document.querySelector("#path .end").childNodes].map((e) => e.textContent)), end);
+    screen.say("call.changed", talking());
+    await screen.is("talking");
+    assert.deepEqual(await screen.page.evaluate(() => [...document.querySelector("#path .end").childNodes].map((e) => e.textContent)), end.slice(1));
+    await screen.close();
+  }
+});
+
+test("the day so far is the daemon's, also after a reload, and yesterday's is none of today's", async () => {
+  const lane = (screen) => screen.page.textContent("#path");
+  for (const [until, said] of [[3600, ["Calls today23", "Handling time4:12"]], [-1, ["Calls today0"]]]) {
+    const screen = await desk();
+    screen.say("agent.changed", agent("ready", { today: { calls: 23, handling_ms: 23 * 252_000, until: seconds(until) } }));
+    await screen.until((text) => document.getElementById("path").textContent.startsWith(text), said.join(""));
+    assert.equal((await lane(screen)).includes("Handling time"), said.length > 1);
+    await screen.close();
+  }
+  const screen = await desk();
+  screen.say("agent.changed", agent("ready", { today: undefined }));
+  await screen.until(() => !document.getElementById("path").textContent.includes("Calls today"));
+  await screen.close();
+});
+
+test("where the queue requires an outcome, the wrap-up ends with one and says so", async () => {
+  const screen = await desk();
+  screen.say("pop", pop(w, filled(w), { outcome_required: true }));
+  screen.say("call.changed", talking());
+  screen.say("call.changed", wrapup());
+  await screen.is("wrapup");
+  assert.equal(await screen.page.textContent("label[for=outcome]"), "Outcome, required");
+  await screen.page.focus("#notes");
+  await screen.page.keyboard.press("Control+Enter");
+  await screen.until(() => document.activeElement.id === "outcome" && document.getElementById("alert").textContent === "Choose an outcome first.");
+  await screen.page.keyboard.type("Repair");
+  await screen.page.keyboard.press("Control+Enter");
+  assert.deepEqual((await screen.hear("wrapup.submit")).disposition, ["Repair"]);
+  assert.deepEqual(await screen.axe(), []);
+  await screen.close();
+});
+
 test("answered elsewhere: who it was, grey, for five seconds, then rest", async () => {
   const screen = await desk();
   screen.say("pop", pop(w, filled(w)));
   await screen.is("ringing");
-  screen.say("call.changed", changed("ringing", "talking", { agents: [{ agent: "1003", name: w.colleague, role: "inbound", state: "talking" }] }));
-  screen.say("pop.withdrawn", { pop: `${CALL}-1`, call: CALL, reason: "answered-elsewhere" });
+  screen.say("pop.withdrawn", { pop: `${CALL}-1`, call: CALL, reason: "answered-elsewhere", by: { agent: "1003", name: w.colleague } });
   await screen.is("gone");
   const since = Date.now();
   assert.equal(await screen.page.textContent("#name"), `${w.colleague} answered`);
