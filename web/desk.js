@@ -28,7 +28,9 @@ export class Desk extends Told {
     if (!was.agent) return {};
     const { state, reason, overrun } = this.agent;
     // What calls do to the state is seen on the strip; what else changed it is said.
-    const other = state !== agent.state || reason !== agent.reason, chosen = ["ready", "not-ready", "logged-off"].includes(state);
+    // A switch that wants a reason is given the state's own name: that is none.
+    const why = (r) => (r === "not-ready" ? undefined : r);
+    const other = state !== agent.state || why(reason) !== why(agent.reason), chosen = ["ready", "not-ready", "logged-off"].includes(state);
     return {
       phone: this.phones.find((p) => !phones.some((b) => b.why === p.why && b.phone === p.phone)),
       state: (state !== agent.state && chosen && !(agent.state === "busy" && state === "ready")) || (overrun && !agent.overrun),

@@ -276,6 +276,17 @@ test("what changed the state is said, and one click takes it back; what was chos
   await screen.close();
 });
 
+test("a switch that gives a pause its own name as the reason changes nothing that was said", async () => {
+  const screen = await desk();
+  screen.say("agent.changed", agent("not-ready"));
+  await screen.until(() => document.getElementById("cause").textContent.includes("by a supervisor"));
+  screen.say("agent.changed", agent("not-ready", { reason: "not-ready" }));
+  screen.say("link.changed", { ...links()[1], up: false });
+  await screen.until(() => document.getElementById("links").textContent.includes("away"));
+  assert.ok((await screen.page.textContent("#cause")).includes("by a supervisor"));
+  await screen.close();
+});
+
 test("the state after the call is always in sight, and can be changed and taken back during it", async () => {
   const screen = await desk();
   screen.say("agent.changed", agent("busy"));
