@@ -3,10 +3,11 @@
 //!
 //! A program of its own, because the stories share one switch and follow one another; it counts like any test program.
 //!
-//!     cargo test --release --features real-servers --test real -- [words: only stories whose names contain one] [--drivers]
+//!     cargo test --release --features real-servers --test real -- [words: only stories whose names contain one] [--drivers] [--by-hand]
 //!
-//! `--drivers` plays the calls with nobody watching: phones, carrier and switch alone.
+//! `--drivers` plays the calls with nobody watching: phones, carrier and switch alone. `--by-hand` plays none and does what it is told; see [`byhand`].
 
+mod byhand;
 mod cable;
 mod callbacks;
 mod edge;
@@ -68,6 +69,15 @@ impl Stage {
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
+    if words.iter().any(|w| w == "--by-hand") {
+        return byhand::serve().map_or_else(
+            |why| {
+                eprintln!("{why}");
+                ExitCode::FAILURE
+            },
+            |()| ExitCode::SUCCESS,
+        );
+    }
     let drivers_only = words.iter().any(|w| w == "--drivers");
     let words: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
     let chosen: Vec<_> =

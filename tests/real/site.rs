@@ -181,7 +181,8 @@ impl Site {
         put(
             "trunks.yaml",
             "rows:\n  - {dialled: \"4008001234\", title: After-sales, queue_label: Support, zone: Asia/Shanghai}\n  \
-             - {dialled: \"4008005678\", title: Pre-sales}\n  - {dialled: \"02161234567\", title: Direct line}\n",
+             - {dialled: \"4008005678\", title: Pre-sales}\n  - {dialled: \"02161234567\", title: Direct line}\n  \
+             - {dialled: \"02161234574\", title: Ring group}\n",
         )?;
         // One agent has two phones.
         let agents = shipped("agents.yaml")?.replacen("[PJSIP/1001]", "[PJSIP/1001, PJSIP/1004]", 1);
@@ -346,8 +347,19 @@ impl Site {
         if files.len() == 2 { Ok(files) } else { Err(format!("no lines for manager.conf and ari.conf in: {said}")) }
     }
 
-    /// Starts the daemon, waits until it says READY to whoever started it, and opens every agent's screen (again at `places`).
+    /// Starts the daemon and opens every agent's screen (again at `places`).
     pub fn start(&mut self, places: &[Option<Place>]) -> Result<(), String> {
+        self.run()?;
+        for (i, agent) in AGENTS.iter().enumerate() {
+            let token = self.say(&["token", "--agent", agent, "--ttl", "1h"])?;
+            let place = places.get(i).copied().flatten();
+            self.screens.push(Screen::open(self.port, agent, token.trim(), &self.protocol, place)?);
+        }
+        Ok(())
+    }
+
+    /// Starts the daemon alone, and waits until it says READY to whoever started it.
+    pub fn run(&mut self) -> Result<(), String> {
         let path = self.folder.join("notify");
         fs::remove_file(&path).ok();
         let notify = UnixDatagram::bind(&path).map_err(|e| format!("{}: {e}", path.display()))?;
@@ -374,13 +386,12 @@ impl Site {
             String::from_utf8_lossy(said.get(..n).unwrap_or_default()).contains("READY=1").then_some(Ok(()))
         });
         self.daemon = Some(daemon);
-        ready??;
-        for (i, agent) in AGENTS.iter().enumerate() {
-            let token = self.say(&["token", "--agent", agent, "--ttl", "1h"])?;
-            let place = places.get(i).copied().flatten();
-            self.screens.push(Screen::open(self.port, agent, token.trim(), &self.protocol, place)?);
-        }
-        Ok(())
+        ready?
+    }
+
+    /// Where the agents' pages are.
+    pub fn pages(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
     }
 
     /// SIGKILL; the screens go with it. Gives where each was.

@@ -54,9 +54,10 @@ const mimes = { html: "text/html; charset=utf-8", css: "text/css; charset=utf-8"
 export class Screen {
   complaints = []; seq = 0; #heard = []; #waits = []; #ways = []; answers = {};
 
-  static async open(browser, { url = "http://127.0.0.1:8080/", width = 1440, height = 820, theme = "light", lang = "en", token = "a.b.c", mine = true, context = {}, init } = {}) {
+  static async open(browser, { url = "http://127.0.0.1:8080/", width = 1440, height = 820, theme = "light", lang = "en", token = "a.b.c", mine = true, context = {}, beside, init } = {}) {
     const screen = new Screen();
-    screen.context = await browser.newContext({ viewport: { width, height }, locale: lang === "en" ? "en-US" : lang, colorScheme: theme, timezoneId: "Asia/Shanghai", ...context });
+    // Beside another: a second tab of the same browser.
+    screen.context = beside?.context ?? await browser.newContext({ viewport: { width, height }, locale: lang === "en" ? "en-US" : lang, colorScheme: theme, timezoneId: "Asia/Shanghai", ...context });
     screen.page = await screen.context.newPage();
     const { page } = screen;
     page.on("pageerror", (error) => screen.complaints.push(String(error)));
