@@ -82,7 +82,7 @@ mod tests {
     use super::*;
     use crate::connectors::{Ask, Connectors, Outcome, Priority, Set, load};
 
-    const FILE: &str = "connector: crm\nschema: 1\nbase_url: http://127.0.0.1:9\noperations:\n  customer.by_phone:\n    steps: [{name: ask, path: /, outcome: [{status: [200], is: ok}]}]\n    output: {id: body.id}\n";
+    const FILE: &str = "connector: crm\nschema: 1\nbase_url: http://127.0.0.1:9\noperations:\n  check:\n    steps: [{name: ask, path: /, outcome: [{status: [200], is: ok}]}]\n    output: {id: body.id}\n";
 
     #[tokio::test]
     async fn a_point_a_minute_for_an_hour_and_none_of_what_is_gone() {
@@ -91,7 +91,7 @@ mod tests {
         let ask = Ask {
             tenant: "default".into(),
             system: "crm".into(),
-            operation: "customer.by_phone".to_owned(),
+            operation: "check".to_owned(),
             inputs: serde_json::Map::new(),
             deadline: std::time::Duration::from_secs(5),
             priority: Priority::Pop,
