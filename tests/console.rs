@@ -277,7 +277,7 @@ async fn a_tenants_token_sees_its_agents_and_its_queues_alone() {
     let mut desk = Desk::set(0.3).await;
     let file = desk.stage.settings().join("agents.yaml");
     let mut text = std::fs::read_to_string(&file).unwrap();
-    text += "  - id: \"2001\"\n    devices: [PJSIP/2001]\n    tenant: other\n    teams: [theirs]\n";
+    text += "  - id: \"2009\"\n    devices: [PJSIP/2009]\n    tenant: other\n    teams: [theirs]\n";
     std::fs::write(&file, text).unwrap();
     desk.start(None).await;
     let browser = Browser::new(&desk);
@@ -288,7 +288,7 @@ async fn a_tenants_token_sees_its_agents_and_its_queues_alone() {
     let ids = |told: &Value| -> Vec<String> {
         told["agents"].as_array().unwrap().iter().map(|one| one["agent"].as_str().unwrap().to_owned()).collect()
     };
-    assert_eq!(ids(&asked("/v1/agents", token(&["admin"], "other", &[])).await), ["2001"]);
+    assert_eq!(ids(&asked("/v1/agents", token(&["admin"], "other", &[])).await), ["2009"]);
     assert_eq!(ids(&asked("/v1/agents?find=wang", token(&["supervisor"], "default", &["support"])).await), ["1002"]);
     assert!(ids(&asked("/v1/agents", token(&["supervisor"], "other", &["nobodys"])).await).is_empty());
     let queues = asked("/v1/queues?queue=support", token(&["supervisor"], "default", &["support"])).await;
