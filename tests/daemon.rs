@@ -63,7 +63,7 @@ impl Desk {
         let folder =
             std::env::temp_dir().join(format!("linecard-daemon-{}-{:x}", std::process::id(), rand::random::<u64>()));
         let pbx = Pbx::start(Settings { pace, ..Settings::default() }, 7, any).await.unwrap();
-        let places = Places {
+        let places = || Places {
             agents: door(),
             admin: door(),
             hooks: door(),
@@ -76,7 +76,15 @@ impl Desk {
             survey: door(),
             mail: door(),
         };
-        let hosts = Hosts::start(places).await.unwrap();
+        // A door that was free when it was looked at was taken once when it was to be opened (AddrInUse, 2026-11-27): then others are taken.
+        let (hosts, places) = loop {
+            let places = places();
+            match Hosts::start(places).await {
+                Ok(hosts) => break (hosts, places),
+                Err(taken) if taken.kind() == std::io::ErrorKind::AddrInUse => {}
+                Err(other) => panic!("{other}"),
+            }
+        };
         let stage = Stage::set(&folder, places).unwrap();
         Self { stage, pbx, hosts, folder, child: None }
     }
