@@ -12,8 +12,7 @@ use crate::words::percent;
 
 /// In the place of what an answer told.
 const HIDDEN: &str = "•••";
-/// Texts of answers that are looked for in later requests, and the shortest of them.
-const KNOWN: usize = 500;
+/// The shortest text of an answer that is looked for in later requests.
 const SHORTEST: usize = 2;
 
 /// In its order, each as JSON: what [`Happened`] is, masked.
@@ -26,6 +25,9 @@ pub fn happened(trail: &Trail, inputs: &Map<String, Value>) -> Vec<Value> {
             Happened::Asked { .. } => hide(&mut shown["asked"], &known),
             Happened::Answered { answer: Answer::Came { body, headers, bytes, .. }, .. } => {
                 body.iter().for_each(|body| texts(body, &mut known));
+                // The longest first: what is left of a long one by a short one within it would stay to be read.
+                known.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+                known.dedup();
                 let came = &mut shown["answer"]["came"];
                 came["headers"] = json!(evidence::headers(headers));
                 came["body"] = evidence::body(body.as_ref(), *bytes, inputs);
@@ -59,9 +61,6 @@ pub fn shape(value: &Value, inputs: &Map<String, Value>) -> Value {
 
 /// The texts of an answer, and its long numbers.
 fn texts(value: &Value, known: &mut Vec<String>) {
-    if known.len() >= KNOWN {
-        return;
-    }
     match value {
         Value::String(text) if text.chars().count() >= SHORTEST => known.push(text.clone()),
         Value::Number(number) if number.to_string().len() >= 4 => known.push(number.to_string()),
@@ -69,7 +68,6 @@ fn texts(value: &Value, known: &mut Vec<String>) {
         Value::Object(map) => map.values().for_each(|item| texts(item, known)),
         _ => {}
     }
-    known.sort_unstable_by_key(|text| std::cmp::Reverse(text.len()));
 }
 
 fn hide(value: &mut Value, known: &[String]) {
@@ -153,6 +151,12 @@ mod tests {
             numbers: vec![],
             fields: json!({"name": "李雷", "balance": 1286.5}).as_object().unwrap().clone(),
         });
+        // However much an answer tells, all of it is taken out of what is asked then.
+        let many: Vec<String> = (0..2_000).map(|n| format!("customer-{n}")).collect();
+        let body = Some(json!({"rows": many}));
+        trail
+            .answered(1, Answer::Came { status: Some(200), headers: vec![], bytes: 9, body, text: None, unread: None });
+        trail.asked("last", [(None, web("http://erp/of/customer-1999"))].into_iter());
         let inputs = json!({"number": "13800138000"});
         let shown = json!(happened(&trail, inputs.as_object().unwrap()));
         let text = shown.to_string();
@@ -166,7 +170,7 @@ mod tests {
         ] {
             assert!(text.contains(there), "{there} in {shown:#}");
         }
-        for gone in ["李雷", "13900139000", "4711", "1286", "x-name"] {
+        for gone in ["李雷", "13900139000", "4711", "1286", "x-name", "customer-1999"] {
             assert!(!text.contains(gone), "{gone} in {shown:#}");
         }
     }
