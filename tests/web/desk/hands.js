@@ -139,6 +139,8 @@ export class Screen {
   async axe() {
     // The page's policy lets no script in but its own: the debugger's door is not the page's.
     await this.page.evaluate(axe);
+    // A tint that is on its way from one theme to the other is neither's: axe looks when all have arrived.
+    await this.page.evaluate(() => Promise.allSettled(document.getAnimations().map((a) => a.finished)));
     const { violations } = await this.page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
     return violations.flatMap((v) => v.nodes.map((n) => `${v.id}: ${n.html.slice(0, 160)} ${n.failureSummary.replace(/\s+/g, " ").slice(0, 300)}`));
   }
