@@ -54,11 +54,16 @@ pub(super) async fn agents(console: Arc<Console>, ask: Ask<Whom, Nothing>) -> Re
             && agent.as_ref().is_none_or(|agent| one.id == *agent)
             && (find.is_empty() || has(one, &find))
     };
-    let mut of: Vec<AgentId> = directory.agents().filter(wanted).map(|one| one.id.clone()).collect();
-    of.sort();
+    let mut of: Vec<&AgentId> = directory.agents().filter(wanted).map(|one| &one.id).collect();
     let most = usize::from(limit.unwrap_or(MOST).clamp(1, MOST));
     let more = of.len() > most;
-    of.truncate(most);
+    if more {
+        // Of 140,000 only the first are put in order.
+        of.select_nth_unstable(most);
+        of.truncate(most);
+    }
+    of.sort_unstable();
+    let of = of.into_iter().cloned().collect();
     let mut people = console.house.people(of).await.ok_or_else(away)?;
     people.more = more;
     people.strangers.retain(|stranger| sees_tenant(&ask.who, stranger));
