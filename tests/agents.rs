@@ -115,6 +115,7 @@ fn card(answer: Answer) -> Arc<Card> {
             state: BlockState::Fresh,
             asked_at: None,
             reason: None,
+            trouble: None,
             body: Some(body.into()),
         }],
         ..Card::of(answer)

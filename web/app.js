@@ -81,7 +81,7 @@ function summary(pop) {
 }
 /** What was asked for is done, or is not. */
 function became(wish) {
-  if (wish && wish.call === desk.call?.pop.call) say(wish.state === "done" || wish.state === "later" ? "status" : "alert", wishTold(wish));
+  if (wish && wish.call === desk.call?.pop.call) say(wish.state === "done" || wish.state === "later" ? "status" : "alert", wishTold(wish, desk.named(wish.system)));
 }
 
 /** The record's page opens by itself when the call is answered, where the settings say so: once for each call, a reload included. */

@@ -3,7 +3,7 @@
 import { customerOf } from "./desk.js";
 import { $, away, button, composing, el, fill, icon } from "./hands.js";
 import { ask, desk, draw, link } from "./here.js";
-import { age, label, reason, t, tone, value } from "./say.js";
+import { age, label, reason, t, told, tone, value } from "./say.js";
 import { edit, maker, remembered, ticketing } from "./forms.js";
 import { palette } from "./palette.js";
 import { address } from "./tickets.js";
@@ -24,7 +24,7 @@ export function drawFacts(is, call) {
     const asks = card.answer.state === "ambiguous" && pop.chosen === undefined, nobody = !customerOf(pop) && (pop.chosen === null || card.answer.state === "absent");
     const inPlace = who && (asks || nobody);
     const parts = [inPlace ? who : figures(pop)];
-    if (card.answer.state === "unavailable") parts.push(el("p", "quiet red", icon("cut"), card.answer.reason ?? t("no-answer-yet")));
+    if (card.answer.state === "unavailable") parts.push(el("p", "quiet red", icon("cut"), told(card.answer) || t("no-answer-yet")));
     // Of nobody nothing is known: empty blocks would only say it again.
     if (!asks) parts.push(...card.blocks.filter((b) => !(nobody && b.state === "absent")).map((b) => block(pop, b)));
     if (!inPlace) parts.push(who);
@@ -84,12 +84,13 @@ function figures(pop) {
 const pictures = { __proto__: null, finance: "coin", orders: "box", loyalty: "star" };
 const iconOf = (kind) => pictures[kind] ?? (kind.startsWith("ticket") ? "ticket" : kind.startsWith("customer") ? "two" : "more");
 const ROWS = 3;
+const elsewise = new Set(["not-asked", "taken-out"]); // that a system is away is not why
 function block(pop, b) {
   const title = b.title ?? b.kind, key = `${b.system} ${b.kind}`;
   let inside, more = 0;
   if (b.state === "pending" || b.state === "ambiguous") inside = [1, 2, 3].map((n) => el("div", `row bar b${n}`, el("u"), el("u")));
-  else if (b.state === "absent") inside = [el("p", "word", t("block.absent")), b.reason ? el("p", "hint", b.reason) : ""];
-  else if (b.state === "unavailable") inside = [el("p", "word red", "— ", b.reason ?? t("block.unavailable")), el("p", "hint", t("unavailable.text"))];
+  else if (b.state === "absent") inside = [el("p", "word", t("block.absent")), told(b) ? el("p", "hint", told(b, desk.named(b.system))) : ""];
+  else if (b.state === "unavailable") inside = [el("p", "word red", "— ", told(b, desk.named(b.system)) || t("block.unavailable")), elsewise.has(b.trouble?.kind) ? "" : el("p", "hint", t("unavailable.text"))];
   else if (Array.isArray(b.body)) {
     const all = opened.has(key), list = b.body.slice(0, all ? 50 : b.body.length > ROWS + 1 ? ROWS : ROWS + 1);
     more = b.body.length - list.length;

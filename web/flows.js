@@ -1,5 +1,5 @@
 // Flows: which this agent may begin, and how those that are theirs to see go on. The list belongs to a socket; news come by themselves.
-import { language, t } from "./say.js";
+import { language, t, told } from "./say.js";
 
 export class Flows {
   offers = [];
@@ -44,21 +44,22 @@ export const titled = (titles, otherwise) => titles?.[language()] ?? titles?.[la
 
 /** One flow: its steps, and what may be said of it. `say` sends a word of it. */
 export function picture(flow, { el, button }, say) {
+  const hint = (kind, why) => (why ? el(kind, "hint", why) : "");
   const steps = flow.steps.filter((s) => s.state !== "skipped").map((s) => el("li", `step ${s.state}`, el("b", "", titled(s.title, s.step)),
-    el("span", "source", t(`flow.step.${s.state}`)), s.reason ? el("span", "hint", s.reason) : "", s.answer ? el("blockquote", "reply", el("b", "", s.answer.name), el("span", "", s.answer.text)) : ""));
+    el("span", "source", t(`flow.step.${s.state}`)), hint("span", s.by ? t("flow.by", { who: s.by }) : told(s)), s.answer ? el("blockquote", "reply", el("b", "", s.answer.name), el("span", "", s.answer.text)) : ""));
   const waits = flow.steps.find((s) => s.state === "approval");
   const acts = [];
   if (waits && flow.actions.includes("flow.approve")) acts.push(button(t("flow.approve"), () => say("flow.approve", { flow: flow.flow, step: waits.step }), `${flow.flow} approve`, "strong"));
   if (waits && flow.actions.includes("flow.refuse")) acts.push(button(t("flow.refuse"), () => say("flow.refuse", { flow: flow.flow, step: waits.step }), `${flow.flow} refuse`));
   if (flow.actions.includes("flow.stop")) acts.push(button(t("flow.stop"), () => say("flow.stop", { flow: flow.flow }), `${flow.flow} stop`));
   const tasks = (flow.tasks ?? []).map((task) => el("div", "task", el("p", "red", t(`flow.task.${task.kind}`)),
-    el("p", "hint", `${task.operation} · ${task.system} · ${task.key} · ${task.reason}`),
+    el("p", "hint", `${task.operation} · ${task.system} · ${task.key} · ${told(task, task.system)}`),
     el("p", "hint", Object.entries(task.inputs).filter(([k, v]) => k !== "key" && k !== "call" && v !== null).map(([k, v]) => `${k}: ${typeof v === "object" ? JSON.stringify(v) : v}`).join(" · ")),
     task.done.length ? el("p", "hint", t("flow.before", { s: task.done.map((d) => `${d.operation} · ${d.system}${d.id ? ` #${d.id}` : ""}`).join(", ") })) : "",
     task.taken ? el("p", "hint", t("flow.taken", { who: task.taken })) : "",
     el("div", "row", ...["take", "done", "not-done", "again"].map((what) => button(t(`flow.say.${what}`), () => say("flow.task", { flow: flow.flow, task: task.task, what }), `${flow.flow} ${task.task} ${what}`)))));
   const title = el("h2", "", titled(flow.title, flow.name), el("span", "source", [t(`flow.${flow.state}`), flow.amount, flow.agent].filter(Boolean).join(" · ")));
-  return el("section", "block tall flow", title, el("ol", "list steps", ...steps), flow.reason ? el("p", "hint", flow.reason) : "", ...tasks, el("div", "row", ...acts));
+  return el("section", "block tall flow", title, el("ol", "list steps", ...steps), hint("p", told(flow)), ...tasks, el("div", "row", ...acts));
 }
 
 /** The questions of a flow, as a form; `send` is given the answers. */

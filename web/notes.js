@@ -149,7 +149,7 @@ function underWay(call) {
   if (!call || (!list.length && !all.length)) return [];
   const parts = all.map((f) => picture(f, { el, button }, (what, body) => void ask(what, body)));
   const marks = { done: "ok", later: "clock", refused: "warn", person: "warn", accepted: "clock" }, tones = { done: "green", later: "amber", refused: "red", person: "red" };
-  if (list.length) parts.push(el("ul", "wishes", ...list.map((w) => el("li", `wish ${w.state}`, el("span", tones[w.state] ?? "grey", icon(marks[w.state] ?? "clock")), el("span", "", wishTold(w))))));
+  if (list.length) parts.push(el("ul", "wishes", ...list.map((w) => el("li", `wish ${w.state}`, el("span", tones[w.state] ?? "grey", icon(marks[w.state] ?? "clock")), el("span", "", wishTold(w, desk.named(w.system)))))));
   return [el("p", "head", el("span", "name", t("under-way"))), ...parts];
 }
 

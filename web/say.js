@@ -99,6 +99,16 @@ export function reason(r, me) {
 export const label = (name) => t(`f.${name}`, {}, name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " "));
 export const because = (failed) => codes[lang][failed.code] ?? codes[lang].other;
 
+/** Why something is not there or was not done: by its word where this page has it, else the daemon's own sentence. `system`: the name of the one that it is about. */
+export function told({ trouble, reason }, system = t("trouble.it")) {
+  if (!trouble) return reason ?? "";
+  const { kind, seconds, hours, count, most } = trouble, n = seconds ?? hours ?? most;
+  const said = t(`trouble.${kind}${kind === "rate-limited" && n ? ".n" : ""}`, { s: system, n, count }, reason ?? "");
+  // What the system itself says of what it was given helps to mend it.
+  const own = ["invalid", "conflict"].includes(kind) ? (reason ?? "").replace(`${kind}: `, "") : "";
+  return [said, own].filter(Boolean).join(" · ");
+}
+
 /** The colour of a state's word, where it is one that everybody uses; a system's own words stay without. */
 const tones = {
   red: /late|overdue|delay|fail|urgent|延误|逾期|超时|异常|失败|加急/i,

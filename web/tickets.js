@@ -1,6 +1,6 @@
 // What can be done at business systems from here: tickets and customers' data; and what became of what was asked for. No document is touched here but by
 // the two forms, which are handed the page's own hands.
-import { label, t } from "./say.js";
+import { label, t, told as why } from "./say.js";
 
 /** An address that may become a link. The daemon takes it from the connector's own hosts only; the page looks once more. */
 export const address = (url) => (/^https?:\/\//.test(url ?? "") ? url : "");
@@ -53,8 +53,8 @@ export class Tickets {
 
 const operations = { comment: "note.add", reopen: "ticket.reopen", assign: "ticket.assign", escalate: "ticket.escalate" };
 
-/** In words: what was asked for, and how it stands. */
-export const told = (w) => [t(`wish.${w.what}`, { n: w.ticket ? `#${w.ticket}` : "", s: w.system }), t(`wish.${w.state}`), w.reason].filter(Boolean).join(" · ");
+/** In words: what was asked for at the system of this name, and how it stands. */
+export const told = (w, system) => [t(`wish.${w.what}`, { n: w.ticket ? `#${w.ticket}` : "", s: system }), t(`wish.${w.state}`), why(w, system)].filter(Boolean).join(" · ");
 
 /** Words on a ticket, and what else may be done to it. `send` gives nothing, or why it could not be. */
 export function ticketForm(ticket, verbs, { el }, send, shut) {

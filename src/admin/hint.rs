@@ -230,7 +230,7 @@ impl Hint {
                 Answer::Found(_) => "found",
                 Answer::Absent => "absent",
                 Answer::Ambiguous(_) => "ambiguous",
-                Answer::Unavailable { .. } => "unavailable",
+                Answer::Unavailable(_) => "unavailable",
                 Answer::NotAsked(_) => "not-asked",
             },
             language: line.map(str::to_owned),

@@ -276,6 +276,8 @@ mod tests {
             let listed = of["enum"].as_array().into_iter().flatten().chain(of.get("const"));
             all.extend(listed.filter_map(|word| word.as_str().map(str::to_owned)));
             of["oneOf"].as_array().into_iter().flatten().for_each(|one| gather(one, all));
+            // Of an enum whose words carry figures.
+            of["properties"].get("kind").into_iter().for_each(|kind| gather(kind, all));
         }
         let mut all = Vec::new();
         gather(schemars::schema_for!(T).as_value(), &mut all);
@@ -288,13 +290,16 @@ mod tests {
         let (en, zh) = (text("/web/lang/en.js"), text("/web/lang/zh-CN.js"));
         let (codes_en, codes_zh) = text("/web/lang/codes.js").split_once("\"zh-CN\": {").unwrap();
         let (codes, gone) = (words::<super::super::protocol::Code>(), words::<crate::calls::change::Withdrawal>());
-        assert!(codes.len() > 30 && gone.len() > 5, "{codes:?} {gone:?}");
+        let troubles = words::<crate::words::trouble::Trouble>();
+        assert!(codes.len() > 30 && gone.len() > 5 && troubles.len() > 20, "{codes:?} {gone:?} {troubles:?}");
         for (language, codes_of, rest) in [("en", codes_en, en), ("zh-CN", codes_zh, zh)] {
             for code in &codes {
                 assert!(codes_of.contains(&format!("\"{code}\": \"")), "{code} has no words in {language}");
             }
-            for why in &gone {
-                assert!(rest.contains(&format!("\"gone.{why}\": \"")), "gone.{why} has no words in {language}");
+            for (kind, words) in [("gone", &gone), ("trouble", &troubles)] {
+                for why in words {
+                    assert!(rest.contains(&format!("\"{kind}.{why}\": \"")), "{kind}.{why} has no words in {language}");
+                }
             }
         }
     }

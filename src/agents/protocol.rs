@@ -30,7 +30,7 @@ use crate::{
     numbers::Class,
     private::Private,
     records::callbacks::Why,
-    words::{CallId, Wall},
+    words::{CallId, Wall, trouble::Trouble},
 };
 
 use super::settings::Opens;
@@ -168,6 +168,9 @@ pub struct Wish<'a> {
     /// Why it is not done, in English and without personal data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
+    /// The reason as a word, where it is one that we know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -396,6 +399,9 @@ pub struct CardAnswer<'a> {
     /// For `not-asked`: why, for programs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<NotAsked>,
+    /// For `unavailable`: the reason as a word, for pages that say it in their reader's language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
 }
 
 /// The answers, never mixed up: "we could not ask" is not "nobody", and "nobody was asked" is neither.
@@ -473,9 +479,12 @@ pub struct CardBlock<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub asked_at: Option<Wall>,
-    /// For `unavailable`, and for `absent` where nothing could be asked: why.
+    /// For `unavailable`, and for `absent` where nothing could be asked: why, in English.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
+    /// The reason as a word, for pages that say it in their reader's language.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
     /// The facts, as the connector mapped them: an object or a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "serde_json::Value")]
@@ -1061,6 +1070,9 @@ pub struct FlowSeen<'a> {
     /// Why it was stopped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'a str>,
+    /// The reason as a word, where it is one that we know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
     /// What this agent may say: `flow.approve`, `flow.refuse`, `flow.stop`, `flow.task`.
     pub actions: Vec<&'a str>,
     /// Who may agree, and up to which amount.

@@ -332,16 +332,16 @@ pub fn card(card: &customers::Card) -> Box<RawValue> {
 /// The same with its people in another order.
 #[must_use]
 pub fn ordered<'a>(card: &'a customers::Card, people: impl Iterator<Item = &'a Arc<Person>>) -> Box<RawValue> {
-    let (state, reason, why) = match &card.answer {
-        Answer::Pending => (AnswerState::Pending, None, None),
-        Answer::Found(_) => (AnswerState::Found, None, None),
-        Answer::Absent => (AnswerState::Absent, None, None),
-        Answer::Ambiguous(_) => (AnswerState::Ambiguous, None, None),
-        Answer::Unavailable { reason } => (AnswerState::Unavailable, Some(reason.as_str()), None),
-        Answer::NotAsked(why) => (AnswerState::NotAsked, Some(why.reason()), Some(*why)),
+    let (state, reason, why, trouble) = match &card.answer {
+        Answer::Pending => (AnswerState::Pending, None, None, None),
+        Answer::Found(_) => (AnswerState::Found, None, None, None),
+        Answer::Absent => (AnswerState::Absent, None, None, None),
+        Answer::Ambiguous(_) => (AnswerState::Ambiguous, None, None, None),
+        Answer::Unavailable(away) => (AnswerState::Unavailable, Some(away.reason.as_str()), None, Some(away.trouble)),
+        Answer::NotAsked(why) => (AnswerState::NotAsked, Some(why.reason()), Some(*why), None),
     };
     let shown = Card {
-        answer: CardAnswer { state, reason, why },
+        answer: CardAnswer { state, reason, why, trouble },
         candidates: people.map(|person| self::person(person)).collect(),
         found_by: card.found_by,
         account_unknown: card.account_unknown,
@@ -359,6 +359,7 @@ pub fn ordered<'a>(card: &'a customers::Card, people: impl Iterator<Item = &'a A
                 state: block.state,
                 asked_at: block.asked_at,
                 reason: block.reason.as_deref(),
+                trouble: block.trouble,
                 body: block.body.as_deref(),
             })
             .collect(),

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     private::Private,
-    words::{SystemId, TenantId},
+    words::{SystemId, TenantId, trouble::Trouble},
 };
 
 /// One operation at one system.
@@ -145,6 +145,15 @@ impl Outcome {
             Self::Busy { .. } => "busy",
             Self::Broken { .. } => "broken",
             Self::Unknown { .. } => "unknown",
+        }
+    }
+
+    /// What went wrong, for those who say it in their own language.
+    #[must_use]
+    pub fn trouble(&self) -> Option<Trouble> {
+        match self {
+            Self::RateLimited { wait_ms: Some(ms) } => Some(Trouble::RateLimited { seconds: Some(ms.div_ceil(1_000)) }),
+            other => Trouble::of(other.word()),
         }
     }
 

@@ -17,12 +17,12 @@ use crate::{
     connectors::beside::Lane,
     numbers::{Class, Number},
     private::Private,
-    words::{SystemId, TenantId, Wall},
+    words::{SystemId, TenantId, Wall, trouble::Trouble},
 };
 
 use super::{
     card::{
-        Answer, Block, BlockState, Candidate, Card, Choice, FoundBy, Joined, JoinedBy, NotAsked, Person, Reason,
+        Answer, Away, Block, BlockState, Candidate, Card, Choice, FoundBy, Joined, JoinedBy, NotAsked, Person, Reason,
         Remembered, Shared, Signs,
     },
     people,
@@ -74,7 +74,7 @@ pub enum Found {
     Facts(Arc<RawValue>),
     Nothing,
     /// It could not be asked, or what it said fits nothing.
-    Unavailable(String),
+    Unavailable(Away),
 }
 
 /// One system as a card needs it: its id and what it offers.
@@ -214,7 +214,7 @@ struct Seen {
     by: FoundBy,
     /// A system has not answered yet.
     pending: bool,
-    away: Option<String>,
+    away: Option<Away>,
     /// Some system was (or will be) asked.
     asked: bool,
     account_unknown: bool,
@@ -225,7 +225,7 @@ enum Standing {
     Pending,
     Nobody,
     Several,
-    Unavailable(String),
+    Unavailable(Away),
     One(Arc<Candidate>),
 }
 
@@ -351,7 +351,7 @@ impl Subject {
             (None, _) if !people.is_empty() => Answer::Ambiguous(people),
             (None, _) if seen.pending => Answer::Pending,
             (None, _) => match (seen.away, self.refused, seen.asked) {
-                (Some(reason), ..) => Answer::Unavailable { reason },
+                (Some(away), ..) => Answer::Unavailable(away),
                 (None, Some(why), _) => Answer::NotAsked(why),
                 (None, None, false) => Answer::NotAsked(NotAsked::NoSystem),
                 (None, None, true) => Answer::Absent,
@@ -384,6 +384,7 @@ impl Subject {
                     state: BlockState::Pending,
                     asked_at: None,
                     reason: None,
+                    trouble: None,
                     body: None,
                 };
                 match decided.and_then(|person| self.block(offer, facts, person, &standing)) {
@@ -395,6 +396,7 @@ impl Subject {
                     None if decided.is_some() && matches!(standing, Standing::Nobody) && !facts.by.is_empty() => {
                         block.state = BlockState::Absent;
                         block.reason = Some(format!("no {} is known of this customer", facts.by.join(" or ")));
+                        block.trouble = Some(Trouble::NoKey);
                     }
                     None => stand(&mut block, &standing),
                 }
@@ -425,6 +427,7 @@ impl Subject {
             state: BlockState::Pending,
             asked_at: entry.map(|k| k.entry.asked_at),
             reason: None,
+            trouble: None,
             body: None,
         };
         stand(&mut block, standing);
@@ -459,9 +462,9 @@ impl Subject {
                 match known.get(key).map(|k| &k.entry.found) {
                     None => seen.pending = true,
                     Some(Found::Customers(list)) => found = list,
-                    Some(Found::Unavailable(reason)) => {
+                    Some(Found::Unavailable(away)) => {
                         away_by_account = true;
-                        seen.away = seen.away.or(Some(reason.clone()));
+                        seen.away = seen.away.or(Some(away.clone()));
                     }
                     Some(Found::Nothing | Found::Facts(_)) => {}
                 }
@@ -479,7 +482,7 @@ impl Subject {
                     None => seen.pending = true,
                     // Whom the account gave is not looked for again by number.
                     Some(Found::Customers(list)) if account.is_empty() => found = list,
-                    Some(Found::Unavailable(reason)) => seen.away = seen.away.or(Some(reason.clone())),
+                    Some(Found::Unavailable(away)) => seen.away = seen.away.or(Some(away.clone())),
                     Some(Found::Customers(_) | Found::Nothing | Found::Facts(_)) => {}
                 }
             }
@@ -574,14 +577,14 @@ impl Subject {
         for key in [self.by_account(offer), phone].into_iter().flatten() {
             match known.get(&key).map(|k| &k.entry.found) {
                 None => return Standing::Pending,
-                Some(Found::Unavailable(reason)) => away = Some(reason.clone()),
+                Some(Found::Unavailable(why)) => away = Some(why.clone()),
                 Some(_) => {}
             }
         }
         if let Some(Wanted { key, .. }) = self.by_shared(offer, GET, &offer.get_by, person) {
             match known.get(&key).map(|k| &k.entry.found) {
                 None => return Standing::Pending,
-                Some(Found::Unavailable(reason)) => away = Some(reason.clone()),
+                Some(Found::Unavailable(why)) => away = Some(why.clone()),
                 Some(_) => {}
             }
         }
@@ -597,7 +600,7 @@ impl Subject {
         for key in [self.by_account(offer), self.by_phone(offer)].into_iter().flatten() {
             match known.get(&key).map(|k| &k.entry.found) {
                 None => return Standing::Pending,
-                Some(Found::Unavailable(reason)) => away = Some(reason.clone()),
+                Some(Found::Unavailable(why)) => away = Some(why.clone()),
                 Some(_) => {}
             }
         }
@@ -606,9 +609,11 @@ impl Subject {
             return Standing::Several;
         }
         match (away, &seen.away, self.number.is_none(), self.refused) {
-            (Some(reason), ..) => Standing::Unavailable(reason),
-            (None, _, true, Some(why)) => Standing::Unavailable(why.reason().to_owned()),
-            (None, Some(reason), ..) if !searched => Standing::Unavailable(reason.clone()),
+            (Some(away), ..) => Standing::Unavailable(away),
+            (None, _, true, Some(why)) => {
+                Standing::Unavailable(Away { trouble: Trouble::NotAsked, reason: why.reason().to_owned() })
+            }
+            (None, Some(away), ..) if !searched => Standing::Unavailable(away.clone()),
             _ if !searched && seen.pending => Standing::Pending,
             _ => Standing::Nobody,
         }
@@ -632,10 +637,7 @@ fn stand(block: &mut Block, standing: &Standing) {
         Standing::Pending | Standing::One(_) => {}
         Standing::Nobody => block.state = BlockState::Absent,
         Standing::Several => block.state = BlockState::Ambiguous,
-        Standing::Unavailable(reason) => {
-            block.state = BlockState::Unavailable;
-            block.reason = Some(reason.clone());
-        }
+        Standing::Unavailable(away) => unavailable(block, away),
     }
 }
 
@@ -647,11 +649,13 @@ fn fill(block: &mut Block, known: &Known) {
             block.body = Some(body.clone());
         }
         Found::Nothing | Found::Customers(_) => block.state = BlockState::Absent,
-        Found::Unavailable(reason) => {
-            block.state = BlockState::Unavailable;
-            block.reason = Some(reason.clone());
-        }
+        Found::Unavailable(away) => unavailable(block, away),
     }
+}
+
+fn unavailable(block: &mut Block, away: &Away) {
+    block.state = BlockState::Unavailable;
+    (block.reason, block.trouble) = (Some(away.reason.clone()), Some(away.trouble));
 }
 
 /// A customer as operations are told of it: what the customer operation mapped, with `id`, `type` and the shared keys by name. `by`

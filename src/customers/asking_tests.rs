@@ -52,7 +52,7 @@ fn facts(text: &str) -> Known {
 }
 
 fn away(why: &str) -> Known {
-    known(Found::Unavailable(why.to_owned()))
+    known(Found::Unavailable(Away { trouble: Trouble::Busy, reason: why.to_owned() }))
 }
 
 /// What a call knows: answers by system and operation, as if they had come.
@@ -93,7 +93,7 @@ impl Call {
             Answer::Found(_) => "found",
             Answer::Absent => "absent",
             Answer::Ambiguous(_) => "ambiguous",
-            Answer::Unavailable { .. } => "unavailable",
+            Answer::Unavailable(_) => "unavailable",
             Answer::NotAsked(_) => "not-asked",
         };
         let person =

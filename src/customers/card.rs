@@ -11,7 +11,7 @@ use crate::{
     connectors::beside::{Facts, Lane},
     numbers::Number,
     private::Private,
-    words::{AgentId, CallId, SystemId, TenantId, Wall},
+    words::{AgentId, CallId, SystemId, TenantId, Wall, trouble::Trouble},
 };
 
 /// Asked at the first sight of a call, and again when the number or the account changes.
@@ -125,11 +125,16 @@ pub enum Answer {
     Absent,
     /// Several customers have this number; a person chooses. Best first.
     Ambiguous(Vec<Arc<Person>>),
-    Unavailable {
-        /// A lower-case fragment for people, without personal data: `redmine did not answer within 3000 ms`.
-        reason: String,
-    },
+    Unavailable(Away),
     NotAsked(NotAsked),
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Away {
+    pub trouble: Trouble,
+    /// A lower-case fragment for people, without personal data: `redmine did not answer within 3000 ms`.
+    pub reason: String,
 }
 
 /// Why no system was asked.
@@ -381,6 +386,8 @@ pub struct Block {
     pub asked_at: Option<Wall>,
     /// For `Unavailable`, and for `Absent` where nothing could be asked: why, without personal data.
     pub reason: Option<String>,
+    /// The reason as a word.
+    pub trouble: Option<Trouble>,
     /// Serialised once when it came; pop frames copy the bytes.
     pub body: Option<Arc<RawValue>>,
 }

@@ -33,7 +33,7 @@ use crate::{
     },
     live::now,
     private::Private,
-    words::{CallId, SystemId, TenantId, Wall},
+    words::{CallId, SystemId, TenantId, Wall, trouble::Trouble},
 };
 
 use super::{
@@ -42,7 +42,7 @@ use super::{
         self, ATTACH, BLOCKS, BY_ACCOUNT, BY_PHONE, CREATE, Entry, Facts as BlockFacts, Found, GET, Key, Known, Offer,
         Site, Subject, Wanted, candidates, refused,
     },
-    card::{Answer, Answered, Candidate, Card, Choice, Looked, Question, Remembered, Way},
+    card::{Answer, Answered, Away, Candidate, Card, Choice, Looked, Question, Remembered, Way},
     ranking::Own,
 };
 
@@ -255,7 +255,7 @@ impl Customers {
         let mut calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
         if calls.len() >= CALLS && !calls.contains_key(&question.call) {
             let reason = "too many calls are asked for at once".to_owned();
-            return Arc::new(Card::of(Answer::Unavailable { reason }));
+            return Arc::new(Card::of(Answer::Unavailable(Away { trouble: Trouble::Full, reason })));
         }
         let (version, looked) = match calls.get_mut(&question.call) {
             Some(before) => {
@@ -412,7 +412,7 @@ impl Customers {
             let inputs = Map::from_iter([("text".to_owned(), Value::String(text.to_owned()))]);
             Some(async move {
                 let ask = inner.ask_of(tenant, &system, "customer.search", inputs, &shape);
-                match inner.run(ask, None).await {
+                match inner.run(ask, None).await.0 {
                     Outcome::Ok(value) => candidates(&system, &value, &inner.systems.keys(&system)),
                     _ => Box::default(),
                 }
@@ -439,7 +439,7 @@ impl Customers {
             }
             Some(async move {
                 let ask = inner.ask_of(tenant, &system, SEARCH, inputs, &shape);
-                match inner.run(ask, None).await {
+                match inner.run(ask, None).await.0 {
                     Outcome::Ok(Value::Array(list)) => list.into_iter().map(|one| (system.clone(), one)).collect(),
                     _ => Vec::new(),
                 }
@@ -650,7 +650,7 @@ impl Inner {
                 let shadows: Vec<Ask> =
                     lane.shadows(&key.system).map(|shadow| Ask { system: shadow.clone(), ..ask.clone() }).collect();
                 let (began, seen) = (now().mono, Seen::default());
-                let outcome = self.run(ask, Some(seen.clone())).await;
+                let (outcome, late) = self.run(ask, Some(seen.clone())).await;
                 shadows.into_iter().for_each(|ask| self.systems.shadow(ask, outcome.clone()));
                 let saw = std::mem::take(&mut *seen.lock().unwrap_or_else(PoisonError::into_inner));
                 let looked = Looked {
@@ -663,9 +663,12 @@ impl Inner {
                     saw,
                 };
                 *story.lock().unwrap_or_else(PoisonError::into_inner) = Some(looked);
-                judged(&key, outcome, || self.systems.keys(&system))
+                judged(&key, outcome, late, || self.systems.keys(&system))
             }
-            None => Found::Unavailable(format!("{} was taken out of the settings", key.system)),
+            None => Found::Unavailable(Away {
+                trouble: Trouble::TakenOut,
+                reason: format!("{} was taken out of the settings", key.system),
+            }),
         };
         let entry = Arc::new(Entry { asked_at, found });
         if !matches!(entry.found, Found::Unavailable(_)) {
@@ -692,13 +695,16 @@ impl Inner {
         }
     }
 
-    async fn run(&self, ask: Ask, seen: Option<Seen>) -> Outcome {
+    /// What came of it; and where the time was over before an answer, that it was.
+    async fn run(&self, ask: Ask, seen: Option<Seen>) -> (Outcome, Option<Trouble>) {
         let (system, operation, deadline) = (ask.system.clone(), ask.operation.clone(), ask.deadline);
         let asked = match seen {
             Some(seen) => self.systems.run_seen(ask, seen),
             None => self.systems.run(ask),
         };
-        let outcome = tokio::time::timeout(deadline, asked).await.unwrap_or_else(|_| Outcome::Busy {
+        let asked = tokio::time::timeout(deadline, asked).await;
+        let late = asked.is_err().then(|| Trouble::Late { seconds: deadline.as_millis().div_ceil(1_000) as u64 });
+        let outcome = asked.unwrap_or_else(|_| Outcome::Busy {
             reason: format!("{system} did not answer within {} ms", deadline.as_millis()),
         });
         self.counts.entry((system.clone(), outcome.word())).or_default().fetch_add(1, Ordering::Relaxed);
@@ -708,7 +714,7 @@ impl Inner {
                 tracing::warn!(%system, operation, outcome = other.word(), reason = other.reason(), "a lookup gave no answer")
             }
         }
-        outcome
+        (outcome, late)
     }
 }
 
@@ -740,7 +746,7 @@ fn told(key: &Key, entry: &Entry, way: Way) -> Looked {
     let (outcome, reason) = match &entry.found {
         Found::Customers(_) | Found::Facts(_) => ("ok", None),
         Found::Nothing => ("empty", None),
-        Found::Unavailable(reason) => ("unavailable", Some(reason.clone())),
+        Found::Unavailable(away) => ("unavailable", Some(away.reason.clone())),
     };
     let saw = match &entry.found {
         Found::Customers(list) => {
@@ -762,7 +768,12 @@ fn told(key: &Key, entry: &Entry, way: Way) -> Looked {
 }
 
 /// An outcome as the card knows it. What is no clear answer is "could not be asked", never "nobody".
-fn judged(key: &Key, outcome: Outcome, keys: impl FnOnce() -> Arc<[(Arc<str>, String)]>) -> Found {
+fn judged(
+    key: &Key,
+    outcome: Outcome,
+    late: Option<Trouble>,
+    keys: impl FnOnce() -> Arc<[(Arc<str>, String)]>,
+) -> Found {
     match outcome {
         Outcome::Ok(Value::Null) | Outcome::Empty | Outcome::NotFound => Found::Nothing,
         Outcome::Ok(value) if [BY_PHONE, BY_ACCOUNT, GET].contains(&key.operation) => {
@@ -772,9 +783,15 @@ fn judged(key: &Key, outcome: Outcome, keys: impl FnOnce() -> Arc<[(Arc<str>, St
         Outcome::Ok(Value::Array(list)) if list.is_empty() => Found::Nothing,
         Outcome::Ok(value) => match serde_json::value::to_raw_value(&value) {
             Ok(body) => Found::Facts(Arc::from(body)),
-            Err(_) => Found::Unavailable(format!("{} gave an answer that cannot be shown", key.system)),
+            Err(_) => Found::Unavailable(Away {
+                trouble: Trouble::Broken,
+                reason: format!("{} gave an answer that cannot be shown", key.system),
+            }),
         },
-        other => Found::Unavailable(other.reason().unwrap_or("no answer").to_owned()),
+        other => Found::Unavailable(Away {
+            trouble: late.or(other.trouble()).unwrap_or(Trouble::Unknown),
+            reason: other.reason().unwrap_or("no answer").to_owned(),
+        }),
     }
 }
 
@@ -964,7 +981,7 @@ mod tests {
         *desk.answer.lock().unwrap() = Outcome::Broken { reason: "an HTML page with status 200".into() };
         drop(customers.ask(&question(3, "13700137000")));
         assert!(
-            matches!(&card_of(&mut cards, 3).await.answer, Answer::Unavailable { reason } if reason.contains("HTML"))
+            matches!(&card_of(&mut cards, 3).await.answer, Answer::Unavailable(away) if away.reason.contains("HTML") && away.trouble == Trouble::Broken)
         );
         assert!(matches!(customers.ask(&question(4, "13700137000")).answer, Answer::Pending));
         card_of(&mut cards, 4).await;
@@ -979,7 +996,7 @@ mod tests {
         drop(customers.ask(&question(1, "13800138000")));
         let card = card_of(&mut cards, 1).await;
         assert!(
-            matches!(&card.answer, Answer::Unavailable { reason } if reason == "crm did not answer within 3000 ms")
+            matches!(&card.answer, Answer::Unavailable(away) if away.reason == "crm did not answer within 3000 ms" && away.trouble == Trouble::Late { seconds: 3 })
         );
     }
 

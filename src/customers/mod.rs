@@ -17,8 +17,8 @@ use crate::numbers::Plan;
 
 pub use asking::{ATTACH, CREATE, Site};
 pub use card::{
-    Answer, Answered, Around, Block, BlockState, Candidate, Card, Choice, FoundBy, Joined, JoinedBy, Looked, NotAsked,
-    Person, Question, Reason, Remembered, Shared, Way,
+    Answer, Answered, Around, Away, Block, BlockState, Candidate, Card, Choice, FoundBy, Joined, JoinedBy, Looked,
+    NotAsked, Person, Question, Reason, Remembered, Shared, Way,
 };
 pub use live::{Customers, Memory, Recalled, Systems};
 pub use ranking::{Own, Owners, for_agent};

@@ -545,7 +545,7 @@ impl Core {
         let (Some((_, card)), true) = (self.cards.get(&call), up) else { return };
         match &card.answer {
             Answer::Absent => {}
-            Answer::Pending | Answer::Unavailable { .. } => {
+            Answer::Pending | Answer::Unavailable(_) => {
                 self.create.insert((now.mono.plus_ms(CREATE_AGAIN_MS), call));
                 return;
             }

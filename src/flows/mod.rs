@@ -18,6 +18,7 @@ pub mod settings;
 pub mod start;
 mod template;
 pub mod view;
+mod why;
 pub mod word;
 
 pub use compile::{Plan, read};

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     private::Private,
-    words::{AgentId, CallId, TenantId, Wall},
+    words::{AgentId, CallId, TenantId, Wall, trouble::Trouble},
 };
 
 use super::{
     compile::Plan,
     file::{Approver, Text},
     machine::{DoneThere, Leaf, Mark, Run, TaskKind},
+    why,
     word::Settled,
 };
 
@@ -33,6 +34,8 @@ pub struct View {
     pub steps: Vec<StepSeen>,
     /// Why it was stopped.
     pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
     /// Who may agree to what waits.
     pub approvers: Vec<Approver>,
     pub amount: Option<String>,
@@ -55,6 +58,12 @@ pub struct StepSeen {
     /// Free of personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The reason as a word, where it is one that we know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
+    /// For `done`: the person who did or allowed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     #[serde(default, skip_serializing_if = "is_zero")]
     pub attempts: u32,
     /// For `approval` and `answer`: until when.
@@ -108,6 +117,9 @@ pub struct TaskSeen {
     /// What the operation was told.
     pub inputs: serde_json::Value,
     pub reason: String,
+    /// The reason as a word, where it is one that we know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<Trouble>,
     #[schemars(with = "String")]
     pub at: Wall,
     /// What was done so far.
@@ -148,6 +160,8 @@ impl View {
                 state: StepState::Open,
                 at: None,
                 reason: None,
+                trouble: None,
+                by: None,
                 attempts: 0,
                 until: None,
                 answer: None,
@@ -178,6 +192,7 @@ impl View {
                             seen.state = if undo { StepState::Undone } else { StepState::Done };
                             seen.at = Some(*at);
                             seen.reason = by.as_ref().map(|by| format!("by {by}"));
+                            seen.by.clone_from(by);
                         }
                         Mark::Failed { at, reason, .. } => {
                             (seen.state, seen.at, seen.reason) = (StepState::Failed, Some(*at), Some(reason.clone()));
@@ -188,6 +203,7 @@ impl View {
                     }
                 }
             }
+            seen.trouble = seen.reason.as_deref().and_then(why::trouble);
             seen
         });
         let steps = steps.collect();
@@ -200,6 +216,7 @@ impl View {
             key: task.key.clone(),
             inputs: task.inputs.expose().clone(),
             reason: task.reason.clone(),
+            trouble: why::trouble(&task.reason),
             at: task.at,
             done: task.done.clone(),
             taken: task.taken.clone(),
@@ -216,6 +233,7 @@ impl View {
             at: run.born_at,
             steps,
             reason: run.stop.as_ref().map(|stop| stop.reason.clone()),
+            trouble: run.stop.as_ref().and_then(|stop| why::trouble(&stop.reason)),
             approvers: run.approvers(plan),
             amount,
             tasks: tasks.collect(),

@@ -6,7 +6,7 @@
 use crate::{
     connectors::{Idempotency, Outcome},
     store::Next,
-    words::{SystemId, Wall},
+    words::{SystemId, Wall, trouble::Trouble},
 };
 
 use super::settings::Delivery;
@@ -48,6 +48,20 @@ pub fn elsewhere(version: &SystemId, goes: bool, there: bool, unsure: bool) -> O
 
 const UNDECIDABLE: &str = "an earlier attempt may have been done and this system offers no way to look";
 
+const GIVEN_UP: &str = "given up after ";
+
+/// A reason of an effect, or of what goes like one, as a word; `None`: it is no sentence of ours.
+#[must_use]
+pub fn trouble(reason: &str) -> Option<Trouble> {
+    if reason == UNDECIDABLE {
+        return Some(Trouble::Undecidable);
+    }
+    if let Some(rest) = reason.strip_prefix(GIVEN_UP) {
+        return Some(Trouble::GivenUp { hours: rest.split_once(' ')?.0.parse().ok()? });
+    }
+    Trouble::of(reason.split_once(':').map_or(reason, |(word, _)| word))
+}
+
 /// What the outcome means for the effect. `Ok`'s value is given as JSON in `Next::Done`.
 #[must_use]
 pub fn judge(outcome: &Outcome, can: &Idempotency, this: Try, settings: &Delivery) -> Next {
@@ -84,7 +98,7 @@ fn later(this: Try, settings: &Delivery, reason: String, asked: Option<u64>, uns
     let due_at = this.now.plus_ms(i64::try_from(wait).unwrap_or(i64::MAX));
     if due_at.since(this.born_at) > settings.give_up_after_ms {
         let hours = settings.give_up_after_ms / 3_600_000;
-        return Next::Dead { reason: format!("given up after {hours} h; last: {reason}"), unsure };
+        return Next::Dead { reason: format!("{GIVEN_UP}{hours} h; last: {reason}"), unsure };
     }
     Next::Later { due_at, reason, unsure }
 }
@@ -144,6 +158,40 @@ mod tests {
         for (outcome, can, wanted) in table {
             assert_eq!(said(&outcome, can, TRY), wanted, "{outcome:?} {can:?}");
         }
+    }
+
+    #[test]
+    fn every_reason_of_ours_is_a_word_too() {
+        let reason = "why: with words".to_owned();
+        let outcomes = [
+            Outcome::NotFound,
+            Outcome::Denied { reason: reason.clone() },
+            Outcome::AuthExpired { reason: reason.clone() },
+            Outcome::Ambiguous { count: 2, reason: reason.clone() },
+            Outcome::Invalid { reason: reason.clone() },
+            Outcome::Conflict { reason: reason.clone() },
+            Outcome::RateLimited { wait_ms: None },
+            Outcome::Busy { reason: reason.clone() },
+            Outcome::Broken { reason: reason.clone() },
+            Outcome::Unknown { reason },
+        ];
+        for outcome in outcomes {
+            let next = judge(&outcome, &Idempotency::None, TRY, &Delivery::default());
+            let (Next::Later { reason, .. } | Next::Dead { reason, .. } | Next::Person { reason }) = next else {
+                panic!("{outcome:?}")
+            };
+            assert!(outcome.trouble().is_some() && trouble(&reason) == outcome.trouble(), "{reason}");
+        }
+        assert_eq!((Outcome::Empty.trouble(), Outcome::Ok(json!(1)).trouble()), (None, None));
+        let waits = Outcome::RateLimited { wait_ms: Some(1_001) }.trouble();
+        assert_eq!(waits, Some(Trouble::RateLimited { seconds: Some(2) }));
+        let late = Try { now: Wall(100 * 3_600_000), dice: 0.0, ..TRY };
+        let busy = Outcome::Busy { reason: String::new() };
+        let Next::Dead { reason, .. } = judge(&busy, &Idempotency::Key, late, &Delivery::default()) else { panic!() };
+        assert_eq!(trouble(&reason), Some(Trouble::GivenUp { hours: 72 }));
+        let Some(Next::Person { reason }) = before(true, &Idempotency::None) else { panic!() };
+        assert_eq!(trouble(&reason), Some(Trouble::Undecidable));
+        assert_eq!(trouble("another call of this customer is being written"), None);
     }
 
     #[test]

@@ -407,7 +407,7 @@ fn seen(card: &Card) -> CardSeen {
         Answer::Found(one) => ("found", found_by(card), vec![person(one)]),
         Answer::Absent => ("absent", None, Vec::new()),
         Answer::Ambiguous(list) => ("ambiguous", found_by(card), list.iter().map(|p| person(p)).collect()),
-        Answer::Unavailable { reason } => ("unavailable", Some(reason.clone()), Vec::new()),
+        Answer::Unavailable(away) => ("unavailable", Some(away.reason.clone()), Vec::new()),
         Answer::NotAsked(why) => ("not-asked", Some(why.reason().to_owned()), Vec::new()),
     };
     let block = |b: &crate::customers::Block| BlockSeen {

@@ -247,6 +247,8 @@ export interface CardAnswer {
   /** For `unavailable` and `not-asked`: why, in English. */
   reason?: string | null;
   state: AnswerState;
+  /** For `unavailable`: the reason as a word, for pages that say it in their reader's language. */
+  trouble?: Trouble | null;
   /** For `not-asked`: why, for programs. */
   why?: NotAsked | null;
 }
@@ -259,11 +261,13 @@ export interface CardBlock {
   body?: unknown;
   /** The operation that fills it, for example `tickets.open`. */
   kind: string;
-  /** For `unavailable`, and for `absent` where nothing could be asked: why. */
+  /** For `unavailable`, and for `absent` where nothing could be asked: why, in English. */
   reason?: string | null;
   state: BlockState;
   system: string;
   title?: string | null;
+  /** The reason as a word, for pages that say it in their reader's language. */
+  trouble?: Trouble | null;
 }
 
 export interface CardCandidate {
@@ -364,6 +368,8 @@ export interface FlowSeen {
   tasks?: TaskSeen[];
   /** By language. */
   title: Record<string, string>;
+  /** The reason as a word, where it is one that we know. */
+  trouble?: Trouble | null;
 }
 
 export type FlowState = "running" | "done" | "approval" | "undoing" | "person" | "undone";
@@ -657,12 +663,16 @@ export interface StepSeen {
   answer?: AnswerSeen | null;
   at?: string | null;
   attempts?: number;
+  /** For `done`: the person who did or allowed it. */
+  by?: string | null;
   /** Free of personal data. */
   reason?: string | null;
   state: StepState;
   step: string;
   /** By language; empty: the name will do. */
   title?: Record<string, string>;
+  /** The reason as a word, where it is one that we know. */
+  trouble?: Trouble | null;
   /** For `approval` and `answer`: until when. */
   until?: string | null;
 }
@@ -699,6 +709,8 @@ export interface TaskSeen {
   system: string;
   taken?: string | null;
   task: number;
+  /** The reason as a word, where it is one that we know. */
+  trouble?: Trouble | null;
 }
 
 export type TaskWord = "take" | "done" | "not-done" | "again";
@@ -719,6 +731,70 @@ export interface TicketAt {
 
 export type TransferKind = "blind" | "attended";
 
+export type Trouble = {
+  kind: "not-found";
+} | {
+  kind: "denied";
+} | {
+  kind: "auth-expired";
+} | {
+  kind: "ambiguous";
+} | {
+  kind: "invalid";
+} | {
+  kind: "conflict";
+} | {
+  kind: "rate-limited";
+  /** When it may be asked again, where it says so. */
+  seconds?: number | null;
+} | {
+  kind: "busy";
+} | {
+  kind: "broken";
+} | {
+  kind: "unknown";
+} | {
+  kind: "late";
+  seconds: number;
+} | {
+  kind: "not-asked";
+} | {
+  kind: "no-key";
+} | {
+  kind: "taken-out";
+} | {
+  kind: "full";
+} | {
+  hours: number;
+  kind: "given-up";
+} | {
+  kind: "undecidable";
+} | {
+  kind: "refused";
+} | {
+  kind: "stopped";
+} | {
+  kind: "no-agreement";
+} | {
+  kind: "no-reply";
+} | {
+  kind: "not-tried";
+} | {
+  kind: "not-done";
+} | {
+  kind: "left-out";
+} | {
+  kind: "interrupted";
+} | {
+  kind: "unworkable";
+} | {
+  kind: "no-call";
+} | {
+  count: number;
+  kind: "too-many";
+  most: number;
+};
+
 export type Why = "missed" | "abandoned" | "asked";
 
 /** What became of something that was to be written at a business system for a call: a number put to a customer, a customer made or changed, words on a ticket. Its request was answered when it was durable; this is told when the system was asked. */
@@ -730,6 +806,8 @@ export interface Wish {
   system: string;
   /** Its id, where it is about a ticket. */
   ticket?: string | null;
+  /** The reason as a word, where it is one that we know. */
+  trouble?: Trouble | null;
   /** The operation: `note.add` (a comment), `ticket.reopen`, `ticket.assign`, `ticket.escalate`, `customer.update`, `customer.attach`, `customer.create`. */
   what: string;
   /** The same for each news of it. */
@@ -1080,6 +1158,8 @@ export interface FlowChanged {
   tasks?: TaskSeen[];
   /** By language. */
   title: Record<string, string>;
+  /** The reason as a word, where it is one that we know. */
+  trouble?: Trouble | null;
   type: "flow.changed";
 }
 
@@ -1096,6 +1176,8 @@ export interface WishChanged {
   system: string;
   /** Its id, where it is about a ticket. */
   ticket?: string | null;
+  /** The reason as a word, where it is one that we know. */
+  trouble?: Trouble | null;
   type: "wish.changed";
   /** The operation: `note.add` (a comment), `ticket.reopen`, `ticket.assign`, `ticket.escalate`, `customer.update`, `customer.attach`, `customer.create`. */
   what: string;

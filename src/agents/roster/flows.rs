@@ -352,6 +352,7 @@ fn seen<'v>(view: &'v View, key: &Key, roles: &[String], masked: bool) -> FlowSe
         since: view.at,
         steps,
         reason: view.reason.as_deref(),
+        trouble: view.trouble,
         actions,
         approvers: &view.approvers,
         amount: view.amount.as_deref(),

@@ -9,7 +9,7 @@ use crate::{
     calls::Directory,
     private::Private,
     records::{
-        Said, Write, update,
+        Said, Write, judge, update,
         wishes::{Told, Where},
     },
     words::{AgentId, CallId, Now, SystemId},
@@ -253,6 +253,7 @@ pub(super) fn shown(told: &Told) -> Wish<'_> {
         ticket: told.ticket.as_deref(),
         state,
         reason: told.reason.as_deref(),
+        trouble: told.reason.as_deref().and_then(judge::trouble),
     }
 }
 

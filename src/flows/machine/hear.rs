@@ -6,6 +6,7 @@ use super::{
     super::{
         compile::{Approval, Plan, may_agree},
         file::Approver,
+        why,
         word::{Said, Settled, Word},
     },
     Mark, Run, SettledBy, Stop, Task, TaskKind, Trying,
@@ -32,7 +33,7 @@ impl Run {
             }
             Said::Refuse { step, why } => {
                 self.may_refuse(plan, step, word)?;
-                let reason = "it was refused".to_owned();
+                let reason = why::REFUSED.to_owned();
                 self.marks.insert(step.clone(), Mark::Failed { at: now, reason: reason.clone(), passed: false });
                 let (step, who) = (Some(step.clone()), Some(word.by()));
                 self.stop = Some(Stop { at: now, step, reason, who, why: why.clone() });
@@ -47,7 +48,7 @@ impl Run {
                     return Err("what was done is being taken back already");
                 }
                 let (who, why) = (Some(word.who.clone()), why.clone());
-                self.stop = Some(Stop { at: now, step: None, reason: "it was stopped".to_owned(), who, why });
+                self.stop = Some(Stop { at: now, step: None, reason: why::STOPPED.to_owned(), who, why });
                 Ok(())
             }
             Said::Written { step } => self.heard_of(plan, step, Ok(()), now),
@@ -75,17 +76,17 @@ impl Run {
                         self.set(&path, kind == TaskKind::Undo, Mark::Trying(trying));
                     }
                     (TaskKind::Undo, Settled::NotDone) => {
-                        let reason = "left as it is".to_owned();
+                        let reason = why::LEFT.to_owned();
                         self.undos.insert(path, Mark::Failed { at: now, reason, passed: true });
                     }
                     (_, Settled::Done) => self.done(&path, result, Some(who), now),
                     (TaskKind::Decide, Settled::NotDone) => {
                         let passed = self.behind_pivot(plan);
-                        let reason = "somebody looked: it was not done".to_owned();
+                        let reason = why::NOT_DONE.to_owned();
                         self.marks.insert(path, Mark::Failed { at: now, reason, passed });
                     }
                     (TaskKind::Finish, Settled::NotDone) => {
-                        let reason = "left out by a person".to_owned();
+                        let reason = why::LEFT_OUT.to_owned();
                         self.marks.insert(path, Mark::Failed { at: now, reason, passed: true });
                     }
                 }

@@ -7,6 +7,7 @@ use super::{
         answers::{Answer, Mailbox},
         compile::{self, Plan},
         template,
+        why::{self, Part},
     },
     Mark, Run,
     sight::{Leaf, Place},
@@ -32,9 +33,9 @@ impl Run {
                 };
                 let mark = match holds.map_err(|_: String| ()) {
                     Ok(false) => Mark::Skipped,
-                    Err(()) => failed("its condition cannot be worked out"),
+                    Err(()) => failed(&Part::Condition.unworkable("")),
                     Ok(true) => match to() {
-                        None => failed("what was asked has no id, so nobody can be heard to answer it"),
+                        None => failed(why::NO_ID),
                         Some(key) => {
                             let mailbox = Mailbox::of(&wanted.system, &key);
                             if let Some(n) = self.early.iter().position(|(of, _)| *of == mailbox) {
@@ -49,7 +50,7 @@ impl Run {
                 self.marks.insert(place.path.clone(), mark);
             }
             Some(Mark::Listening { until, .. }) if *until <= now => {
-                self.marks.insert(place.path.clone(), failed("nobody answered in time"));
+                self.marks.insert(place.path.clone(), failed(why::NO_REPLY));
             }
             Some(_) => {}
         }

@@ -31,6 +31,7 @@ use super::{
     Settings,
     answers::{Answer, Mailbox},
     compile::Plan,
+    why,
     word::Settled,
 };
 pub(super) use hear::NOTHING_WAITS;
@@ -313,7 +314,7 @@ impl Run {
             {
                 (trying.sent, trying.unsure, trying.due_at) = (false, true, now.plus_ms(quiet));
                 trying.attempts = trying.attempts.saturating_add(1);
-                trying.reason = Some("we ended while it was on its way".to_owned());
+                trying.reason = Some(why::INTERRUPTED.to_owned());
             }
         }
         Ok(run)

@@ -11,6 +11,7 @@ use super::{
     super::{
         compile::{Plan, Record},
         template,
+        why::{self, Part},
         word::{Said, Word},
     },
     Mark, Run, Trying,
@@ -73,7 +74,7 @@ impl Run {
                     return Way::Behind;
                 }
                 Err(why) => {
-                    self.unwritten(plan, place, record, format!("its condition cannot be worked out: {why}"), now);
+                    self.unwritten(plan, place, record, Part::Condition.unworkable(&why), now);
                     return self.way(&place.path);
                 }
             },
@@ -93,10 +94,10 @@ impl Run {
     }
 
     fn inscription(&self, plan: &Plan, place: &Place<'_>, record: &Record) -> Result<Inscription, String> {
-        let call = self.call.ok_or("it is about no call")?;
+        let call = self.call.ok_or(why::NO_CALL)?;
         let context = template::context(self.context(plan, &place.loops));
         let made = record.attributes.json(&plan.env, &context);
-        let made = made.map_err(|why| format!("what is to be written cannot be worked out: {why}"))?;
+        let made = made.map_err(|why| Part::Record.unworkable(&why))?;
         let values = made.as_ref().and_then(Value::as_object).into_iter().flatten();
         let values = values.map(|(name, value)| {
             let text = match value {

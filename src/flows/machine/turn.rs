@@ -6,6 +6,7 @@ use super::{
     super::{
         compile::{Approval, Node, Plan, Step},
         template,
+        why::{self, Part},
     },
     End, Mark, Run, Stop, TaskKind, Trying, Wanted,
     sight::{Leaf, Place},
@@ -120,13 +121,9 @@ impl Run {
                                 self.lists.insert(path.clone(), list);
                             }
                             Ok(Value::Array(list)) => {
-                                return self.no_list(
-                                    &path,
-                                    format!("{} items, and at most {} are taken", list.len(), each.most),
-                                    now,
-                                );
+                                return self.no_list(&path, why::too_many(list.len(), each.most), now);
                             }
-                            Ok(_) => return self.no_list(&path, "what it goes through is no list".to_owned(), now),
+                            Ok(_) => return self.no_list(&path, why::NO_LIST.to_owned(), now),
                             Err(why) => return self.no_list(&path, why, now),
                         }
                     }
@@ -191,7 +188,7 @@ impl Run {
                         Way::Wait
                     }
                     Err(why) => {
-                        self.failed(plan, &place, step, format!("its condition cannot be worked out: {why}"), now);
+                        self.failed(plan, &place, step, Part::Condition.unworkable(&why), now);
                         self.way(&place.path)
                     }
                 }
@@ -229,16 +226,14 @@ impl Run {
                         let until = now.plus_ms(i64::try_from(approval.within_ms).unwrap_or(i64::MAX));
                         Mark::Waiting { since: now, until, amount }
                     }
-                    (Err(why), _) | (_, Err(why)) => Mark::Failed {
-                        at: now,
-                        reason: format!("who is to agree cannot be worked out: {why}"),
-                        passed: false,
-                    },
+                    (Err(why), _) | (_, Err(why)) => {
+                        Mark::Failed { at: now, reason: Part::Approval.unworkable(&why), passed: false }
+                    }
                 };
                 self.marks.insert(place.path.clone(), mark);
             }
             Some(Mark::Waiting { until, .. }) if *until <= now => {
-                let reason = "nobody agreed in time".to_owned();
+                let reason = why::NO_AGREEMENT.to_owned();
                 self.marks.insert(place.path.clone(), Mark::Failed { at: now, reason, passed: false });
             }
             Some(_) => {}
@@ -287,7 +282,7 @@ impl Run {
                 })
             }
             Err(why) => {
-                let reason = format!("its inputs cannot be worked out: {why}");
+                let reason = Part::Inputs.unworkable(&why);
                 match undo {
                     true => self.hand_over(plan, place, step, TaskKind::Undo, reason, now),
                     false => self.failed(plan, place, step, reason, now),
@@ -313,7 +308,7 @@ impl Run {
                     under_way |= matches!(self.marks.get(&place.path), Some(Mark::Trying(_)));
                 }
                 Some(Mark::Trying(_) | Mark::Waiting { .. } | Mark::Listening { .. }) => {
-                    let reason = "stopped before it was tried".to_owned();
+                    let reason = why::NOT_TRIED.to_owned();
                     self.marks.insert(place.path.clone(), Mark::Failed { at: now, reason, passed: true });
                 }
                 _ => {}

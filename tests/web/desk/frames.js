@@ -14,13 +14,13 @@ const words = {
   "zh-CN": {
     name: "张伟", line: "小蓝家电 · 售后热线", brand: "小蓝家电", queue: "售后二线", keyed: "2 报修", finance: "账务", orders: "订单", tickets: "工单", loyalty: "会员",
     late: "配送延误", shipped: "已发货", done: "已完成", washer: "滚筒洗衣机 10 kg", filter: "净水器滤芯 × 2", fryer: "空气炸锅 5 L", leaks: "洗衣机漏水，已约上门", wrong: "滤芯发错型号",
-    open: "处理中", tier: "金卡", benefit: "免上门费 1 次", remark: "请称张老师", silent: "没有在 3 秒内应答", colleague: "陈静", other: "王芳", firm: "蓝海贸易有限公司", main: "主号码相符", second: "备用号码相符", contact: "联系人号码相符",
+    open: "处理中", tier: "金卡", benefit: "免上门费 1 次", remark: "请称张老师", colleague: "陈静", other: "王芳", firm: "蓝海贸易有限公司", main: "主号码相符", second: "备用号码相符", contact: "联系人号码相符",
     outcome: [["报修", "改约上门"], ["报修", "新报修"], ["订单", "查物流"], ["订单", "催发货"], ["账务", "退款"]],
   },
   en: {
     name: "Zhang Wei", line: "Xiaolan After-sales", brand: "Xiaolan", queue: "Support L2", keyed: "2 repair", finance: "Finance", orders: "Orders", tickets: "Tickets", loyalty: "Loyalty",
     late: "Late", shipped: "Shipped", done: "Done", washer: "Washer 10 kg", filter: "Filter x 2", fryer: "Air fryer 5 L", leaks: "Washer leaks, visit booked", wrong: "Wrong filter sent",
-    open: "Open", tier: "Gold", benefit: "One free visit", remark: "Retired teacher", silent: "did not answer within 3 s", colleague: "Chen Jing", other: "Wang Fang", firm: "Lanhai Trading", main: "main number", second: "second number", contact: "contact's number",
+    open: "Open", tier: "Gold", benefit: "One free visit", remark: "Retired teacher", colleague: "Chen Jing", other: "Wang Fang", firm: "Lanhai Trading", main: "main number", second: "second number", contact: "contact's number",
     outcome: [["Repair", "Rebooked"], ["Repair", "New"], ["Order", "Where is it"], ["Order", "Hurry"], ["Billing", "Refund"]],
   },
 };
@@ -42,7 +42,7 @@ export function filled(w, { tickets = true } = {}) {
         { id: "SO1", state: w.late, what: w.washer, amount: "3299.00", currency: "CNY" }, { id: "SO2", state: w.shipped, what: w.filter, amount: "258.00", currency: "CNY" }, { id: "SO3", state: w.done, what: w.fryer, amount: "399.00", currency: "CNY" }, { id: "SO4", state: w.done, what: w.filter, amount: "129.00", currency: "CNY" }] }),
       tickets
         ? block("desk", "tickets.open", w.tickets, "fresh", { body: [{ id: "20871", status: w.open, subject: w.leaks, at: seconds(-86400 * 2), url: "https://desk.example.com/#20871" }] })
-        : block("desk", "tickets.open", w.tickets, "unavailable", { reason: w.silent }),
+        : block("desk", "tickets.open", w.tickets, "unavailable", { reason: "desk did not answer within 3000 ms", trouble: { kind: "late", seconds: 3 } }),
       block("loyalty", "loyalty", w.loyalty, "fresh", { body: { tier: w.tier, points: 12840, benefit: w.benefit, remark: w.remark } }),
     ],
   };

@@ -80,6 +80,32 @@ test("a pop is said once and at once, its facts once and politely", async () => 
   await screen.close();
 });
 
+test("why something is not there or failed is said in the reader's language, and what the page has no word for as the daemon says it", async () => {
+  const flow = (steps, more = {}) => ({ flow: "f1", name: "refund", title: { en: "Refund", zh: "退款" }, state: "undoing", call: CALL, since: seconds(-9), steps, actions: [], ...more });
+  const steps = [
+    { step: "agree", state: "done", reason: "by 1002", by: "1002" }, { step: "pay", state: "failed", reason: "invalid: 账户已销户", trouble: { kind: "invalid" } },
+    { step: "tell", state: "trying", reason: "rate-limited: asked too often", trouble: { kind: "rate-limited", seconds: 40 } }, { step: "own", state: "failed", reason: "the order is not paid" }, { step: "new", state: "failed", reason: "it is Sunday", trouble: { kind: "sunday" } }];
+  const wanted = {
+    en: ["— Tickets gave no answer in 3 s", "No number to ask by", "by 1002", "The system does not take it · 账户已销户", "The system was asked too often; again in 40 s", "the order is not paid", "it is Sunday", "Nobody agreed in time", "Comment on ticket #7 at Tickets · not done · Changed at Tickets meanwhile"],
+    "zh-CN": ["— 工单没有在3秒内应答", "没有可查的号码", "由1002", "系统不接受所填内容 · 账户已销户", "系统被问得太频繁，40秒后再试", "the order is not paid", "it is Sunday", "没有人及时同意", "工单工单#7的备注 · 未完成 · 工单里刚被别人改过"],
+  };
+  for (const [lang, list] of Object.entries(wanted)) {
+    const w = said(lang), screen = await desk({ lang }, { systems: [{ id: "desk", title: w.tickets, tickets: [] }] });
+    const card = filled(w, { tickets: false });
+    card.blocks.push(block("crm", "notes", "CRM", "absent", { reason: "a machine's number", trouble: { kind: "not-asked" } }));
+    screen.say("pop", pop(w, card));
+    screen.say("call.changed", talking());
+    screen.say("flow.changed", flow(steps, { reason: "nobody agreed in time", trouble: { kind: "no-agreement" } }));
+    screen.say("wish.changed", { call: CALL, wish: "w1", what: "note.add", system: "desk", ticket: "7", state: "refused", reason: "conflict: ", trouble: { kind: "conflict" } });
+    await screen.until(() => document.querySelectorAll(".step .hint").length === 5 && document.querySelector(".block.unavailable"));
+    const shown = await screen.page.evaluate(() => document.getElementById("desk").innerText);
+    for (const words of list) assert.ok(shown.includes(words), `${words}\n${shown}`);
+    assert.ok(!/did not answer|machine's number/.test(shown), shown);
+    assert.deepEqual(screen.complaints, []);
+    await screen.close();
+  }
+});
+
 test("a slow system is not waited for: after two seconds it is named", async () => {
   const screen = await desk();
   await listen(screen);
