@@ -203,6 +203,30 @@ async fn a_line_that_makes_customers_makes_one_after_the_talk_and_only_of_the_un
     assert_eq!((made[0].text.as_str(), made[0].subject.contains("+8613700137000")), ("+8613700137000", true));
 }
 
+/// Who is nobody's customer is said once: no customer is made, and the record says why it has none. It can be taken back after the call.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_says_that_only_the_call_is_kept_and_takes_it_back() {
+    let mut desk = Desk::set(0.4).await;
+    let trunks = "rows:\n  - {title: Hotline, connectors: [erp], no_match: {create_after_s: 1}}\n";
+    desk.stage.write("trunks.yaml", trunks).unwrap();
+    desk.start(None).await;
+    desk.until("the daemon is logged in", |desk| desk.pbx.logged_in() > 0).await;
+    let mut screen = screen(&desk, "1001").await;
+    desk.pbx.play(Story::Answered, "13700137000", Some(0));
+    let pop = card(&mut screen, |card| card["answer"]["state"] == "absent").await;
+    assert!(pop["actions"].to_string().contains("candidate.choose"), "{pop}");
+    let call = pop["call"].clone();
+    screen.say(json!({"type": "candidate.choose", "id": "l", "call": call, "candidate": null})).await;
+    assert_eq!(screen.next_of("done").await["id"], "l");
+    let nobody = |desk: &Desk| desk.records().first().map(|record| record["customer"]["nobody"].clone());
+    desk.until("the record is written", |desk| nobody(desk).is_some()).await;
+    assert_eq!(nobody(&desk), Some(json!(true)));
+    assert!(made(&desk, "customer").is_empty(), "an agent said that there is none to be made");
+    screen.say(json!({"type": "candidate.forget", "id": "u", "call": call})).await;
+    assert_eq!(screen.next_of("done").await["id"], "u");
+    desk.until("the record says nothing of it any more", |desk| nobody(desk) == Some(json!(null))).await;
+}
+
 /// Our own lines, a hidden number: nobody is asked, and the card says why. What is no answer is not shown as "nobody".
 #[tokio::test(flavor = "multi_thread")]
 async fn own_numbers_and_hidden_ones_are_not_looked_up_and_the_card_says_why() {

@@ -75,5 +75,5 @@ export const customerOf = (pop) => pop.card.candidates.find((c) => c.id === pop.
 
 /** The customer's name, if somebody knows it: the one candidate found or chosen, else what the switch showed. */
 export function nameOf(pop) {
-  return customerOf(pop)?.name ?? (pop.chosen === null || pop.card.answer.state === "ambiguous" ? undefined : pop.name);
+  return customerOf(pop)?.name ?? ((pop.chosen === null && pop.card.candidates.length) || pop.card.answer.state === "ambiguous" ? undefined : pop.name);
 }

@@ -154,12 +154,15 @@ function whoIs({ card, chosen, call, actions }) {
   const open = answer.state === "ambiguous" || chosen !== undefined || kept || list.length > 1, nobody = answer.state === "absent" && !list.length;
   if (!open && !nobody) return notes.length ? el("p", "quiet", notes.join(" · ")) : undefined;
   const title = el("h2", "", icon("two"), el("span", "name", nobody ? t("nobody") : t("who")));
-  const said = chosen === null ? t("not-them") : chosen !== undefined ? t("chosen") : kept ? reason({ kind: "chosen", ...kept }, desk.me.id) : nobody ? card.blocks.map((b) => b.title ?? desk.named(b.system)).join(" · ") : t("by-match");
+  const said = chosen === null ? t(nobody ? "log-only.chosen" : "not-them") : chosen !== undefined ? t("chosen") : kept ? reason({ kind: "chosen", ...kept }, desk.me.id) : nobody ? card.blocks.map((b) => b.title ?? desk.named(b.system)).join(" · ") : t("by-match");
   title.append(el("span", "source", said), can("candidate.forget") && (chosen !== undefined || kept) ? button(t("undo"), () => void ask("candidate.forget", { call }), "who undo") : "");
   const inside = [list.length ? candidates(call, card, chosen) : ""];
   if (nobody || chosen === null) {
     const acts = [button(t("search"), palette, "who find")];
     if (can("customer.create") && !remembered(call)) acts.push(button(t("new-customer"), () => maker(call, card.create), "who new"));
+    // Nobody is to be linked: said once, and then nothing is asked any more.
+    if (nobody && chosen === null) acts.splice(0, acts.length, el("p", "quiet", t("log-only.text")));
+    else if (nobody && can("candidate.choose") && !remembered(call)) acts.push(button(t("log-only"), () => { choosing = call; void ask("candidate.choose", { call, candidate: null }); }, "who log"));
     inside.push(el("div", "row acts-row", ...acts));
   }
   return el("section", "block who-is", title, ...inside.filter(Boolean), notes.length ? el("p", "hint", notes.join(" · ")) : "");

@@ -44,7 +44,7 @@ function headOf(is, pop) {
   const { state, why } = pop.card.answer;
   const known = nameOf(pop);
   if (known) return known;
-  if (pop.chosen === null) return t("unnamed");
+  if (pop.chosen === null && pop.card.candidates.length) return t("unnamed");
   if (state === "ambiguous") return t("ambiguous", { n: pop.card.candidates.length });
   return { pending: t("asking"), absent: t("absent"), "not-asked": t(`not-asked.${why}`), unavailable: t("no-answer-yet") }[state] ?? t("unnamed");
 }

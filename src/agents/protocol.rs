@@ -1299,7 +1299,7 @@ pub struct Resume {
     pub active: bool,
 }
 
-/// Says which candidate it is; null: none of them.
+/// Says which candidate it is; null: none of them, or, where nobody was found, only the call is kept. The record then says `nobody`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 pub struct CandidateChoose {
     #[schemars(with = "String")]

@@ -69,6 +69,7 @@ pub(super) fn record(settings: &Settings, switch: &SwitchId, facts: &Facts, show
             withheld,
             name: face.name.clone(),
             links: Vec::new(),
+            nobody: false,
         }),
         dialled: face.dialled.clone(),
         presented: face.presented.clone(),

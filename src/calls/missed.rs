@@ -160,6 +160,7 @@ impl Book {
                 withheld: None,
                 name: None,
                 links: Vec::new(),
+                nobody: false,
             }),
             dialled: face.dialled.clone(),
             presented: None,

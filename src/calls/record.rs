@@ -159,6 +159,9 @@ pub struct Customer {
     /// Who this is at the business systems, once known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub links: Vec<Reference>,
+    /// An agent said that it is nobody who is to be linked: none of those who were found, or only the call is kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nobody: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]

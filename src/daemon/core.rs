@@ -538,14 +538,15 @@ impl Core {
     }
 
     /// The time of talk is over: still up, and asked everywhere without finding anybody, the number becomes a customer. Not while a system
-    /// that could know them is away: then it is looked at again a little later.
+    /// that could know them is away, or an agent said that only the call is kept: then it is looked at again a little later.
     fn create_for(&mut self, now: Now, call: CallId) {
         let Some(face) = self.book.face(call) else { return };
         let up = !matches!(face.state, calls::face::CallState::Ended) && !face.agents.is_empty();
         let (Some((_, card)), true) = (self.cards.get(&call), up) else { return };
         match &card.answer {
-            Answer::Absent => {}
-            Answer::Pending | Answer::Unavailable(_) => {
+            Answer::Absent if !self.desk.is_nobodys(call) => {}
+            // What an agent said may be taken back.
+            Answer::Absent | Answer::Pending | Answer::Unavailable(_) => {
                 self.create.insert((now.mono.plus_ms(CREATE_AGAIN_MS), call));
                 return;
             }

@@ -537,6 +537,12 @@ impl Desk {
         self.out.push_back(Output::Refused { token, reason: reason.to_owned(), passes: true });
     }
 
+    /// Whether an agent said that this call is to be linked to nobody.
+    #[must_use]
+    pub fn is_nobodys(&self, call: CallId) -> bool {
+        self.calls.get(&call).is_some_and(|entry| matches!(entry.choice, Choice::Refused(_)))
+    }
+
     fn submit(&mut self, batch: Batch, tokens: Vec<Token>) {
         self.out.push_back(Output::Submit { batch: Box::new(batch), tokens });
     }
@@ -1069,6 +1075,7 @@ impl Entry {
             self.said.iter().filter_map(|(agent, words)| words.wrap_up(agent, self.record.as_ref())).collect();
         let asked = self.said.values().any(|words| words.wrapup.as_ref().is_some_and(|(_, wrapped)| wrapped.ticket));
         let link = self.customer().cloned();
+        let nobody = matches!(self.choice, Choice::Refused(_));
         let Some(record) = &mut self.record else { return };
         self.revision = (self.revision + 1).max(record.revision);
         record.revision = self.revision;
@@ -1077,6 +1084,7 @@ impl Entry {
         if let Some(customer) = &mut record.customer {
             let records = || link.iter().flat_map(|person| person.records());
             customer.links = records().map(|record| record.link.clone()).collect();
+            customer.nobody = nobody;
             if let Some(name) = records().find_map(|record| record.name.clone()) {
                 customer.name = Some(name);
             }

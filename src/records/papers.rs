@@ -54,7 +54,7 @@ pub(super) struct Written(pub std::collections::BTreeMap<String, (Wall, Private<
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Chosen {
-    /// `None`: the agent refused all candidates.
+    /// `None`: nobody is to be linked. The agent refused all candidates, or only logs the call.
     #[serde(default)]
     pub candidate: Option<Candidate>,
     #[serde(default)]

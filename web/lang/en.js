@@ -37,6 +37,7 @@ export default {
   "wish.customer.update": "Customer changed at {s}", "wish.customer.attach": "Number added at {s}", "wish.customer.create": "Customer created at {s}",
   "wish.accepted": "Written down, being sent", "wish.done": "done", "wish.later": "waits, sent again by itself", "wish.refused": "not done", "wish.person": "somebody must look whether it was done",
   "nobody": "Not in any system", "undo": "Undo", "you": "you", "new-customer": "New customer", "make": "Create",
+  "log-only": "Log call only", "log-only.chosen": "Only the call is logged", "log-only.text": "This call is kept without a customer.",
   "make.where": "Where", "created": "{name} is being created at {s}", "attach": "Add number", "attached": "The number is being added to this customer", "shared.listed": "Shared number: nobody is taken for the caller by it",
   "shared.many": "Many have this number: nobody is taken for the caller by it", "found.account": "Found by the account that was keyed", "found.account-unknown": "The account that was keyed is not known", "joined.guess": "same name", "not-asked.text": "No system was asked.",
   "not-asked.withheld": "Withheld", "not-asked.internal": "Colleague", "not-asked.own": "Our own number", "not-asked.emergency": "Emergency number", "not-asked.bulk-sms": "Bulk message number",

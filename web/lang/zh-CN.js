@@ -37,6 +37,7 @@ export default {
   "wish.customer.update": "修改{s}的客户资料", "wish.customer.attach": "在{s}加上号码", "wish.customer.create": "在{s}新建客户",
   "wish.accepted": "已存下，正在送出", "wish.done": "已完成", "wish.later": "等待中，会自动再送", "wish.refused": "未完成", "wish.person": "需要人工核对是否已完成",
   "nobody": "各系统都没有", "undo": "撤销", "you": "你", "new-customer": "新建客户", "make": "新建",
+  "log-only": "只记这通电话", "log-only.chosen": "只记通话", "log-only.text": "这通电话不关联客户。",
   "make.where": "建在", "created": "正在{s}新建{name}", "attach": "加上此号码", "attached": "号码正在加到这位客户名下", "shared.listed": "共用号码，不按它认人",
   "shared.many": "多人共用的号码，不按它认人", "found.account": "按来电输入的账号找到", "found.account-unknown": "来电输入的账号查不到", "joined.guess": "同名", "not-asked.text": "没有向系统查询。",
   "not-asked.withheld": "号码未显示", "not-asked.internal": "同事", "not-asked.own": "自己的线路号码", "not-asked.emergency": "紧急号码", "not-asked.bulk-sms": "群发短信号码",

@@ -1243,7 +1243,7 @@ export interface Requests {
     /** A JWT. */
     token: string;
   };
-  /** Says which candidate it is; null: none of them. */
+  /** Says which candidate it is; null: none of them, or, where nobody was found, only the call is kept. The record then says `nobody`. */
   "candidate.choose": {
     call: string;
     candidate?: string | null;

@@ -196,7 +196,10 @@ fn actions(call: &OnDesk, face: &Face, can_dial: bool) -> Vec<&'static str> {
     let offered = face.line.as_ref().map_or_else(NoMatch::default, |line| line.no_match) != NoMatch::None;
     let unknown = offered && is(|card| matches!(card.answer, Answer::Absent));
     let wanted = [
-        ("candidate.choose", is(|card| matches!(card.answer, Answer::Ambiguous(_)) || !card.rest.is_empty())),
+        (
+            "candidate.choose",
+            is(|card| matches!(card.answer, Answer::Ambiguous(_) | Answer::Absent) || !card.rest.is_empty()),
+        ),
         ("candidate.forget", call.chosen.is_some() || is(|card| card.remembered.is_some())),
         ("customer.search", true),
         ("customer.attach", unknown && is(|card| !card.attach.is_empty())),

@@ -279,6 +279,33 @@ test("candidates: none is chosen before a person does, by its digit; then the fo
   await screen.close();
 });
 
+test("nobody found: find, make, or only log the call; what was said can be taken back, and nothing is asked meanwhile", async () => {
+  const screen = await desk({ lang: "zh-CN" });
+  const card = { answer: { state: "absent" }, candidates: [], create: ["erp"], blocks: pending(w).blocks.map((b) => ({ ...b, state: "absent" })) };
+  const known = (more) => pop(w, card, { name: "Reception", actions: ["candidate.choose", "customer.search", "customer.create", "call.answer"], ...more });
+  const seen = () => screen.page.evaluate(() => [document.getElementById("name").textContent, document.querySelector(".who-is .source").firstChild.textContent, [...document.querySelectorAll(".who-is button")].map((b) => b.textContent)]);
+  screen.say("pop", known({}));
+  await screen.until(() => document.querySelectorAll(".who-is button").length === 3);
+  assert.deepEqual((await seen())[2], ["查客户", "新建客户", "只记这通电话"]);
+  await screen.page.evaluate(() => { window.shifts.length = 0; });
+  await screen.page.focus('[data-key="who log"]');
+  await screen.page.keyboard.press("Enter");
+  const said = await screen.hear("candidate.choose");
+  assert.deepEqual([said.call, said.candidate], [CALL, null]);
+  screen.done(said);
+  screen.say("pop.updated", known({ chosen: null, actions: ["candidate.choose", "candidate.forget", "customer.search", "customer.create", "call.answer"] }));
+  await screen.until(() => document.querySelectorAll(".who-is button").length === 1);
+  assert.deepEqual(await seen(), ["Reception", "只记通话", ["撤销"]]);
+  assert.equal(await screen.page.evaluate(() => document.activeElement.id), "facts");
+  assert.deepEqual(await screen.page.evaluate(() => window.shifts), []);
+  await screen.page.click('[data-key="who undo"]');
+  screen.done(await screen.hear("candidate.forget"));
+  screen.say("pop.updated", known({}));
+  await screen.until(() => document.querySelectorAll(".who-is button").length === 3);
+  assert.deepEqual(screen.complaints, []);
+  await screen.close();
+});
+
 test("what changed the state is said, and one click takes it back; what was chosen here is no news", async () => {
   const screen = await desk();
   screen.say("pop", pop(w, filled(w)));
