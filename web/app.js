@@ -11,7 +11,7 @@ import { chosenHere, counted, desk, draw, link, on } from "./here.js";
 import { does, drawHints, shown } from "./keys.js";
 import { done, drawDo, reclaim } from "./notes.js";
 import { palette } from "./palette.js";
-import { backs, crew, flows, tickets } from "./parts.js";
+import { backs, crew, flows, queues, tickets } from "./parts.js";
 import { drawRing, unlock } from "./ring.js";
 import { clock, language, otherLanguage, t, timeOfDay } from "./say.js";
 import { stateWords } from "./state.js";
@@ -30,6 +30,7 @@ on.frame = (frame) => {
   outside?.tell({ frame });
   crew.take(frame);
   flows.take(frame);
+  queues.take(frame);
   became(tickets.take(frame));
   if (frame.type === "welcome") { void reclaim(); crew.again(); }
   if (frame.type === "snapshot" || frame.type === "resumed") void flows.look();

@@ -1,10 +1,10 @@
-// The desk at rest: whom to call back, what the last calls were, what waits for this agent's word, and the day so far.
+// The desk at rest: whom to call back, what the last calls were, how it stands in the queues, what waits for this agent's word, and the day so far.
 import { nameOf } from "./desk.js";
 import { picture } from "./flows.js";
-import { button, el, icon, number, say } from "./hands.js";
+import { button, el, icon, number, running, say } from "./hands.js";
 import { ask, desk, link } from "./here.js";
 import { drafts, forget } from "./notes.js";
-import { backs, flows } from "./parts.js";
+import { backs, flows, queues } from "./parts.js";
 import { clock, day, t } from "./say.js";
 
 const last = []; // the calls that this tab saw, newest first: people are not kept over a reload
@@ -30,12 +30,20 @@ const flow = (f) => picture(f, { el, button }, (what, body) => void ask(what, bo
 /** What stands on a desk at rest: as a picture to compare, or drawn. */
 export function resting(drawn = false) {
   const kept = [...drafts];
-  if (!drawn) return [kept, backs.open, backs.list, minute(), flows.waiting(), last];
+  if (!drawn) return [kept, backs.open, backs.list, minute(), flows.waiting(), last, queues.list, queues.notice];
   const parts = flows.waiting().map(flow);
   if (kept.length) parts.push(el("section", "block tall", el("h2", "", icon("pen"), el("span", "name", t("kept.title"))), ...kept.map(([id, text]) => el("div", "kept", el("p", "", text), button(t("erase"), () => { void forget(id, text); }, id)))));
   parts.push(callBack());
   parts.push(just());
+  if (queues.list.length || queues.notice) parts.push(mine());
   return parts;
+}
+/** "3 waiting, longest 0:51", where the time runs. */
+export const longest = (n, since) => [n && since ? el("span", "", t("waits.mine", { n }), t("say.comma"), t("waits.longest"), " ", running(since)) : el("span", "", n ? t("waits.mine", { n }) : t("waits.none"))];
+/** The agent's own queues, and what is to be read there. */
+function mine() {
+  const rows = queues.list.map((q) => el("li", "row queue", el("b", "", q.queue), el("span", "source", ...longest(q.waiting, q.longest_since)), q.notice ? el("p", "notice", q.notice) : ""));
+  return el("section", "block rest lines", el("h2", "", icon("two"), el("span", "name", t("queues"))), queues.notice ? el("p", "notice", queues.notice) : "", el("ul", "", ...rows));
 }
 function just() {
   const rows = last.map((c) => el("li", "row past", el("span", "source", day(c.at)), el("b", "", ...(c.name ? [c.name] : number(c.number))), el("span", "hint", c.line ?? ""),

@@ -50,6 +50,12 @@ export function say(where, text) {
 }
 /** A number in groups: the gaps are margins, so that copying gives the digits. */
 export const number = (n) => (n?.class === "anonymous" ? [t("withheld")] : groups(n).map((g) => el("span", "", g)));
+/** A time that runs; the page's clock fills it. */
+export function running(since) {
+  const e = el("span", "runs");
+  e.dataset.since = since ?? "";
+  return e;
+}
 /** While an input method composes, Enter and function keys belong to it. */
 export const composing = (e) => e.isComposing || e.key === "Process" || e.keyCode === 229;
 export function away(url, ...inside) {

@@ -1,14 +1,15 @@
 // The strip (who, which line, how long), what can be done to the call, and the lane below it: the way the caller came, or the other call.
 import { asked, customerOf, nameOf, phase, verbsOf } from "./desk.js";
-import { $, button, composing, el, fill, icon, number, open, put, say, shut } from "./hands.js";
+import { $, button, composing, el, every, fill, icon, number, open, put, running, say, shut } from "./hands.js";
 import { ask, desk, draw, link } from "./here.js";
 import { listen } from "./heard.js";
 import { shown } from "./keys.js";
 import { because, clock, label, ordinal, t } from "./say.js";
-import { myDay } from "./day.js";
+import { longest, myDay } from "./day.js";
 import { stateWords } from "./state.js";
 import { address } from "./tickets.js";
 import { sending } from "./notes.js";
+import { queues } from "./parts.js";
 
 /** What caller and switch gave, each with the label of the switch's file. */
 export const named = (field, name) => field?.label ?? label(name.split(".").at(-1));
@@ -55,7 +56,8 @@ export function drawStrip(is, call) {
   put($("name"), colleague ? colleague.name ?? colleague.agent : headOf(is, pop));
   put($("tier"), pop && !colleague ? tierOf(pop) : "");
   put($("tag"), pop && !colleague ? t(`role.${pop.role}`, {}, "") : "");
-  fill($("number"), colleague ? colleague.agent : pop?.number, () => (colleague ? [t("ext", { n: colleague.agent })] : number(pop?.number)));
+  const rests = is === "idle";
+  fill($("number"), rests ? ["rests", queues.list.length, queues.waiting, queues.longest] : colleague ? colleague.agent : pop?.number, () => (rests ? queues.list.length ? longest(queues.waiting, queues.longest) : [] : colleague ? [t("ext", { n: colleague.agent })] : number(pop?.number)));
   put($("line"), colleague ? t("sees-card") : !pop ? "" : [pop.brand, pop.title ?? pop.line?.display, pop.queue?.label].filter(Boolean).join(" · "));
   const page = $("page"), target = colleague ? "" : recordOf(pop);
   page.hidden = !target;
@@ -107,12 +109,6 @@ function drawControls(is, call) {
   $("done").disabled = !!call && sending(call.pop.call);
 }
 
-/** A time that runs, in the lane. */
-function running(since) {
-  const e = el("span", "runs");
-  e.dataset.since = since ?? "";
-  return e;
-}
 /** The second call or the one on hold, else who is in it and how the caller came; at rest the day so far. */
 function lane(is, call, given) {
   const others = desk.others().map((c) => {
@@ -198,6 +194,6 @@ export function tickStrip(is) {
     if (left < 20_000 && left > 0 && !warned.has(call.pop.pop)) { warned.add(call.pop.pop); say("status", t("say.wrap")); }
   } else if (call) text = (away ? "≈ " : "") + clock((away || link.now()) - Date.parse(call.state.since ?? call.pop.at ?? link.now()));
   put($("clock"), text);
-  for (const e of $("path").querySelectorAll(".runs")) put(e, e.dataset.since ? clock((away || link.now()) - Date.parse(e.dataset.since)) : "");
+  for (const e of every(".runs")) put(e, e.dataset.since ? clock((away || link.now()) - Date.parse(e.dataset.since)) : "");
   $("left").firstElementChild.style.setProperty("width", `${(part * 100).toFixed(1)}%`);
 }

@@ -61,6 +61,8 @@ pub enum CoalesceKey {
     Member(AgentId),
     /// `board.changed`.
     Board,
+    /// `queues.changed`.
+    Queues,
 }
 
 /// To the core: what a screen did. Whose it is was settled by the token when it attached.

@@ -75,6 +75,7 @@ static PAGES: LazyLock<Vec<Page>> = LazyLock::new(|| {
         ("/web/ring.js", SCRIPT, include_bytes!("../../web/ring.js")),
         ("/web/heard.js", SCRIPT, include_bytes!("../../web/heard.js")),
         ("/web/tabs.js", SCRIPT, include_bytes!("../../web/tabs.js")),
+        ("/web/queues.js", SCRIPT, include_bytes!("../../web/queues.js")),
         ("/web/crew.js", SCRIPT, include_bytes!("../../web/crew.js")),
         ("/web/desk.js", SCRIPT, include_bytes!("../../web/desk.js")),
         ("/web/sdk/linecard.js", SCRIPT, include_bytes!("../../web/sdk/linecard.js")),

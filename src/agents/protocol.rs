@@ -915,6 +915,36 @@ pub struct MemberCall<'a> {
 #[serde(transparent)]
 pub struct TeamChanged<'a>(pub Member<'a>);
 
+/// `queues.changed`: how it stands in the queues that the agent is in, whole. It comes after `queue.watch`, and half a second after something changed.
+#[derive(Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct QueuesChanged<'a>(pub &'a MyQueues);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MyQueues {
+    /// By name; none of switches that do not tell who is in their queues.
+    pub queues: Vec<MyQueue>,
+    /// What every agent is to read, as agents.yaml has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+}
+
+/// A queue that the agent is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MyQueue {
+    /// As the switch names it.
+    pub queue: String,
+    /// Callers who wait for an answer now.
+    pub waiting: u32,
+    /// Since when the first of them does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub longest_since: Option<Wall>,
+    /// What its agents are to read, as agents.yaml has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+}
+
 /// `board.changed`: everything that a board shows, whole; of calls and queues, never of a customer. It comes after `board.watch`, a quarter of a second after something changed and at least every two
 /// seconds.
 #[derive(Serialize, JsonSchema)]
@@ -1267,6 +1297,7 @@ bodies! {
     AgentChanged => "agent.changed",
     LinkChanged => "link.changed",
     BoardChanged => "board.changed",
+    QueuesChanged => "queues.changed",
     TeamChanged => "team.changed",
     FlowChanged => "flow.changed",
     WishChanged => "wish.changed",
@@ -1735,6 +1766,14 @@ pub struct BoardWatch {
     pub watch: bool,
 }
 
+/// From then on `queues.changed` comes to this screen, at once and when it is otherwise, while the agent has no call; after a reconnect it is asked for again.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+pub struct QueueWatch {
+    /// False: no more news.
+    #[serde(default = "yes")]
+    pub watch: bool,
+}
+
 /// For the role `supervisor`: the agents of their teams. From then on `team.changed` comes to this screen when one of them has another state or call, at
 /// most four times a second for each; after a reconnect the list is asked for again.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -1826,6 +1865,7 @@ fn requests(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, boo
         ("wrapup.extend", true, WrapupExtend::json_schema(generator)),
         ("ops.count", true, OpsCount::json_schema(generator)),
         ("board.watch", true, BoardWatch::json_schema(generator)),
+        ("queue.watch", true, QueueWatch::json_schema(generator)),
         ("team.list", true, TeamList::json_schema(generator)),
         ("flow.list", true, FlowList::json_schema(generator)),
         ("flow.start", true, FlowStart::json_schema(generator)),

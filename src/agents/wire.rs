@@ -16,9 +16,9 @@ use super::protocol::{
     AgentNext, AgentSet, AlsoAt, AlsoBy, AnswerState, AttributeSet, Authenticate, BoardWatch, Body, CallDigits, CallOf,
     CallPickup, CallTo, CallVerb, CallbackAsk, CallbackIt, CallbackList, CandidateChoose, CandidateForget, Card,
     CardAnswer, CardBlock, CardCandidate, Code, CustomerAttach, CustomerCreate, CustomerSearch, CustomerUpdate, Dial,
-    Envelope, Failed, FlowAgree, FlowList, FlowStart, FlowStop, FlowTask, NotesSet, OpsCount, QueueOf, RecordingWanted,
-    Remembered, Resume, SeatClaim, TeamList, TicketAssign, TicketComment, TicketEscalate, TicketReopen, TicketSearch,
-    WrapupExtend, WrapupSubmit,
+    Envelope, Failed, FlowAgree, FlowList, FlowStart, FlowStop, FlowTask, NotesSet, OpsCount, QueueOf, QueueWatch,
+    RecordingWanted, Remembered, Resume, SeatClaim, TeamList, TicketAssign, TicketComment, TicketEscalate,
+    TicketReopen, TicketSearch, WrapupExtend, WrapupSubmit,
 };
 
 /// Any frame of a client.
@@ -69,6 +69,7 @@ pub enum Wanted {
     WrapupExtend(WrapupExtend),
     TeamList(TeamList),
     BoardWatch(BoardWatch),
+    QueueWatch(QueueWatch),
     FlowList,
     FlowStart(FlowStart),
     FlowAgree { agrees: bool, of: FlowAgree },
@@ -139,6 +140,7 @@ pub fn read(text: &str) -> Result<Incoming, Unreadable> {
                 "queue.logout" => Wanted::Queue { log_on: false, of: body(text, id)? },
                 "wrapup.extend" => Wanted::WrapupExtend(body(text, id)?),
                 "board.watch" => Wanted::BoardWatch(body(text, id)?),
+                "queue.watch" => Wanted::QueueWatch(body(text, id)?),
                 "team.list" => Wanted::TeamList(body(text, id)?),
                 "flow.list" => body::<FlowList>(text, id).map(|_| Wanted::FlowList)?,
                 "flow.start" => Wanted::FlowStart(body(text, id)?),

@@ -23,6 +23,9 @@ use crate::{
 
 use super::book::fits;
 
+/// The longest notice: it is to be read at a glance.
+const NOTICE: usize = 500;
+
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -36,6 +39,9 @@ pub struct AgentsFile {
     /// Devices that people take for a while (`seat: login`), `*` for any text: `PJSIP/20*`.
     #[serde(default)]
     pub seats: Vec<Device>,
+    /// What agents read on a desk at rest, by queue as the switch names it; `*`: every agent.
+    #[serde(default)]
+    pub notices: BTreeMap<String, String>,
     #[serde(default)]
     pub agents: Vec<Agent>,
 }
@@ -177,6 +183,7 @@ pub struct Directory {
     /// By number, `+` and digits.
     outside: HashMap<String, Arc<Agent>>,
     seats: Vec<(Option<SwitchId>, String)>,
+    notices: BTreeMap<String, String>,
     /// Who takes seats, by every name under which a switch may know them.
     logins: HashMap<String, Vec<Arc<Agent>>>,
 }
@@ -223,6 +230,7 @@ impl Directory {
     #[must_use]
     pub fn of(file: AgentsFile) -> Self {
         let mut directory = Self::new(file.agents);
+        directory.notices = file.notices;
         directory.seats = file
             .seats
             .into_iter()
@@ -232,6 +240,12 @@ impl Directory {
             })
             .collect();
         directory
+    }
+
+    /// What the agents of this queue are to read; of `*`: what all are.
+    #[must_use]
+    pub fn notice(&self, queue: &str) -> Option<&str> {
+        self.notices.get(queue).map(|text| text.trim())
     }
 
     #[must_use]
@@ -370,6 +384,13 @@ impl<'a> Check<'a> {
         }
         for (i, seat) in file.seats.iter().enumerate() {
             self.seat(&format!("seats[{i}]"), seat);
+        }
+        for (queue, text) in &file.notices {
+            let characters = text.trim().chars().count();
+            if !(1..=NOTICE).contains(&characters) {
+                let found = format!("it has {characters} characters");
+                self.wrong(&format!("notices.{queue}"), found, "a text of 1 to 500 characters, or leave it out");
+            }
         }
     }
 
@@ -608,13 +629,13 @@ agents:
             assert_eq!(check(&read(text), &["pbx1".into()], &plan), []);
         }
         let file = read(&whole).value;
-        assert!(file.teams.is_some() && !file.roles.is_empty() && !file.seats.is_empty());
+        assert!(file.teams.is_some() && !file.roles.is_empty() && !file.seats.is_empty() && !file.notices.is_empty());
         let any = |has: fn(&Agent) -> bool| file.agents.iter().any(has);
         assert!(any(|a| a.seat == SeatKind::Login) && any(|a| !a.ids.is_empty()) && any(|a| a.name.is_some()));
         assert!(any(|a| !a.roles.is_empty()) && any(|a| !a.teams.is_empty()));
         assert!(any(|a| a.devices.iter().any(|d| matches!(d, Device::At { switch: Some(_), .. }))));
         assert!(any(|a| a.devices.iter().any(|d| matches!(d, Device::Outside { .. }))));
-        for key in ["teams", "roles", "seats", "id", "name", "tenant", "seat", "devices", "ids"] {
+        for key in ["teams", "roles", "seats", "notices", "id", "name", "tenant", "seat", "devices", "ids"] {
             assert!(
                 whole.contains(&format!("{key}: ")) || whole.contains(&format!("{key}:\n")),
                 "{key} is not in the example"

@@ -495,6 +495,7 @@ impl Core {
         // The rows changed: what still has none is told again.
         self.metrics.unmapped_lines.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.roster.offer(offers.clone());
+        self.roster.stir_queues(now);
         self.desk.reload(rules, offers, self.directory.clone());
         self.settle(now, None);
     }

@@ -3,20 +3,20 @@
 use linecard::{
     agents::{Ask, Available, Kept, Settings, protocol::Availability},
     calls::{
-        Directory, What,
-        change::Role,
+        Directory, Face, What,
+        change::{Role, Withdrawal},
         command::{Attend, Attendance, Because, Failure, Made},
         directory::{Agent, AgentsFile},
         event::{Member, Pause, Standing},
-        face::AgentLeg,
+        face::{AgentLeg, CallState},
         members::Post,
     },
     live,
-    words::CallId,
+    words::{CallId, Now, Wall},
 };
 use serde_json::{Value, json};
 
-use super::desk::{self, Desk, Screen, offer};
+use super::desk::{self, Desk, Screen, face, offer};
 
 const CALL: CallId = CallId(ulid::Ulid(7));
 
@@ -413,4 +413,72 @@ async fn queues_are_logged_in_to_by_those_whose_they_are() {
     assert_eq!(screen.next_of("failed").await["code"], "not-offered");
     screen.say(json!({"type": "queue.logout", "id": "4", "queue": "callback"})).await;
     assert_eq!(attends(&mut desk).await.attend, Attend::LogOff);
+}
+
+fn with_notices() -> Directory {
+    let notices =
+        [("support".to_owned(), " Deliveries are late. ".to_owned()), ("*".to_owned(), "Drill at 15:00.".to_owned())];
+    let agents = ["1001", "1002"].map(|id| Agent::new(id).at(&[&format!("PJSIP/{id}")])).into();
+    Directory::of(AgentsFile { notices: notices.into(), agents, ..AgentsFile::default() })
+}
+
+#[tokio::test]
+async fn a_desk_at_rest_is_told_who_waits_in_its_queues_and_what_is_to_be_read_there() {
+    let desk = Desk::with(with_notices).await;
+    let later = || desk.roster(|roster, now| roster.tick(Now { mono: now.mono.plus_ms(600), ..now }, &with_notices()));
+    let waits = |n: u128, what: What, state: CallState, since: i64| {
+        desk.change_of(Face { state, queued_at: Some(Wall(since)), ..face(CallId(ulid::Ulid(n)), &[]) }, what)
+    };
+    let queued = || What::Queued { queue: "support".to_owned() };
+    let mut screen = desk.screen("1001").await;
+    screen.begin().await;
+    told(&desk, vec![post("support", false, Standing::Ready), post("sales", false, paused("lunch"))]).await;
+    screen.say(json!({"type": "queue.watch", "id": "q"})).await;
+    assert_eq!(screen.next_of("done").await["id"], "q");
+    later().await;
+    let first = screen.next_of("queues.changed").await;
+    let support = |waiting: u32, since: Option<&str>| {
+        let mut queue = json!({"queue": "support", "waiting": waiting, "notice": "Deliveries are late."});
+        if let Some(since) = since {
+            queue["longest_since"] = json!(since);
+        }
+        json!([{"queue": "sales", "waiting": 0}, queue])
+    };
+    assert_eq!((&first["queues"], &first["notice"]), (&support(0, None), &json!("Drill at 15:00.")));
+    // Two come within the moment: one frame. Another queue's caller is none of this agent's.
+    waits(1, queued(), CallState::Queued, 5_000).await;
+    waits(2, queued(), CallState::Queued, 3_000).await;
+    later().await;
+    assert_eq!(screen.next_of("queues.changed").await["queues"], support(2, Some("1970-01-01T00:00:03.000Z")));
+    // While it rings nothing is told; afterwards what is true then, once.
+    let rings = offer("1001", 1, Role::Inbound);
+    desk.change(CALL, What::Offered(rings.clone()), &[(&rings, AgentLeg::Ringing)]).await;
+    waits(2, What::Ended, CallState::Ended, 3_000).await;
+    later().await;
+    desk.change(CALL, What::Withdrawn { offer: rings, reason: Withdrawal::CallerGone, by: None }, &[]).await;
+    desk.change(CALL, What::Ended, &[]).await;
+    later().await;
+    let next = loop {
+        let frame = screen.next().await;
+        assert!(
+            frame["type"] != "queues.changed" || frame["queues"] == support(1, Some("1970-01-01T00:00:05.000Z")),
+            "{frame}"
+        );
+        if frame["type"] == "queues.changed" {
+            break frame;
+        }
+    };
+    assert_eq!(next["seq"], 0, "it is no part of the stream");
+    screen.say(json!({"type": "queue.watch", "id": "n", "watch": false})).await;
+    assert_eq!(screen.next_of("done").await["id"], "n");
+    waits(3, queued(), CallState::Queued, 9_000).await;
+    later().await;
+    screen.say(json!({"type": "ping", "id": "p"})).await;
+    loop {
+        let frame = screen.next().await;
+        assert_ne!(frame["type"], "queues.changed");
+        if frame["id"] == "p" {
+            break;
+        }
+    }
 }

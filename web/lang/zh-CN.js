@@ -68,7 +68,7 @@ export default {
   "after-call": "通话后", "time": "这个状态已多久", "gone.by": "{who}已接听", "use-phone": "电话系统断开了，请用话机。", "back.n": "已恢复，补上{n}条变化", "cause.missed": "漏接后已转{s}", "cause.elsewhere": "已在话机或由主管改为{s}",
   "may-have": "，可能已变", "late": "{n}单延误", "more": "还有{n}条", "fewer": "收起", "owes": "欠{n}", "yesterday": "昨天{t}", "today": "今天", "by-match": "按匹配程度排列", "under-way": "进行中", "commands": "命令",
   "day.calls": "今日通话", "day.aht": "平均处理", "day.callbacks": "待回拨", "day.wrapups": "未完整理", "just.title": "刚才", "how.handled": "已处理", "how.outbound": "您拨出的", "callback.none": "待回拨", "callback.none.text": "没有待回拨。漏接的来电会出现在这里。",
-  "nth.one": "{d}天内第{n}次来电", "nth.two": "{d}天内第{n}次来电", "nth.few": "{d}天内第{n}次来电", "nth.other": "{d}天内第{n}次来电", "waits.n": "还有{n}人排队",
+  "nth.one": "{d}天内第{n}次来电", "nth.two": "{d}天内第{n}次来电", "nth.few": "{d}天内第{n}次来电", "nth.other": "{d}天内第{n}次来电", "waits.mine": "{n}人排队", "waits.longest": "最久", "waits.none": "无人排队", "waits.n": "还有{n}人排队",
   "say.comma": "，", "say.waited": "已等{n}", "say.answer": "按{k}接听", "say.settled-late": "资料已到，{s}还在查",
   "settings": "设置与按键", "set.language": "语言", "set.theme": "浅色或深色", "set.theme.system": "跟随系统", "set.theme.light": "浅色", "set.theme.dark": "深色", "set.notices": "桌面通知", "set.sound": "铃声", "set.allow": "允许", "set.on": "打开", "set.off": "关掉", "set.try": "试一下",
   "notices.on": "本页不在前面时，来电显示线路和遮住中间的号码。", "notices.off": "已在这里关掉。", "notices.ask": "还没有问过浏览器。", "notices.denied": "浏览器拦住了本页的通知，可在网站设置里允许。", "notices.impossible": "做不到：需要https和支持通知的浏览器。",

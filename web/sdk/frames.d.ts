@@ -486,6 +486,18 @@ export interface MyDay {
   until: string;
 }
 
+/** A queue that the agent is in. */
+export interface MyQueue {
+  /** Since when the first of them does. */
+  longest_since?: string | null;
+  /** What its agents are to read, as agents.yaml has it. */
+  notice?: string | null;
+  /** As the switch names it. */
+  queue: string;
+  /** Callers who wait for an answer now. */
+  waiting: number;
+}
+
 export interface NextState {
   reason?: string | null;
   state: Availability;
@@ -1103,6 +1115,18 @@ export interface BoardChanged {
   type: "board.changed";
 }
 
+export interface QueuesChanged {
+  /** The server's time, RFC 3339 UTC with milliseconds. */
+  at: string;
+  /** What every agent is to read, as agents.yaml has it. */
+  notice?: string | null;
+  /** By name; none of switches that do not tell who is in their queues. */
+  queues: MyQueue[];
+  /** Counts the agent's stream from 1; 0: no part of the stream. Remember the highest. */
+  seq: number;
+  type: "queues.changed";
+}
+
 /** One agent as their supervisor sees them. */
 export interface TeamChanged {
   /** What this supervisor can do about it now: `call.listen` and the like at that switch, and `agent.state`. */
@@ -1234,7 +1258,7 @@ export interface Failed {
 }
 
 /** What the daemon says. */
-export type Frame = Welcome | Resumed | Snapshot | Pop | PopUpdated | PopWithdrawn | CallChanged | AgentChanged | LinkChanged | BoardChanged | TeamChanged | FlowChanged | WishChanged | Done | Failed;
+export type Frame = Welcome | Resumed | Snapshot | Pop | PopUpdated | PopWithdrawn | CallChanged | AgentChanged | LinkChanged | BoardChanged | QueuesChanged | TeamChanged | FlowChanged | WishChanged | Done | Failed;
 
 /** What can be asked, by its type: the body without `type` and `id`. */
 export interface Requests {
@@ -1512,6 +1536,11 @@ export interface Requests {
   };
   /** For the role `supervisor`: from then on `board.changed` comes to this screen; after a reconnect it is asked for again. */
   "board.watch": {
+    /** False: no more news. */
+    watch?: boolean;
+  };
+  /** From then on `queues.changed` comes to this screen, at once and when it is otherwise, while the agent has no call; after a reconnect it is asked for again. */
+  "queue.watch": {
     /** False: no more news. */
     watch?: boolean;
   };

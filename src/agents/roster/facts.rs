@@ -9,25 +9,33 @@ use crate::{
     words::{CallId, Now, TenantId, Wall},
 };
 
+/// In which queue a call waits, and since when.
+#[derive(Debug, PartialEq)]
+struct Waits {
+    of: (TenantId, String),
+    since: Option<Wall>,
+}
+
 /// Who waits for an answer in which queue.
 #[derive(Debug, Default)]
 pub(super) struct Queued {
-    calls: HashMap<CallId, (TenantId, String)>,
+    calls: HashMap<CallId, Waits>,
     waiting: HashMap<(TenantId, String), u32>,
 }
 
 impl Queued {
-    pub fn note(&mut self, call: CallId, what: &What, face: &Face) {
+    /// Whether somebody waits now, or waits no longer, or since another moment.
+    pub fn note(&mut self, call: CallId, what: &What, face: &Face) -> bool {
         let waits = matches!(face.state, CallState::Queued | CallState::Ringing)
             && face.answered_at.is_none()
             && !face.aside
             && !matches!(what, What::Ended | What::Absorbed { .. });
-        let queue = face.queue.as_deref().filter(|_| waits);
-        let known = self.calls.get(&call);
-        if known.map(|(_, queue)| queue.as_str()) == queue {
-            return;
+        let queue = face.queue.as_ref().filter(|_| waits);
+        let waits = queue.map(|queue| Waits { of: (face.tenant.clone(), queue.clone()), since: face.queued_at });
+        if self.calls.get(&call) == waits.as_ref() {
+            return false;
         }
-        if let Some(of) = self.calls.remove(&call)
+        if let Some(Waits { of, .. }) = self.calls.remove(&call)
             && let Some(count) = self.waiting.get_mut(&of)
         {
             *count -= 1;
@@ -35,17 +43,28 @@ impl Queued {
                 self.waiting.remove(&of);
             }
         }
-        if let Some(queue) = queue {
-            let of = (face.tenant.clone(), queue.to_owned());
-            *self.waiting.entry(of.clone()).or_default() += 1;
-            self.calls.insert(call, of);
+        if let Some(waits) = waits {
+            *self.waiting.entry(waits.of.clone()).or_default() += 1;
+            self.calls.insert(call, waits);
         }
+        true
+    }
+
+    /// How many wait in each queue, and since when the first of them does.
+    pub fn all(&self) -> HashMap<(&TenantId, &str), (u32, Option<Wall>)> {
+        let mut all: HashMap<_, (u32, Option<Wall>)> = HashMap::new();
+        for Waits { of: (tenant, queue), since } in self.calls.values() {
+            let (count, longest) = all.entry((tenant, queue.as_str())).or_default();
+            *count += 1;
+            *longest = [*longest, *since].into_iter().flatten().min();
+        }
+        all
     }
 
     /// How many wait in the queue of a call besides it.
     pub fn others(&self, face: &Face) -> u32 {
         let Some(queue) = &face.queue else { return 0 };
-        let own = self.calls.get(&face.call).is_some_and(|(_, at)| at == queue);
+        let own = self.calls.get(&face.call).is_some_and(|waits| waits.of.1 == *queue);
         let all = self.waiting.get(&(face.tenant.clone(), queue.clone())).copied().unwrap_or(0);
         all - u32::from(own)
     }

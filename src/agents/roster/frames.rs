@@ -453,6 +453,7 @@ impl Roster {
     /// The agent's state and which screen is the active one, to every screen but `except`.
     pub(super) fn tell_screens(&mut self, now: Now, key: &Key, except: Option<ScreenId>) {
         self.seen(now, key);
+        self.stir_queues(now);
         let screens = self.streams.get(key).map(|stream| stream.screens.clone()).unwrap_or_default();
         for screen in screens {
             if Some(screen) == except || !self.screens.get(&screen).is_some_and(|s| s.resumed) {

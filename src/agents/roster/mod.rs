@@ -13,6 +13,7 @@ mod flows;
 mod frames;
 mod mask;
 mod people;
+mod queues;
 mod recordings;
 mod requests;
 mod seat;
@@ -173,6 +174,8 @@ pub struct Roster {
     watch: team::Watch,
     /// Who looks at a board.
     boards: board::Boards,
+    /// Who looks at their own queues.
+    looks: queues::Looks,
     /// How long agents are in which states.
     times: times::Times,
     /// When a record's page opens by itself.
@@ -252,6 +255,8 @@ enum Due {
     Team,
     /// Boards are told what is true now.
     Board,
+    /// Desks at rest are told how it stands in their queues.
+    Queues,
     /// States that last are counted up to here.
     Times,
 }
@@ -281,6 +286,7 @@ impl Roster {
             abilities: HashMap::new(),
             watch: team::Watch::default(),
             boards: board::Boards::default(),
+            looks: queues::Looks::default(),
             times: times::Times::default(),
             opens: Opens::default(),
             outcomes: BTreeMap::new(),
@@ -338,6 +344,7 @@ impl Roster {
                 Due::Limit(key, since) => self.limit(now, &key, since),
                 Due::Team => self.tell_team(now, directory),
                 Due::Board => self.board_due(now),
+                Due::Queues => self.tell_queues(now, directory),
                 Due::Times => self.count_times(now),
             }
         }
@@ -359,7 +366,9 @@ impl Roster {
     /// What the book concluded; `face` is the call after it, `card` what is known of the customer, if anything.
     pub fn change(&mut self, now: Now, change: &Change, face: &Face, card: Option<&Arc<Card>>, directory: &Directory) {
         let id = change.call;
-        self.queued.note(id, &change.what, face);
+        if self.queued.note(id, &change.what, face) {
+            self.stir_queues(now);
+        }
         if matches!(change.what, What::Ended | What::Amended | What::Absorbed { .. }) && !self.calls.contains_key(&id) {
             return;
         }
@@ -521,6 +530,7 @@ impl Roster {
         self.screens.remove(&screen);
         self.watch.leave(screen);
         self.boards.leave(screen);
+        self.looks.leave(screen);
         self.flows.leave(screen);
         let Some(stream) = self.streams.get_mut(&key) else { return };
         stream.screens.retain(|other| *other != screen);

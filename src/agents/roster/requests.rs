@@ -85,6 +85,7 @@ impl Roster {
             }
             Wanted::CallbackList(list) => return self.list_callbacks(&key, screen, id, &list),
             Wanted::FlowList => return self.list_flows(&key, screen, id, directory),
+            Wanted::QueueWatch(of) => return self.watch_queues(now, (&key, screen, &id), &of),
             Wanted::BoardWatch(of) => return self.watch_board(now, (&key, screen, &id), &of, directory),
             Wanted::TeamList(list) => return self.list_team(now, (&key, screen, &id), &list, directory),
             _ => {}
@@ -171,6 +172,7 @@ impl Roster {
             | Wanted::CallbackList(_)
             | Wanted::TeamList(_)
             | Wanted::BoardWatch(_)
+            | Wanted::QueueWatch(_)
             | Wanted::FlowList => Ok(()),
         };
         if let Err((code, message)) = result {

@@ -55,6 +55,15 @@ test("a pop appears, fills, and is there again after a reload, without being ann
   await screen.close();
 });
 
+test("at rest: the agent's queue with its notice", async () => {
+  const screen = await open("1002");
+  await screen.is("idle");
+  await screen.until(() => document.getElementById("number").textContent === "Nobody waiting" && document.querySelector(".queue .notice")?.textContent.includes("offer a call back"));
+  await screen.shot("21-demo-idle-1440-light-en");
+  assert.deepEqual(screen.complaints, []);
+  await screen.close();
+});
+
 test("what the agent does by hand for a call is counted among the figures", async () => {
   const screen = await open("1003"), { page } = screen;
   const call = async () => {

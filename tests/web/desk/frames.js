@@ -12,13 +12,13 @@ export const number = (display, kind = "mobile") => ({ display, class: kind, mas
 /** The words of a language that a company's own files bring: titles, names, orders. */
 const words = {
   "zh-CN": {
-    name: "张伟", line: "小蓝家电 · 售后热线", brand: "小蓝家电", queue: "售后二线", keyed: "2 报修", finance: "账务", orders: "订单", tickets: "工单", loyalty: "会员",
+    name: "张伟", drill: "15:00 消防演习，听到广播后示忙。", notice: "今天华东配送晚到：主动致歉并提出回拨。", first: "售前", line: "小蓝家电 · 售后热线", brand: "小蓝家电", queue: "售后二线", keyed: "2 报修", finance: "账务", orders: "订单", tickets: "工单", loyalty: "会员",
     late: "配送延误", shipped: "已发货", done: "已完成", washer: "滚筒洗衣机 10 kg", filter: "净水器滤芯 × 2", fryer: "空气炸锅 5 L", leaks: "洗衣机漏水，已约上门", wrong: "滤芯发错型号",
     open: "处理中", tier: "金卡", benefit: "免上门费 1 次", remark: "请称张老师", colleague: "陈静", other: "王芳", firm: "蓝海贸易有限公司", main: "主号码相符", second: "备用号码相符", contact: "联系人号码相符",
     outcome: [["报修", "改约上门"], ["报修", "新报修"], ["订单", "查物流"], ["订单", "催发货"], ["账务", "退款"]],
   },
   en: {
-    name: "Zhang Wei", line: "Xiaolan After-sales", brand: "Xiaolan", queue: "Support L2", keyed: "2 repair", finance: "Finance", orders: "Orders", tickets: "Tickets", loyalty: "Loyalty",
+    name: "Zhang Wei", drill: "Fire drill at 15:00: set Not ready when you hear it.", notice: "Deliveries to the east are late today: say so, and offer a call back.", first: "Pre-sales", line: "Xiaolan After-sales", brand: "Xiaolan", queue: "Support L2", keyed: "2 repair", finance: "Finance", orders: "Orders", tickets: "Tickets", loyalty: "Loyalty",
     late: "Late", shipped: "Shipped", done: "Done", washer: "Washer 10 kg", filter: "Filter x 2", fryer: "Air fryer 5 L", leaks: "Washer leaks, visit booked", wrong: "Wrong filter sent",
     open: "Open", tier: "Gold", benefit: "One free visit", remark: "Retired teacher", colleague: "Chen Jing", other: "Wang Fang", firm: "Lanhai Trading", main: "main number", second: "second number", contact: "contact's number",
     outcome: [["Repair", "Rebooked"], ["Repair", "New"], ["Order", "Where is it"], ["Order", "Hurry"], ["Billing", "Refund"]],

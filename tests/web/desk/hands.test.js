@@ -414,6 +414,34 @@ test("the day so far is the daemon's, also after a reload, and yesterday's is no
   await screen.close();
 });
 
+test("at rest: who waits in the agent's own queues and for how long, and what is to be read there; nothing moves", async () => {
+  for (const [width, height] of [[1440, 820], [900, 720], [320, 640]]) {
+    const screen = await Screen.open(browser, { url, width, height });
+    screen.answers = { "callback.list": { callbacks: { open: 0, list: [] } }, "flow.list": { flows: { offers: [], list: [] } }, "queue.watch": {} };
+    await screen.welcome();
+    screen.say("snapshot", { agent: agent("ready"), links: links(), calls: [] });
+    await screen.hear("queue.watch");
+    const queues = (waiting, since) => screen.say("queues.changed", { notice: "Drill at 15:00.\n<b>Now</b>", queues: [{ queue: "support", waiting, longest_since: since && seconds(-since), notice: "Late today." }, { queue: "sales", waiting: 0 }] });
+    queues(0);
+    await screen.until(() => document.getElementById("number").textContent === "Nobody waiting");
+    assert.equal(await screen.page.textContent(".lines > .notice"), "Drill at 15:00.\n<b>Now</b>");
+    await screen.page.evaluate(() => { window.shifts.length = 0; });
+    queues(3, 51);
+    // The time runs at the page.
+    await screen.until(() => /^3 waiting, longest 0:5[2-9]$/.test(document.getElementById("number").textContent));
+    assert.match(await screen.page.textContent(".queue"), /^support3 waiting, longest 0:5\dLate today\.$/);
+    queues(12, 3_700);
+    await screen.until(() => /1:01:4\d$/.test(document.getElementById("number").textContent));
+    assert.deepEqual(await screen.page.evaluate(() => window.shifts), [], `at ${width}`);
+    // In a call the place is the caller's.
+    screen.say("pop", pop(w, filled(w)));
+    await screen.is("ringing");
+    assert.equal(await screen.page.textContent("#number"), "13800138000");
+    assert.deepEqual(screen.complaints, []);
+    await screen.close();
+  }
+});
+
 test("where the queue requires an outcome, the wrap-up ends with one and says so", async () => {
   const screen = await desk();
   screen.say("pop", pop(w, filled(w), { outcome_required: true }));

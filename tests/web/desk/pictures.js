@@ -6,9 +6,12 @@ const calls = (w) => ({ open: 2, list: [
   { callback: "01JD8Z6Q5M0000000000000007", display: "13900139000", masked: false, handle: "c1", name: w.other, why: "abandoned", line: w.queue, since: seconds(-900), last: seconds(-700), count: 2, attempts: 1, due: seconds(-60) },
   { callback: "01JD8Z6Q5M0000000000000008", display: "02161808888", masked: false, handle: "c2", why: "missed", line: w.queue, since: seconds(-500), last: seconds(-300), count: 1, attempts: 0, due: seconds(-60), owner: "1002", owner_name: w.colleague }] });
 
+/** How it stands in the agent's queues, with what is to be read there. */
+export const lines = (w) => ({ notice: w.drill, queues: [{ queue: w.queue, waiting: 3, longest_since: seconds(-51), notice: w.notice }, { queue: w.first, waiting: 0 }] });
+
 /** Each: what the daemon says so that the desk comes to this state, and when it is there. */
 export const states = {
-  "01-idle": { is: "idle", say: (s, w) => s.say("snapshot", { agent: agent("ready", { since: seconds(-134) }), links: links(), calls: [] }) },
+  "01-idle": { is: "idle", say: (s, w) => { s.say("snapshot", { agent: agent("ready", { since: seconds(-134) }), links: links(), calls: [] }); s.say("queues.changed", lines(w)); } },
   "02-ringing-pending": { is: "ringing", say: (s, w) => s.say("pop", pop(w, pending(w))) },
   "03-ringing-filled": { is: "ringing", say: (s, w) => { s.say("pop", pop(w, pending(w))); s.say("pop.updated", pop(w, filled(w, { tickets: false }))); s.say("link.changed", { ...links()[3], up: false }); } },
   "04-talking": { is: "talking", say: (s, w) => { s.say("agent.changed", agent("busy", { next: { state: "not-ready", reason: "lunch" } })); s.say("pop", pop(w, filled(w), { waited_since: seconds(-248) })); s.say("call.changed", talking()); } },
