@@ -5,7 +5,7 @@ import { button, el, icon, number, running, say } from "./hands.js";
 import { ask, desk, link } from "./here.js";
 import { drafts, forget } from "./notes.js";
 import { backs, flows, queues } from "./parts.js";
-import { clock, day, t } from "./say.js";
+import { clock, day, share, t } from "./say.js";
 
 const last = []; // the calls that this tab saw, newest first: people are not kept over a reload
 
@@ -19,9 +19,11 @@ export function noted(call, reason) {
 }
 /** The day so far, as the daemon counts it; no number that nobody counted. */
 export function myDay() {
-  const { today } = desk.agent, { calls, handling_ms } = today && Date.parse(today.until) > link.now() ? today : { calls: 0, handling_ms: 0 };
+  const { today } = desk.agent, { calls, handling_ms, csat } = today && Date.parse(today.until) > link.now() ? today : { calls: 0, handling_ms: 0, csat: today?.csat && { good: 0, of: 0 } };
   const list = today ? [["day.calls", String(calls)]] : [];
   if (calls) list.push(["day.aht", clock(handling_ms / calls)]);
+  // Only where customers are asked at all.
+  if (csat) list.push(["day.csat", csat.of ? share(csat.good, csat.of) : t("block.absent")]);
   return [...list, ["day.callbacks", String(backs.open)], ["day.wrapups", String([...desk.calls.values()].filter((c) => c.state.wrapup).length + drafts.size)]];
 }
 

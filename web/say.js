@@ -42,6 +42,9 @@ export function age(at, now) {
   return day(new Date(at).toISOString(), now);
 }
 
+/** A share with what it is a share of: 92% (12). */
+export const share = (part, of) => t("share", { p: new Intl.NumberFormat(lang, { style: "percent" }).format(part / of), n: of });
+
 export const timeOfDay = (ms) => new Intl.DateTimeFormat(lang, { timeStyle: "medium", hour12: false }).format(new Date(ms));
 
 /** A number in groups, as its class is read aloud. The gaps are margins, so that copying gives digits only. */

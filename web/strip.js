@@ -122,7 +122,7 @@ function lane(is, call, given) {
   if (is === "consulting") return [el("span", "blue", icon("hold"), el("b", "", t("customer-on-hold")), running(call.state.since)), el("span", "", nameOf(call.pop) ?? "", el("span", "num", ...number(call.pop.number)))];
   if (is === "idle") {
     const mine = [desk.me.name ?? desk.me.id, ...(desk.agent.queues ?? []).filter((q) => q.state === "ready").map((q) => q.queue)];
-    return [...myDay().map(([key, n]) => el("span", "", el("i", "", t(key)), el("b", "", n))), el("span", "mine", mine.join(" · "))];
+    return [...myDay().map(([key, n]) => el("span", key === "day.csat" ? "more-day" : "", el("i", "", t(key)), el("b", "", n))), el("span", "mine", mine.join(" · "))];
   }
   if (!call) return [];
   const { pop, state } = call, waits = Date.parse(pop.waited_since), began = Date.parse(state.started_at), end = Date.parse(state.answered_at ?? state.since ?? pop.at);

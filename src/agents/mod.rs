@@ -17,7 +17,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use roster::{
-    About, Ask, Available, Deeds, Errand, FlowAsk, FoundTicket, Kept, Lasted, LinkState, Output, People, Phones,
+    About, Ask, Available, DayOf, Deeds, Errand, FlowAsk, FoundTicket, Kept, Lasted, LinkState, Output, People, Phones,
     QueueNow, QueuePlace, Roster, Stranger, Token, View,
 };
 pub use screen::{Figures, Screens};

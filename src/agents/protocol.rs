@@ -631,9 +631,19 @@ pub struct MyDay {
     pub calls: u64,
     /// Talk, hold and wrap of these together.
     pub handling_ms: u64,
+    /// What their customers answered in a survey; absent where no switch's file has such an attribute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub csat: Option<MyCsat>,
     /// When the day ends: from then on these are yesterday's.
     #[schemars(with = "String")]
     pub until: Wall,
+}
+
+/// CSAT of a day: good answers of all, as docs/kpis.md counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MyCsat {
+    pub good: u64,
+    pub of: u64,
 }
 
 #[derive(Serialize, JsonSchema)]

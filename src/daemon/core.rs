@@ -13,7 +13,8 @@ use crate::{
     agents::{
         self, Ask, Heard, LinkState, Output, People, Phones, QueueNow, QueuePlace, Roster, Screens, Token, View,
         protocol::{
-            Board, BoardAlert, BoardCount, BoardHour, BoardLimits, BoardQueue, CalledBefore, LinkKind, SeatClaim,
+            Board, BoardAlert, BoardCount, BoardHour, BoardLimits, BoardQueue, CalledBefore, LinkKind, MyCsat,
+            SeatClaim,
         },
     },
     calls::{
@@ -608,10 +609,11 @@ impl Core {
         let Some(until) = self.today.ends().filter(|_| self.today.complete) else { return };
         let mut days = Vec::new();
         for key in agents {
-            let kpis::Mine { calls, handling_ms } = self.today.of_agent(now.wall, &key.0, &key.1);
-            days.push((key, (calls, handling_ms)));
+            let kpis::Mine { calls, handling_ms, rated, good } = self.today.of_agent(now.wall, &key.0, &key.1);
+            days.push((key, agents::DayOf { calls, handling_ms, csat: MyCsat { good, of: rated } }));
         }
-        self.roster.days(now, until, days);
+        let surveys = self.desk.declares(&self.today.settings().csat.attribute);
+        self.roster.days(now, until, surveys, days);
     }
 
     /// What a board shows of a tenant's calls, now and today.

@@ -77,7 +77,7 @@ impl Tally {
         }
         self.answered += 1;
         self.by_hand(operations);
-        let score = number(seen, &settings.csat.attribute).filter(|score| (1..=settings.csat.best).contains(score));
+        let score = score(seen, settings);
         let recommended = number(seen, &settings.nps.attribute).filter(|score| *score <= 10);
         let resolved = seen.attribute(&settings.resolved.attribute).and_then(|word| {
             let is = |words: &[String]| words.iter().any(|known| known.eq_ignore_ascii_case(word));
@@ -254,6 +254,11 @@ fn time(id: Id, spread: &Spread) -> Figure {
     let mut figure = Figure::new(id, id.unit(), spread.count(), spread.mean()).with(spread.interval());
     figure.percentiles = spread.percentiles();
     figure
+}
+
+/// What the customer answered, as CSAT counts it.
+pub(super) fn score(seen: &Seen<'_>, settings: &Settings) -> Option<u8> {
+    number(seen, &settings.csat.attribute).filter(|score| (1..=settings.csat.best).contains(score))
 }
 
 fn number(seen: &Seen<'_>, name: &str) -> Option<u8> {

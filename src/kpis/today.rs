@@ -7,7 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::words::{AgentId, CallId, SwitchId, TenantId, Wall};
 
-use super::{query::Calendar, seen::Seen, settings::Settings, tally::Tally};
+use super::{
+    query::Calendar,
+    seen::Seen,
+    settings::Settings,
+    tally::{Tally, score},
+};
 
 /// Of one queue or hour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,6 +49,17 @@ pub struct Mine {
     pub calls: u64,
     /// Talk, hold and wrap of these, as docs/kpis.md has the handling time of an agent's part.
     pub handling_ms: u64,
+    /// Customers of these who answered a survey, and those of them whose answer is a good one.
+    pub rated: u64,
+    pub good: u64,
+}
+
+/// An agent's part of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Part {
+    ms: u64,
+    /// What the customer answered: whether it was good.
+    good: Option<bool>,
 }
 
 /// A record as it is written.
@@ -66,7 +82,7 @@ pub struct Today {
     day: String,
     of: BTreeMap<TenantId, Day>,
     /// By call, so that what is amended counts once.
-    agents: BTreeMap<(TenantId, AgentId), BTreeMap<CallId, u64>>,
+    agents: BTreeMap<(TenantId, AgentId), BTreeMap<CallId, Part>>,
     /// Nothing of the day is missing.
     pub complete: bool,
 }
@@ -110,13 +126,15 @@ impl Today {
         if first {
             self.offer(tenant, hour, &seen);
         }
+        let good = score(&seen, &self.settings).map(|score| score >= self.settings.csat.good);
         let mut agents = Vec::new();
         for agent in seen.agents.iter().flatten() {
             let Some(handled) = seen.handled_by(agent).filter(|handled| handled.talk > 0) else { continue };
             let agent = AgentId::from(&**agent);
             let of = self.agents.entry((tenant.clone(), agent.clone())).or_default();
             let ms = handled.talk + handled.hold.unwrap_or(0) + handled.wrap.unwrap_or(0);
-            if of.insert(call, ms) != Some(ms) {
+            let part = Part { ms, good };
+            if of.insert(call, part) != Some(part) {
                 agents.push(agent);
             }
         }
@@ -155,8 +173,8 @@ impl Today {
             for (agent, calls) in earlier.agents {
                 let of = self.agents.entry(agent).or_default();
                 // What was amended since is newer than what was read.
-                for (call, ms) in calls {
-                    of.entry(call).or_insert(ms);
+                for (call, part) in calls {
+                    of.entry(call).or_insert(part);
                 }
             }
         }
@@ -178,8 +196,15 @@ impl Today {
     pub fn of_agent(&mut self, now: Wall, tenant: &TenantId, agent: &AgentId) -> Mine {
         self.turn(now);
         let calls = self.agents.get(&(tenant.clone(), agent.clone()));
-        let count =
-            |calls: &BTreeMap<CallId, u64>| Mine { calls: calls.len() as u64, handling_ms: calls.values().sum() };
+        let count = |calls: &BTreeMap<CallId, Part>| {
+            let answers = || calls.values().filter_map(|part| part.good);
+            Mine {
+                calls: calls.len() as u64,
+                handling_ms: calls.values().map(|part| part.ms).sum(),
+                rated: answers().count() as u64,
+                good: answers().filter(|good| *good).count() as u64,
+            }
+        };
         calls.map(count).unwrap_or_default()
     }
 
@@ -249,6 +274,35 @@ mod tests {
     }
 
     #[test]
+    fn what_a_customer_answers_later_is_of_every_agent_who_talked_with_them() {
+        let now = Wall("2026-11-02T06:00:00Z".parse::<jiff::Timestamp>().unwrap().as_millisecond());
+        let (tenant, li) = (TenantId::default(), AgentId::from("1001"));
+        let mut today = Today::new(Settings::default(), BTreeSet::new(), now);
+        let mut answered = |call: u128, score: Option<&str>| {
+            let segment =
+                json!({"kind": "talk", "agent": "1001", "from": "2026-11-02T05:00:00Z", "to": "2026-11-02T05:01:00Z"});
+            let mut body = json!({"switch": "pbx1", "end": "seen", "direction": "inbound", "outcome": "answered", "talk_ms": 60_000,
+                "agents": ["1001"], "segments": [segment]});
+            if let Some(score) = score {
+                body["attributes"] = json!({"survey.score": score});
+            }
+            let call = CallId(ulid::Ulid(call));
+            today.take(
+                now,
+                Written { tenant: &tenant, call, ended: now, first: score.is_none(), body: &body.to_string() },
+            )
+        };
+        for call in 1..=3 {
+            assert_eq!(answered(call, None), std::slice::from_ref(&li));
+        }
+        assert_eq!(answered(1, Some("5")), std::slice::from_ref(&li), "an answer is news");
+        assert_eq!(answered(1, Some("5")), [], "the same again is none");
+        answered(2, Some("3"));
+        assert_eq!(answered(3, Some("9")), [], "it is no answer of 1 to 5");
+        assert_eq!(today.of_agent(now, &tenant, &li), Mine { calls: 3, handling_ms: 180_000, rated: 2, good: 1 });
+    }
+
+    #[test]
     fn an_agents_own_figures_follow_what_is_amended_and_a_call_counts_once() {
         let at = |text: &str| Wall(text.parse::<jiff::Timestamp>().unwrap().as_millisecond());
         let now = at("2026-11-02T06:00:00Z");
@@ -273,8 +327,8 @@ mod tests {
         let mut earlier = Today::new(Settings::default(), BTreeSet::new(), now);
         take(&mut earlier, true, 0);
         today.put_in(now, earlier);
-        assert_eq!(today.of_agent(now, &tenant, &li), Mine { calls: 1, handling_ms: 75_000 });
-        assert_eq!(today.of_agent(now, &tenant, &wang), Mine { calls: 1, handling_ms: 30_000 });
+        assert_eq!(today.of_agent(now, &tenant, &li), Mine { calls: 1, handling_ms: 75_000, rated: 0, good: 0 });
+        assert_eq!(today.of_agent(now, &tenant, &wang), Mine { calls: 1, handling_ms: 30_000, ..Mine::default() });
         assert_eq!(today.ends(), Some(at("2026-11-02T16:00:00Z")));
         assert_eq!(today.of_agent(at("2026-11-02T16:00:00Z"), &tenant, &li), Mine::default());
     }

@@ -537,6 +537,12 @@ impl Desk {
         self.out.push_back(Output::Refused { token, reason: reason.to_owned(), passes: true });
     }
 
+    /// Whether some switch's file has this attribute.
+    #[must_use]
+    pub fn declares(&self, attribute: &str) -> bool {
+        self.declared.values().any(|of| of.list.iter().any(|mapping| mapping.name == attribute))
+    }
+
     /// Whether an agent said that this call is to be linked to nobody.
     #[must_use]
     pub fn is_nobodys(&self, call: CallId) -> bool {

@@ -1,7 +1,10 @@
 //! What a pop says beside the customer, and what agents see of their own day.
 
 use linecard::{
-    agents::{Ask, protocol::CalledBefore},
+    agents::{
+        Ask, DayOf,
+        protocol::{CalledBefore, MyCsat},
+    },
     calls::{
         Face, What,
         change::Role,
@@ -96,25 +99,26 @@ async fn an_agent_s_own_day_is_in_the_snapshot_and_told_when_it_changes() {
     let snapshot = screen.next().await;
     assert!(snapshot["agent"]["today"].is_null(), "the day before the start is not read yet: {snapshot}");
     let tell = |until: i64, days: Vec<(&'static str, (u64, u64))>| {
+        let day = |(calls, handling_ms)| DayOf { calls, handling_ms, csat: MyCsat { good: 1, of: calls } };
         desk.roster(move |roster, now| {
             let key = |agent: &str| ("default".into(), agent.into());
-            roster.days(now, Wall(until), days.into_iter().map(|(agent, day)| (key(agent), day)));
+            roster.days(now, Wall(until), true, days.into_iter().map(|(agent, of)| (key(agent), day(of))));
         })
     };
     let until = 4_102_444_800_000;
     tell(until, Vec::new()).await;
-    let none = json!({"calls": 0, "handling_ms": 0, "until": "2100-01-01T00:00:00.000Z"});
+    let none = json!({"calls": 0, "handling_ms": 0, "csat": {"good": 0, "of": 0}, "until": "2100-01-01T00:00:00.000Z"});
     assert_eq!(screen.next().await["today"], none, "it was read, and there was nothing");
     tell(until, vec![("1002", (1, 1_000))]).await;
     tell(until, vec![("1001", (2, 240_000))]).await;
     assert_eq!(
         screen.next().await["today"],
-        json!({"calls": 2, "handling_ms": 240_000, "until": "2100-01-01T00:00:00.000Z"})
+        json!({"calls": 2, "handling_ms": 240_000, "csat": {"good": 1, "of": 2}, "until": "2100-01-01T00:00:00.000Z"})
     );
     // After midnight a colleague's first call: these are yesterday's.
     tell(until + 86_400_000, vec![("1002", (1, 1_000))]).await;
     assert_eq!(
         screen.next().await["today"],
-        json!({"calls": 0, "handling_ms": 0, "until": "2100-01-02T00:00:00.000Z"})
+        json!({"calls": 0, "handling_ms": 0, "csat": {"good": 0, "of": 0}, "until": "2100-01-02T00:00:00.000Z"})
     );
 }

@@ -476,10 +476,18 @@ export interface MemberCall {
   title?: string | null;
 }
 
+/** CSAT of a day: good answers of all, as docs/kpis.md counts them. */
+export interface MyCsat {
+  good: number;
+  of: number;
+}
+
 /** An agent's own calls of the day, as docs/kpis.md counts them. */
 export interface MyDay {
   /** That the agent talked on. */
   calls: number;
+  /** What their customers answered in a survey; absent where no switch's file has such an attribute. */
+  csat?: MyCsat | null;
   /** Talk, hold and wrap of these together. */
   handling_ms: number;
   /** When the day ends: from then on these are yesterday's. */

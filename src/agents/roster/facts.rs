@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::{super::protocol::CalledBefore, Key, OnDesk, Roster};
 use crate::{
-    agents::protocol::MyDay,
+    agents::protocol::{MyCsat, MyDay},
     calls::{Face, What, face::CallState},
     words::{CallId, Now, TenantId, Wall},
 };
@@ -94,20 +94,31 @@ pub(super) struct Around {
 pub(super) struct Days {
     /// When the day ends; absent until it was read as a whole.
     until: Option<Wall>,
-    of: BTreeMap<Key, (u64, u64)>,
+    /// Whether customers are asked at all.
+    surveys: bool,
+    of: BTreeMap<Key, DayOf>,
+}
+
+/// One agent's calls of the day, as others count them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DayOf {
+    pub calls: u64,
+    pub handling_ms: u64,
+    pub csat: MyCsat,
 }
 
 impl Days {
     pub fn of(&self, key: &Key) -> Option<MyDay> {
-        let (calls, handling_ms) = self.of.get(key).copied().unwrap_or_default();
-        self.until.map(|until| MyDay { calls, handling_ms, until })
+        let DayOf { calls, handling_ms, csat } = self.of.get(key).copied().unwrap_or_default();
+        self.until.map(|until| MyDay { calls, handling_ms, csat: self.surveys.then_some(csat), until })
     }
 }
 
 impl Roster {
-    /// These agents have so many calls of so many milliseconds today, which ends at `until`. Whoever else was counted for an earlier day has none.
-    pub fn days(&mut self, now: Now, until: Wall, days: impl IntoIterator<Item = (Key, (u64, u64))>) {
+    /// These agents have so many calls today, which ends at `until`. Whoever else was counted for an earlier day has none. `surveys`: customers are asked what they think.
+    pub fn days(&mut self, now: Now, until: Wall, surveys: bool, days: impl IntoIterator<Item = (Key, DayOf)>) {
         let first = self.days.until.is_none();
+        self.days.surveys = surveys;
         let mut news = Vec::new();
         if self.days.until.replace(until) != Some(until) {
             news.extend(std::mem::take(&mut self.days.of).into_keys());

@@ -47,6 +47,7 @@ use crate::{
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
+pub use facts::DayOf;
 pub use people::{Obstacle, People, Person, Phone, PhoneAt, PhoneHow, PhoneState, QueueNow, QueuePlace, Stranger};
 pub use state::{Available, Kept};
 pub use tickets::FoundTicket;

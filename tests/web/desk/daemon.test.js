@@ -55,10 +55,17 @@ test("a pop appears, fills, and is there again after a reload, without being ann
   await screen.close();
 });
 
-test("at rest: the agent's queue with its notice", async () => {
+test("at rest: the agent's queue with its notice, and what a customer answered to the survey", async () => {
   const screen = await open("1002");
   await screen.is("idle");
   await screen.until(() => document.getElementById("number").textContent === "Nobody waiting" && document.querySelector(".queue .notice")?.textContent.includes("offer a call back"));
+  await screen.until(() => document.getElementById("path").textContent.includes("CSATnone"));
+  play.say("call answered 13912345678 1002");
+  await screen.is("wrapup");
+  await screen.page.keyboard.press("Control+Enter");
+  await screen.is("idle");
+  // The demo's customers answer some seconds after they were asked.
+  await screen.until(() => /CSAT(0|100)% \(1\)/.test(document.getElementById("path").textContent));
   await screen.shot("21-demo-idle-1440-light-en");
   assert.deepEqual(screen.complaints, []);
   await screen.close();

@@ -2,7 +2,7 @@
 export const CALL = "01JD8Z6Q5M0000000000000001", SECOND = "01JD8Z6Q5M0000000000000002";
 export const seconds = (s) => new Date(Date.now() + s * 1000).toISOString();
 
-export const agent = (state, more = {}) => ({ agent: "1001", state, today: { calls: 23, handling_ms: 23 * 252_000, until: seconds(3600) }, active: true, screens: 1, ...more });
+export const agent = (state, more = {}) => ({ agent: "1001", state, today: { calls: 23, handling_ms: 23 * 252_000, csat: { good: 11, of: 12 }, until: seconds(3600) }, active: true, screens: 1, ...more });
 export const links = (up = true, more = []) => [
   { kind: "switch", id: "pbx1", up, since: seconds(-3) }, { kind: "system", id: "erp", up: true, since: seconds(-900) },
   { kind: "system", id: "orders", up: true, since: seconds(-900) }, { kind: "system", id: "desk", up: true, since: seconds(-900) }, ...more,

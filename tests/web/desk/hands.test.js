@@ -87,7 +87,7 @@ test("why something is not there or failed is said in the reader's language, and
     { step: "tell", state: "trying", reason: "rate-limited: asked too often", trouble: { kind: "rate-limited", seconds: 40 } }, { step: "own", state: "failed", reason: "the order is not paid" }, { step: "new", state: "failed", reason: "it is Sunday", trouble: { kind: "sunday" } }];
   const wanted = {
     en: ["— Tickets gave no answer in 3 s", "No number to ask by", "by 1002", "The system does not take it · 账户已销户", "The system was asked too often; again in 40 s", "the order is not paid", "it is Sunday", "Nobody agreed in time", "Comment on ticket #7 at Tickets · not done · Changed at Tickets meanwhile"],
-    "zh-CN": ["— 工单没有在3秒内应答", "没有可查的号码", "由1002", "系统不接受所填内容 · 账户已销户", "系统被问得太频繁，40秒后再试", "the order is not paid", "it is Sunday", "没有人及时同意", "工单工单#7的备注 · 未完成 · 工单里刚被别人改过"],
+    "zh-CN": ["— 工单没有在3秒内应答", "没有可查的号码", "由1002", "系统不接受所填内容 · 账户已销户", "系统被问得太频繁，40秒后可再查", "the order is not paid", "it is Sunday", "没有人及时同意", "工单工单#7的备注 · 未完成 · 工单里刚被别人改过"],
   };
   for (const [lang, list] of Object.entries(wanted)) {
     const w = said(lang), screen = await desk({ lang }, { systems: [{ id: "desk", title: w.tickets, tickets: [] }] });
@@ -408,7 +408,12 @@ test("the day so far is the daemon's, also after a reload, and yesterday's is no
     assert.equal((await lane(screen)).includes("Handling time"), said.length > 1);
     await screen.close();
   }
-  const screen = await desk();
+  // What customers answered: with how many; "none" where nobody did; not there where nobody is asked.
+  const screen = await desk(), day = { calls: 2, handling_ms: 480_000, until: seconds(3600) };
+  for (const [csat, said] of [[{ good: 11, of: 12 }, "CSAT92% (12)"], [{ good: 0, of: 0 }, "CSATnone"], [undefined, ""]]) {
+    screen.say("agent.changed", agent("ready", { today: { ...day, csat } }));
+    await screen.until((text) => document.getElementById("path").textContent === `Calls today2Handling time4:00${text}Callbacks0Open wrap-ups0Li Na`, said);
+  }
   screen.say("agent.changed", agent("ready", { today: undefined }));
   await screen.until(() => !document.getElementById("path").textContent.includes("Calls today"));
   await screen.close();
