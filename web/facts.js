@@ -154,7 +154,7 @@ function whoIs({ card, chosen, call, actions }) {
   const open = answer.state === "ambiguous" || chosen !== undefined || kept || list.length > 1, nobody = answer.state === "absent" && !list.length;
   if (!open && !nobody) return notes.length ? el("p", "quiet", notes.join(" · ")) : undefined;
   const title = el("h2", "", icon("two"), el("span", "name", nobody ? t("nobody") : t("who")));
-  const said = chosen === null ? t(nobody ? "log-only.chosen" : "not-them") : chosen !== undefined ? t("chosen") : kept ? reason({ kind: "chosen", ...kept }, desk.me.id) : nobody ? card.blocks.map((b) => b.title ?? desk.named(b.system)).join(" · ") : t("by-match");
+  const said = chosen === null ? t(nobody ? "log-only.chosen" : "not-them") : chosen !== undefined ? t("chosen") : kept ? reason({ kind: "chosen", ...kept }, desk.me.id) : nobody ? [...new Set(card.blocks.map((b) => desk.named(b.system)))].join(" · ") : t("by-match");
   title.append(el("span", "source", said), can("candidate.forget") && (chosen !== undefined || kept) ? button(t("undo"), () => void ask("candidate.forget", { call }), "who undo") : "");
   const inside = [list.length ? candidates(call, card, chosen) : ""];
   if (nobody || chosen === null) {
