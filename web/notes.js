@@ -22,7 +22,7 @@ const troubles = new Map(); // call -> why it has not
 const forms = new Map(); // call -> { outcome, ticket }
 const wanted = new Set(); // calls whose customer asked to be called back
 let drawn = ""; // whose words stand in the note field
-let timer;
+const timers = new Map(); // call -> when its words are sent: hands may be at another call by then
 
 export const sending = (call) => sent.has(call);
 /** What lies in this browser from before. */
@@ -43,11 +43,13 @@ $("notes").oninput = () => {
   if (!call) return;
   drafts.set(call, $("notes").value);
   void keep(desk.me.id, call, $("notes").value);
-  clearTimeout(timer);
-  timer = setTimeout(() => void save(call), 600);
+  clearTimeout(timers.get(call));
+  timers.set(call, setTimeout(() => void save(call), 600));
   drawDo();
 };
 async function save(call) {
+  clearTimeout(timers.get(call));
+  timers.delete(call);
   const text = drafts.get(call);
   if (text === undefined || sent.has(call)) return;
   try {
@@ -70,7 +72,8 @@ export async function done() {
   if (phase(call) !== "wrapup" || sent.has(call.pop.call)) return;
   const id = call.pop.call, notes = $("notes").value, disposition = pathOf($("outcome").value);
   if (call.pop.outcome_required && !disposition.length) { say("alert", because({ code: "outcome-required" })); show("do"); $("outcome").focus(); return; }
-  clearTimeout(timer);
+  clearTimeout(timers.get(id));
+  timers.delete(id);
   sent.add(id);
   drafts.set(id, notes);
   await keep(desk.me.id, id, notes);

@@ -152,6 +152,24 @@ test("a call that goes under typing hands takes its words along, and the next ca
   await screen.close();
 });
 
+test("words of two calls that are typed in one breath are both saved", async () => {
+  const screen = await desk();
+  screen.say("pop", pop(w, filled(w)));
+  screen.say("call.changed", talking());
+  await screen.is("talking");
+  screen.say("pop", pop(w, pending(w), { call: SECOND, number: number("13900139000") }));
+  await screen.page.waitForSelector("#path .second");
+  await screen.page.evaluate(() => {
+    const type = (text) => { const n = document.getElementById("notes"); n.value = text; n.dispatchEvent(new Event("input")); };
+    type("of the first");
+    document.querySelector("#path .second").click();
+    type("of the second");
+  });
+  const notes = [await screen.hear("notes.set"), await screen.hear("notes.set")];
+  assert.deepEqual(notes.map((note) => [note.call, note.text]), [[CALL, "of the first"], [SECOND, "of the second"]]);
+  await screen.close();
+});
+
 test("keys: answer, hold, hang up but not while it rings, and none while an input method composes", async () => {
   const screen = await desk();
   screen.say("pop", pop(w, filled(w)));
