@@ -24,6 +24,8 @@ const summed = new Map(); // pops -> whether their facts were announced
 let missed = 0; // when a call went on unanswered
 
 on.frame = (frame) => {
+  // Another agent signed in where one was before: the page begins anew, with nothing of theirs in it.
+  if (frame.type === "welcome" && desk.me && (desk.me.id !== frame.agent.id || desk.me.tenant !== frame.agent.tenant)) { link.close(); location.reload(); return; }
   const was = desk.hear(frame, link.now());
   if (was.left) noted(was.left.call, was.left.reason);
   hear(was);

@@ -220,6 +220,75 @@ async fn a_token_is_renewed_before_it_ends_and_asked_for_once_more_when_it_is_re
     assert_eq!(browser.eval("l.up").await, false);
 }
 
+/// A JWT that names somebody.
+fn of_agent(id: &str) -> String {
+    use base64::Engine as _;
+    let claims = json!({"sub": id}).to_string();
+    format!("a.{}.c", base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(claims))
+}
+
+/// Attaches the agent with that token; whoever else knocks meanwhile is hung up.
+async fn attach(daemon: &mut Daemon, id: &str, calls: Value) -> Value {
+    let token = of_agent(id);
+    while daemon.hear("authenticate").await["token"] != token {
+        daemon.say.try_send(Value::Null).unwrap();
+    }
+    daemon.say("welcome", json!({"epoch": 7, "features": [], "agent": {"id": id, "tenant": "default", "roles": []}, "ping_ms": 15000, "reasons": [], "queues": [], "open": "never"}));
+    let place = daemon.hear("resume").await;
+    daemon.say("snapshot", snapshot(calls));
+    place
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_agent_in_the_same_browser_finds_nothing_of_the_one_before() {
+    let mut daemon = Daemon::start().await;
+    let company = company(&daemon).await;
+    let mut browser = Browser::start().await;
+    let begin = |id: &str, worker: bool| {
+        format!("window.token='{}'; void begin('{}', {{worker: {worker}}}); 1", of_agent(id), daemon.address)
+    };
+    let (begins, other) = (begin("1001", true), begin("1002", true));
+    let (_, first) = browser.tab().await;
+    browser.open(&company).await;
+    browser.eval(&begins).await;
+    attach(&mut daemon, "1001", json!([])).await;
+    browser.until("heard.includes('connected')").await;
+    daemon.say("pop", pop(filled()));
+    browser.until("l.calls.length === 1").await;
+
+    // In the next tab somebody else: with a socket of their own, and the first keeps his.
+    let (_, second) = browser.tab().await;
+    browser.open(&company).await;
+    browser.eval(&other).await;
+    browser.until("tokens.length > 0").await;
+    daemon.say.try_send(Value::Null).unwrap();
+    attach(&mut daemon, "1002", json!([])).await;
+    browser.until("heard.includes('connected')").await;
+    assert_eq!(browser.eval("[l.me.id, l.calls.length]").await, json!(["1002", 0]));
+    browser.session.clone_from(&first);
+    assert_eq!(browser.eval("[l.me.id, l.calls.length]").await, json!(["1001", 1]));
+    browser.session.clone_from(&second);
+
+    // A page that stays, whose token becomes another's: nothing goes on from where the one before was.
+    browser.eval("l.close(); heard.length = 0; 1").await;
+    daemon.say.try_send(Value::Null).unwrap();
+    let begins = format!("window.token='{}'; void begin('{}'); 1", of_agent("1003"), daemon.address);
+    browser.eval(&begins).await;
+    attach(&mut daemon, "1003", json!([])).await;
+    browser.until("heard.includes('connected')").await;
+    daemon.say("pop", pop(filled()));
+    browser.until("l.calls.length === 1").await;
+    browser.eval(&format!("window.token='{}'; ask(l.calls[0].note('of the one before')); 1", of_agent("1004"))).await;
+    daemon.hear("notes.set").await;
+    daemon.say.try_send(Value::Null).unwrap();
+    let place = attach(&mut daemon, "1004", json!([])).await;
+    assert_eq!((&place["epoch"], &place["seq"]), (&Value::Null, &Value::Null));
+    browser.until("l.me.id === '1004' && l.calls.length === 0 && heard.some((h) => h.endsWith('elsewhere'))").await;
+    // What the one before asked is not said in another's name.
+    browser.until("heard.includes('failed true closed')").await;
+    assert_eq!(browser.complaints, Vec::<String>::new());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_pages_of_an_origin_have_one_socket() {
     let mut daemon = Daemon::start().await;

@@ -36,13 +36,14 @@ const closed = () => ({ type: "failed", code: "closed", message: "the connection
 /** The same, with an error for programs and people in place of the frame. */
 const erring = (asked) => asked.catch((failed) => { throw failed instanceof Error ? failed : new LinecardError(failed); });
 
-/** When a JWT ends, in milliseconds; nothing of what is none. */
+/** What a JWT says; nothing of what is none. */
+function claims(token) {
+  try { return JSON.parse(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"))) ?? {}; } catch { return {}; }
+}
+/** When it ends, in milliseconds. */
 function ends(token) {
-  try {
-    const part = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    const { exp } = JSON.parse(atob(part));
-    return Number.isFinite(exp) ? exp * 1000 : undefined;
-  } catch { return undefined; }
+  const { exp } = claims(token);
+  return Number.isFinite(exp) ? exp * 1000 : undefined;
 }
 
 /**
@@ -50,7 +51,7 @@ function ends(token) {
  * are answered, tokens renewed before they end. It knows nothing of calls. `on` has frame(frame), up(), down() and refused(why).
  */
 export class Connection {
-  #url; #token; #on; #active; #socket; #open = false; #again = false; #tries = 0; #timer; #pings; #renewal; #waiting = new Map(); #ready = false;
+  #url; #token; #on; #active; #socket; #open = false; #again = false; #tries = 0; #timer; #pings; #renewal; #waiting = new Map(); #ready = false; #who;
   epoch; seq = 0; active = true;
   /** Server's clock minus ours. Latency only makes a sample smaller, and replayed frames are old: the largest is right. */
   offset = 0;
@@ -80,11 +81,14 @@ export class Connection {
     clearTimeout(this.#timer);
     clearTimeout(this.#renewal);
     clearInterval(this.#pings);
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
     const socket = this.#socket;
     this.#socket = undefined;
     socket?.close();
+    this.#unanswered();
+  }
+  #unanswered() {
+    const waiting = [...this.#waiting.values()];
+    this.#waiting.clear();
     for (const { bad } of waiting) bad(closed());
   }
   /** A page that was left may be kept as it is, for the way back, its socket with it: nobody looks at it, and pops must not go there. */
@@ -142,6 +146,10 @@ export class Connection {
         clearTimeout(hurry);
         this.#again = false;
         this.offset = sample;
+        // The token is another agent's than before (a shift ended, a page stayed): what was asked and seen was not theirs.
+        const who = JSON.stringify([frame.agent.tenant, frame.agent.id]);
+        if (this.#who !== undefined && this.#who !== who) { this.epoch = undefined; this.#unanswered(); }
+        this.#who = who;
         const place = this.epoch === frame.epoch && this.active ? { epoch: this.epoch, seq: this.seq } : {};
         if (this.epoch !== frame.epoch) this.seq = 0;
         // After a reconnect a screen is what it was, and not what it was opened as.
@@ -231,10 +239,13 @@ export class Book {
   /** What became of a call: `{ pop }`, `{ updated }`, `{ changed }`, `{ gone, reason }`; or of nothing that is kept here. */
   take(frame) {
     switch (frame.type) {
-      case "welcome":
+      case "welcome": {
+        const other = this.me && (this.me.id !== frame.agent.id || this.me.tenant !== frame.agent.tenant), gone = other ? [...this.calls.keys()] : [];
+        if (other) this.calls.clear();
         this.me = frame.agent;
         [this.reasons, this.queues, this.systems, this.outcomes, this.open] = [frame.reasons ?? [], frame.queues ?? [], frame.systems ?? [], frame.outcomes ?? {}, frame.open ?? "never"];
-        return {};
+        return gone.length ? { all: { fresh: [], gone } } : {};
+      }
       case "resumed": this.agent = frame.agent; this.#linked(frame.links); return {};
       case "snapshot": {
         this.agent = frame.agent;
@@ -577,9 +588,9 @@ if (typeof customElements === "object" && !customElements.get("linecard-panel"))
 
 // One socket for many pages.
 
-/** A page's end of the worker: the same doors as a Connection. */
+/** A page's end of the worker: the same doors as a Connection. Each agent has a worker of their own: who signs in after another must not sit at that one's socket. */
 class Shared {
-  #far; #on; #token; #offset = 0; #said; #unlock;
+  #far; #on; #token; #offset = 0; #said; #unlock; #opening;
   constructor({ url, token, on, active }) {
     this.#on = on;
     this.#token = token;
@@ -589,7 +600,17 @@ class Shared {
   now() { return Date.now() + this.#offset; }
 
   open() {
-    const worker = new SharedWorker(import.meta.url, { type: "module", name: `linecard ${this.#said.url}` });
+    const opening = (this.#opening = this.#whose().then((who) => { if (this.#opening === opening) this.#join(who); }));
+  }
+  /** Whom the token names; nobody where it cannot be had or read: the worker asks again, and tells what comes of it. */
+  async #whose() {
+    const late = new Promise((given) => { setTimeout(given, PATIENCE_MS); });
+    const asked = typeof this.#token === "function" ? Promise.resolve().then(() => this.#token({ refused: false })).catch(() => {}) : this.#token;
+    const { tenant, sub } = claims(await Promise.race([asked, late]));
+    return sub === undefined ? "" : JSON.stringify([tenant ?? "", sub]);
+  }
+  #join(who) {
+    const worker = new SharedWorker(import.meta.url, { type: "module", name: `linecard ${this.#said.url} ${who}` });
     this.#far = new Far(worker.port, this.#token, (said) => this.#hear(said));
     worker.onerror = () => this.#on.refused("no-worker");
     const page = unique();
@@ -606,12 +627,18 @@ class Shared {
     removeEventListener("pagehide", this.#bye);
     removeEventListener("pageshow", this.#back);
     removeEventListener("focus", this.#front);
+    this.#opening = undefined;
     this.#bye();
     this.#unlock?.();
     this.#far?.close();
     this.#far = undefined;
   }
-  ask(type, body) { return this.#far ? this.#far.ask(type, body) : Promise.reject(closed()); }
+  async ask(type, body) {
+    const opening = this.#opening;
+    await opening;
+    if (!this.#far || this.#opening !== opening) throw closed();
+    return this.#far.ask(type, body);
+  }
   #bye = () => this.#far?.tell({ bye: true });
   /** The page was left and is back as it was: the worker has forgotten it. */
   #back = ({ persisted }) => { if (persisted && this.#far) { this.close(); this.open(); } };

@@ -114,8 +114,8 @@ export class Screen {
     this.#ways.at(-1)?.send(JSON.stringify({ type, seq: streams ? this.seq : 0, at: new Date().toISOString(), ...body }));
   }
   done(frame, body = {}) { this.say("done", { id: frame.id, ...body }); }
-  /** The connection breaks. */
-  async cut() { await this.#ways.at(-1).close(); }
+  /** The connection breaks, or the daemon closes it with a code. */
+  async cut(code) { await this.#ways.at(-1).close(code && { code }); }
 
   async welcome(body = {}) {
     await this.hear("authenticate");

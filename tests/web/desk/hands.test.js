@@ -170,6 +170,29 @@ test("words of two calls that are typed in one breath are both saved", async () 
   await screen.close();
 });
 
+test("another agent who signs in at a page that stayed open finds nothing of the one before", async () => {
+  const screen = await desk();
+  screen.say("pop", pop(w, filled(w)));
+  screen.say("call.changed", talking());
+  await screen.is("talking");
+  await screen.page.fill("#notes", "of the first agent");
+  await screen.hear("notes.set"); // and no answer comes
+  await screen.cut(4401);
+  await screen.until(() => !document.getElementById("door").hidden);
+  await screen.page.fill("#token", "d.e.f");
+  await screen.page.click("#enter");
+  const other = { agent: { id: "1002", tenant: "default", name: "Wu Min", roles: [] } };
+  const place = await screen.welcome(other);
+  assert.deepEqual([place.epoch, place.seq], [undefined, undefined], "the place in the stream was another's");
+  await screen.welcome(other); // the page has begun anew
+  screen.say("snapshot", { agent: agent("ready", { agent: "1002" }), links: links(), calls: [] });
+  await screen.is("idle");
+  const next = Promise.race([screen.hear("notes.set").then(() => "notes.set"), screen.hear("flow.list").then(() => "flow.list")]);
+  assert.equal(await next, "flow.list", "what the first one wrote is not said in the second one's name");
+  assert.equal((await screen.page.content()).includes("of the first agent"), false);
+  await screen.close();
+});
+
 test("keys: answer, hold, hang up but not while it rings, and none while an input method composes", async () => {
   const screen = await desk();
   screen.say("pop", pop(w, filled(w)));
