@@ -29,7 +29,8 @@ shared.draw = () => {
 };
 
 // Signing in.
-let wrong = "", entering = false;
+let wrong = "", entering = false, /** who was let in last */ last = "";
+const whose = ({ who, role, tenant }) => (who ? JSON.stringify([who, role, tenant]) : "");
 async function enter(event) {
   event.preventDefault();
   const form = new FormData(event.target);
@@ -38,6 +39,9 @@ async function enter(event) {
   try {
     shared.session = await ask("/v1/session", { name: form.get("name"), password: form.get("password") });
     wrong = "";
+    // What stands on the page is another's: it begins anew.
+    if (last && last !== whose(shared.session)) { location.reload(); return; }
+    last = whose(shared.session);
     await arrive();
     document.querySelector("h1")?.closest("main")?.focus();
   } catch (failed) {
@@ -146,7 +150,8 @@ addEventListener("beforeunload", (event) => { if (unsaved()) event.preventDefaul
 
 try {
   shared.session = await ask("/v1/session");
-  if (shared.session.who) void arrive();
+  last = whose(shared.session);
+  if (last) void arrive();
 } catch {
   shared.session = { who: null, rights: [], ways: ["password"] };
   wrong = t("no-answer");

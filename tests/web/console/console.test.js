@@ -143,6 +143,20 @@ test("a session that ends takes no edit along", async () => {
   await ends(screen);
 });
 
+test("who signs in after another finds nothing of theirs on the page", async () => {
+  const screen = await console(), { page } = screen;
+  await screen.at("records");
+  await page.waitForSelector("td a");
+  await page.click('[aria-label="Sign out"]');
+  await page.waitForSelector("#password");
+  // No answer comes: what stands there now was there before.
+  await page.route("**/v1/records*", () => {});
+  await screen.inside("supervisor");
+  await page.waitForSelector('main[data-page="records"] .bars');
+  assert.equal(await page.locator("td a").count(), 0);
+  await ends(screen);
+});
+
 test("a canary is stopped with a reason and goes on", async () => {
   const screen = await console(), { page } = screen;
   await screen.at("connectors?row=orders-next");
