@@ -66,10 +66,11 @@ export function head({ title, line = /** @type {any} */ (nothing), acts = /** @t
     <p class=${`heard ${told?.bad ? "red" : ""}`}>${told ? html`${icon(told.bad ? "warn" : "ok")}<span>${told.text}</span>` : nothing}</p>`;
 }
 
-/** What a page shows while nothing is there, or cannot be had; else `show`. */
+/** What a page shows while nothing is there, or cannot be had; else `show`, and that it is old where it could not be had again. */
 export function shown(kept, show) {
-  if (kept.data !== undefined) return show(kept.data);
-  if (kept.failed) return html`<p class="nothing red">${icon("warn")} ${kept.failed.status === 0 ? t("no-answer") : kept.failed.message}</p>`;
+  const { data, failed } = kept, why = failed && html`<p class=${data === undefined ? "nothing red" : "fault red"}>${icon("warn")} ${failed.status === 0 ? t("no-answer") : failed.message}</p>`;
+  if (data !== undefined) return html`${why ?? nothing}${show(data)}`;
+  if (why) return why;
   return html`<div class="bars" aria-hidden="true">${[0, 1, 2, 3].map(() => html`<i></i>`)}</div>`;
 }
 

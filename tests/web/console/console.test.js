@@ -143,6 +143,19 @@ test("a session that ends takes no edit along", async () => {
   await ends(screen);
 });
 
+test("what is old says so: a question that fails later is told beside what was there", async () => {
+  const screen = await console(), { page } = screen;
+  await screen.at("records");
+  await page.waitForSelector("td a");
+  await page.route("**/v1/records*", (route) => route.fulfill({ status: 503, contentType: "application/json", body: JSON.stringify({ error: "the disk is full", problems: [] }) }));
+  await page.click("td a");
+  await page.waitForFunction(() => document.querySelector("main")?.textContent?.includes("the disk is full"));
+  assert.ok(await page.locator("td a").count() > 0);
+  assert.deepEqual(await screen.axe(), []);
+  await screen.shot("stale");
+  await ends(screen);
+});
+
 test("who signs in after another finds nothing of theirs on the page", async () => {
   const screen = await console(), { page } = screen;
   await screen.at("records");
