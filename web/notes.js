@@ -22,6 +22,7 @@ const troubles = new Map(); // call -> why it has not
 const forms = new Map(); // call -> { outcome, ticket }
 const wanted = new Set(); // calls whose customer asked to be called back
 let drawn = ""; // whose words stand in the note field
+const AGAIN_MS = 5_000;
 const timers = new Map(); // call -> when its words are sent: hands may be at another call by then
 
 export const sending = (call) => sent.has(call);
@@ -56,8 +57,10 @@ async function save(call) {
     await link.ask("notes.set", { call, text });
     saved(call, text);
   } catch (failed) {
+    if (!troubles.has(call)) say("status", t("kept"));
     troubles.set(call, failed);
-    say("status", t("kept"));
+    // A full disk is cleared while a call is still up, and nobody types on to have it seen.
+    if (failed.code === "unavailable" && !timers.has(call)) timers.set(call, setTimeout(() => void save(call), AGAIN_MS));
   }
   draw();
 }

@@ -170,6 +170,22 @@ test("words of two calls that are typed in one breath are both saved", async () 
   await screen.close();
 });
 
+test("words that could not be written down are sent again by themselves", async () => {
+  const screen = await desk();
+  screen.say("pop", pop(w, filled(w)));
+  screen.say("call.changed", talking());
+  await screen.is("talking");
+  await screen.page.fill("#notes", "while the disk is full");
+  const first = await screen.hear("notes.set");
+  screen.say("failed", { id: first.id, code: "unavailable", message: "it could not be written down; try again" });
+  await screen.until(() => document.getElementById("saved").textContent === "Kept here, sent when back");
+  const second = await screen.hear("notes.set");
+  assert.equal(second.text, "while the disk is full");
+  screen.done(second);
+  await screen.until(() => document.getElementById("saved").textContent === "Saved");
+  await screen.close();
+});
+
 test("another agent who signs in at a page that stayed open finds nothing of the one before", async () => {
   const screen = await desk();
   screen.say("pop", pop(w, filled(w)));
