@@ -251,10 +251,10 @@ async fn another_agent_in_the_same_browser_finds_nothing_of_the_one_before() {
     let (_, first) = browser.tab().await;
     browser.open(&company).await;
     browser.eval(&begins).await;
-    attach(&mut daemon, "1001", json!([])).await;
-    browser.until("heard.includes('connected')").await;
-    daemon.say("pop", pop(filled()));
-    browser.until("l.calls.length === 1").await;
+    browser.eval("void l.connect().then(() => { window.knew = l.calls.length; }); 1").await;
+    let state = changed(Some("talking"), "talking", json!({}));
+    attach(&mut daemon, "1001", json!([{"pop": pop(filled()), "state": state, "shown": true}])).await;
+    browser.until("window.knew === 1").await;
 
     // In the next tab somebody else: with a socket of their own, and the first keeps his.
     let (_, second) = browser.tab().await;

@@ -693,7 +693,8 @@ class Hub {
     const all = (what) => { for (const { port } of this.#pages) port.postMessage(what); };
     const on = {
       frame: (frame) => { this.#book.take(frame); all({ frame, offset: this.#line.offset }); },
-      up: () => all({ up: true }),
+      // Behind the frame that it is told with: a page that hears it knows everything.
+      up: () => queueMicrotask(() => all({ up: true })),
       down: () => all({ down: true }),
       refused: (refused) => { this.#line = undefined; all({ refused }); },
     };
