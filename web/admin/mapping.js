@@ -32,6 +32,13 @@ export const proposed = (rows) => rows.filter((r) => !isEmpty(r.cells)).map(({ w
 /** Which row each of the sent ones is. */
 export const sent = (rows) => rows.filter((r) => !isEmpty(r.cells));
 
+/** The rows behind an act that sent `sent`: each of those lies in the file now, in that order; what was added since does not.
+ * @param {Row[]} rows @param {Row[]} sent @returns {Row[]} */
+export function applied(rows, sent) {
+  const place = (of) => { const at = sent.indexOf(of); return at < 0 ? undefined : at; };
+  return rows.filter((of) => place(of) !== undefined || !isEmpty(of.cells)).map((of) => ({ ...of, was: place(of) }));
+}
+
 /** A new row goes before the last one if that takes every call, else behind it. */
 export function place(rows) {
   const last = rows.at(-1), narrow = ["switch", "trunk", "dialled", "dialled_from"];

@@ -2,7 +2,7 @@
 // file. What is typed stays until it is applied or thrown away: a session that ends, a page that is left and a file that was changed by others take nothing of it.
 import { Refused, ask } from "./ask.js";
 import { ago, diff, doing, dot, draw, fault, head, html, icon, may, nothing, problem, shared, sorry, tell, time, why } from "./parts.js";
-import { again, changes, edited, move, place, proposed, row, rowsOf, sent } from "./mapping.js";
+import { again, applied, changes, edited, move, place, proposed, row, rowsOf, sent } from "./mapping.js";
 import { here, turn } from "./route.js";
 import { count, t } from "./say.js";
 
@@ -135,10 +135,12 @@ async function show() {
     title: t("apply.title", { n: unsaved() }), text: verdict.kept ? t("apply.text") : t("apply.rewritten"), label: t("apply.why"), act: t("apply"), required: false, inside: () => diff(verdict.diff),
   });
   if (said === undefined || !table) return;
-  const n = unsaved();
+  const n = unsaved(), mine = sent(rows);
   try {
-    await ask("/v1/trunks/apply", { revision: table.revision, rows: proposed(rows), ...(said ? { why: said } : {}) });
-    await fromFile();
+    const { revision } = await ask("/v1/trunks/apply", { revision: table.revision, rows: proposed(rows), ...(said ? { why: said } : {}) });
+    // What was typed meanwhile is on top of it.
+    await read((now) => (now.revision === revision ? applied(rows, mine) : rowsOf(now)));
+    void check();
     versions = undefined;
     tell(t("apply.done", { n }));
   } catch (trouble) {

@@ -129,6 +129,27 @@ test("a file that was changed meanwhile is not written over, and the edits stay"
   await ends(screen);
 });
 
+test("what is typed while a change is being applied stays", async () => {
+  const screen = await console(), { page } = screen;
+  await screen.at("trunks");
+  const file = where.read("trunks.yaml");
+  await page.fill(cell(0, "brand"), "Applied");
+  let go;
+  const typed = new Promise((done) => { go = done; }), asked = page.waitForRequest("**/v1/trunks/apply");
+  await page.route("**/v1/trunks/apply", async (route) => { await typed; await route.continue(); });
+  await applies(screen, "");
+  await asked;
+  await page.fill(cell(0, "queue_label"), "Typed meanwhile");
+  go();
+  await screen.told("applied");
+  assert.match(where.read("trunks.yaml"), /brand: "?Applied/);
+  assert.deepEqual([await page.inputValue(cell(0, "brand")), await page.inputValue(cell(0, "queue_label"))], ["Applied", "Typed meanwhile"]);
+  assert.match(await page.textContent("#apply"), /1/);
+  where.write("trunks.yaml", file);
+  where.reload();
+  await ends(screen);
+});
+
 test("a session that ends takes no edit along", async () => {
   const screen = await console(), { page } = screen;
   await screen.at("trunks");
