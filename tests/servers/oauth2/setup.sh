@@ -35,6 +35,10 @@ fetch() {
 }
 
 configure() { # ours, written each time: the port may be another
+    # Its own page to sign in at: the package links to a folder where the page's settings belong, and out of the folder, where the server serves nothing.
+    local page=$root/usr/share/glewlwyd
+    cp --remove-destination "$page/templates/config.json" "$page/webapp/config.json"
+    cp --remove-destination "$root/usr/share/javascript/jquery/jquery.min.js" "$page/webapp/js/jquery.min.js"
     [ -s "$home/client.pem" ] || openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out "$home/client.pem" 2> "$home/log/openssl.log"
     openssl pkey -in "$home/client.pem" -pubout -out "$home/client.pub"
     cat > "$root/etc/glewlwyd.conf" << CONF
@@ -54,6 +58,12 @@ client_module_path="/usr/lib/glewlwyd/client"
 user_auth_scheme_module_path="/usr/lib/glewlwyd/scheme"
 plugin_module_path="/usr/lib/glewlwyd/plugin"
 hash_algorithm="SHA512"
+static_files_path="/usr/share/glewlwyd/webapp"
+static_files_mime_types = (
+    { extension = ".html"; mime_type = "text/html"; compress = 0; }, { extension = ".css"; mime_type = "text/css"; compress = 0; },
+    { extension = ".js"; mime_type = "application/javascript"; compress = 0; }, { extension = ".json"; mime_type = "application/json"; compress = 0; },
+    { extension = ".ico"; mime_type = "image/x-icon"; compress = 0; }, { extension = "*"; mime_type = "application/octet-stream"; compress = 0; }
+);
 database = { type = "sqlite3"; path = "/glewlwyd.db"; };
 CONF
 }

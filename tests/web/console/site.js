@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 export const root = resolve(fileURLToPath(import.meta.url), "../../../..");
-const program = process.env.LINECARD_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "release/linecard");
+export const program = process.env.LINECARD_BIN ?? join(process.env.CARGO_TARGET_DIR ?? join(root, "target"), "release/linecard");
 
 /** Asks until the answer pleases. */
 export async function until(ask, pleases, what) {
