@@ -1,10 +1,11 @@
-//! The ids and moments that every room speaks of, how a text stands in an address, when a certificate ends, and the words for what is wrong. Nothing here decides anything.
+//! The ids and moments that every room speaks of, how a text stands in an address, when a certificate ends, and the words for what is wrong or refused. Nothing here decides anything.
 //!
 //! Tenant is in every key, cache, token and metric from the first line; where nobody says otherwise
 //! it is [`TenantId::default`]. Times are of two kinds and never mixed: [`Wall`] goes into records,
 //! [`Mono`] keeps deadlines. A still file is handed both as [`Now`] and reads no clock.
 
 pub mod certificate;
+pub mod refusal;
 pub mod trouble;
 
 use std::{fmt, sync::Arc};

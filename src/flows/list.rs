@@ -3,11 +3,14 @@
 
 use serde_json::Value;
 
-use super::{Run, Said, Settings, View, Word, compile};
+use super::{Run, Said, Settings, View, Word, compile, machine::refusal};
 use crate::{
     records::list,
-    store::{AuditRow, FlowFilter, FlowRow, Reader, StoreError},
-    words::Wall,
+    store::{AuditRow, FlowFilter, FlowRow, Reader, StoreError, several, short},
+    words::{
+        Wall,
+        refusal::{Refusal, code},
+    },
 };
 
 /// By its id or the beginning of it, at least four letters.
@@ -16,15 +19,21 @@ use crate::{
 /// None or several have it, or the file cannot be read.
 pub fn one(reader: &Reader, id: &str) -> Result<FlowRow, StoreError> {
     if id.len() < 4 {
-        return Err(StoreError::Refused { what: "an id has at least its first four letters".to_owned() });
+        return Err(short("an id", "four", 4));
     }
     let filter = FlowFilter { id: Some(id.to_ascii_uppercase()), all: true, limit: 2, ..FlowFilter::default() };
     let mut rows = reader.flows(&filter)?;
     match (rows.pop(), rows.pop()) {
         (Some(one), None) => Ok(one),
-        (None, _) => Err(StoreError::Missing { what: format!("flow {id}") }),
-        _ => Err(StoreError::Refused { what: format!("several flows begin with {id}; give more of the id") }),
+        (None, _) => Err(none(id)),
+        _ => Err(several("flows", id)),
     }
+}
+
+/// None begins so, or it is another tenant's.
+#[must_use]
+pub fn none(id: &str) -> StoreError {
+    StoreError::Missing(Refusal::new(code::NO_FLOW, format!("there is no flow {id}")).with("id", id))
 }
 
 fn read(reader: &Reader, row: &FlowRow) -> Result<(Run, compile::Plan), StoreError> {
@@ -74,7 +83,7 @@ pub fn say(reader: &Reader, row: &FlowRow, who: &str, said: Said, id: String, no
     let (mut run, plan) = read(reader, row)?;
     let word = Word::here(who.to_owned(), Vec::new(), said);
     // What would change nothing is told at once; who hears it decides again by what is true then.
-    run.hear(&plan, &word, now).map_err(|why| StoreError::Refused { what: why.to_owned() })?;
+    run.hear(&plan, &word, now).map_err(|why| StoreError::Refused(refusal(why)))?;
     let audit = AuditRow {
         tenant: row.tenant.clone(),
         at: now,

@@ -16,7 +16,10 @@ use crate::{
     live::{dice, now},
     private::Private,
     store::{Batch, CallKey, Claim, Decided, EffectRow, History, Next, Settled, Store, StoreError},
-    words::{SystemId, TenantId, Wall},
+    words::{
+        SystemId, TenantId, Wall,
+        refusal::{Refusal, code},
+    },
 };
 
 use super::{
@@ -64,7 +67,9 @@ pub async fn clerk(
                     let _ = answers.send(Answer::Loaded(key, history)).await;
                 }
                 Output::Refused { token, reason, .. } => {
-                    let _ = answers.send(Answer::Failed(token, StoreError::Refused { what: reason })).await;
+                    let _ = answers
+                        .send(Answer::Failed(token, StoreError::Refused(Refusal::new(code::NOT_NOW, reason))))
+                        .await;
                 }
             }
         }

@@ -24,6 +24,11 @@ pub use sqlite::{Reader, Store};
 
 use std::path::PathBuf;
 
+use crate::words::{
+    CallId,
+    refusal::{Refusal, code},
+};
+
 /// Why the store could not do it. The name lays the blame: the disk, the file, another daemon, or us.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -54,14 +59,40 @@ pub enum StoreError {
     #[error("the store refused a row: {what}")]
     Row { what: String },
     /// No such record or effect.
-    #[error("there is no {what}")]
-    Missing { what: String },
+    #[error("{0}")]
+    Missing(Refusal),
     /// Not possible in the state it is in.
-    #[error("{what}")]
-    Refused { what: String },
+    #[error("{0}")]
+    Refused(Refusal),
     /// The writer has ended (shutdown).
     #[error("the store is closed")]
     Closed,
+}
+
+/// Whoever looks for one by the beginning of its id may give too little of it.
+#[must_use]
+pub fn short(what: &str, word: &str, least: usize) -> StoreError {
+    let says = format!("{what} has at least its first {word} letters");
+    StoreError::Refused(Refusal::new(code::SHORT_ID, says).with("least", least))
+}
+
+/// Several begin so.
+#[must_use]
+pub fn several(what: &str, id: &str) -> StoreError {
+    let says = format!("several {what} begin with {id}; give more of it");
+    StoreError::Refused(Refusal::new(code::SEVERAL, says).with("id", id))
+}
+
+/// None begins so, or it is another tenant's.
+#[must_use]
+pub fn no_effect(key: &str) -> StoreError {
+    StoreError::Missing(Refusal::new(code::NO_EFFECT, format!("there is no effect {key}")).with("id", key))
+}
+
+/// Of this call there is none, or it is another tenant's.
+#[must_use]
+pub fn no_record(call: CallId) -> StoreError {
+    StoreError::Missing(Refusal::new(code::NO_RECORD, format!("there is no record of call {call}")).with("call", call))
 }
 
 impl StoreError {

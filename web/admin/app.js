@@ -6,7 +6,7 @@ import connectors from "./connectors.js";
 import flows from "./flows.js";
 import kpis from "./kpis.js";
 import links from "./links.js";
-import { draw, html, icon, may, nothing, shared, shut, sorry } from "./parts.js";
+import { draw, html, icon, may, nothing, refusal, shared, shut, sorry } from "./parts.js";
 import records from "./records.js";
 import { alerts, audit, differences, settings } from "./rest.js";
 import { at, here } from "./route.js";
@@ -45,7 +45,7 @@ async function enter(event) {
     await arrive();
     document.querySelector("h1")?.closest("main")?.focus();
   } catch (failed) {
-    wrong = failed.status === 401 ? t("door.wrong") : failed.status === 0 ? t("no-answer") : failed.status === 429 ? t("door.wait", { why: failed.message }) : failed.message;
+    wrong = refusal(failed);
     const alert = document.getElementById("alert");
     if (alert) alert.textContent = wrong;
     entering = false;

@@ -5,6 +5,10 @@ export class Refused extends Error {
   constructor(status, told) {
     super(told?.error ?? `HTTP ${status}`);
     this.status = status;
+    /** A word for it, and what stands in its sentence. @type {string | undefined} */
+    this.code = told?.code;
+    /** @type {Record<string, string>} */
+    this.values = told?.values ?? {};
     /** @type {{file: string, line: number, key: string, found: string, wanted: string}[]} */
     this.problems = told?.problems ?? [];
   }

@@ -25,8 +25,10 @@ export function tell(text, bad = false) {
   draw();
 }
 export function sorry(failed) {
-  tell(failed.status === 0 ? t("no-answer") : failed.status === 401 ? t("lost") : [failed.message, ...(failed.problems ?? []).map(problem)].join(" · "), true);
+  tell([failed.status === 401 ? t("lost") : refusal(failed), ...(failed.problems ?? []).map(problem)].join(" · "), true);
 }
+/** Why something was not done, in our own words where there are some. */
+export const refusal = ({ status, code, values, message }) => (status === 0 ? t("no-answer") : t(`refused.${code}`, values.role ? { ...values, role: t(`role.${values.role}`, {}, values.role) } : values, message));
 /** What is wrong, in our own words where there are some. */
 export const fault = ({ code, values, found, wanted }) => t(`fault.${code}`, values, `${found}; ${wanted}`);
 export const problem = (it) => `${it.file ?? ""}${it.line ? `:${it.line}` : ""} ${it.key ?? ""}: ${fault(it)}`;
@@ -68,7 +70,7 @@ export function head({ title, line = /** @type {any} */ (nothing), acts = /** @t
 
 /** What a page shows while nothing is there, or cannot be had; else `show`, and that it is old where it could not be had again. */
 export function shown(kept, show) {
-  const { data, failed } = kept, why = failed && html`<p class=${data === undefined ? "nothing red" : "fault red"}>${icon("warn")} ${failed.status === 0 ? t("no-answer") : failed.message}</p>`;
+  const { data, failed } = kept, why = failed && html`<p class=${data === undefined ? "nothing red" : "fault red"}>${icon("warn")} ${refusal(failed)}</p>`;
   if (data !== undefined) return html`${why ?? nothing}${show(data)}`;
   if (why) return why;
   return html`<div class="bars" aria-hidden="true">${[0, 1, 2, 3].map(() => html`<i></i>`)}</div>`;
@@ -155,6 +157,6 @@ export async function doing(work, after) {
 }
 /** "3 tried again. Not 1: it is done." */
 export function counted(key, { done, not }) {
-  const reasons = [...new Set(not.map((one) => one.why))].join("; ");
+  const reasons = [...new Set(not.map((one) => t(`refused.${one.code}`, one.values, one.why).replace(/[.。]$/, "")))].join(t("and.also"));
   return [done || !not.length ? t(`${key}.done`, { n: done }) : "", not.length ? t(`${key}.not`, { n: not.length, why: reasons }) : ""].filter(Boolean).join(" ");
 }

@@ -1,6 +1,6 @@
 // Calls that were written down: one dot with its word for each system, the way of the call as a timeline, and a fix for what is not written.
 import { query } from "./ask.js";
-import { Kept, choice, field, head, html, nothing, pairs, panel, section, shown, state, table, time } from "./parts.js";
+import { Kept, choice, field, head, html, icon, nothing, pairs, panel, refusal, section, shown, state, table, time } from "./parts.js";
 import { here } from "./route.js";
 import { lasted, t, when } from "./say.js";
 import { effect, open } from "./undelivered.js";
@@ -48,6 +48,7 @@ const page = {
   },
   panel() {
     const { row } = here().of, it = one.data;
+    if (row && one.failed) return panel(row, html`<p class="nothing red">${icon("warn")} ${refusal(one.failed)}</p>`);
     if (!row || it?.record?.call !== row) return undefined;
     const r = it.record, wrapup = r.wrapups?.at(-1);
     return panel(`${when(r.started_at ?? r.ended_at)} · ${customer(r)}`, html`

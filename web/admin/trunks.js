@@ -1,7 +1,7 @@
 // Trunk mappings: a table that is typed into, checked as one types, tried with a call that nobody makes, and applied by a second act that shows what would change in the
 // file. What is typed stays until it is applied or thrown away: a session that ends, a page that is left and a file that was changed by others take nothing of it.
 import { Refused, ask } from "./ask.js";
-import { ago, diff, doing, dot, draw, fault, head, html, icon, may, nothing, problem, shared, sorry, tell, time, why } from "./parts.js";
+import { ago, diff, doing, dot, draw, fault, head, html, icon, may, nothing, problem, refusal, shared, sorry, tell, time, why } from "./parts.js";
 import { again, applied, changes, edited, move, place, proposed, row, rowsOf, sent } from "./mapping.js";
 import { here, turn } from "./route.js";
 import { count, t } from "./say.js";
@@ -319,6 +319,6 @@ export default {
     ${verdict.late ? html`<div class="behind" role="group" aria-label=${t("late")}><p>${icon("clock")} ${t("late")}</p><button type="button" class="strong" @click=${onTop}>${t("late.on-top")}</button><button type="button" @click=${fromFile}>${t("late.take")}</button></div>` : nothing}
     ${table?.problems.length ? html`<div class="behind bad"><p>${icon("warn")} ${t("trunks.broken")}</p>${table.problems.map((p) => html`<p class="fault red">${problem(p)}</p>`)}</div>` : nothing}
     ${verdict.others.map((p) => html`<p class="fault red">${icon("warn")} ${p.file ?? ""} ${fault(p)}</p>`)}
-    ${table ? html`<div class="filters" role="search" aria-label=${t("filters")}><label class="filter"><span>${t("trunks.find")}</span><input type="search" .value=${here().of.find ?? ""} @input=${(e) => turn({ find: e.target.value })}></label></div>${rows.length || !may("change") ? grid() : html`<p class="nothing">${t("trunks.empty")}</p><button type="button" @click=${() => add(0)}>${icon("plus")} ${t("row.add")}</button>`}` : failed ? html`<p class="nothing red">${icon("warn")} ${failed.status === 0 ? t("no-answer") : failed.message}</p>` : html`<div class="bars" aria-hidden="true"><i></i><i></i><i></i><i></i></div>`}`,
+    ${table ? html`<div class="filters" role="search" aria-label=${t("filters")}><label class="filter"><span>${t("trunks.find")}</span><input type="search" .value=${here().of.find ?? ""} @input=${(e) => turn({ find: e.target.value })}></label></div>${rows.length || !may("change") ? grid() : html`<p class="nothing">${t("trunks.empty")}</p><button type="button" @click=${() => add(0)}>${icon("plus")} ${t("row.add")}</button>`}` : failed ? html`<p class="nothing red">${icon("warn")} ${refusal(failed)}</p>` : html`<div class="bars" aria-hidden="true"><i></i><i></i><i></i><i></i></div>`}`,
   panel: side,
 };

@@ -1,7 +1,10 @@
 //! One line for each request that the console's HTTP takes: method, path, who may, what goes in, what comes out. The router and the OpenAPI document are made of
 //! the same lines, so they cannot tell two things. Types are described by schemars, like every file and frame of this house.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use axum::{
     Router,
@@ -18,7 +21,10 @@ use serde_json::{Map, Value, json};
 use crate::{
     access::{Right, Session},
     files::Problem,
-    words::CallId,
+    words::{
+        CallId,
+        refusal::{Refusal, code},
+    },
 };
 
 /// Bytes that a body may have: a table of some ten thousand rows.
@@ -49,15 +55,15 @@ pub struct Nothing {}
 #[derive(Debug)]
 pub enum Trouble {
     /// 400: the question cannot be meant; what would be right.
-    Wrong(String),
+    Wrong(Refusal),
     /// 404.
-    Missing(String),
+    Missing(Refusal),
     /// 409: somebody was here before, or it is in a state in which this cannot be done.
-    Late(String),
+    Late(Refusal),
     /// 422: settings that cannot be taken.
     Unfit(Vec<Problem>),
     /// 503: the disk or another part is not there now.
-    Away(String),
+    Away(Refusal),
 }
 
 /// The body of every answer that is none of 2xx.
@@ -65,31 +71,62 @@ pub enum Trouble {
 pub struct Told {
     /// A sentence: what was wrong and what would be right.
     pub error: String,
+    /// A word for it that stays, for whoever says it in another language.
+    #[schemars(extend("enum" = code::ALL))]
+    pub code: &'static str,
+    /// What stands in the sentence, by name.
+    pub values: BTreeMap<&'static str, String>,
     /// What is wrong with settings, each at its place; else none.
     pub problems: Vec<Problem>,
 }
 
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
-        let (status, error, problems) = match self {
+        let (status, why, problems) = match self {
             Self::Wrong(why) => (StatusCode::BAD_REQUEST, why, Vec::new()),
             Self::Missing(why) => (StatusCode::NOT_FOUND, why, Vec::new()),
             Self::Late(why) => (StatusCode::CONFLICT, why, Vec::new()),
             Self::Unfit(problems) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "the settings would not be right".to_owned(), problems)
+                let why = Refusal::new(code::UNFIT, "the settings would not be right");
+                (StatusCode::UNPROCESSABLE_ENTITY, why, problems)
             }
             Self::Away(why) => (StatusCode::SERVICE_UNAVAILABLE, why, Vec::new()),
         };
-        (status, [NO_STORE], Json(Told { error, problems })).into_response()
+        told(status, why, problems)
+    }
+}
+
+impl Trouble {
+    /// The thread that did it is gone.
+    pub(super) fn ended<E>(_: E) -> Self {
+        Self::Away(Refusal::new(code::ENDED, "it ended by itself; the log says more"))
+    }
+
+    pub(super) fn unread(what: &str, why: impl std::fmt::Display) -> Self {
+        Self::Away(Refusal::new(code::UNREAD, format!("{what} could not be read: {why}")).with("why", why))
+    }
+
+    pub(super) fn too_long(name: &str, most: usize) -> Self {
+        let says = format!("{name}: {most} characters at most");
+        Self::Wrong(Refusal::new(code::TOO_LONG, says).with("name", name).with("most", most))
+    }
+
+    pub(super) fn too_many(name: &str, says: String, most: usize) -> Self {
+        Self::Wrong(Refusal::new(code::TOO_MANY, says).with("name", name).with("most", most))
     }
 }
 
 const NO_STORE: (header::HeaderName, &str) = (header::CACHE_CONTROL, "no-store");
 
+fn told(status: StatusCode, why: Refusal, problems: Vec<Problem>) -> Response {
+    let Refusal { code, says, values } = why;
+    (status, [NO_STORE], Json(Told { error: says, code, values, problems })).into_response()
+}
+
 /// A short answer that is none of 2xx.
 #[must_use]
-pub fn refused(status: StatusCode, why: &str) -> Response {
-    (status, [NO_STORE], Json(Told { error: why.to_owned(), problems: Vec::new() })).into_response()
+pub fn refused(status: StatusCode, why: Refusal) -> Response {
+    told(status, why, Vec::new())
 }
 
 /// Who asks, and whether he may: asked before anything of the request is read. `Err` is the answer.
@@ -280,9 +317,8 @@ impl<S: Doorkeeper> Api<S> {
 /// What was wrong is told without what stood in it: a query may hold a number.
 pub(super) fn read_query<Q: DeserializeOwned>(query: &str) -> Result<Q, Trouble> {
     serde_html_form(query).map_err(|()| {
-        Trouble::Wrong(
-            "the query cannot be read: each name once, known, and of the kind that /v1/openapi.json says".to_owned(),
-        )
+        let says = "the query cannot be read: each name once, known, and of the kind that /v1/openapi.json says";
+        Trouble::Wrong(Refusal::new(code::QUERY, says))
     })
 }
 
@@ -308,22 +344,25 @@ async fn read_body<B: DeserializeOwned>(headers: &HeaderMap, request: Request) -
         .and_then(|kind| kind.to_str().ok())
         .is_some_and(|kind| kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json"));
     if !json {
-        return Err(Trouble::Wrong("a body of Content-Type application/json is wanted".to_owned()));
+        let says = "a body of Content-Type application/json is wanted";
+        return Err(Trouble::Wrong(Refusal::new(code::BODY_TYPE, says)));
     }
-    let bytes: Bytes = axum::body::to_bytes(request.into_body(), LARGEST)
-        .await
-        .map_err(|_| Trouble::Wrong(format!("the body is torn, or longer than {LARGEST} bytes")))?;
+    let bytes: Bytes = axum::body::to_bytes(request.into_body(), LARGEST).await.map_err(|_| {
+        let says = format!("the body is torn, or longer than {LARGEST} bytes");
+        Trouble::Wrong(Refusal::new(code::BODY_LONG, says).with("most", LARGEST))
+    })?;
     read_body_of(&bytes)
 }
 
 fn read_body_of<B: DeserializeOwned>(bytes: &[u8]) -> Result<B, Trouble> {
     // Where, and not what: a body may hold a password.
     serde_json::from_slice(bytes).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        let why = match error.classify() {
-            serde_json::error::Category::Data => "is not of the shape that /v1/openapi.json says",
-            _ => "is no JSON",
+        let (code, why) = match error.classify() {
+            serde_json::error::Category::Data => (code::BODY_SHAPE, "is not of the shape that /v1/openapi.json says"),
+            _ => (code::BODY_JSON, "is no JSON"),
         };
-        Trouble::Wrong(format!("the body {why} ({place})"))
+        let (line, column) = (error.line(), error.column());
+        let says = format!("the body {why} (line {line}, column {column})");
+        Trouble::Wrong(Refusal::new(code, says).with("line", line).with("column", column))
     })
 }

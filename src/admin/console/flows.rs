@@ -15,7 +15,10 @@ use crate::{
     flows::{Said, list, word::Settled},
     live::now,
     store::{FlowFilter, FlowRow, Reader, StoreError},
-    words::TenantId,
+    words::{
+        TenantId,
+        refusal::{Refusal, code},
+    },
 };
 
 /// Which flows.
@@ -51,7 +54,7 @@ fn shown(reader: &Reader, row: &FlowRow) -> Shown {
 fn own(reader: &Reader, id: &str, tenant: Option<&TenantId>) -> Result<FlowRow, StoreError> {
     let row = list::one(reader, id)?;
     match tenant {
-        Some(tenant) if *tenant != row.tenant => Err(StoreError::Missing { what: format!("flow {id}") }),
+        Some(tenant) if *tenant != row.tenant => Err(list::none(id)),
         _ => Ok(row),
     }
 }
@@ -109,10 +112,11 @@ pub enum What {
 }
 
 pub(super) async fn settle(console: Arc<Console>, ask: Ask<Nothing, Found>) -> Result<Done, Trouble> {
-    let task = ask.place("task").parse().map_err(|_| Trouble::Wrong("a task is a number".to_owned()))?;
+    let task = ask.place("task").parse();
+    let task = task.map_err(|_| Trouble::Wrong(Refusal::new(code::TASK_NUMBER, "a task is a number")))?;
     let Found { what, note, result } = ask.body;
     if note.as_ref().is_some_and(|note| note.chars().count() > 2000) {
-        return Err(Trouble::Wrong("note: 2000 characters at most".to_owned()));
+        return Err(Trouble::too_long("note", 2000));
     }
     let settled = |how| Said::Settle { task, how, note: note.map(Into::into), result: result.map(Into::into) };
     let said = match what {

@@ -19,7 +19,14 @@ use super::{
     sign_in::{self, Credentials, SignedIn},
     tried, trunks, undelivered,
 };
-use crate::{access::Right, admin::hint::Hint, agents::pages, kpis::Asked, numbers::trunks::unmapped};
+use crate::{
+    access::Right,
+    admin::hint::Hint,
+    agents::pages,
+    kpis::Asked,
+    numbers::trunks::unmapped,
+    words::refusal::{Refusal, code},
+};
 
 /// Serves until `stop` completes.
 ///
@@ -163,14 +170,15 @@ pub fn document() -> Value {
 
 /// What is asked at other doors, with the address that each has where nothing is said.
 fn described(api: &mut Api<Console>) -> (Router<Arc<Console>>, Value) {
-    let (hint, unmapped, told) = (api.schema::<Hint>(), api.schema::<unmapped::Line>(), api.schema::<Told>());
+    let (hint, unmapped) = (api.schema::<Hint>(), api.schema::<unmapped::Line>());
     let answer = |schema: Value| json!({"200": {"description": "it is so", "content": {"application/json": {"schema": schema}}}});
     let text = |name: &str, place: &str, needed: bool| json!({"name": name, "in": place, "required": needed, "schema": {"type": "string"}});
     let at = |port: u16, says: &str| json!([{"url": format!("http://127.0.0.1:{port}"), "description": says}]);
     let admin = at(9090, "admin.listen of linecard.yaml; who reaches it may ask, except where a token is wanted");
     let (router, mut document) = std::mem::take(api).done();
     let dropped = json!({"type": "object", "properties": {"dropped": {"type": "integer"}}, "required": ["dropped"]});
-    let wrong = json!({"description": "why not", "content": {"application/json": {"schema": told}}});
+    let sentence = json!({"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]});
+    let wrong = json!({"description": "why not", "content": {"application/json": {"schema": sentence}}});
     let others = [
         (
             "/v1/calls/{call}/trace",
@@ -229,11 +237,15 @@ fn router(console: Arc<Console>) -> Router {
         .fallback(|| async {
             super::api::refused(
                 StatusCode::NOT_FOUND,
-                "there is nothing here; the page is /admin, the rest is in /v1/openapi.json",
+                Refusal::new(
+                    code::NOTHING_HERE,
+                    "there is nothing here; the page is /admin, the rest is in /v1/openapi.json",
+                ),
             )
         })
         .method_not_allowed_fallback(|| async {
-            super::api::refused(StatusCode::METHOD_NOT_ALLOWED, "not in this way; /v1/openapi.json says how")
+            let why = Refusal::new(code::NOT_THIS_WAY, "not in this way; /v1/openapi.json says how");
+            super::api::refused(StatusCode::METHOD_NOT_ALLOWED, why)
         })
         .with_state(console)
 }
@@ -242,7 +254,7 @@ fn router(console: Arc<Console>) -> Router {
 async fn page(headers: HeaderMap, request: Request) -> Response {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let Some(page) = pages::find_console(request.uri().path()) else {
-        return super::api::refused(StatusCode::NOT_FOUND, "there is no such file");
+        return super::api::refused(StatusCode::NOT_FOUND, Refusal::new(code::NOTHING_HERE, "there is no such file"));
     };
     let mut answer = HeaderMap::new();
     for (name, value) in page.headers(&[]) {

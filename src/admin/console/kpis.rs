@@ -18,7 +18,10 @@ use crate::{
     kpis::{self, Answer, Asked, Refused, Sight, Site},
     live::now,
     store::Reader,
-    words::AgentId,
+    words::{
+        AgentId,
+        refusal::{Refusal, code},
+    },
 };
 
 /// Of the tenant, and of these a supervisor's token those of its teams.
@@ -42,7 +45,10 @@ impl Console {
 
     async fn counted(&self, who: &Session, asked: Asked) -> Result<Answer, Trouble> {
         let at = now().wall;
-        let query = asked.read(&self.kpis, at).map_err(|problem| Trouble::Wrong(problem.to_string()))?;
+        let query = asked.read(&self.kpis, at).map_err(|problem| {
+            let why = Refusal::new(code::QUESTION, problem.to_string());
+            Trouble::Wrong(why.with("part", problem.part).with("found", problem.found))
+        })?;
         let (sight, directory) = (self.sight(who), self.directory.load_full());
         let (settings, edges, store) = (self.kpis.clone(), self.edges.clone(), self.store.clone());
         let count = move || {
@@ -50,11 +56,12 @@ impl Console {
             let site = Site { settings: &settings, directory: &directory, edges: &edges, now: at };
             kpis::answer(&reader, site, &query, &sight).map_err(|refused| match refused {
                 Refused::Store(error) => error.into(),
-                other => Trouble::Wrong(other.to_string()),
+                other @ Refused::NotYours => Trouble::Wrong(Refusal::new(code::NOT_YOUR_FIGURES, other.to_string())),
+                other @ Refused::TooMany => Trouble::Wrong(Refusal::new(code::TOO_MANY_GROUPS, other.to_string())),
             })
         };
         let counted = tokio::task::spawn_blocking(count).await;
-        counted.map_err(|_| Trouble::Away("the figures could not be counted; the log says more".to_owned()))?
+        counted.map_err(Trouble::ended)?
     }
 }
 

@@ -41,7 +41,10 @@ use crate::{
     store::{self, AuditRow, Called, Reader, StoreError},
     switches::live::Stats,
     watch::Metrics,
-    words::{AgentId, SwitchId, TenantId, Wall},
+    words::{
+        AgentId, SwitchId, TenantId, Wall,
+        refusal::{Refusal, code},
+    },
 };
 
 /// What only the whole house can do: the settings folder, and a call that nobody makes.
@@ -248,7 +251,7 @@ impl Console {
         match tokio::task::spawn_blocking(read).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(Trouble::Away("the question ended by itself; the log says more".to_owned())),
+            Err(gone) => Err(Trouble::ended(gone)),
         }
     }
 
@@ -280,9 +283,9 @@ pub struct Done {
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Missing { what } => Self::Missing(format!("there is no {what}")),
-            StoreError::Refused { what } => Self::Late(what),
-            other => Self::Away(other.to_string()),
+            StoreError::Missing(why) => Self::Missing(why),
+            StoreError::Refused(why) => Self::Late(why),
+            other => Self::Away(Refusal::new(code::STORE_AWAY, other.to_string()).with("why", other)),
         }
     }
 }
@@ -291,6 +294,9 @@ impl From<StoreError> for Trouble {
 fn whole_site(who: &Session) -> Result<(), Trouble> {
     match &who.tenant {
         None => Ok(()),
-        Some(_) => Err(Trouble::Missing("this is the whole site's, and you see one tenant".to_owned())),
+        Some(_) => {
+            let says = "this is the whole site's, and you see one tenant";
+            Err(Trouble::Missing(Refusal::new(code::WHOLE_SITE, says)))
+        }
     }
 }

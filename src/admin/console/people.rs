@@ -14,7 +14,10 @@ use crate::{
     access::Session,
     agents::{People, QueueNow, Stranger},
     calls::directory::{Agent, Device},
-    words::AgentId,
+    words::{
+        AgentId,
+        refusal::{Refusal, code},
+    },
 };
 
 /// Agents in an answer at most: the core makes it in one turn, between two pops.
@@ -42,7 +45,7 @@ fn has(agent: &Agent, text: &str) -> bool {
 }
 
 fn away() -> Trouble {
-    Trouble::Away("the core gave no answer; the daemon is starting or stopping".to_owned())
+    Trouble::Away(Refusal::new(code::CORE_AWAY, "the core gave no answer; the daemon is starting or stopping"))
 }
 
 pub(super) async fn agents(console: Arc<Console>, ask: Ask<Whom, Nothing>) -> Result<People, Trouble> {

@@ -23,9 +23,12 @@ use crate::{
     connectors::evidence::live::read as evidence_of,
     live::now,
     records::list,
-    store::{AuditFilter, EffectFilter, RecordFilter, State},
+    store::{AuditFilter, EffectFilter, RecordFilter, State, no_record},
     watch::hour::Point,
-    words::{CallId, SystemId, TenantId, Wall},
+    words::{
+        CallId, SystemId, TenantId, Wall,
+        refusal::{Refusal, code},
+    },
 };
 
 /// What is wrong, counted: the numbers beside the pages' names.
@@ -212,13 +215,12 @@ pub(super) async fn evidence(console: Arc<Console>, ask: Ask<Nothing, Nothing>) 
     whole_site(&ask.who)?;
     let id = SystemId::from(ask.place("id"));
     if !console.connectors.files().contains(&id) {
-        return Err(Trouble::Missing(format!("no connector is called {id}")));
+        return Err(no_connector(&id));
     }
     // What lies beside the store: the ring in memory gives its new ones to whoever writes them there, and to nobody else.
     let folder = console.watch_folder.clone();
     let read = tokio::task::spawn_blocking(move || evidence_of(&folder, &id)).await;
-    let read = read.map_err(|_| Trouble::Away("the evidence could not be read".to_owned()))?;
-    let failures = read.map_err(|error| Trouble::Away(format!("the evidence could not be read: {error}")))?;
+    let failures = read.map_err(Trouble::ended)?.map_err(|error| Trouble::unread("the evidence", error))?;
     let mut failures: Vec<Value> = failures.into_iter().map(|failure| json!(failure)).collect();
     failures.reverse();
     Ok(Evidence { failures })
@@ -238,9 +240,21 @@ impl Why {
         let why = self.why.trim();
         match why.chars().count() {
             1..=400 => Ok(why.to_owned()),
-            _ => Err(Trouble::Wrong("why: a reason of 1 to 400 characters, for the audit".to_owned())),
+            _ => {
+                let says = "why: a reason of 1 to 400 characters, for the audit";
+                Err(Trouble::Wrong(Refusal::new(code::NO_REASON, says).with("most", 400)))
+            }
         }
     }
+}
+
+pub(super) fn no_connector(system: &SystemId) -> Trouble {
+    let why = Refusal::new(code::NO_CONNECTOR, format!("no connector is called {system}"));
+    Trouble::Missing(why.with("system", system))
+}
+
+fn unwritten(says: String, error: &std::io::Error) -> Trouble {
+    Trouble::Away(Refusal::new(code::UNWRITTEN, says).with("why", error))
 }
 
 fn beside(console: &Console, id: &str, kind: Kind) -> Result<SystemId, Trouble> {
@@ -252,7 +266,12 @@ fn beside(console: &Console, id: &str, kind: Kind) -> Result<SystemId, Trouble> 
     if all.iter().any(|one| is(&one)) {
         Ok(id)
     } else {
-        Err(Trouble::Missing(format!("no connector {id} is a {}", kind.as_str())))
+        let code = match kind {
+            Kind::Canary => code::NO_CANARY,
+            Kind::Shadow => code::NO_SHADOW,
+        };
+        let why = Refusal::new(code, format!("no connector {id} is a {}", kind.as_str()));
+        Err(Trouble::Missing(why.with("id", id)))
     }
 }
 
@@ -262,8 +281,7 @@ pub(super) async fn comparison(console: Arc<Console>, ask: Ask<Nothing, Nothing>
     let id = beside(&console, ask.place("id"), Kind::Shadow)?;
     let (folder, hash) = (console.watch_folder.clone(), console.connectors.file_hash(&id).unwrap_or_default());
     let read = tokio::task::spawn_blocking(move || compared(&folder, &id)).await;
-    let read = read.map_err(|_| Trouble::Away("the comparison could not be read".to_owned()))?;
-    let mut comparison = read.filter(|kept| kept.hash == hash).unwrap_or_default();
+    let mut comparison = read.map_err(Trouble::ended)?.filter(|kept| kept.hash == hash).unwrap_or_default();
     comparison.differences.sort_by_key(|difference| std::cmp::Reverse(difference.times));
     Ok(comparison)
 }
@@ -274,7 +292,7 @@ pub(super) async fn stop(console: Arc<Console>, ask: Ask<Nothing, Why>) -> Resul
     let hash = console.connectors.file_hash(&id).unwrap_or_default();
     let stop = Stopped { at: now().wall, reason: reason.clone(), hash };
     stop_by(&console.watch_folder, &id, &stop)
-        .map_err(|error| Trouble::Away(format!("it cannot be stopped: {error}")))?;
+        .map_err(|error| unwritten(format!("it cannot be stopped: {error}"), &error))?;
     console.note(&ask.who, "canary.stop", id.as_str(), Some(reason)).await?;
     Ok(Done { done: format!("{id} is stopped: within two seconds new calls are asked by the other file") })
 }
@@ -284,8 +302,11 @@ pub(super) async fn resume(console: Arc<Console>, ask: Ask<Nothing, Nothing>) ->
     let id = beside(&console, ask.place("id"), Kind::Canary)?;
     match goes_on(&console.watch_folder, &id) {
         Ok(true) => {}
-        Ok(false) => return Err(Trouble::Late(format!("{id} is not stopped"))),
-        Err(error) => return Err(Trouble::Away(format!("it cannot go on: {error}"))),
+        Ok(false) => {
+            let why = Refusal::new(code::NOT_STOPPED, format!("{id} is not stopped"));
+            return Err(Trouble::Late(why.with("id", id)));
+        }
+        Err(error) => return Err(unwritten(format!("it cannot go on: {error}"), &error)),
     }
     console.note(&ask.who, "canary.resume", id.as_str(), None).await?;
     Ok(Done { done: format!("{id} goes on") })
@@ -394,14 +415,15 @@ pub struct RecordShown {
 }
 
 pub(super) async fn record(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<RecordShown, Trouble> {
-    let call: CallId =
-        ask.place("call").parse().map_err(|_| Trouble::Wrong("a call's id has 26 letters and digits".to_owned()))?;
+    let call = ask.place("call").parse::<CallId>();
+    let call =
+        call.map_err(|_| Trouble::Wrong(Refusal::new(code::CALL_ID, "a call's id has 26 letters and digits")))?;
     let tenant = ask.who.tenant.clone();
     console
         .read(move |reader| {
             let row = reader.record(call)?;
             if tenant.as_ref().is_some_and(|tenant| *tenant != row.tenant) {
-                return Err(crate::store::StoreError::Missing { what: format!("record of call {call}") });
+                return Err(no_record(call));
             }
             let mut record: Value = serde_json::from_str(row.body.expose()).unwrap_or_default();
             list::mask(&mut record);
@@ -494,5 +516,5 @@ pub(super) async fn settings(console: Arc<Console>, ask: Ask<Nothing, Nothing>) 
     whole_site(&ask.who)?;
     let house = console.house.clone();
     let told = tokio::task::spawn_blocking(move || house.in_force()).await;
-    told.map_err(|_| Trouble::Away("the settings could not be read".to_owned()))?.map_err(Trouble::Unfit)
+    told.map_err(Trouble::ended)?.map_err(Trouble::Unfit)
 }

@@ -23,7 +23,10 @@ use crate::{
     access::{Right, Role, Session},
     live::now,
     private::Secret,
-    words::TenantId,
+    words::{
+        TenantId,
+        refusal::{Refusal, code},
+    },
 };
 
 /// What the page shows before anybody is signed in, and then.
@@ -135,30 +138,33 @@ impl Doorkeeper for Console {
             Some(token) => {
                 let who = self.verifier.verify(token.trim(), now().wall);
                 let who = who.map_err(|why| {
-                    Box::new(refused(StatusCode::UNAUTHORIZED, &format!("this token is not taken: {why}")))
+                    let refusal = Refusal::new(code::TOKEN, format!("this token is not taken: {why}"));
+                    Box::new(refused(StatusCode::UNAUTHORIZED, refusal.with("why", why)))
                 })?;
                 let Some(role) = Role::among(&who.roles) else {
                     let why = "this token has no role that the console knows: admin, supervisor, auditor";
-                    return Err(Box::new(refused(StatusCode::FORBIDDEN, why)));
+                    return Err(Box::new(refused(StatusCode::FORBIDDEN, Refusal::new(code::NO_ROLE, why))));
                 };
                 let (tenant, teams, until) = (Some(who.tenant.clone()), Some(who.teams.clone()), who.expires);
                 Arc::new(Session { who: who.agent.to_string(), role, tenant, teams, until })
             }
             None => {
                 let Some(session) = self.session(headers) else {
-                    return Err(Box::new(refused(StatusCode::UNAUTHORIZED, "nobody is signed in; open /admin")));
+                    let why = Refusal::new(code::NOT_SIGNED_IN, "nobody is signed in; open /admin");
+                    return Err(Box::new(refused(StatusCode::UNAUTHORIZED, why)));
                 };
                 if writes && !self.ours(headers) {
                     let why =
                         "what changes something comes from the console's own page, or with the header X-Linecard: 1";
-                    return Err(Box::new(refused(StatusCode::FORBIDDEN, why)));
+                    return Err(Box::new(refused(StatusCode::FORBIDDEN, Refusal::new(code::NOT_OURS, why))));
                 }
                 session
             }
         };
         if !session.role.may(right) {
-            let why = format!("you are signed in as {}; this takes another role", session.role.as_str());
-            return Err(Box::new(refused(StatusCode::FORBIDDEN, &why)));
+            let role = session.role.as_str();
+            let why = Refusal::new(code::OTHER_ROLE, format!("you are signed in as {role}; this takes another role"));
+            return Err(Box::new(refused(StatusCode::FORBIDDEN, why.with("role", role))));
         }
         Ok(session)
     }
@@ -178,28 +184,27 @@ pub(super) async fn sign_in(
     body: axum::body::Bytes,
 ) -> Response {
     if !console.ours(&headers) {
-        return refused(StatusCode::FORBIDDEN, "the header X-Linecard: 1, and no page from elsewhere");
+        return refused(StatusCode::FORBIDDEN, Refusal::new(code::NOT_OURS, NOT_OURS));
     }
     let Ok(Credentials { name, password }) = serde_json::from_slice(&body) else {
-        return refused(StatusCode::BAD_REQUEST, "{\"name\": ..., \"password\": ...} is wanted");
+        let why = "{\"name\": ..., \"password\": ...} is wanted";
+        return refused(StatusCode::BAD_REQUEST, Refusal::new(code::NO_CREDENTIALS, why));
     };
     if console.accounts.load().is_empty() {
-        return refused(
-            StatusCode::UNAUTHORIZED,
-            "nobody has an account here yet: linecard account add NAME --role admin",
-        );
+        let why = "nobody has an account here yet: linecard account add NAME --role admin";
+        return refused(StatusCode::UNAUTHORIZED, Refusal::new(code::NO_ACCOUNTS, why));
     }
     let from = console.asker(peer, &headers);
     if name.chars().count() > 64 || password.expose().len() > 4 * crate::access::accounts::LONGEST {
-        return refused(StatusCode::UNAUTHORIZED, WRONG);
+        return refused(StatusCode::UNAUTHORIZED, Refusal::new(code::WRONG_PASSWORD, WRONG));
     }
     // In line: whoever guesses in parallel waits for his own answers.
     let Ok(_turn) = console.checks.acquire().await else {
-        return refused(StatusCode::SERVICE_UNAVAILABLE, "the daemon is stopping");
+        return refused(StatusCode::SERVICE_UNAVAILABLE, Refusal::new(code::STOPPING, "the daemon is stopping"));
     };
     if let Some(seconds) = console.sessions().wait(now().wall, &name, from) {
-        let why = format!("too many wrong passwords; try again in {seconds} s");
-        let mut answer = refused(StatusCode::TOO_MANY_REQUESTS, &why);
+        let why = Refusal::new(code::WAIT, format!("too many wrong passwords; try again in {seconds} s"));
+        let mut answer = refused(StatusCode::TOO_MANY_REQUESTS, why.with("seconds", seconds));
         answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         return answer;
     }
@@ -223,17 +228,18 @@ pub(super) async fn sign_in(
         None => {
             // Not the name: people type passwords into that field.
             tracing::warn!(%from, "somebody was not let into the console");
-            refused(StatusCode::UNAUTHORIZED, WRONG)
+            refused(StatusCode::UNAUTHORIZED, Refusal::new(code::WRONG_PASSWORD, WRONG))
         }
     }
 }
 
 const WRONG: &str = "name or password is wrong";
+const NOT_OURS: &str = "the header X-Linecard: 1, and no page from elsewhere";
 
 /// `DELETE /v1/session`.
 pub(super) async fn sign_out(State(console): State<Arc<Console>>, headers: HeaderMap) -> Response {
     if !console.ours(&headers) {
-        return refused(StatusCode::FORBIDDEN, "the header X-Linecard: 1, and no page from elsewhere");
+        return refused(StatusCode::FORBIDDEN, Refusal::new(code::NOT_OURS, NOT_OURS));
     }
     let closed = console.token(&headers).and_then(|token| console.sessions().close(token));
     if let Some(session) = closed

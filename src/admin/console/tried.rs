@@ -9,11 +9,15 @@ use serde_json::{Map, Value};
 use super::{
     Console,
     api::{Ask, Nothing, Trouble},
+    reads::no_connector,
     whole_site,
 };
 use crate::{
     connectors::{self, Outcome, Priority, masked, operation::OPERATIONS, trail::Trail},
-    words::{SystemId, TenantId},
+    words::{
+        SystemId, TenantId,
+        refusal::{Refusal, code},
+    },
 };
 
 /// A person waits; a file's own deadline is shorter.
@@ -63,27 +67,28 @@ pub(super) async fn attempt(console: Arc<Console>, ask: Ask<Nothing, TryRead>) -
     whole_site(&ask.who)?;
     let system = SystemId::from(ask.place("id"));
     if !console.connectors.files().contains(&system) {
-        return Err(Trouble::Missing(format!("no connector is called {system}")));
+        return Err(no_connector(&system));
     }
     let TryRead { operation, inputs } = ask.body;
     let known = reads(&console, &system);
     let Some(read) = known.iter().find(|read| read.operation == operation) else {
         let known: Vec<&str> = known.iter().map(|read| read.operation).collect();
-        return Err(Trouble::Wrong(format!(
-            "operation: one that {system} offers and that reads: {}",
-            known.join(", ")
-        )));
+        let known = known.join(", ");
+        let why =
+            Refusal::new(code::NOT_READING, format!("operation: one that {system} offers and that reads: {known}"));
+        return Err(Trouble::Wrong(why.with("system", system).with("known", known)));
     };
     let takes = |name: &str| read.needs.contains(&name) || read.may.contains(&name);
     if let Some(needed) = read.needs.iter().find(|name| !inputs.contains_key(**name)) {
-        return Err(Trouble::Wrong(format!("inputs: {operation} has to be told {needed}")));
+        let why = Refusal::new(code::NO_INPUT, format!("inputs: {operation} has to be told {needed}"));
+        return Err(Trouble::Wrong(why.with("operation", operation).with("input", needed)));
     }
     if inputs.keys().any(|name| !takes(name)) || inputs.values().any(|value| value.to_string().len() > LONGEST) {
         let all: Vec<&str> = read.needs.iter().chain(read.may).copied().collect();
-        return Err(Trouble::Wrong(format!(
-            "inputs: {operation} takes {}, each of {LONGEST} characters at most",
-            all.join(", ")
-        )));
+        let known = all.join(", ");
+        let says = format!("inputs: {operation} takes {known}, each of {LONGEST} characters at most");
+        let why = Refusal::new(code::OTHER_INPUT, says).with("operation", operation);
+        return Err(Trouble::Wrong(why.with("known", known).with("most", LONGEST)));
     }
     // Before it is asked: who looked whom up stands in the audit whatever comes of it, without what was asked with.
     console.note(&ask.who, "connector.tried", system.as_str(), Some(operation.clone())).await?;

@@ -30,7 +30,10 @@ use crate::{
         unmapped,
     },
     store::Called,
-    words::Wall,
+    words::{
+        Wall,
+        refusal::{Refusal, code},
+    },
 };
 
 /// Versions that are kept; the oldest goes.
@@ -62,16 +65,14 @@ fn revision(text: &str) -> String {
 impl Console {
     async fn trunks_text(&self) -> Result<String, Trouble> {
         let house = self.house.clone();
-        blocking(move || house.trunks())
-            .await
-            .map_err(|error| Trouble::Away(format!("trunks.yaml could not be read: {error}")))
+        blocking(move || house.trunks()).await.map_err(|error| Trouble::unread("trunks.yaml", error))
     }
 
     /// Rows and notes, or all that is wrong.
     async fn fit(&self, text: &str) -> Result<Result<super::Fit, Vec<Problem>>, Trouble> {
         let (house, text) = (self.house.clone(), text.to_owned());
         let checked = tokio::task::spawn_blocking(move || house.check(&text)).await;
-        checked.map_err(|_| Trouble::Away("the settings could not be checked".to_owned()))
+        checked.map_err(Trouble::ended)
     }
 }
 
@@ -134,8 +135,7 @@ pub(super) async fn calls(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> 
     let (text, called) = (console.trunks_text().await?, console.called().await?);
     let (house, revision) = (console.house.clone(), revision(&text));
     let shared = tokio::task::spawn_blocking(move || house.share(&text, &called)).await;
-    let shared = shared.map_err(|_| Trouble::Away("the calls could not be counted; the log says more".to_owned()))?;
-    Ok(Calls { revision, days: DAYS, calls: shared.unwrap_or_default() })
+    Ok(Calls { revision, days: DAYS, calls: shared.map_err(Trouble::ended)?.unwrap_or_default() })
 }
 
 /// Without the remark, which is a spreadsheet's alone.
@@ -252,7 +252,7 @@ fn diff(old: &str, new: &str) -> Vec<DiffLine> {
 /// Cells without what is empty, and the row each was.
 fn wanted(rows: Vec<Row>) -> Result<Vec<Wanted>, Trouble> {
     if rows.len() > MOST {
-        return Err(Trouble::Wrong(format!("rows: {MOST} at most")));
+        return Err(Trouble::too_many("rows", format!("rows: {MOST} at most"), MOST));
     }
     let mut all = Vec::with_capacity(rows.len());
     for (n, Row { was, mut cells }) in rows.into_iter().enumerate() {
@@ -263,10 +263,13 @@ fn wanted(rows: Vec<Row>) -> Result<Vec<Wanted>, Trouble> {
         if let Some(name) = cells.keys().find(|name| !columns().contains(&name.as_str())) {
             let known = columns().join(", ");
             let name: String = name.chars().take(40).collect();
-            return Err(Trouble::Wrong(format!("row {}: there is no column {name:?}; there are: {known}", n + 1)));
+            let why = format!("row {}: there is no column {name:?}; there are: {known}", n + 1);
+            let why = Refusal::new(code::NO_COLUMN, why).with("row", n + 1).with("name", name).with("known", known);
+            return Err(Trouble::Wrong(why));
         }
         if cells.is_empty() {
-            return Err(Trouble::Wrong(format!("row {}: nothing is in it", n + 1)));
+            let why = Refusal::new(code::EMPTY_ROW, format!("row {}: nothing is in it", n + 1));
+            return Err(Trouble::Wrong(why.with("row", n + 1)));
         }
         all.push(Wanted { cells, was });
     }
@@ -316,7 +319,7 @@ pub(super) async fn attempt(console: Arc<Console>, ask: Ask<Nothing, Attempt>) -
     console.note(&ask.who, "trunks.tried", call.agent.as_deref().unwrap_or("-"), None).await?;
     let house = console.house.clone();
     let played = tokio::task::spawn_blocking(move || house.play(text.as_deref(), &call)).await;
-    played.map_err(|_| Trouble::Away("the call ended by itself; the log says more".to_owned()))?
+    played.map_err(Trouble::ended)?
 }
 
 /// A table that is to count from now on.
@@ -358,7 +361,7 @@ const LATE: &str =
 fn said(why: Option<String>) -> Result<Option<String>, Trouble> {
     let why = why.map(|why| why.trim().to_owned()).filter(|why| !why.is_empty());
     match &why {
-        Some(why) if why.chars().count() > 400 => Err(Trouble::Wrong("why: 400 characters at most".to_owned())),
+        Some(why) if why.chars().count() > 400 => Err(Trouble::too_long("why", 400)),
         _ => Ok(why),
     }
 }
@@ -377,13 +380,13 @@ async fn change<T: Send + 'static>(
         let _turn = console.changing.lock().await;
         let old = console.trunks_text().await?;
         if revision(&old) != of {
-            return Err(Trouble::Late(LATE.to_owned()));
+            return Err(Trouble::Late(Refusal::new(code::LATE, LATE)));
         }
         let (text, told) = make(&old)?;
         put(&console, &who, &old, &text, what, why).await?;
         Ok(told)
     });
-    work.await.map_err(|_| Trouble::Away("the change ended by itself; the log says more".to_owned()))?
+    work.await.map_err(Trouble::ended)?
 }
 
 /// Checked, written, read by the running daemon, and only then in the history; else all is as it was.
@@ -416,9 +419,10 @@ async fn put(
         house.keep(&fresh)
     };
     blocking(written).await.map_err(|error| {
-        Trouble::Away(format!(
+        let says = format!(
             "trunks.yaml could not be written: {error}; nothing was changed (the daemon's account needs the right to write there: docs/console.md)"
-        ))
+        );
+        Trouble::Away(Refusal::new(code::UNWRITTEN, says).with("why", error))
     })?;
     if let Err(problems) = console.house.reload().await {
         // It was right a moment ago: another file of the folder has changed in between.
@@ -430,7 +434,8 @@ async fn put(
     }
     let (folder, after) = (console.history.clone(), version(&who.who, at, why.clone(), text));
     blocking(move || keep(&folder, &after)).await.map_err(|error| {
-        Trouble::Away(format!("trunks.yaml was changed and counts; it is not in the history: {error}"))
+        let says = format!("trunks.yaml was changed and counts; it is not in the history: {error}");
+        Trouble::Away(Refusal::new(code::NOT_IN_HISTORY, says).with("why", error))
     })?;
     console.note(who, what, &revision(text), why).await
 }
@@ -466,7 +471,7 @@ pub(super) async fn read_csv(console: Arc<Console>, ask: Ask<Nothing, File>) -> 
     whole_site(&ask.who)?;
     let bytes = STANDARD
         .decode(ask.body.base64.trim())
-        .map_err(|_| Trouble::Wrong("base64: the bytes of a CSV file in base64".to_owned()))?;
+        .map_err(|_| Trouble::Wrong(Refusal::new(code::NO_CSV, "base64: the bytes of a CSV file in base64")))?;
     let sheet = sheet::read("table.csv", &bytes).map_err(Trouble::Unfit)?;
     let read = trunks::read(&sheet.yaml);
     let read = read.map_err(|problems| Trouble::Unfit(problems.into_iter().map(|p| sheet.place(p)).collect()))?;
@@ -557,10 +562,10 @@ async fn kept(console: &Console, of: &str) -> Result<Version, Trouble> {
     let found = tokio::task::spawn_blocking(move || {
         versions(&folder).into_iter().find(|version| version.revision == of).ok_or(of)
     });
-    let found = found.await.map_err(|_| Trouble::Away("the history could not be read".to_owned()))?;
-    found.map_err(|of| {
+    found.await.map_err(Trouble::ended)?.map_err(|of| {
         let of: String = of.chars().take(40).collect();
-        Trouble::Missing(format!("no version {of} is kept; the newest {KEPT} are"))
+        let why = Refusal::new(code::NO_VERSION, format!("no version {of} is kept; the newest {KEPT} are"));
+        Trouble::Missing(why.with("revision", of).with("most", KEPT))
     })
 }
 
@@ -601,7 +606,8 @@ pub(super) async fn roll_back(console: Arc<Console>, ask: Ask<Nothing, RollBack>
     let RollBack { to, revision: of, why } = ask.body;
     let version = kept(&console, &to).await?;
     if version.revision == of {
-        return Err(Trouble::Late("this version is the one that lies there".to_owned()));
+        let says = "this version is the one that lies there";
+        return Err(Trouble::Late(Refusal::new(code::IS_CURRENT, says)));
     }
     let done = Done { done: format!("trunks.yaml is as it was: version {to}") };
     change(console, ask.who, of, "trunks.rolled-back", said(why)?, move |_| Ok((version.text, done))).await
@@ -685,9 +691,10 @@ pub(super) async fn changes(console: Arc<Console>, ask: Ask<When, Nothing>) -> R
         let after = all.find(|version| version.revision == of && at.is_none_or(|at| version.at <= at))?;
         Some((all.next()?, after))
     });
-    let found = found.await.map_err(|_| Trouble::Away("the history could not be read".to_owned()))?;
-    let (before, after) = found
-        .ok_or_else(|| Trouble::Missing(format!("this change is not kept any more; the newest {KEPT} versions are")))?;
+    let (before, after) = found.await.map_err(Trouble::ended)?.ok_or_else(|| {
+        let says = format!("this change is not kept any more; the newest {KEPT} versions are");
+        Trouble::Missing(Refusal::new(code::NO_CHANGE, says).with("most", KEPT))
+    })?;
     Ok(Changes { rows: row_changes(&before.text, &after.text), diff: diff(&before.text, &after.text) })
 }
 
@@ -722,12 +729,17 @@ mod tests {
     }
 
     #[test]
-    fn whatever_can_be_wrong_with_a_row_has_its_sentence_in_both_languages() {
+    fn whatever_is_wrong_or_refused_has_its_sentence_in_both_languages() {
         let languages =
             [include_str!("../../../web/admin/lang/en.js"), include_str!("../../../web/admin/lang/zh-CN.js")];
         for code in trunks::code::ALL.iter().chain(&crate::files::SHAPES) {
             for language in languages {
                 assert!(language.contains(&format!("\"fault.{code}\": \"")), "{code}");
+            }
+        }
+        for code in code::ALL {
+            for language in languages {
+                assert!(language.contains(&format!("\"refused.{code}\": \"")), "{code}");
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What was not delivered: the outbox as the console shows it, tried again or given up.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,11 @@ use super::{
 use crate::{
     live::now,
     records::list::{self, EffectLine},
-    store::{EffectFilter, EffectRow, Reader, State, StoreError},
-    words::{CallId, SystemId, TenantId},
+    store::{EffectFilter, EffectRow, Reader, State, StoreError, no_effect},
+    words::{
+        CallId, SystemId, TenantId,
+        refusal::{Refusal, code},
+    },
 };
 
 /// At once, by one press.
@@ -49,7 +52,7 @@ pub(super) async fn list(console: Arc<Console>, ask: Ask<Which, Nothing>) -> Res
 fn own(reader: &Reader, key: &str, tenant: Option<&TenantId>) -> Result<EffectRow, StoreError> {
     let row = reader.effect(key)?;
     match tenant {
-        Some(tenant) if *tenant != row.tenant => Err(StoreError::Missing { what: format!("effect {key}") }),
+        Some(tenant) if *tenant != row.tenant => Err(no_effect(key)),
         _ => Ok(row),
     }
 }
@@ -96,6 +99,10 @@ pub struct Counted {
 pub struct Not {
     pub key: String,
     pub why: String,
+    /// As in an answer that refuses all.
+    #[schemars(extend("enum" = code::ALL))]
+    pub code: &'static str,
+    pub values: BTreeMap<&'static str, String>,
 }
 
 async fn each(
@@ -105,7 +112,7 @@ async fn each(
     work: impl Fn(&Reader, &str) -> Result<EffectRow, StoreError> + Send + 'static,
 ) -> Result<Counted, Trouble> {
     if keys.is_empty() || keys.len() > MANY {
-        return Err(Trouble::Wrong(format!("keys: 1 to {MANY} of them")));
+        return Err(Trouble::too_many("keys", format!("keys: 1 to {MANY} of them"), MANY));
     }
     console
         .read(move |reader| {
@@ -114,8 +121,9 @@ async fn each(
                 let done = own(reader, &key, tenant.as_ref()).and_then(|row| work(reader, &row.key));
                 match done {
                     Ok(_) => counted.done += 1,
-                    Err(why @ (StoreError::Missing { .. } | StoreError::Refused { .. })) => {
-                        counted.not.push(Not { key, why: why.to_string() });
+                    Err(StoreError::Missing(why) | StoreError::Refused(why)) => {
+                        let Refusal { code, says, values } = why;
+                        counted.not.push(Not { key, why: says, code, values });
                     }
                     Err(other) => return Err(other),
                 }

@@ -23,7 +23,10 @@ use crate::{
     private::Private,
     store::{Reader, StoreError},
     watch::{self, Trace, Traces},
-    words::{CallId, Now, SwitchId, Wall},
+    words::{
+        CallId, Now, SwitchId, Wall,
+        refusal::{Refusal, code},
+    },
 };
 
 /// Longer than any lookup may take (a connector's deadline is at most 10 s).
@@ -80,9 +83,9 @@ fn past(settings: &Settings, call: &str) -> Result<Trace, String> {
     let stored = Reader::open(&settings.store).and_then(|reader| reader.trace(id));
     match stored {
         Ok(body) => serde_json::from_str(body.expose()).map_err(|e| format!("the story of call {id} cannot be read: {e}")),
-        Err(StoreError::Missing { what }) => running(settings, id).ok_or_else(|| {
+        Err(StoreError::Missing(why)) => running(settings, id).ok_or_else(|| {
             format!(
-                "there is no {what}: it is older than traces.keep_days ({}), another switch's, or was never seen; `linecard records list` names the calls that were",
+                "{why}: it is older than traces.keep_days ({}), another switch's, or was never seen; `linecard records list` names the calls that were",
                 settings.traces.keep_days
             )
         }),
@@ -116,7 +119,7 @@ fn made_up(args: &Explain, from: &str, mut loaded: Loaded) -> Result<Made, Strin
     let set = std::mem::take(&mut loaded.live.connectors);
     let systems = Connectors::keeping(set, loaded.settings.tokens_folder());
     systems.read_indexes(&loaded.settings.index_folder());
-    runtime.block_on(play(call, loaded, (!args.offline).then_some(systems)))
+    Ok(runtime.block_on(play(call, loaded, (!args.offline).then_some(systems)))?)
 }
 
 /// A call that nobody makes: what the switch would say of it, and whose phone it would ring.
@@ -130,13 +133,18 @@ pub struct MadeUp {
 impl MadeUp {
     /// # Errors
     /// What of it cannot be meant.
-    pub fn new(args: &Explain, from: &str, loaded: &Loaded) -> Result<Self, String> {
+    pub fn new(args: &Explain, from: &str, loaded: &Loaded) -> Result<Self, Refusal> {
         let switch = match &args.switch {
             Some(id) => loaded.switches.iter().find(|s| s.id().as_str() == id.as_str()).ok_or_else(|| {
                 let known: Vec<&str> = loaded.switches.iter().map(|s| s.id().as_str()).collect();
-                format!("there is no switch \"{id}\"; known are: {}", known.join(", "))
+                let known = known.join(", ");
+                let says = format!("there is no switch \"{id}\"; known are: {known}");
+                Refusal::new(code::NO_SWITCH, says).with("name", id).with("known", known)
             })?,
-            None => loaded.switches.first().ok_or("there is no switch in the settings folder")?,
+            None => loaded
+                .switches
+                .first()
+                .ok_or_else(|| Refusal::new(code::NO_SWITCHES, "there is no switch in the settings folder"))?,
         };
         let first = || switch.trunks().first().map_or_else(String::new, |pattern| pattern.replace('*', ""));
         let trunk = args.trunk.clone().unwrap_or_else(first);
@@ -146,7 +154,10 @@ impl MadeUp {
         let agent = match &args.agent {
             Some(id) => {
                 let found = agents.iter().find(|a| a.id.as_str() == id.as_str());
-                Some(found.ok_or_else(|| format!("there is no agent \"{id}\" with a device in agents.yaml"))?)
+                Some(found.ok_or_else(|| {
+                    let says = format!("there is no agent \"{id}\" with a device in agents.yaml");
+                    Refusal::new(code::NO_AGENT, says).with("agent", id)
+                })?)
             }
             None => agents.first(),
         };
@@ -158,7 +169,7 @@ impl MadeUp {
         };
         let caller = leg("explain1", &trunk);
         let number = Some(Private::new(from.to_owned()));
-        let places = args.places.iter().map(|text| place(text)).collect::<Result<Vec<_>, _>>()?;
+        let places = args.places.iter().map(|text| place(text).map_err(no_call)).collect::<Result<Vec<_>, _>>()?;
         let dialled = args.to.clone().map(Private::new).or_else(|| places.first().map(|(_, number)| number.clone()));
         let mut said = vec![Said::NewLeg {
             leg: caller.clone(),
@@ -170,10 +181,10 @@ impl MadeUp {
         }];
         if let Some(account) = &args.account {
             said.extend(keyed(account, &caller, switch.attributes()).ok_or_else(|| {
-                format!(
+                no_call(format!(
                     "the file of switch \"{}\" maps no account: \"use: account\" at one of its attributes",
                     switch.id()
-                )
+                ))
             })?);
         }
         let devices = || agent.iter().flat_map(|a| &a.devices);
@@ -191,6 +202,10 @@ impl MadeUp {
         }
         Ok(Self { switch: switch.id().clone(), agent: agent.map(|a| (*a).clone()), said })
     }
+}
+
+fn no_call(why: String) -> Refusal {
+    Refusal::new(code::NO_CALL, why.clone()).with("why", why)
 }
 
 /// How the switch would tell the account, by the first attribute that is one; `None`: none is.
@@ -227,7 +242,7 @@ fn place(text: &str) -> Result<(Place, Private<String>), String> {
 ///
 /// # Errors
 /// It makes no call.
-pub async fn play(call: MadeUp, loaded: Loaded, systems: Option<Connectors>) -> Result<Made, String> {
+pub async fn play(call: MadeUp, loaded: Loaded, systems: Option<Connectors>) -> Result<Made, Refusal> {
     let mut book = Book::new(loaded.book_settings(true));
     let Loaded { settings, live, .. } = loaded;
     let directory = live.directory;
@@ -284,7 +299,7 @@ pub async fn play(call: MadeUp, loaded: Loaded, systems: Option<Connectors>) -> 
     // What did not come by then is shown as pending.
     let _ = tokio::time::timeout(PATIENCE, settled).await;
     let Some(face) = book.open_calls().next() else {
-        return Err("this makes no call: is the trunk's name one of the switch's file?".to_owned());
+        return Err(no_call("this makes no call: is the trunk's name one of the switch's file?".to_owned()));
     };
     let looked = asked.map(|question| customers.take_looked(question.call)).unwrap_or_default();
     let mut trace = traces.finish(face, None, card.as_deref(), looked);

@@ -13,6 +13,7 @@ use crate::{
     live::now,
     reconcile::compare::Kind,
     store::{AuditRow, DifferenceRow, StoreError},
+    words::refusal::{Refusal, code},
 };
 
 pub fn reconcile(verb: Reconcile) -> Exit {
@@ -47,7 +48,8 @@ pub fn reconcile(verb: Reconcile) -> Exit {
                 Some(Kind::Unrecorded) => "wanted",
                 _ => {
                     let cure = Kind::from_word(&row.kind).map_or("accept it with a reason", Kind::cure);
-                    return Err(StoreError::Refused { what: format!("nothing can be repaired here: {cure}") });
+                    let says = format!("nothing can be repaired here: {cure}");
+                    return Err(StoreError::Refused(Refusal::new(code::NOT_NOW, says)));
                 }
             };
             reader.settle_difference(&row, state, &audit)?;

@@ -12,17 +12,39 @@ use super::{
     Mark, Run, SettledBy, Stop, Task, TaskKind, Trying,
     sight::{Leaf, Place},
 };
-use crate::words::Wall;
+use crate::words::{
+    Wall,
+    refusal::{Refusal, code},
+};
 
 /// To a word that comes too late, or too early.
 pub(in crate::flows) const NOTHING_WAITS: &str = "nothing waits there for a word";
+
+const OVER: &str = "it is over";
+const NO_WAY_BACK: &str = "there is no way back any more";
+const UNDOING: &str = "what was done is being taken back already";
+const NO_TASK: &str = "there is no such task";
+const SETTLED: &str = "the task is settled";
+
+/// What [`Run::hear`] told, for whoever says it in another language.
+pub(in crate::flows) fn refusal(why: &'static str) -> Refusal {
+    let code = match why {
+        OVER => code::FLOW_OVER,
+        NO_WAY_BACK => code::NO_WAY_BACK,
+        UNDOING => code::FLOW_UNDOING,
+        NO_TASK => code::NO_TASK,
+        SETTLED => code::TASK_SETTLED,
+        _ => code::NOT_NOW,
+    };
+    Refusal::new(code, why).with("why", why)
+}
 
 impl Run {
     /// # Errors
     /// Why it changes nothing.
     pub fn hear(&mut self, plan: &Plan, word: &Word, now: Wall) -> Result<(), &'static str> {
         if self.end.is_some() {
-            return Err("it is over");
+            return Err(OVER);
         }
         match &word.said {
             Said::Approve { step } => {
@@ -42,10 +64,10 @@ impl Run {
             Said::Answer { mailbox, answer } => self.hear_answer(plan, mailbox, answer, now),
             Said::Stop { why } => {
                 if self.behind_pivot(plan) {
-                    return Err("there is no way back any more");
+                    return Err(NO_WAY_BACK);
                 }
                 if self.stop.is_some() {
-                    return Err("what was done is being taken back already");
+                    return Err(UNDOING);
                 }
                 let (who, why) = (Some(word.who.clone()), why.clone());
                 self.stop = Some(Stop { at: now, step: None, reason: why::STOPPED.to_owned(), who, why });
@@ -109,8 +131,8 @@ impl Run {
     }
 
     fn open_task(&mut self, n: u32) -> Result<&mut Task, &'static str> {
-        let task = self.tasks.iter_mut().find(|task| task.task == n).ok_or("there is no such task")?;
-        if task.settled.is_some() { Err("the task is settled") } else { Ok(task) }
+        let task = self.tasks.iter_mut().find(|task| task.task == n).ok_or(NO_TASK)?;
+        if task.settled.is_some() { Err(SETTLED) } else { Ok(task) }
     }
 
     /// Whether this one may agree to this step now. Four eyes: never who asked.

@@ -34,7 +34,7 @@ use super::{
     why,
     word::Settled,
 };
-pub(super) use hear::NOTHING_WAITS;
+pub(super) use hear::{NOTHING_WAITS, refusal};
 pub use record::Inscription;
 pub(super) use sight::Leaf;
 

@@ -1,12 +1,6 @@
 //! Words for what can be wrong with a row, the same for ever: whoever says it in another language has a sentence for each. What stands in a sentence goes with it, by name.
 
-macro_rules! codes {
-    ($($name:ident = $word:literal;)+) => {
-        $(pub const $name: &str = $word;)+
-        /// All of them.
-        pub const ALL: &[&str] = &[$($word),+];
-    };
-}
+use crate::words::refusal::codes;
 
 codes! {
     // {name}, {known}

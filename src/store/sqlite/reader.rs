@@ -13,13 +13,18 @@ use crate::{
     store::{
         Settings, StoreError,
         held::{Fate, Held},
+        no_effect, no_record,
         rows::{
             AuditFilter, AuditRow, Batch, CallKey, CallbackRow, Called, CheckpointRow, Compared, DifferenceRow,
             EffectFilter, EffectRow, Ended, FlowFilter, FlowRow, FlowWordRow, History, RecordFilter, RecordRow,
             SeatRow, State, Stats, TimeRow,
         },
+        several, short,
     },
-    words::{CallId, TenantId, Wall},
+    words::{
+        CallId, TenantId, Wall,
+        refusal::{Refusal, code},
+    },
 };
 
 use super::{differences, flows, held, outbox, read, schema, write};
@@ -39,7 +44,10 @@ impl Reader {
     /// There is no such file, or it is damaged or newer than this program.
     pub fn open(settings: &Settings) -> Result<Self, StoreError> {
         if !settings.path.exists() {
-            return Err(StoreError::Missing { what: format!("store at {}", settings.path.display()) });
+            return Err(StoreError::Missing(Refusal::new(
+                code::NO_STORE,
+                format!("there is no store at {}", settings.path.display()),
+            )));
         }
         let conn = schema::open_beside(&settings.path)?;
         Ok(Self { conn, path: settings.path.clone(), owner: settings.owner.clone() })
@@ -64,9 +72,7 @@ impl Reader {
     /// # Errors
     /// There is none, or the file cannot be read.
     pub fn record(&self, call: CallId) -> Result<RecordRow, StoreError> {
-        read::record_by_call(&self.conn, call)
-            .map_err(|e| self.told(&e))?
-            .ok_or_else(|| StoreError::Missing { what: format!("record of call {call}") })
+        read::record_by_call(&self.conn, call).map_err(|e| self.told(&e))?.ok_or_else(|| no_record(call))
     }
 
     /// Calls that are up, as last written, oldest first.
@@ -82,9 +88,11 @@ impl Reader {
     /// # Errors
     /// None is kept, or the file cannot be read.
     pub fn trace(&self, call: CallId) -> Result<Private<String>, StoreError> {
-        read::trace(&self.conn, call)
-            .map_err(|e| self.told(&e))?
-            .ok_or_else(|| StoreError::Missing { what: format!("trace of call {call}") })
+        read::trace(&self.conn, call).map_err(|e| self.told(&e))?.ok_or_else(|| {
+            StoreError::Missing(
+                Refusal::new(code::NO_TRACE, format!("there is no trace of call {call}")).with("call", call),
+            )
+        })
     }
 
     /// # Errors
@@ -105,13 +113,13 @@ impl Reader {
     /// None or several have it, or the file cannot be read.
     pub fn effect(&self, key: &str) -> Result<EffectRow, StoreError> {
         if key.len() < 6 {
-            return Err(StoreError::Refused { what: "a key has at least its first six letters".to_owned() });
+            return Err(short("a key", "six", 6));
         }
         let mut found = read::effects_by_key(&self.conn, key).map_err(|e| self.told(&e))?;
         match (found.pop(), found.pop()) {
             (Some(one), None) => Ok(one),
-            (None, _) => Err(StoreError::Missing { what: format!("effect {key}") }),
-            _ => Err(StoreError::Refused { what: format!("several effects begin with {key}; give more of the key") }),
+            (None, _) => Err(no_effect(key)),
+            _ => Err(several("effects", key)),
         }
     }
 
@@ -121,8 +129,8 @@ impl Reader {
     /// It is being sent, or done; or the disk refuses.
     pub fn retry(&self, key: &str, who: &str, now: Wall) -> Result<EffectRow, StoreError> {
         self.change(key, who, "outbox.retry", None, now, |conn, row| match row.state {
-            State::Claimed => Err("it is being sent at this moment; look again in a minute".to_owned()),
-            State::Done => Err("it is done; sending it again would do it twice".to_owned()),
+            State::Claimed => Err(being_sent()),
+            State::Done => Err(Refusal::new(code::IS_DONE, "it is done; sending it again would do it twice")),
             _ => sent_again(outbox::retry(conn, row, now)),
         })
     }
@@ -133,9 +141,9 @@ impl Reader {
     /// It is being sent, or done; or the disk refuses.
     pub fn drop(&self, key: &str, reason: &str, who: &str, now: Wall) -> Result<EffectRow, StoreError> {
         self.change(key, who, "outbox.drop", Some(reason), now, |conn, row| match row.state {
-            State::Claimed => Err("it is being sent at this moment; look again in a minute".to_owned()),
-            State::Done => Err("it is done already".to_owned()),
-            _ => outbox::drop(conn, row, reason, now).map_err(|e| e.to_string()),
+            State::Claimed => Err(being_sent()),
+            State::Done => Err(Refusal::new(code::IS_DONE, "it is done already")),
+            _ => outbox::drop(conn, row, reason, now).map_err(|e| away(&e)),
         })
     }
 
@@ -147,7 +155,10 @@ impl Reader {
         self.change(key, who, "outbox.again", None, now, |conn, row| match row.state {
             // Unsure: whoever delivers it looks before it writes, and where a system cannot be looked at it is a person's.
             State::Done => sent_again(outbox::retry(conn, &EffectRow { unsure: true, ..row.clone() }, now)),
-            state => Err(format!("it is {} and not done; `linecard outbox retry` tries it again", state.as_str())),
+            state => {
+                let says = format!("it is {} and not done; `linecard outbox retry` tries it again", state.as_str());
+                Err(Refusal::new(code::NOT_DONE, says))
+            }
         })
     }
 
@@ -214,13 +225,15 @@ impl Reader {
     /// None or several have it, or the file cannot be read.
     pub fn difference(&self, id: &str) -> Result<DifferenceRow, StoreError> {
         if id.len() < 4 {
-            return Err(StoreError::Refused { what: "an id has at least its first four letters".to_owned() });
+            return Err(short("an id", "four", 4));
         }
         let mut found = differences::by_id(&self.conn, id).map_err(|e| self.told(&e))?;
         match (found.pop(), found.pop()) {
             (Some(one), None) => Ok(one),
-            (None, _) => Err(StoreError::Missing { what: format!("difference {id}") }),
-            _ => Err(StoreError::Refused { what: format!("several differences begin with {id}; give more of the id") }),
+            (None, _) => Err(StoreError::Missing(
+                Refusal::new(code::NO_DIFFERENCE, format!("there is no difference {id}")).with("id", id),
+            )),
+            _ => Err(several("differences", id)),
         }
     }
 
@@ -350,12 +363,13 @@ impl Reader {
             .iter()
             .try_for_each(|(row, fate)| match held::change(&self.conn, &audit.tenant, row, fate, audit.at) {
                 Ok(true) => Ok(()),
-                Ok(false) => Err(StoreError::Refused {
-                    what: format!(
+                Ok(false) => Err(StoreError::Refused(Refusal::new(
+                    code::CHANGED_MEANWHILE,
+                    format!(
                         "one of the {} changed while it was read; nothing was erased, say it again",
                         row.shelf.as_str()
                     ),
-                }),
+                ))),
                 Err(error) => Err(told(error)),
             })
             .and_then(|()| write::audit(&self.conn, &write::Who { owner: &self.owner, fence: 0 }, audit).map_err(told));
@@ -370,9 +384,10 @@ impl Reader {
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Err(StoreError::Refused {
-            what: "it is erased, but the store's log could not be emptied while it was read; say it again".to_owned(),
-        })
+        Err(StoreError::Refused(Refusal::new(
+            code::CHANGED_MEANWHILE,
+            "it is erased, but the store's log could not be emptied while it was read; say it again",
+        )))
     }
 
     /// # Errors
@@ -394,12 +409,12 @@ impl Reader {
         what: &str,
         reason: Option<&str>,
         now: Wall,
-        change: impl FnOnce(&Connection, &EffectRow) -> Result<(), String>,
+        change: impl FnOnce(&Connection, &EffectRow) -> Result<(), Refusal>,
     ) -> Result<EffectRow, StoreError> {
         let told = |e| self.told(&e);
         self.conn.execute_batch("BEGIN IMMEDIATE").map_err(told)?;
         let done = self.effect(key).and_then(|row| {
-            change(&self.conn, &row).map_err(|what| StoreError::Refused { what })?;
+            change(&self.conn, &row).map_err(StoreError::Refused)?;
             let audit = AuditRow {
                 tenant: row.tenant.clone(),
                 at: now,
@@ -422,10 +437,20 @@ impl Reader {
 }
 
 /// What came of a wish to send something again, in words.
-fn sent_again(done: rusqlite::Result<bool>) -> Result<(), String> {
+fn sent_again(done: rusqlite::Result<bool>) -> Result<(), Refusal> {
     match done {
         Ok(true) => Ok(()),
-        Ok(false) => Err("what it said was erased with its person; it cannot be sent any more".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Ok(false) => {
+            Err(Refusal::new(code::ERASED, "what it said was erased with its person; it cannot be sent any more"))
+        }
+        Err(error) => Err(away(&error)),
     }
+}
+
+fn away(error: &rusqlite::Error) -> Refusal {
+    Refusal::new(code::STORE_AWAY, error.to_string()).with("why", error)
+}
+
+fn being_sent() -> Refusal {
+    Refusal::new(code::BEING_SENT, "it is being sent at this moment; look again in a minute")
 }

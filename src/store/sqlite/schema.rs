@@ -8,7 +8,10 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 
-use crate::store::StoreError;
+use crate::{
+    store::StoreError,
+    words::refusal::{Refusal, code},
+};
 
 /// One step each, in order; a step that was released never changes. Expand first (new tables, new columns with a default), contract
 /// only when no daemon in the field reads the old shape: then raise `compatible_from` in `meta` in that step.
@@ -215,7 +218,7 @@ pub(super) fn open_beside(path: &Path) -> Result<Connection, StoreError> {
             path.display(),
             MIGRATIONS.len()
         );
-        return Err(StoreError::Refused { what });
+        return Err(StoreError::Refused(Refusal::new(code::OLD_STORE, what)));
     }
     Ok(conn)
 }

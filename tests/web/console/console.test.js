@@ -38,6 +38,43 @@ test("a wrong password is told and lets nobody in; signing out ends it", async (
   await ends(screen);
 });
 
+test("a refusal is told in the reader's language, and one that the page does not know by its sentence", async () => {
+  for (const [lang, wrong, wait, none, many, late] of [
+    ["en", "Name or password is wrong.", /^Too many wrong passwords\. Try again in \d+ s\.$/, "There is no record of call 01ARZ3NDEKTSV4RRFFQ69G5FAV.", "by: “moon” cannot be meant. Choose again.", "Somebody else changed trunks.yaml since you read it. Read it again; your edits are still here."],
+    ["zh-CN", "用户名或密码不对。", /^密码错得太多，\d+秒后再试。$/, "没有通话01ARZ3NDEKTSV4RRFFQ69G5FAV的记录。", "by：“moon”不成立，重新选择。", "读取之后，别人改过trunks.yaml。重新读取即可，这里的修改还在。"],
+  ]) {
+    const screen = await Screen.open(browser, where.url, { lang }), { page } = screen;
+    const says = (text) => page.waitForFunction((t) => document.getElementById("door-says")?.textContent === t, text);
+    await screen.enter("admin", "not-this-one");
+    await says(wrong);
+    // Whoever goes on guessing waits; by another name, so that the others still come in.
+    for (let guess = 0, told = ""; !wait.test(told); guess++) {
+      assert.ok(guess < 10, told);
+      const answer = page.waitForResponse((a) => a.url().endsWith("/v1/session") && a.request().method() === "POST");
+      await screen.enter(`guesser-${lang}`, `guess-${guess}`);
+      await answer;
+      await page.waitForSelector("#door-of button:not([disabled])");
+      told = await page.textContent("#door-says") ?? "";
+    }
+    await screen.inside();
+    await screen.at("records?row=01ARZ3NDEKTSV4RRFFQ69G5FAV");
+    await page.locator("#panel-of p", { hasText: none }).waitFor();
+    assert.deepEqual(await screen.axe(), []);
+    await screen.shot(`refused-light-${lang}`);
+    await screen.at("kpis?by=moon");
+    await page.locator("main p", { hasText: many }).waitFor();
+    const apply = { revision: "0", rows: [] };
+    await page.route("**/v1/trunks/check", (route) => route.fulfill({ status: 418, json: { error: "a sentence of a later day", code: "of-a-later-day", values: {} } }));
+    await screen.at("trunks");
+    const told = await page.evaluate(async (body) => (await fetch("/v1/trunks/apply", { method: "POST", headers: { "X-Linecard": "1", "Content-Type": "application/json" }, body: JSON.stringify(body) })).json(), apply);
+    assert.deepEqual([told.code, told.values], ["late", {}]);
+    assert.equal(await page.evaluate(async (t) => (await import("/web/admin/parts.js")).refusal({ status: 409, message: t.error, ...t }), told), late);
+    await page.fill(cell(0, "brand"), "Mine");
+    await screen.told("a sentence of a later day");
+    await ends(screen);
+  }
+});
+
 test("what a role may not do is not drawn, and the daemon refuses it too", async () => {
   const pages = async (screen) => (await screen.page.locator("nav a").evaluateAll((all) => all.map((a) => a.getAttribute("href").slice(2))));
   const supervisor = await console({}, "supervisor");
