@@ -1041,6 +1041,8 @@ pub struct BoardCalls {
 pub struct BoardAlert {
     /// The rule (alerts.yaml).
     pub alert: String,
+    /// What people call it, by language; empty where the rule has none.
+    pub title: BTreeMap<String, String>,
     /// What it is about: a system, a switch.
     pub subject: String,
 }

@@ -40,7 +40,7 @@ use crate::{
         AuditRow, Batch, CheckpointRow, OperationRow, PositionRow, RecordRow, SeatRow, StateRow, TimeRow, TraceRow,
     },
     switches::{Devices, Heard as FromSwitch, LinkState as SwitchLink, Said},
-    watch::{self, Metrics, Trace, Traces},
+    watch::{self, Metrics, Trace, Traces, systems::Firing},
     words::{AgentId, CallId, Mono, Now, SwitchId, TenantId, Wall},
 };
 
@@ -655,7 +655,7 @@ impl Core {
         board.queues = queues.into_values().collect();
         board.hours = day.hours.iter().map(|(hour, today)| BoardHour { hour: *hour, today: count(today) }).collect();
         let firing = self.metrics.systems.firing().into_iter();
-        board.alerts = firing.map(|(alert, subject)| BoardAlert { alert, subject }).collect();
+        board.alerts = firing.map(|Firing { alert, title, subject }| BoardAlert { alert, title, subject }).collect();
         let limits = &settings.limits;
         board.limits = BoardLimits {
             waiting: limits.waiting,

@@ -1,6 +1,9 @@
 //! The figures of business systems for `/metrics`: over the last five minutes, so that they are right without any arithmetic at the other end.
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::AtomicU64};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
+};
 
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -8,7 +11,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::alerts::judge::Judge;
+use super::alerts::{Rule, judge::Judge};
 use crate::connectors::{Standing, beside::Kind, limits::gate::Quota};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,7 +65,16 @@ pub struct Figures {
     stopped: Family<super::System, Gauge>,
     alerts: Family<Alert, Gauge>,
     /// The same, for boards.
-    firing: Arc<Mutex<Vec<(String, String)>>>,
+    firing: Arc<Mutex<Vec<Firing>>>,
+}
+
+/// An alert that fires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Firing {
+    pub alert: String,
+    /// By language; empty where the rule has none.
+    pub title: BTreeMap<String, String>,
+    pub subject: String,
 }
 
 impl Figures {
@@ -157,19 +169,26 @@ impl Figures {
         }
     }
 
-    pub fn fire(&self, judge: &Judge) {
+    pub fn fire(&self, judge: &Judge, rules: &[Rule]) {
         self.alerts.clear();
         for (alert, subject) in judge.firing() {
             let label = Alert { alert: alert.to_owned(), subject: subject.to_owned() };
             self.alerts.get_or_create(&label).set(1);
         }
-        let firing = judge.firing().map(|(alert, subject)| (alert.to_owned(), subject.to_owned())).collect();
+        let title =
+            |id: &str| rules.iter().find(|rule| rule.id == id).map_or_else(BTreeMap::new, |rule| rule.title.clone());
+        let firing = judge.firing().map(|(alert, subject)| Firing {
+            alert: alert.to_owned(),
+            title: title(alert),
+            subject: subject.to_owned(),
+        });
+        let firing = firing.collect();
         *self.firing.lock().unwrap_or_else(PoisonError::into_inner) = firing;
     }
 
-    /// What fires now: the alert, and of what.
+    /// What fires now.
     #[must_use]
-    pub fn firing(&self) -> Vec<(String, String)> {
+    pub fn firing(&self) -> Vec<Firing> {
         self.firing.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -2,7 +2,7 @@
 import { query } from "./ask.js";
 import { Kept, choice, diff, dot, field, head, html, nothing, pairs, panel, section, shared, shown, table, time } from "./parts.js";
 import { here } from "./route.js";
-import { count, t } from "./say.js";
+import { count, own, t } from "./say.js";
 
 const firing = new Kept(), unlike = new Kept(), deeds = new Kept(), inForce = new Kept(), changes = new Kept();
 
@@ -14,7 +14,7 @@ export const alerts = {
     ${shown(firing, (rows) => table({
       label: t("page.alerts"), rows, id: (r) => `${r.alert} ${r.subject}`, empty: t("alerts.empty"),
       columns: [[t("alert")], [t("alert.subject")], [t("state")]],
-      cells: (r) => [r.alert, r.subject, dot("red", t("alert.fires"))],
+      cells: (r) => [html`${own(r.title, r.alert)} <span class="ink3">${own(r.title, undefined) ? r.alert : ""}</span>`, r.subject, dot("red", t("alert.fires"))],
     }))}`,
 };
 

@@ -17,6 +17,8 @@ let lang = localStorage.getItem("lang") || (navigator.language.startsWith("zh") 
 if (!words[lang]) lang = "en";
 const t = (key, holes = {}) => (words[lang][key] ?? key).replace(/\{(\w+)\}/g, (_, hole) => String(holes[hole] ?? ""));
 
+/** What the settings call it in this page's language, else in any. */
+const titled = (titles, otherwise) => titles?.[lang] ?? titles?.[lang.split("-")[0]] ?? titles?.en ?? Object.values(titles ?? {})[0] ?? otherwise;
 /** What was refused, in this page's language. */
 const because = (failed) => codes[lang][failed?.code] ?? codes[lang].other;
 
@@ -187,7 +189,7 @@ function day() {
 }
 
 function alerts() {
-  const list = board.alerts.map((a) => el("li", "red", icon("over"), el("b", "", a.alert), a.subject));
+  const list = board.alerts.map((a) => el("li", "red", icon("over"), el("b", "", titled(a.title, a.alert)), a.subject));
   return [el("h2", "", t("alerts")), list.length ? el("ul", "list", ...list) : el("p", "quiet", t("no-alerts"))];
 }
 

@@ -101,6 +101,8 @@ export interface BoardAlert {
   alert: string;
   /** What it is about: a system, a switch. */
   subject: string;
+  /** What people call it, by language; empty where the rule has none. */
+  title: Record<string, string>;
 }
 
 /** Calls that are up. */

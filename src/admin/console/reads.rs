@@ -1,6 +1,6 @@
 //! What the console shows and does not change, and canaries, which it stops.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,7 +24,7 @@ use crate::{
     live::now,
     records::list,
     store::{AuditFilter, EffectFilter, RecordFilter, State, no_record},
-    watch::hour::Point,
+    watch::{hour::Point, systems::Firing},
     words::{
         CallId, SystemId, TenantId, Wall,
         refusal::{Refusal, code},
@@ -441,6 +441,8 @@ pub(super) async fn record(console: Arc<Console>, ask: Ask<Nothing, Nothing>) ->
 pub struct Alert {
     /// Its id in alerts.yaml, or of those that are built in.
     pub alert: String,
+    /// What people call it, by language; empty where the rule has none.
+    pub title: BTreeMap<String, String>,
     /// Of which system or switch.
     pub subject: String,
 }
@@ -448,7 +450,7 @@ pub struct Alert {
 pub(super) async fn alerts(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<Vec<Alert>, Trouble> {
     whole_site(&ask.who)?;
     let firing = console.metrics.systems.firing().into_iter();
-    Ok(firing.map(|(alert, subject)| Alert { alert, subject }).collect())
+    Ok(firing.map(|Firing { alert, title, subject }| Alert { alert, title, subject }).collect())
 }
 
 /// Which differences.

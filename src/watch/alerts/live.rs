@@ -169,7 +169,7 @@ impl Watcher {
         }
         let more = self.kept.owed.len().saturating_sub(OWED);
         self.kept.owed.drain(..more);
-        self.metrics.systems.fire(&self.kept.judge);
+        self.metrics.systems.fire(&self.kept.judge, &rules.rules);
         if self.kept != before {
             self.keep().await;
         }

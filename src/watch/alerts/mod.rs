@@ -7,7 +7,7 @@ pub mod judge;
 pub mod live;
 pub mod trend;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use jiff::tz::TimeZone;
 use schemars::JsonSchema;
@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     calls::hours::Hours,
     files::{self, Problem, Read},
+    flows::{file::Text, view::languages},
     words::{SystemId, Wall},
 };
 
@@ -76,6 +77,8 @@ pub struct File {
 #[serde(deny_unknown_fields)]
 pub struct RuleFile {
     pub id: String,
+    /// What people are told in its place, by language (`en`, `zh`). Default: the ready rule's of the same id, or the id.
+    pub title: Option<Text>,
     pub signal: Signal,
     /// Bad is more than this, in the signal's unit.
     pub above: Option<f64>,
@@ -202,6 +205,8 @@ impl Sample {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rule {
     pub id: String,
+    /// By language; empty where there is none.
+    pub title: BTreeMap<String, String>,
     pub signal: Signal,
     pub bound: Bound,
     pub minimum: u64,
@@ -279,7 +284,10 @@ impl Rules {
         }
         let own = read.value;
         let kept = ready.rules.iter().filter(|rule| own.rules.iter().all(|mine| mine.id != rule.id));
-        let all: Vec<RuleFile> = kept.chain(&own.rules).cloned().collect();
+        let mut all: Vec<RuleFile> = kept.chain(&own.rules).cloned().collect();
+        for rule in all.iter_mut().filter(|rule| rule.title.is_none()) {
+            rule.title = ready.rules.iter().find(|ready| ready.id == rule.id).and_then(|ready| ready.title.clone());
+        }
         let zone = zone(&own).or_else(|| zone(&ready)).unwrap_or(TimeZone::UTC);
         Ok(Self { rules: rules(&all, &own.to), zone })
     }
@@ -301,6 +309,7 @@ fn rules(files: &[RuleFile], to: &[Target]) -> Vec<Rule> {
     let rules = files.iter().filter(|rule| !rule.off).filter_map(|file| {
         Some(Rule {
             id: file.id.clone(),
+            title: languages(file.title.as_ref()),
             signal: file.signal,
             bound: bound(file)?,
             minimum: file.minimum,
@@ -363,4 +372,23 @@ fn problems(read: &Read<File>, takes: &dyn Fn(&Target) -> bool) -> Vec<Problem> 
         }
     }
     problems
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_ready_rule_has_a_title_in_both_languages_and_lends_it_to_a_rule_in_its_place() {
+        let takes = |_: &Target| true;
+        let titles = |rules: &Rules, id: &str| rules.rules.iter().find(|rule| rule.id == id).unwrap().title.clone();
+        for rule in Rules::read("alerts.yaml", None, &takes).unwrap().rules {
+            assert_eq!(rule.title.keys().collect::<Vec<_>>(), ["en", "zh"], "{}", rule.id);
+        }
+        let own = "rules:\n  - {id: latency, signal: latency-p95, above: 1}\n  - {id: mine, signal: outbox-age, above: 1}\n  - {id: quota, title: Our limit, signal: quota-minutes, below: 1}\n";
+        let rules = Rules::read("alerts.yaml", Some(own), &takes).unwrap();
+        assert_eq!(titles(&rules, "latency")["en"], "Answers come late");
+        assert_eq!(titles(&rules, "quota")["en"], "Our limit");
+        assert!(titles(&rules, "mine").is_empty());
+    }
 }

@@ -235,6 +235,16 @@ test("a canary is stopped with a reason and goes on", async () => {
   await page.fill("#why-text", "the vendor called");
   await page.click("#why button.strong");
   await page.waitForSelector("#panel-of >> text=Stopped: the vendor called.");
+  // It alerts too, by a name in the reader's language.
+  await until(() => where.ask("/v1/alerts"), (all) => all.some((one) => one.alert === "canary-stopped" && one.subject === "orders-next"), "an alert");
+  const other = await console({ lang: "zh-CN" });
+  for (const [reader, name, lang] of [[screen, "A canary is stopped", "en"], [other, "灰度已停", "zh-CN"]]) {
+    await reader.at("alerts");
+    await reader.page.locator("td", { hasText: name }).waitFor();
+    await reader.shot(`alert-light-${lang}`);
+  }
+  await ends(other);
+  await screen.at("connectors?row=orders-next");
   await page.click("text=Let it go on");
   await page.waitForSelector("#panel-of button.danger");
   await ends(screen);

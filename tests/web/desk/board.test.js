@@ -20,7 +20,7 @@ const good = {
     { queue: "presales", waiting: 0, offered: 0, answered: 0, in_time: 0, abandoned: 0, in_time_s: 20 }],
 };
 const bad = {
-  ...good, complete: false, agents: { ...good.agents, ready: 0 }, alerts: [{ alert: "errors", subject: "erp customer.search" }],
+  ...good, complete: false, agents: { ...good.agents, ready: 0 }, alerts: [{ alert: "error-rate", title: { en: "Too many questions fail", zh: "出错过多" }, subject: "erp customer.search" }, { alert: "of-a-day-before-titles", subject: "pbx1" }],
   queues: [{ ...good.queues[0], waiting: 7, longest_since: ago(93), ready: 0, in_time: 150, abandoned: 13 }, good.queues[1]],
 };
 const member = (id, name, state, more = {}) => ({ agent: id, name, state, since: ago(75), here: true, actions: ["agent.state"], ...more });
@@ -70,7 +70,11 @@ for (const [theme, lang] of [["light", "zh-CN"], ["dark", "en"], ["light", "en"]
 test("what is over its limit says so in a word, and the wall has nobody's name", async () => {
   const screen = await look(bad);
   const words = await screen.page.$$eval(".tile", (tiles) => tiles.map((tile) => tile.innerText.split(/\n+/).slice(0, 3)));
-  assert.deepEqual(words, [["Waiting", "Over", "7"], ["Longest wait", "Over", words[1][2]], ["Service level today", "Over", "70%"], ["Given up today", "Over", "6%"], ["Ready agents", "Over", "0"], ["Alerts", "Over", "1"]]);
+  assert.deepEqual(words, [["Waiting", "Over", "7"], ["Longest wait", "Over", words[1][2]], ["Service level today", "Over", "70%"], ["Given up today", "Over", "6%"], ["Ready agents", "Over", "0"], ["Alerts", "Over", "2"]]);
+  assert.deepEqual(await screen.page.$$eval("#alerts li", (all) => all.map((one) => [...one.childNodes].slice(1).map((part) => part.textContent))), [["Too many questions fail", "erp customer.search"], ["of-a-day-before-titles", "pbx1"]]);
+  const zh = await look(bad, { lang: "zh-CN" });
+  assert.deepEqual(await zh.page.$$eval("#alerts li b", (all) => all.map((one) => one.textContent)), ["出错过多", "of-a-day-before-titles"]);
+  await zh.close();
   const groups = await screen.page.$$eval(".group", (all) => all.map((group) => group.querySelector("h3").innerText.replace(/\s+/g, " ")));
   assert.deepEqual(groups, ["Ready 2", "On a call 2", "Wrap-up 1", "Not ready 1", "Away 1"]);
   await screen.close();
@@ -115,7 +119,7 @@ test("whoever is no supervisor is told so", async () => {
 
 test("strangers' words stay words", async () => {
   const evil = "<img src=x onerror=\"window.ran=1\"><script>window.ran=1</script>";
-  const screen = await look({ ...bad, queues: [{ ...bad.queues[0], queue: evil, label: evil }], alerts: [{ alert: evil, subject: evil }] }, { list: [member("1001", evil, "not-ready", { reason: evil }), member("1002", evil, "busy", { call: { ...call, queue: evil } })] });
+  const screen = await look({ ...bad, queues: [{ ...bad.queues[0], queue: evil, label: evil }], alerts: [{ alert: evil, title: { en: evil }, subject: evil }] }, { list: [member("1001", evil, "not-ready", { reason: evil }), member("1002", evil, "busy", { call: { ...call, queue: evil } })] });
   assert.deepEqual(await screen.page.evaluate(() => [window.ran, document.querySelectorAll("#board img, #board script").length]), [undefined, 0]);
   assert.deepEqual(screen.complaints, []);
   await screen.close();
