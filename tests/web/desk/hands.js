@@ -69,7 +69,7 @@ export class Screen {
       document.addEventListener("securitypolicyviolation", (e) => console.error(`CSP ${e.violatedDirective} ${e.blockedURI} ${e.sample}`));
     });
     if (init) await page.addInitScript(init);
-    if (checkout) await page.route(/\/(web\/.*)?$/, (route) => screen.#serve(route));
+    if (checkout) await page.route(/\/(board(\?wall)?|web\/.*)?$/, (route) => screen.#serve(route));
     if (mine) await page.routeWebSocket("**/v1/agent", (way) => screen.#speak(way));
     await page.goto(url);
     await page.fill("#token", token);
@@ -79,7 +79,7 @@ export class Screen {
   }
 
   #serve(route) {
-    const { pathname } = new URL(route.request().url()), file = pathname === "/" ? "web/index.html" : pathname.slice(1);
+    const { pathname } = new URL(route.request().url()), file = { "/": "web/index.html", "/board": "web/board/board.html" }[pathname] ?? pathname.slice(1);
     const policy = /CONTENT_SECURITY_POLICY: &str = "((?:[^"\\]|\\\n)*)"/.exec(text("src/agents/pages.rs"))[1].replace(/\\\n/g, "");
     return route.fulfill({ body: text(file), headers: { "content-type": mimes[file.split(".").at(-1)], "content-security-policy": policy } });
   }
