@@ -416,6 +416,35 @@ async fn a_trunk_mapping_is_checked_tried_applied_and_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_probed_over_a_connection_of_its_own() {
+    let desk = desk().await;
+    let admin = Browser::signed_in(&desk, "admin").await;
+    let auditor = Browser::signed_in(&desk, "auditor").await;
+    let path = "/v1/links/pbx1/ami/probe";
+    assert_eq!(auditor.post(path, json!({})).await.status(), 403);
+    let link = || async { admin.json("/v1/links").await[0].clone() };
+    let before = link().await;
+    assert_eq!(before["asks"], true);
+    let (status, told) = admin.told(path, json!({})).await;
+    assert_eq!((status, told["answers"].clone()), (200, json!(true)), "{told}");
+    let said = told["said"].to_string();
+    assert!(said.contains("logged in as") && said.contains("may place calls: yes"), "{said}");
+    assert!(told["took_ms"].is_u64());
+    let after = link().await;
+    assert_eq!((&after["connects"], &after["up"]), (&before["connects"], &json!(true)), "the link did not notice");
+    assert_eq!(admin.json("/v1/audit?what=link.probed").await[0]["about"], "pbx1 ami");
+    let (status, told) = admin.told("/v1/links/pbx1/hep/probe", json!({})).await;
+    assert_eq!((status, told["code"].clone()), (404, json!("no-link")), "{told}");
+    assert_eq!(told["values"], json!({"switch": "pbx1", "feed": "hep"}));
+
+    desk.pbx.restart(Duration::from_secs(5));
+    desk.until("the switch is away", |d| d.stage.get("/readyz").is_ok_and(|a| a.starts_with("HTTP/1.1 503"))).await;
+    let (status, told) = admin.told(path, json!({})).await;
+    assert_eq!((status, told["answers"].clone()), (200, json!(false)), "{told}");
+    assert!(told["said"][0].as_str().unwrap().starts_with("cannot use AMI: "), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_system_is_tried_by_what_reads_and_nobody_is_in_the_answer() {
     let desk = desk().await;
     let admin = Browser::signed_in(&desk, "admin").await;

@@ -318,6 +318,7 @@ async fn supervise(loaded: Loaded, store: Store, back: Handle) -> Result<(), Str
                 accounts: reloadable.accounts,
                 verifier: verifier.clone(),
                 links: stats.clone(),
+                switches: switch_settings.clone(),
                 connectors: connectors.clone(),
                 metrics: metrics.clone(),
                 kpis: settings.kpis.clone(),

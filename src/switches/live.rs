@@ -205,6 +205,16 @@ pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
     }
 }
 
+/// The same of one link, over a connection of its own that ends with it. `None`: there is nobody to ask, for mirrored signalling only comes in.
+pub async fn probe_link(settings: &Settings, feed: Feed) -> Option<Vec<Result<String, String>>> {
+    match (settings, feed) {
+        (_, Feed::Hep) => None,
+        (Settings::Asterisk(s), _) => Some(asterisk::probe_link(s, feed).await),
+        (Settings::FreeSwitch(s), _) => Some(esl::live::probe(s).await),
+        (Settings::Sip(s), _) => Some(sip::live::probe(s).await),
+    }
+}
+
 /// For `check --manager-conf`: the lines the switch needs so that we see just what the settings want.
 #[must_use]
 pub fn conf_lines(settings: &Settings) -> String {

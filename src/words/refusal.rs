@@ -113,6 +113,11 @@ pub mod code {
         NO_AGENT = "no-agent";
         /// why
         NO_CALL = "no-call";
+        // Links to switches.
+        /// switch, feed
+        NO_LINK = "no-link";
+        NOT_PROBED = "not-probed";
+        PROBING = "probing";
         // Business systems.
         /// system
         NO_CONNECTOR = "no-connector";

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use super::{
     Console,
     api::{Api, Line, Told},
-    flows, kpis, oidc, people, reads,
+    flows, kpis, links, oidc, people, reads,
     sign_in::{self, Credentials, SignedIn},
     tried, trunks, undelivered,
 };
@@ -76,6 +76,11 @@ pub fn api() -> Api<Console> {
     api.other("/v1/session", get(sign_in::who).post(sign_in::sign_in).delete(sign_in::sign_out), session)
         .get("/v1/overview", see("What is wrong, counted"), reads::overview)
         .get("/v1/links", see("Each link to a switch: how it stands and what came over it"), reads::links)
+        .post(
+            "/v1/links/{switch}/{feed}/probe",
+            change("Asks a switch whether it answers, over a connection of its own"),
+            links::probe,
+        )
         .get(
             "/v1/connectors",
             see("Each business system: figures of five minutes, limits, breakers, versions beside it"),

@@ -5,6 +5,7 @@ pub mod api;
 mod flows;
 pub mod http;
 mod kpis;
+mod links;
 mod oidc;
 mod people;
 mod reads;
@@ -39,7 +40,7 @@ use crate::{
     live::now,
     numbers::trunks::{TrunkRow, unmapped},
     store::{self, AuditRow, Called, Reader, StoreError},
-    switches::live::Stats,
+    switches::{self, live::Stats},
     watch::Metrics,
     words::{
         AgentId, SwitchId, TenantId, Wall,
@@ -154,6 +155,7 @@ pub struct Console {
     pub accounts: ArcSwap<Accounts>,
     pub verifier: Arc<Verifier>,
     pub links: Vec<Stats>,
+    pub switches: Vec<Arc<switches::Settings>>,
     pub connectors: Connectors,
     pub metrics: Metrics,
     pub kpis: kpi::Settings,
@@ -164,6 +166,8 @@ pub struct Console {
     /// Password checks at once: each costs a processor for a while.
     checks: Semaphore,
     provider: Option<Provider>,
+    /// One probe of a link at a time.
+    probing: tokio::sync::Mutex<()>,
     /// One change of trunks.yaml at a time.
     changing: tokio::sync::Mutex<()>,
     /// Which numbers were called, counted at that moment; by one at a time.
@@ -179,6 +183,7 @@ pub struct Parts {
     pub accounts: Accounts,
     pub verifier: Arc<Verifier>,
     pub links: Vec<Stats>,
+    pub switches: Vec<Arc<switches::Settings>>,
     pub connectors: Connectors,
     pub metrics: Metrics,
     pub kpis: kpi::Settings,
@@ -198,6 +203,7 @@ impl Console {
             accounts,
             verifier,
             links,
+            switches,
             connectors,
             metrics,
             kpis,
@@ -215,6 +221,7 @@ impl Console {
             accounts: ArcSwap::from_pointee(accounts),
             verifier,
             links,
+            switches,
             connectors,
             metrics,
             kpis,
@@ -223,6 +230,7 @@ impl Console {
             sessions: Mutex::default(),
             checks: Semaphore::new(2),
             provider,
+            probing: tokio::sync::Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             called: tokio::sync::Mutex::default(),
         })

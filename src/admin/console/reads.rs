@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use super::{
     Console, Done, InForce,
     api::{Ask, Nothing, Trouble},
+    links,
     tried::{ReadOperation, reads},
     whole_site,
 };
 use crate::{
     access::Session,
-    calls::event::Feed,
     connectors::beside::{
         Kind,
         compare::Comparison,
@@ -86,6 +86,8 @@ pub struct Link {
     pub switch: String,
     /// `ami`, `ari`, `esl`, `sip`, `hep`.
     pub feed: &'static str,
+    /// It can be probed (`POST /v1/links/{switch}/{feed}/probe`).
+    pub asks: bool,
     pub up: bool,
     /// Since when it is so; absent: it never was otherwise since the start.
     pub since: Option<Wall>,
@@ -107,17 +109,11 @@ pub struct Link {
 }
 
 fn links_of(console: &Console) -> Vec<Link> {
-    let word = |feed| match feed {
-        Feed::Ami => "ami",
-        Feed::Ari => "ari",
-        Feed::Esl => "esl",
-        Feed::Sip => "sip",
-        Feed::Hep => "hep",
-    };
     let all = console.links.iter().flat_map(|stats| stats.standing().into_iter().zip(stats.each()));
     all.map(|(standing, (switch, feed, counts))| Link {
         switch: switch.to_string(),
-        feed: word(feed),
+        feed: links::word(feed),
+        asks: links::asks(feed),
         up: standing.up,
         since: standing.since,
         reason: standing.reason,

@@ -142,6 +142,12 @@ impl Switch {
                     .field("SystemName", ""),
                 now,
             ),
+            // What an account may do there; the descriptions are nobody's business.
+            "listcommands" => {
+                let may = ["CoreShowChannels", "Status", "BridgeList", "QueueStatus", "Originate", "Hangup"];
+                let all = Message::response("Success", id);
+                self.reply(session, may.into_iter().fold(all, |all, one| all.field(one, "  (Priv: <none>)")), now);
+            }
             "coreshowchannels" => self.show_channels(session, id, now),
             "status" => self.status(session, id, now),
             "bridgelist" => self.bridge_list(session, id, now),

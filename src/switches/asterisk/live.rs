@@ -72,23 +72,26 @@ pub async fn run(
 /// For `check --probe`: connects, says who answers and what the account may do. One line each; `Err` is why a link cannot be used.
 pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
     let mut lines = Vec::new();
-    if let Some(ami) = &settings.ami {
-        match timeout(Duration::from_secs(10), probe_ami(ami)).await {
-            Ok(Ok(found)) => lines.extend(found.into_iter().map(Ok)),
-            Ok(Err(reason)) => lines.push(Err(format!("cannot use AMI: {reason}"))),
-            Err(_) => lines.push(Err("cannot use AMI: no answer within 10 s".to_owned())),
-        }
-    }
+    lines.extend(probe_link(settings, Feed::Ami).await);
     if let Some(records) = &settings.records {
         lines.push(super::cdr::live::probe(records, &settings.zone));
     }
-    if let Some(ari) = &settings.ari {
-        match http::probe(ari).await {
-            Ok(found) => lines.extend(found.into_iter().map(Ok)),
-            Err(reason) => lines.push(Err(format!("cannot use ARI: {reason}"))),
-        }
-    }
+    lines.extend(probe_link(settings, Feed::Ari).await);
     lines
+}
+
+/// The same of one link; empty where there is none, and of mirrored signalling, which only listens.
+pub async fn probe_link(settings: &Settings, feed: Feed) -> Vec<Result<String, String>> {
+    let (name, found) = match (feed, &settings.ami, &settings.ari) {
+        (Feed::Ami, Some(ami), _) => ("AMI", timeout(Duration::from_secs(10), probe_ami(ami)).await),
+        (Feed::Ari, _, Some(ari)) => ("ARI", timeout(Duration::from_secs(10), http::probe(ari)).await),
+        _ => return Vec::new(),
+    };
+    match found {
+        Ok(Ok(found)) => found.into_iter().map(Ok).collect(),
+        Ok(Err(reason)) => vec![Err(format!("cannot use {name}: {reason}"))],
+        Err(_) => vec![Err(format!("cannot use {name}: no answer within 10 s"))],
+    }
 }
 
 async fn probe_ami(ami: &Ami) -> Result<Vec<String>, Reason> {

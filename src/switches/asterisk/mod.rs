@@ -20,7 +20,7 @@ pub mod snapshot;
 pub mod translate_ami;
 pub mod translate_ari;
 
-pub use live::{probe, run};
+pub use live::{probe, probe_link, run};
 pub use narrow::{ari_conf_lines, manager_conf_lines};
 pub use settings::{Ami, Ari, DialSettings, Settings, Via};
 

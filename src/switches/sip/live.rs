@@ -64,6 +64,7 @@ use super::{
     locate::{Ask, Found, Naptr, Search, Srv},
     settings::{ServerSettings, Settings, Watched},
     watcher::{Watcher, subscription},
+    wire::{self, Draft, Message},
 };
 
 /// A datagram cannot be longer.
@@ -868,20 +869,135 @@ async fn datagrams(to: SocketAddr) -> std::io::Result<Conn> {
     Ok(Conn::Udp { socket, buffer: vec![0; DATAGRAM] })
 }
 
-/// For `check --probe`: who answers there.
+/// For `check --probe`, and when somebody asks by hand: who answers OPTIONS there (RFC 3261, 11), over a connection of its own.
 pub async fn probe(settings: &Settings) -> Vec<Result<String, String>> {
     let Some(server) = &settings.server else { return Vec::new() };
     let client = match settings.client(server) {
-        Ok(client) => client.server,
+        Ok(client) => client,
         Err(why) => return vec![Err(format!("cannot use SIP: {why}"))],
     };
-    let (targets, _) = resolve(client, server.name_server().ok().flatten()).await;
+    let (targets, _) = resolve(client.server, server.name_server().ok().flatten()).await;
     let Some(target) = targets.first().cloned() else {
         return vec![Err(format!("cannot use SIP: no address of {}", server.host))];
     };
     let at = format!("{} {}:{}", target.transport.name(), target.host, target.port);
-    match open(server.clone(), target, Ends::default()).await {
-        Ok(_) => vec![Ok(format!("SIP: {at} can be reached"))],
+    let answered = async {
+        let conn = open(server.clone(), target.clone(), Ends::default()).await?;
+        let asked = timeout(Duration::from_millis(CONNECT_MS), options(conn, &target, &client.identity)).await;
+        asked.map_err(|_| format!("no answer to OPTIONS within {} s", CONNECT_MS / 1000))?
+    };
+    match answered.await {
+        Ok(said) => vec![Ok(format!("SIP: {at} answers OPTIONS with {said}"))],
         Err(why) => vec![Err(format!("cannot use SIP: {at}: {why}"))],
+    }
+}
+
+/// The status that comes back, whichever: a server that refuses is there.
+async fn options(mut conn: Conn, target: &Target, identity: &str) -> Result<String, String> {
+    let local = match &conn {
+        Conn::Udp { socket, .. } => socket.local_addr().map_err(|e| e.to_string())?,
+        Conn::Stream { local, .. } | Conn::Ws { local, .. } => *local,
+    };
+    let server = SocketAddr::new(target.host.parse().map_err(|_| "no address".to_owned())?, target.port);
+    let (call, tag, branch) = (random(), random(), random());
+    let request = Draft::request("OPTIONS", &format!("sip:{server}"))
+        .header("Via", &format!("SIP/2.0/{} {local};branch=z9hG4bK{branch};rport", target.transport.name()))
+        .header("Max-Forwards", "70")
+        .header("From", &format!("<{identity}>;tag={tag}"))
+        .header("To", &format!("<sip:{server}>"))
+        .header("Call-ID", &call)
+        .header("CSeq", "1 OPTIONS")
+        .header("Accept", "application/sdp")
+        .bytes();
+    let wrote = |e: std::io::Error| closed(&e.to_string());
+    match &mut conn {
+        Conn::Udp { socket, .. } => drop(socket.send_to(&request, server).await.map_err(wrote)?),
+        Conn::Stream { unsent, .. } => unsent.extend_from_slice(&request),
+        Conn::Ws { socket, .. } => {
+            let text = String::from_utf8(request.clone()).map_err(|_| "no text".to_owned())?;
+            socket.send(Frame::text(text)).await.map_err(|e| closed(&e.to_string()))?;
+        }
+    }
+    // Over UDP it is said again, at growing distances (RFC 3261, 17.1.2.2).
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let Ok(came) = timeout(pause, poll_fn(|cx| conn.poll(0, cx))).await else {
+            pause *= 2;
+            if let Conn::Udp { socket, .. } = &conn {
+                socket.send_to(&request, server).await.map_err(wrote)?;
+            }
+            continue;
+        };
+        let (heard, gone): (Vec<Message>, Option<String>) = match came {
+            Came::Datagram(_, from, bytes) if from == server => (wire::read(&bytes).into_iter().collect(), None),
+            Came::Text(_, bytes) => (wire::read_websocket(&bytes).into_iter().collect(), None),
+            Came::Pieces(_, pieces, broken) => {
+                let messages = pieces.iter().filter_map(|piece| match piece {
+                    Piece::Message(bytes) => wire::read(bytes).ok(),
+                    Piece::Ping | Piece::Pong => None,
+                });
+                (messages.collect(), broken)
+            }
+            Came::Gone(_, why) => (Vec::new(), Some(why)),
+            _ => (Vec::new(), None),
+        };
+        let ours = heard.iter().find(|message| message.call_id() == call && message.status() >= Some(200));
+        if let Some((message, status)) = ours.and_then(|message| Some((message, message.status()?))) {
+            let name = message.header("Server").or_else(|| message.header("User-Agent"));
+            let name =
+                name.map_or_else(String::new, |name| format!(" ({})", name.chars().take(80).collect::<String>()));
+            return Ok(format!("{status} {}{name}", message.reason()));
+        }
+        if let Some(why) = gone {
+            return Err(why);
+        }
+    }
+}
+
+fn random() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+#[cfg(test)]
+mod probe_tests {
+    use super::*;
+
+    async fn probed(server: SocketAddr) -> Vec<Result<String, String>> {
+        let text = format!(
+            "id: pbx2\ndomain: pbx.example.com\nserver: {{host: {}, port: {}, transport: udp}}\n",
+            server.ip(),
+            server.port()
+        );
+        let settings = crate::files::read::<Settings>("pbx2.yaml", &text).unwrap().value;
+        probe(&settings).await
+    }
+
+    #[tokio::test]
+    async fn a_server_that_refuses_options_is_there_and_a_lost_datagram_is_said_again() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let answers = async {
+            let mut buffer = [0; 2048];
+            let (first, _) = server.recv_from(&mut buffer).await.unwrap();
+            let first = buffer[..first].to_vec();
+            let (n, from) = server.recv_from(&mut buffer).await.unwrap();
+            assert_eq!(first, &buffer[..n], "the same, once more");
+            let asked = wire::read(&buffer[..n]).unwrap();
+            assert_eq!((asked.method(), asked.cseq()), (Some("OPTIONS"), (1, "OPTIONS")));
+            let answer = Draft::response(&asked, 403, "Forbidden", None).to_tag("x").header("Server", "Proxy 9");
+            // Neither a stranger's answer nor one to another question counts.
+            let other = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+            other.send_to(&Draft::response(&asked, 200, "OK", None).to_tag("y").bytes(), from).await.unwrap();
+            server.send_to(&answer.bytes(), from).await.unwrap();
+        };
+        let (told, ()) = tokio::join!(probed(server.local_addr().unwrap()), answers);
+        let at = server.local_addr().unwrap();
+        assert_eq!(told, [Ok(format!("SIP: UDP {at} answers OPTIONS with 403 Forbidden (Proxy 9)"))]);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_answer_is_told_in_time() {
+        let silent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let told = probed(silent.local_addr().unwrap()).await;
+        assert!(matches!(&told[..], [Err(why)] if why.contains("no answer to OPTIONS within")), "{told:?}");
     }
 }

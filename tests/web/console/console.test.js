@@ -250,6 +250,31 @@ test("a canary is stopped with a reason and goes on", async () => {
   await ends(screen);
 });
 
+test("a link is probed by hand, and what cannot be asked has no button", async () => {
+  for (const [lang, yes, none] of [["en", /^Answered after \d+ ms$/, "Nothing can be asked here"], ["zh-CN", /^\d+ ms后应答$/, "这里问不了"]]) {
+    const screen = await console({ lang }), { page } = screen;
+    await screen.at("links?row=pbx1+ami");
+    await page.click("#panel-of section button");
+    await page.locator("#panel-of .probed p", { hasText: "logged in as" }).first().waitFor();
+    assert.match((await page.textContent("#panel-of .probed .dot")).trim(), yes);
+    assert.match(await page.textContent("#status"), yes);
+    assert.deepEqual(await screen.axe(), []);
+    await screen.shot(`probed-light-${lang}`);
+    // A switch that only sends copies; the demo has none.
+    const links = await page.evaluate(async () => (await fetch("/v1/links")).json());
+    await page.route("**/v1/links", (route) => route.fulfill({ json: [{ ...links[0], switch: "edge", feed: "hep", asks: false }] }));
+    await screen.at("links?row=edge+hep");
+    await page.locator("#panel-of", { hasText: none }).waitFor();
+    assert.equal(await page.locator("#panel-of section button").count(), 0);
+    await ends(screen);
+  }
+  const auditor = await console({}, "auditor");
+  await auditor.at("links?row=pbx1+ami");
+  await auditor.page.waitForSelector("#panel-of section");
+  assert.equal(await auditor.page.locator("#panel-of section button").count(), 0);
+  await ends(auditor);
+});
+
 test("why nothing pops for an agent stands in the row's panel, and a queue says who is in it", async () => {
   const screen = await console(), { page } = screen;
   await screen.at("agents?row=1003");
