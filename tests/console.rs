@@ -195,6 +195,9 @@ async fn a_program_brings_its_token_and_sees_its_tenant() {
     assert_eq!(asked("/v1/kpis?by=weather", token(&["supervisor"], "default", &[])).await.unwrap().status(), 400);
     let table = asked("/v1/kpis.csv", token(&["auditor"], "default", &[])).await.unwrap();
     assert_eq!(table.headers()["content-type"], "text/csv; charset=utf-8");
+    // Bytes, for reading it as text takes the mark away.
+    let bytes = table.bytes().await.unwrap();
+    assert!(bytes.starts_with("\u{feff}from,to,figure,".as_bytes()), "Excel knows UTF-8 by its mark");
     // The site's own is no tenant's.
     assert_eq!(asked("/v1/links", token(&["admin"], "default", &[])).await.unwrap().status(), 404);
     let other = asked("/v1/records", token(&["admin"], "other", &[])).await.unwrap();

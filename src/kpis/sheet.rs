@@ -11,7 +11,7 @@ use super::{
     query::{Span, whole_days},
 };
 
-/// One row a figure; groups in columns of their own, the whole with empty ones.
+/// One row a figure; groups in columns of their own, the whole with empty ones. With the mark that makes Excel read UTF-8.
 #[must_use]
 pub fn csv(answer: &Answer) -> String {
     let mut out = csv::Writer::from_writer(Vec::new());
@@ -41,7 +41,8 @@ pub fn csv(answer: &Answer) -> String {
     }
     // A Vec takes everything.
     rows.iter().for_each(|row| drop(out.write_record(row)));
-    out.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+    let text = out.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    format!("\u{feff}{text}")
 }
 
 fn cells(figure: &Figure) -> Vec<String> {

@@ -256,7 +256,7 @@ async fn a_day_by_hand() {
         "{text}"
     );
     let csv = csv(&answer);
-    assert!(csv.starts_with("from,to,figure,unit,value,n,"), "{csv}");
+    assert!(csv.starts_with("\u{feff}from,to,figure,unit,value,n,"), "{csv}");
     assert_eq!(csv.lines().count(), 1 + answer.whole.len());
     assert!(csv.contains(",service_level,share,0.2,5,"), "{csv}");
 }
