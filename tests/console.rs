@@ -6,6 +6,7 @@ use linecard::{
     access::{self, Who},
     daemon::demo::{stage::TOKEN_SECRET, story::Story, systems::ERP_KEY},
     private::Secret,
+    store::{self, AuditRow, Reader},
 };
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
@@ -202,6 +203,29 @@ async fn a_program_brings_its_token_and_sees_its_tenant() {
     assert_eq!(asked("/v1/links", token(&["admin"], "default", &[])).await.unwrap().status(), 404);
     let other = asked("/v1/records", token(&["admin"], "other", &[])).await.unwrap();
     assert_eq!(other.json::<Value>().await.unwrap()["records"], json!([]));
+    let count = async |tenant: &str| {
+        let told = asked("/v1/overview", token(&["supervisor"], tenant, &[])).await.unwrap();
+        told.json::<Value>().await.unwrap()
+    };
+    for tenant in ["other", "default"] {
+        let overview = count(tenant).await;
+        for name in ["links", "systems", "systems_bad", "alerts", "unmapped"] {
+            assert_eq!(overview[name], 0, "{tenant} {name}: {overview}");
+        }
+        assert_eq!(overview["waiting_for"], json!([]));
+    }
+    // What others do pushes nothing of a tenant's out of its list.
+    let path = desk.folder.join("store/linecard.db");
+    let reader = Reader::open(&store::Settings { path, ..store::Settings::default() }).unwrap();
+    for (tenant, who) in [("other", "mine"), ("default", "theirs"), ("default", "theirs")] {
+        let (who, what, about) = (who.to_owned(), "test.done".to_owned(), "-".to_owned());
+        let at = linecard::live::now().wall;
+        reader.note(AuditRow { tenant: tenant.into(), at, who, what, about, reason: None }).unwrap();
+    }
+    let deeds = asked("/v1/audit?what=test.*&limit=2", token(&["auditor"], "other", &[])).await.unwrap();
+    let deeds = deeds.json::<Value>().await.unwrap();
+    let whose: Vec<&str> = deeds.as_array().unwrap().iter().map(|deed| deed["who"].as_str().unwrap()).collect();
+    assert_eq!(whose, ["mine"]);
 }
 
 /// One agent as the console tells it.

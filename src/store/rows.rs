@@ -364,6 +364,8 @@ pub struct FlowDue {
 /// Of flows: what is wanted, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlowFilter {
+    /// Absent: of all.
+    pub tenant: Option<TenantId>,
     /// By the beginning of its id.
     pub id: Option<String>,
     pub call: Option<CallId>,
@@ -592,6 +594,8 @@ pub struct AuditRow {
 /// Of the audit: what is wanted, newest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
+    /// Absent: of all.
+    pub tenant: Option<TenantId>,
     pub who: Option<String>,
     /// With a `*` behind it, all that begin so.
     pub what: Option<String>,

@@ -61,16 +61,9 @@ fn own(reader: &Reader, id: &str, tenant: Option<&TenantId>) -> Result<FlowRow, 
 
 pub(super) async fn list(console: Arc<Console>, ask: Ask<Which, Nothing>) -> Result<Vec<Shown>, Trouble> {
     let Which { all, person, limit } = ask.query;
-    let filter =
-        FlowFilter { all, person, limit: usize::from(limit.unwrap_or(100).clamp(1, 500)), ..FlowFilter::default() };
-    let tenant = ask.who.tenant.clone();
-    console
-        .read(move |reader| {
-            let rows = reader.flows(&filter)?;
-            let own = rows.iter().filter(|row| tenant.as_ref().is_none_or(|tenant| *tenant == row.tenant));
-            Ok(own.map(|row| shown(reader, row)).collect())
-        })
-        .await
+    let limit = usize::from(limit.unwrap_or(100).clamp(1, 500));
+    let filter = FlowFilter { tenant: ask.who.tenant.clone(), all, person, limit, ..FlowFilter::default() };
+    console.read(move |reader| Ok(reader.flows(&filter)?.iter().map(|row| shown(reader, row)).collect())).await
 }
 
 pub(super) async fn one(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> Result<Shown, Trouble> {

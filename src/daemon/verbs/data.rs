@@ -140,8 +140,13 @@ fn seat(row: &SeatRow) -> String {
 
 /// Who did what.
 pub fn audit(verb: &Audit) -> Exit {
-    let filter =
-        AuditFilter { who: verb.who.clone(), what: verb.what.clone(), about: verb.about.clone(), limit: verb.limit };
+    let filter = AuditFilter {
+        tenant: None,
+        who: verb.who.clone(),
+        what: verb.what.clone(),
+        about: verb.about.clone(),
+        limit: verb.limit,
+    };
     with(&verb.store, |reader| {
         let rows = reader.audit(&filter)?;
         if !verb.store.json {

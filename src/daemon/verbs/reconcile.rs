@@ -23,7 +23,7 @@ pub fn reconcile(verb: Reconcile) -> Exit {
             Ok(loaded) => run(loaded, day.as_deref(), hours, no_systems, json),
         },
         Reconcile::List { folder, all, json } => open(&folder, |reader| {
-            let rows = reader.differences(all, usize::MAX)?;
+            let rows = reader.differences(None, all, usize::MAX)?;
             for row in &rows {
                 print(row, json);
             }

@@ -4,7 +4,7 @@ use rusqlite::{Connection, Result, Row, params};
 
 use crate::{
     store::rows::{Compared, DifferenceRow},
-    words::Wall,
+    words::{TenantId, Wall},
 };
 
 use super::{
@@ -71,10 +71,13 @@ fn difference(row: &Row<'_>) -> Result<DifferenceRow> {
 }
 
 /// Oldest first; without `all` only those that nobody mended or accepted.
-pub(super) fn list(conn: &Connection, all: bool, most: usize) -> Result<Vec<DifferenceRow>> {
-    conn.prepare_cached("SELECT * FROM differences WHERE ?1 OR state IN ('open', 'wanted') ORDER BY at, key LIMIT ?2")?
-        .query_map(params![all, limit(most)], difference)?
-        .collect()
+pub(super) fn list(conn: &Connection, tenant: Option<&TenantId>, all: bool, most: usize) -> Result<Vec<DifferenceRow>> {
+    conn.prepare_cached(
+        "SELECT * FROM differences WHERE (?1 OR state IN ('open', 'wanted')) AND (?2 IS NULL OR tenant = ?2)
+         ORDER BY at, key LIMIT ?3",
+    )?
+    .query_map(params![all, tenant.map(TenantId::as_str), limit(most)], difference)?
+    .collect()
 }
 
 /// What was found of a time and stood: not what was gone at a later look, nor what a person accepted. Tenant, kind, when.
@@ -114,8 +117,12 @@ pub(super) fn set(conn: &Connection, row: &DifferenceRow, state: &str) -> Result
     Ok(())
 }
 
-pub(super) fn counts(conn: &Connection) -> Result<Vec<(String, u64)>> {
-    conn.prepare_cached("SELECT kind, count(*) FROM differences WHERE state IN ('open', 'wanted') GROUP BY kind")?
-        .query_map([], |row| Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0))))?
-        .collect()
+pub(super) fn counts(conn: &Connection, tenant: Option<&TenantId>) -> Result<Vec<(String, u64)>> {
+    conn.prepare_cached(
+        "SELECT kind, count(*) FROM differences WHERE state IN ('open', 'wanted') AND (?1 IS NULL OR tenant = ?1) GROUP BY kind",
+    )?
+    .query_map([tenant.map(TenantId::as_str)], |row| {
+        Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
+    })?
+    .collect()
 }

@@ -166,10 +166,18 @@ pub(super) fn open(conn: &Connection, most: usize) -> Result<Vec<FlowRow>> {
 pub(super) fn list(conn: &Connection, filter: &FlowFilter) -> Result<Vec<FlowRow>> {
     conn.prepare_cached(
         "SELECT * FROM flows WHERE (?1 IS NULL OR substr(key, 1, length(?1)) = ?1) AND (?2 IS NULL OR call = ?2)
-         AND (?3 OR open = 1) AND (NOT ?4 OR person = 1) ORDER BY born_at DESC, key LIMIT ?5",
+         AND (?3 OR open = 1) AND (NOT ?4 OR person = 1)
+         AND (?5 IS NULL OR tenant = ?5) ORDER BY born_at DESC, key LIMIT ?6",
     )?
     .query_map(
-        params![filter.id, filter.call.map(|call| call.to_string()), filter.all, filter.person, limit(filter.limit)],
+        params![
+            filter.id,
+            filter.call.map(|call| call.to_string()),
+            filter.all,
+            filter.person,
+            filter.tenant.as_ref().map(TenantId::as_str),
+            limit(filter.limit)
+        ],
         read,
     )?
     .collect()

@@ -215,8 +215,13 @@ impl Reader {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn differences(&self, all: bool, most: usize) -> Result<Vec<DifferenceRow>, StoreError> {
-        differences::list(&self.conn, all, most).map_err(|e| self.told(&e))
+    pub fn differences(
+        &self,
+        tenant: Option<&TenantId>,
+        all: bool,
+        most: usize,
+    ) -> Result<Vec<DifferenceRow>, StoreError> {
+        differences::list(&self.conn, tenant, all, most).map_err(|e| self.told(&e))
     }
 
     /// By its id or the beginning of it, at least four letters.
@@ -393,7 +398,15 @@ impl Reader {
     /// # Errors
     /// The file cannot be read.
     pub fn stats(&self) -> Result<Stats, StoreError> {
-        read::stats(&self.conn).map_err(|e| self.told(&e))
+        self.stats_of(None)
+    }
+
+    /// The same of one tenant.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn stats_of(&self, tenant: Option<&TenantId>) -> Result<Stats, StoreError> {
+        read::stats(&self.conn, tenant).map_err(|e| self.told(&e))
     }
 
     #[must_use]

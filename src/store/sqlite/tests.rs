@@ -166,6 +166,47 @@ async fn what_was_answered_is_there_after_a_kill_at_every_step() {
     assert_eq!(states(&image, 1).await, [("call-note".to_owned(), State::Done)]);
 }
 
+/// Asked of one tenant, the rows of others neither count nor push anything out of a list.
+#[tokio::test]
+async fn what_is_asked_of_a_tenant_is_that_tenants() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    let flow = |tenant: &str, n: i64| FlowRow {
+        tenant: tenant.into(),
+        id: format!("flow-{n}"),
+        flow: "refund".to_owned(),
+        hash: String::new(),
+        call: None,
+        revision: 0,
+        state: String::new(),
+        open: true,
+        person: false,
+        due_at: None,
+        born_at: Wall(n),
+        updated_at: Wall(n),
+        body: String::new().into(),
+    };
+    let flows = vec![flow("other", 1), flow("default", 2), flow("default", 3)];
+    store.submit(Batch { flows, ..set(1, vec![effect(1, "redmine", "a", "x")]) }).await.unwrap();
+    let conn = schema::open_beside(store.path()).unwrap();
+    for (tenant, at) in [("default", 1), ("other", 2)] {
+        let found = "INSERT INTO differences (tenant, key, revision, schema, owner, fence, kind, at, what, place, state, seen_at)
+             VALUES (?1, ?1 || '-1', 1, 1, 'x', 1, 'missing', ?2, 'x', 'x', 'open', 1)";
+        conn.execute(found, rusqlite::params![tenant, at]).unwrap();
+    }
+    let reader = Reader::open(&folder.settings()).unwrap();
+    let other = TenantId::from("other");
+    for (tenant, flow, difference) in [(None, "flow-3", "default-1"), (Some(&other), "flow-1", "other-1")] {
+        let filter = FlowFilter { tenant: tenant.cloned(), limit: 1, ..FlowFilter::default() };
+        assert_eq!(reader.flows(&filter).unwrap()[0].id, flow);
+        assert_eq!(reader.differences(tenant, false, 1).unwrap()[0].id, difference);
+    }
+    let whole = reader.stats_of(None).unwrap();
+    assert_eq!((whole.flows_open, whole.outbox.len(), whole.differences[0].1), (3, 1, 2));
+    let of = reader.stats_of(Some(&other)).unwrap();
+    assert_eq!((of.flows_open, of.outbox.len(), of.oldest_due, of.differences[0].1), (1, 0, None, 1));
+}
+
 #[tokio::test]
 async fn flows_that_were_over_long_ago_go_a_few_at_a_time_and_no_other() {
     let folder = Folder::new();
@@ -535,7 +576,7 @@ async fn records_are_listed_newest_first_and_audit_is_kept() {
     assert_eq!(desk_count(&desk, "audit"), 1);
     let found = |who: &str, what: &str, about: &str| {
         let part = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let filter = AuditFilter { who: part(who), what: part(what), about: part(about), limit: 9 };
+        let filter = AuditFilter { tenant: None, who: part(who), what: part(what), about: part(about), limit: 9 };
         desk.audit(&filter).unwrap().len()
     };
     assert_eq!((found("", "", ""), found("1001", "customer.*", &call(1).to_string())), (1, 1));

@@ -184,7 +184,7 @@ impl Writer {
     fn job(&self, job: Job, broken: Option<&StoreError>) -> (Held, Option<StoreError>) {
         let who = write::Who { owner: &self.owner, fence: self.fence };
         let stats = |conn: &Connection| {
-            let mut stats = read::stats(conn)?;
+            let mut stats = read::stats(conn, None)?;
             stats.commits = self.commits.load(Ordering::Relaxed);
             stats.batches = self.batches;
             stats.wal_bytes = wal_bytes(&self.path);
