@@ -82,6 +82,30 @@ fn out_to_a_spreadsheet_and_back() {
     assert_eq!(folder.linecard(&["check"]).status.code(), Some(0));
 }
 
+/// People keep the folder as links into a checkout, which is where they look for what changed.
+#[test]
+fn a_file_that_is_a_link_stays_one_and_keeps_its_owner_and_rights() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+    let folder = Folder::new();
+    let (link, there) = (folder.0.join("trunks.yaml"), folder.0.join("checkout/trunks.yaml"));
+    std::fs::create_dir(folder.0.join("checkout")).unwrap();
+    std::fs::rename(&link, &there).unwrap();
+    symlink(&there, &link).unwrap();
+    std::fs::set_permissions(&there, std::fs::Permissions::from_mode(0o640)).unwrap();
+    if rustix::process::geteuid().is_root() {
+        chown(&there, Some(4711), Some(4712)).unwrap();
+    }
+    let before = std::fs::metadata(&there).unwrap();
+    let file = folder.write("trunks.csv", b"dialled,title\r\n4008001234,Hotline\r\n");
+    let done = folder.import(&file, &[]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(std::fs::read_to_string(&there).unwrap().contains("Hotline"));
+    let after = std::fs::metadata(&there).unwrap();
+    let of = |file: &std::fs::Metadata| (file.uid(), file.gid(), file.mode());
+    assert_eq!(of(&after), of(&before));
+}
+
 #[test]
 fn what_excel_writes_in_china_comes_in_and_every_mistake_has_its_cell() {
     let folder = Folder::new();

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::{MetadataExt as _, fchown},
     path::Path,
 };
 
@@ -82,13 +83,21 @@ fn write(target: &Path, yaml: &str) -> io::Result<bool> {
     Ok(before.is_some())
 }
 
-/// A settings file in the place of another, whole or not at all. The daemon's account can read it as it could the old one.
+/// A settings file in the place of another, whole or not at all, with its owner, as far as ours may give it away, and its rights. Where the name is a link the file that it
+/// leads to is another one afterwards: people link from the folder to a checkout, which is where they look for the change.
 pub fn replace(target: &Path, text: &str) -> io::Result<()> {
+    let target = &fs::canonicalize(target).unwrap_or_else(|_| target.to_owned());
     let fresh = target.with_extension("yaml.new");
     let mut file = File::create(&fresh)?;
     file.write_all(text.as_bytes())?;
     match fs::metadata(target) {
-        Ok(old) => file.set_permissions(old.permissions())?,
+        Ok(old) => {
+            // Most accounts may give a file to a group of theirs, and to nobody else. Rights come last: another owner takes some away.
+            if fchown(&file, Some(old.uid()), Some(old.gid())).is_err() {
+                let _ = fchown(&file, None, Some(old.gid()));
+            }
+            file.set_permissions(old.permissions())?;
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
