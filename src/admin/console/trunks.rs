@@ -413,21 +413,29 @@ async fn put(
     let before = version("the file", at.plus_ms(-1), None, old);
     let (folder, house, fresh) = (console.history.clone(), console.house.clone(), text.to_owned());
     let written = move || {
+        // To check a folder takes its time; somebody may have written meanwhile.
+        if house.trunks()? != before.text {
+            return Ok(false);
+        }
         if versions(&folder).first().is_none_or(|newest| newest.revision != before.revision) {
             keep(&folder, &before)?;
         }
-        house.keep(&fresh)
+        house.keep(&fresh).map(|()| true)
     };
-    blocking(written).await.map_err(|error| {
+    let written = blocking(written).await.map_err(|error| {
         let says = format!(
             "trunks.yaml could not be written: {error}; nothing was changed (the daemon's account needs the right to write there: docs/console.md)"
         );
         Trouble::Away(Refusal::new(code::UNWRITTEN, says).with("why", error))
     })?;
+    if !written {
+        return Err(Trouble::Late(Refusal::new(code::LATE, LATE)));
+    }
     if let Err(problems) = console.house.reload().await {
         // It was right a moment ago: another file of the folder has changed in between.
-        let (house, old) = (console.house.clone(), old.to_owned());
-        if let Err(error) = blocking(move || house.keep(&old)).await {
+        let (house, old, ours) = (console.house.clone(), old.to_owned(), text.to_owned());
+        let back = move || if house.trunks()? == ours { house.keep(&old) } else { Ok(()) };
+        if let Err(error) = blocking(back).await {
             tracing::error!(%error, "trunks.yaml was not taken and could not be put back as it was");
         }
         return Err(Trouble::Unfit(problems));
