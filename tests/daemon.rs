@@ -290,3 +290,62 @@ async fn a_call_is_explained_before_during_and_after() {
     let none = desk.stage.get("/v1/calls/01JD0000000000000000000001/trace").unwrap();
     assert!(none.starts_with("HTTP/1.1 404"), "{none}");
 }
+
+/// One answer with its body, off the socket.
+async fn answer(socket: &mut tokio::net::TcpStream) -> (String, Vec<u8>) {
+    use tokio::io::AsyncReadExt as _;
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(socket.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |n| n.parse().unwrap());
+    let mut body = vec![0; length];
+    socket.read_exact(&mut body).await.unwrap();
+    (head, body)
+}
+
+/// A page is some thirty files; a browser has them over the few connections that it opens, and none of these stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_page_come_over_one_connection_that_does_not_stay() {
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+        time::timeout,
+    };
+    let mut desk = Desk::set(0.3).await;
+    desk.start(None).await;
+    let at = desk.stage.places.agents;
+    let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n{more}\r\n");
+    let mut socket = TcpStream::connect(at).await.unwrap();
+    // The second question is there before the first one is answered.
+    let both = get("/web/app.js", "") + &get("/web/say.js", "");
+    socket.write_all(both.as_bytes()).await.unwrap();
+    for file in ["web/app.js", "web/say.js"] {
+        let (head, body) = answer(&mut socket).await;
+        assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && !head.contains("connection:"), "{head}");
+        assert_eq!(body, std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap(), "{file}");
+    }
+    // A body that nobody reads, a wish, and what is no file: then it is over.
+    for (path, more) in [("/web/say.js", "Connection: close\r\n"), ("/web/say.js", "Content-Length: 3\r\n"), ("/x", "")]
+    {
+        let mut socket = TcpStream::connect(at).await.unwrap();
+        socket.write_all((get("/web/keys.js", "") + &get(path, more)).as_bytes()).await.unwrap();
+        answer(&mut socket).await;
+        let (head, _) = answer(&mut socket).await;
+        assert!(head.to_ascii_lowercase().contains("\r\nconnection: close\r\n"), "{head}");
+        assert_eq!(timeout(PATIENCE, socket.read(&mut [0])).await.unwrap().unwrap(), 0, "{path}");
+    }
+    // Who asks for no more is let go, long before it would be one that never said who it is.
+    let begun = Instant::now();
+    assert_eq!(timeout(PATIENCE, socket.read(&mut [0])).await.unwrap().unwrap(), 0);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    // A socket may upgrade after it had a file.
+    let mut socket = TcpStream::connect(at).await.unwrap();
+    socket.write_all(get("/web/say.js", "").as_bytes()).await.unwrap();
+    answer(&mut socket).await;
+    let request = format!("ws://{at}/v1/agent");
+    let mut request = tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(request).unwrap();
+    request.headers_mut().insert("Sec-WebSocket-Protocol", "linecard.v1".parse().unwrap());
+    tokio_tungstenite::client_async(request, socket).await.unwrap();
+}

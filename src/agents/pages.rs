@@ -33,6 +33,8 @@ pub struct Asking<'a> {
     pub known: Option<&'a str>,
     /// `Accept-Encoding`.
     pub accepts: Option<&'a str>,
+    /// Another file may be asked for over the same connection.
+    pub stays: bool,
 }
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -195,8 +197,7 @@ impl Page {
         header.is_some_and(|tags| tags.split(',').any(|tag| tag.trim().trim_start_matches("W/") == self.etag))
     }
 
-    /// The whole HTTP/1.1 answer: 200 with the body, or 304. The connection is closed after it, for the agents' listener serves sockets that stay and has no
-    /// use for idle ones.
+    /// The whole HTTP/1.1 answer: 200 with the body, or 304.
     #[must_use]
     pub fn answer(&self, asking: Asking<'_>) -> Vec<u8> {
         let known = self.known_by(asking.known);
@@ -211,7 +212,7 @@ impl Page {
             let coding = if coded { "content-encoding: gzip\r\n" } else { "" };
             out.push_str(&format!("{coding}content-length: {}\r\n", body.len()));
         }
-        out.push_str("connection: close\r\n\r\n");
+        out.push_str(if asking.stays { "\r\n" } else { "connection: close\r\n\r\n" });
         let mut out = out.into_bytes();
         if !known {
             out.extend_from_slice(body);

@@ -1,4 +1,4 @@
-//! The little HTTP/1.1 that the agents' listener speaks: one GET for a page file, or one upgrade. A parser of heads and a few fixed
+//! The little HTTP/1.1 that the agents' listener speaks: GETs for page files, or one upgrade. A parser of heads and a few fixed
 //! answers cost no memory once the socket is upgraded; a whole HTTP server would.
 
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -15,6 +15,8 @@ pub enum Asked {
     More,
     /// Write this and close.
     Answer(Vec<u8>),
+    /// Write this; what comes behind `head` bytes is the next question.
+    File { answer: Vec<u8>, head: usize },
     /// Write this and go on as a WebSocket; `rest` bytes of the buffer come after the head.
     Upgrade { answer: Vec<u8>, token: Option<Private<String>>, head: usize },
     /// As `Answer`, for a page that is not welcome: counted apart.
@@ -38,9 +40,9 @@ const RECORDINGS: &str = "/v1/recordings/";
 /// Bytes of a head; a token in it takes one or two thousand.
 pub const LARGEST_HEAD: usize = 12 * 1024;
 
-/// Reads a head.
+/// Reads a head. `stays`: there is room for a connection that waits for a next question.
 #[must_use]
-pub fn judge(bytes: &[u8], settings: &Settings) -> Asked {
+pub fn judge(bytes: &[u8], settings: &Settings, stays: bool) -> Asked {
     let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut request = httparse::Request::new(&mut headers);
     let head = match request.parse(bytes) {
@@ -67,16 +69,6 @@ pub fn judge(bytes: &[u8], settings: &Settings) -> Asked {
         // Twice is not once: which one a proxy looked at is anybody's guess.
         if found.next().is_some() { Some("\0") } else { first }
     };
-    if path != "/v1/agent" {
-        return Asked::Answer(match pages::find(path) {
-            Some(page) => page.answer(pages::Asking {
-                holders: &settings.origins,
-                known: header("if-none-match"),
-                accepts: header("accept-encoding"),
-            }),
-            None => plain("404 Not Found", ""),
-        });
-    }
     let lists = |name: &str, word: &str| {
         request
             .headers
@@ -86,6 +78,19 @@ pub fn judge(bytes: &[u8], settings: &Settings) -> Asked {
             .flat_map(|value| value.split(','))
             .any(|part| part.trim().eq_ignore_ascii_case(word))
     };
+    if path != "/v1/agent" {
+        let Some(page) = pages::find(path) else { return Asked::Answer(plain("404 Not Found", "")) };
+        // A body that nobody reads would be taken for the next question.
+        let body = header("content-length").is_some() || header("transfer-encoding").is_some();
+        let stays = stays && request.version == Some(1) && !body && !lists("connection", "close");
+        let answer = page.answer(pages::Asking {
+            holders: &settings.origins,
+            known: header("if-none-match"),
+            accepts: header("accept-encoding"),
+            stays,
+        });
+        return if stays { Asked::File { answer, head } } else { Asked::Answer(answer) };
+    }
     let upgrades = request.version == Some(1) && lists("upgrade", "websocket") && lists("connection", "upgrade");
     let (true, Some("13"), Some(key)) = (upgrades, header("sec-websocket-version"), header("sec-websocket-key")) else {
         let more = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";

@@ -150,6 +150,13 @@ struct Inside {
     stop: CancellationToken,
 }
 
+/// An answer that is not taken by then is not waited for.
+const WRITE: Duration = Duration::from_secs(5);
+/// A browser that loads a page asks for its files one after the other; who waits longer begins anew.
+const NEXT_FILE: Duration = Duration::from_secs(1);
+/// Files over one connection.
+const FILES: u32 = 100;
+
 /// One shard's own.
 struct Shard {
     door: Arc<Inside>,
@@ -274,17 +281,30 @@ where
     let limits = &door.settings.limits;
     let deadline = tokio::time::Instant::now() + Duration::from_millis(limits.authenticate_ms);
     let mut buffer = Vec::with_capacity(1024);
+    let mut files = 0_u32;
     let (answer, token, head) = loop {
-        match tokio::time::timeout_at(deadline, socket.read_buf(&mut buffer)).await {
-            Ok(Ok(1..)) => {}
-            Ok(_) => return None,
-            Err(_) => {
-                figures.authenticate_timeouts.fetch_add(1, Ordering::Relaxed);
-                return None;
+        // Sockets that wait for a next question take the places of screens and of files: only while few wait.
+        let few = shard.handshakes.load(Ordering::Relaxed) < limits.handshakes_per_s as usize / 2;
+        match http::judge(&buffer, &door.settings, few && files < FILES) {
+            Asked::More => {
+                let until = if files == 0 { deadline } else { deadline.min(tokio::time::Instant::now() + NEXT_FILE) };
+                match tokio::time::timeout_at(until, socket.read_buf(&mut buffer)).await {
+                    Ok(Ok(1..)) => {}
+                    Err(_) if files == 0 => {
+                        figures.authenticate_timeouts.fetch_add(1, Ordering::Relaxed);
+                        return None;
+                    }
+                    Ok(_) | Err(_) => return None,
+                }
             }
-        }
-        match http::judge(&buffer, &door.settings) {
-            Asked::More => {}
+            Asked::File { answer, head } => {
+                let wrote = tokio::time::timeout(WRITE, socket.write_all(&answer)).await;
+                if !matches!(wrote, Ok(Ok(()))) {
+                    return None;
+                }
+                buffer.drain(..head);
+                files += 1;
+            }
             Asked::Upgrade { answer, token, head } => break (answer, token, head),
             Asked::Answer(answer) => {
                 if !answer.starts_with(b"HTTP/1.1 200") && !answer.starts_with(b"HTTP/1.1 304") {
@@ -372,7 +392,7 @@ where
 }
 
 async fn refuse<S: AsyncWrite + AsyncRead + Unpin, T>(mut socket: S, answer: &[u8]) -> Option<T> {
-    let _ = tokio::time::timeout(Duration::from_secs(5), async {
+    let _ = tokio::time::timeout(WRITE, async {
         socket.write_all(answer).await?;
         socket.shutdown().await
     })
