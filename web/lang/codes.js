@@ -14,7 +14,7 @@ export default {
     "unknown-attribute": "This cannot be written on this call.", "invalid-value": "This value does not fit.", "unknown-flow": "This flow is not there, or over.",
     "invalid-input": "One of the answers does not fit.", "bad-frame": "This page and the daemon do not understand each other. Reload it.", "unknown-type": "This daemon does not know that. Reload the page.",
     "bad-request": "Something is missing or wrong in what was asked.", "too-many": "Too much was asked at once. Try again.", "unauthenticated": "Your token is not accepted any more.",
-    "other": "It could not be done.",
+    "restarted": "Linecard started anew before it answered. Look at your phone before you try again.", "other": "It could not be done.",
   },
   "zh-CN": {
     "dial-pending": "正在拨另一个号码。", "no-device": "没有给您配话机。", "busy": "对方忙。",
@@ -30,6 +30,6 @@ export default {
     "unknown-attribute": "这通电话不能写这一项。", "invalid-value": "填的内容不合要求。", "unknown-flow": "没有这个流程，或已结束。",
     "invalid-input": "有一项填写不合格。", "bad-frame": "页面与服务端对不上，刷新页面。", "unknown-type": "服务端不认识这个操作，刷新页面。",
     "bad-request": "缺了一项或填得不对。", "too-many": "一次要的太多，稍后再试。", "unauthenticated": "令牌不再有效。",
-    "other": "没有办成。",
+    "restarted": "Linecard 刚重新启动，没等到回应。再试之前先看一下话机。", "other": "没有办成。",
   },
 };

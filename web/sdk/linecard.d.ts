@@ -16,7 +16,7 @@ export type Phase = "ringing" | "dialling" | "talking" | "holding" | "wrapup" | 
 /** A request that was refused, or came to nothing. */
 export class LinecardError extends Error {
   constructor(failed: Failed | { code: string; message: string });
-  /** For programs: a code of the protocol, or `closed`. */
+  /** For programs: a code of the protocol, `closed`, or `restarted`: the daemon started anew before it answered `dial` or a `call.*`, which is not asked again. */
   readonly code: string;
   /** The whole frame. */
   readonly failed: Failed | { code: string; message: string };

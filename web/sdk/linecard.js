@@ -32,6 +32,7 @@ export class LinecardError extends Error {
 
 /** The answer to what nobody will learn any more. */
 const closed = () => ({ type: "failed", code: "closed", message: "the connection was closed before the answer came" });
+const restarted = () => ({ type: "failed", code: "restarted", message: "the daemon started anew before it answered; look at the phone before it is asked again" });
 
 /** The same, with an error for programs and people in place of the frame. */
 const erring = (asked) => asked.catch((failed) => { throw failed instanceof Error ? failed : new LinecardError(failed); });
@@ -86,10 +87,10 @@ export class Connection {
     socket?.close();
     this.#unanswered();
   }
-  #unanswered() {
-    const waiting = [...this.#waiting.values()];
-    this.#waiting.clear();
-    for (const { bad } of waiting) bad(closed());
+  #unanswered(why = closed, which = (/** @type {any} */ _) => true) {
+    const waiting = [...this.#waiting].filter(([, waits]) => which(waits));
+    for (const [id] of waiting) this.#waiting.delete(id);
+    for (const [, { bad }] of waiting) bad(why());
   }
   /** A page that was left may be kept as it is, for the way back, its socket with it: nobody looks at it, and pops must not go there. */
   #aside = () => {
@@ -103,13 +104,13 @@ export class Connection {
   get up() { return this.#ready; }
   now() { return Date.now() + this.offset; }
 
-  /** Resolves with `done`, rejects with `failed`, both whole. Survives reconnects: same id, same answer, nothing twice. */
+  /** Resolves with `done`, rejects with `failed`, both whole. Survives reconnects: same id, same answer, nothing twice. A daemon that started anew is asked for nothing at the phones again. */
   ask(type, body = {}) {
     const id = unique();
     const text = JSON.stringify({ type, id, ...body });
     return new Promise((good, bad) => {
       if (!this.#open) { bad(closed()); return; }
-      this.#waiting.set(id, { text, good, bad, ping: type === "ping" });
+      this.#waiting.set(id, { text, good, bad, type });
       if (this.#ready) this.#socket.send(text);
     });
   }
@@ -150,6 +151,8 @@ export class Connection {
         const who = JSON.stringify([frame.agent.tenant, frame.agent.id]);
         if (this.#who !== undefined && this.#who !== who) { this.epoch = undefined; this.#unanswered(); }
         this.#who = who;
+        // Who started anew knows no ids of before. What is durable is found there by its id all the same; a number would be dialled twice.
+        if (this.epoch !== undefined && this.epoch !== frame.epoch) this.#unanswered(restarted, ({ type }) => type === "dial" || type.startsWith("call."));
         const place = this.epoch === frame.epoch && this.active ? { epoch: this.epoch, seq: this.seq } : {};
         if (this.epoch !== frame.epoch) this.seq = 0;
         // After a reconnect a screen is what it was, and not what it was opened as.
@@ -191,7 +194,7 @@ export class Connection {
     if (this.#ready) return;
     this.#ready = true;
     this.#tries = 0;
-    for (const [id, waits] of this.#waiting) waits.ping ? this.#waiting.delete(id) : socket.send(waits.text);
+    for (const [id, waits] of this.#waiting) waits.type === "ping" ? this.#waiting.delete(id) : socket.send(waits.text);
     this.#on.up();
     clearInterval(this.#pings);
     this.#pings = setInterval(() => {

@@ -209,6 +209,27 @@ test("another agent who signs in at a page that stayed open finds nothing of the
   await screen.close();
 });
 
+test("after a restart of the daemon words are sent again, and no number is dialled twice", async () => {
+  const screen = await desk();
+  screen.say("pop", pop(w, filled(w)));
+  screen.say("call.changed", talking());
+  await screen.is("talking");
+  await screen.page.fill("#notes", "before the restart");
+  await screen.hear("notes.set"); // and no answer comes to this,
+  await screen.page.keyboard.press("Control+F8");
+  const held = await screen.hear("call.hold"); // nor to this
+  assert.equal(held.call, CALL);
+  await screen.cut();
+  const place = await screen.welcome({ epoch: 8 });
+  assert.deepEqual([place.epoch, place.seq], [undefined, undefined]);
+  screen.say("snapshot", { agent: agent("busy"), links: links(), calls: [{ pop: pop(w, filled(w)), state: talking(), shown: true, notes: "" }] });
+  assert.equal((await screen.hear("notes.set")).text, "before the restart");
+  await screen.until(() => document.body.textContent.includes("Linecard started anew before it answered"));
+  await screen.page.keyboard.press("Control+F8");
+  assert.notEqual((await screen.hear("call.hold")).id, held.id, "what an agent asks for now is asked for, and nothing else");
+  await screen.close();
+});
+
 test("keys: answer, hold, hang up but not while it rings, and none while an input method composes", async () => {
   const screen = await desk();
   screen.say("pop", pop(w, filled(w)));
