@@ -482,3 +482,55 @@ async fn a_desk_at_rest_is_told_who_waits_in_its_queues_and_what_is_to_be_read_t
         }
     }
 }
+
+/// More desks at rest than are told in one turn of the core: what changes while it goes round reaches them all.
+#[tokio::test]
+async fn many_desks_at_rest_are_told_in_turns_and_none_is_left_with_what_was() {
+    const DESKS: usize = 220;
+    fn directory(notice: &str) -> Directory {
+        let agents = (0..DESKS).map(|n| Agent::new(format!("{}", 2_000 + n))).collect();
+        let notices = [("*".to_owned(), notice.to_owned())].into();
+        Directory::of(AgentsFile { notices, agents, ..AgentsFile::default() })
+    }
+    let desk = Desk::with(|| directory("one")).await;
+    let mut turns = 0;
+    let mut turn = |notice: &str, stirs: bool| {
+        turns += 1;
+        let (directory, ms) = (directory(notice), turns * 600);
+        desk.roster(move |roster, now| {
+            let now = Now { mono: now.mono.plus_ms(ms), ..now };
+            if stirs {
+                roster.stir_queues(now);
+            }
+            roster.tick(now, &directory);
+        })
+    };
+    let mut screens = Vec::new();
+    for n in 0..DESKS {
+        let mut screen = desk.screen(&format!("{}", 2_000 + n)).await;
+        screen.begin().await;
+        screen.say(json!({"type": "queue.watch", "id": "q"})).await;
+        assert_eq!(screen.next_of("done").await["id"], "q");
+        screens.push(screen);
+    }
+    turn("one", false).await;
+    turn("one", false).await;
+    for screen in &mut screens {
+        assert_eq!(screen.next_of("queues.changed").await["notice"], "one");
+    }
+    turn("two", true).await; // planned for half a second later,
+    turn("two", false).await; // the first are told,
+    turn("three", true).await; // it changes, and the rest are told that,
+    turn("three", false).await; // and the first again.
+    turn("three", false).await;
+    let mut told_both = 0;
+    for screen in &mut screens {
+        let mut notice = screen.next_of("queues.changed").await["notice"].clone();
+        if notice == "two" {
+            told_both += 1;
+            notice = screen.next_of("queues.changed").await["notice"].clone();
+        }
+        assert_eq!(notice, "three");
+    }
+    assert_eq!(told_both, 200, "in one turn");
+}
