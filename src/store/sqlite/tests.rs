@@ -166,13 +166,9 @@ async fn what_was_answered_is_there_after_a_kill_at_every_step() {
     assert_eq!(states(&image, 1).await, [("call-note".to_owned(), State::Done)]);
 }
 
-/// Asked of one tenant, the rows of others neither count nor push anything out of a list.
-#[tokio::test]
-async fn what_is_asked_of_a_tenant_is_that_tenants() {
-    let folder = Folder::new();
-    let store = Store::open(&folder.settings()).unwrap();
-    let flow = |tenant: &str, n: i64| FlowRow {
-        tenant: tenant.into(),
+fn flow_row(n: i64) -> FlowRow {
+    FlowRow {
+        tenant: TenantId::default(),
         id: format!("flow-{n}"),
         flow: "refund".to_owned(),
         hash: String::new(),
@@ -185,7 +181,15 @@ async fn what_is_asked_of_a_tenant_is_that_tenants() {
         born_at: Wall(n),
         updated_at: Wall(n),
         body: String::new().into(),
-    };
+    }
+}
+
+/// Asked of one tenant, the rows of others neither count nor push anything out of a list.
+#[tokio::test]
+async fn what_is_asked_of_a_tenant_is_that_tenants() {
+    let folder = Folder::new();
+    let store = Store::open(&folder.settings()).unwrap();
+    let flow = |tenant: &str, n: i64| FlowRow { tenant: tenant.into(), ..flow_row(n) };
     let flows = vec![flow("other", 1), flow("default", 2), flow("default", 3)];
     store.submit(Batch { flows, ..set(1, vec![effect(1, "redmine", "a", "x")]) }).await.unwrap();
     let conn = schema::open_beside(store.path()).unwrap();
@@ -211,20 +215,9 @@ async fn what_is_asked_of_a_tenant_is_that_tenants() {
 async fn flows_that_were_over_long_ago_go_a_few_at_a_time_and_no_other() {
     let folder = Folder::new();
     let store = Store::open(&folder.settings()).unwrap();
-    let flow = |n: i64, open: bool, person: bool, at: i64| FlowRow {
-        tenant: TenantId::default(),
-        id: format!("flow-{n}"),
-        flow: "refund".to_owned(),
-        hash: String::new(),
-        call: None,
-        revision: 0,
-        state: String::new(),
-        open,
-        person,
-        due_at: None,
-        born_at: Wall(at),
-        updated_at: Wall(at),
-        body: format!("the number of flow {n}").into(),
+    let flow = |n: i64, open: bool, person: bool, at: i64| {
+        let body = format!("the number of flow {n}").into();
+        FlowRow { open, person, born_at: Wall(at), updated_at: Wall(at), body, ..flow_row(n) }
     };
     let mut flows: Vec<FlowRow> = (0..7).map(|n| flow(n, false, false, 10 + n)).collect();
     // Open, a person's, and over since then.
