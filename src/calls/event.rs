@@ -29,6 +29,18 @@ impl Feed {
     pub const fn bit(self) -> u8 {
         1 << self as u8
     }
+
+    /// As logs, metrics and addresses call it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ami => "ami",
+            Self::Ari => "ari",
+            Self::Esl => "esl",
+            Self::Sip => "sip",
+            Self::Hep => "hep",
+        }
+    }
 }
 
 /// One thing a switch said.

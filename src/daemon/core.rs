@@ -376,11 +376,11 @@ impl Core {
     fn link(&mut self, now: Now, switch: &SwitchId, feed: Feed, state: SwitchLink) {
         let (up, reason) = match state {
             SwitchLink::Up { version } => {
-                tracing::info!(%switch, feed = feed_word(feed), version, "a switch link is up");
+                tracing::info!(%switch, feed = feed.as_str(), version, "a switch link is up");
                 (true, None)
             }
             SwitchLink::Down { reason } => {
-                tracing::warn!(%switch, feed = feed_word(feed), reason, "a switch link is down");
+                tracing::warn!(%switch, feed = feed.as_str(), reason, "a switch link is down");
                 (false, Some(reason))
             }
         };
@@ -389,7 +389,7 @@ impl Core {
         if watches {
             self.links.insert((switch.clone(), feed), up);
         }
-        let label = watch::Link { switch: switch.to_string(), feed: feed_word(feed).to_owned() };
+        let label = watch::Link { switch: switch.to_string(), feed: feed.as_str().to_owned() };
         self.metrics.link_up.get_or_create(&label).set(i64::from(up));
         // An agent is told of the switch, not of its feeds: it is there while one of them is.
         let any = self.links.iter().any(|((s, _), up)| s == switch && *up);
@@ -1522,17 +1522,6 @@ fn sitting(row: SeatRow) -> Option<Sitting> {
 /// What the caller gave of themselves before an agent came.
 fn account(face: &Face) -> Option<Private<String>> {
     face.account.clone().filter(|account| !account.expose().trim().is_empty())
-}
-
-#[must_use]
-pub const fn feed_word(feed: Feed) -> &'static str {
-    match feed {
-        Feed::Ami => "ami",
-        Feed::Ari => "ari",
-        Feed::Esl => "esl",
-        Feed::Sip => "sip",
-        Feed::Hep => "hep",
-    }
 }
 
 const fn word(what: &What) -> &'static str {

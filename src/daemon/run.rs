@@ -903,7 +903,7 @@ async fn count(
     loop {
         clock.tick().await;
         for (switch, feed, link) in stats.iter().flat_map(Stats::each) {
-            let label = watch::Link { switch: switch.to_string(), feed: super::core::feed_word(feed).to_owned() };
+            let label = watch::Link { switch: switch.to_string(), feed: feed.as_str().to_owned() };
             metrics.link_events.get_or_create(&label).set(whole(link.events));
             metrics.link_dropped.get_or_create(&label).set(whole(link.dropped));
             metrics.link_reconnects.get_or_create(&label).set(whole(link.connects));

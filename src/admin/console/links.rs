@@ -27,17 +27,6 @@ pub struct Probed {
     pub said: Vec<String>,
 }
 
-/// As a link is called in an address.
-pub(super) const fn word(feed: Feed) -> &'static str {
-    match feed {
-        Feed::Ami => "ami",
-        Feed::Ari => "ari",
-        Feed::Esl => "esl",
-        Feed::Sip => "sip",
-        Feed::Hep => "hep",
-    }
-}
-
 /// Whether there is anybody to ask.
 pub(super) const fn asks(feed: Feed) -> bool {
     !matches!(feed, Feed::Hep)
@@ -47,7 +36,7 @@ pub(super) async fn probe(console: Arc<Console>, ask: Ask<Nothing, Nothing>) -> 
     whole_site(&ask.who)?;
     let (switch, feed) = (ask.place("switch"), ask.place("feed"));
     let mut links = console.links.iter().flat_map(|stats| stats.each());
-    let link = links.find(|(of, by, _)| of.as_str() == switch && word(*by) == feed);
+    let link = links.find(|(of, by, _)| of.as_str() == switch && by.as_str() == feed);
     let settings = console.switches.iter().find(|settings| settings.id().as_str() == switch).cloned();
     let (Some((_, by, _)), Some(settings)) = (link, settings) else {
         let why = Refusal::new(code::NO_LINK, format!("there is no link {feed} to {switch}"));

@@ -114,7 +114,7 @@ fn links_of(console: &Console) -> Vec<Link> {
     let all = console.links.iter().flat_map(|stats| stats.standing().into_iter().zip(stats.each()));
     all.map(|(standing, (switch, feed, counts))| Link {
         switch: switch.to_string(),
-        feed: links::word(feed),
+        feed: feed.as_str(),
         asks: links::asks(feed),
         up: standing.up,
         since: standing.since,
