@@ -84,13 +84,12 @@ function figures(pop) {
 const pictures = { __proto__: null, finance: "coin", orders: "box", loyalty: "star" };
 const iconOf = (kind) => pictures[kind] ?? (kind.startsWith("ticket") ? "ticket" : kind.startsWith("customer") ? "two" : "more");
 const ROWS = 3;
-const elsewise = new Set(["not-asked", "taken-out"]); // that a system is away is not why
 function block(pop, b) {
   const title = b.title ?? b.kind, key = `${b.system} ${b.kind}`;
   let inside, more = 0;
   if (b.state === "pending" || b.state === "ambiguous") inside = [1, 2, 3].map((n) => el("div", `row bar b${n}`, el("u"), el("u")));
   else if (b.state === "absent") inside = [el("p", "word", t("block.absent")), told(b) ? el("p", "hint", told(b, desk.named(b.system))) : ""];
-  else if (b.state === "unavailable") inside = [el("p", "word red", "— ", told(b, desk.named(b.system)) || t("block.unavailable")), elsewise.has(b.trouble?.kind) ? "" : el("p", "hint", t("unavailable.text"))];
+  else if (b.state === "unavailable") inside = [el("p", "word red", "— ", told(b, desk.named(b.system)) || t("block.unavailable")), b.trouble?.kind === "taken-out" ? "" : el("p", "hint", t("unavailable.text"))];
   else if (Array.isArray(b.body)) {
     const all = opened.has(key), list = b.body.slice(0, all ? 50 : b.body.length > ROWS + 1 ? ROWS : ROWS + 1);
     more = b.body.length - list.length;

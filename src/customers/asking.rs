@@ -225,6 +225,8 @@ enum Standing {
     Pending,
     Nobody,
     Several,
+    /// There is no number to ask by.
+    NotAsked(NotAsked),
     Unavailable(Away),
     One(Arc<Candidate>),
 }
@@ -272,14 +274,14 @@ impl Subject {
         match standing {
             Standing::One(record) => Some(self.of_record(offer, facts.operation, record)),
             Standing::Pending | Standing::Several => None,
-            Standing::Nobody | Standing::Unavailable(_) if !facts.by.is_empty() => {
+            Standing::Nobody | Standing::NotAsked(_) | Standing::Unavailable(_) if !facts.by.is_empty() => {
                 self.by_shared(offer, facts.operation, &facts.by, person)
             }
             // A system that cannot be searched and names no key is told who the others found, and takes what it needs.
             Standing::Nobody if !offer.by_phone && offer.get_by.is_empty() => {
                 Some(self.of_record(offer, facts.operation, &person.head))
             }
-            Standing::Nobody | Standing::Unavailable(_) => None,
+            Standing::Nobody | Standing::NotAsked(_) | Standing::Unavailable(_) => None,
         }
     }
 
@@ -610,9 +612,7 @@ impl Subject {
         }
         match (away, &seen.away, self.number.is_none(), self.refused) {
             (Some(away), ..) => Standing::Unavailable(away),
-            (None, _, true, Some(why)) => {
-                Standing::Unavailable(Away { trouble: Trouble::NotAsked, reason: why.reason().to_owned() })
-            }
+            (None, _, true, Some(why)) => Standing::NotAsked(why),
             (None, Some(away), ..) if !searched => Standing::Unavailable(away.clone()),
             _ if !searched && seen.pending => Standing::Pending,
             _ => Standing::Nobody,
@@ -636,6 +636,12 @@ fn stand(block: &mut Block, standing: &Standing) {
     match standing {
         Standing::Pending | Standing::One(_) => {}
         Standing::Nobody => block.state = BlockState::Absent,
+        // The system is well: nothing of it is known because nobody asked.
+        Standing::NotAsked(why) => {
+            block.state = BlockState::Absent;
+            block.reason = Some(why.reason().to_owned());
+            block.trouble = Some(Trouble::NotAsked);
+        }
         Standing::Several => block.state = BlockState::Ambiguous,
         Standing::Unavailable(away) => unavailable(block, away),
     }

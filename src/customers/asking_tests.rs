@@ -317,7 +317,11 @@ fn an_account_helps_where_the_number_is_withheld() {
     let mut call = Call::of(vec![a]);
     (call.subject.number, call.subject.refused) = (None, Some(NotAsked::Withheld));
     assert_eq!(call.asks(), [""; 0]);
-    assert!(matches!(call.card().answer, Answer::NotAsked(NotAsked::Withheld)));
+    let card = call.card();
+    assert!(matches!(card.answer, Answer::NotAsked(NotAsked::Withheld)));
+    // The system is not away: nobody asked it.
+    let told = (card.blocks[0].state, card.blocks[0].trouble);
+    assert_eq!(told, (BlockState::Absent, Some(crate::words::trouble::Trouble::NotAsked)));
     call.subject.account = Some("88001234".into());
     call.answer("a customer.by_account", people("a", r#"[{"id": 7, "name": "Li"}]"#));
     assert_eq!(call.says(), "found a7");
