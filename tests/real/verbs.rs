@@ -68,9 +68,23 @@ fn talking(
     talk_ms: &str,
     calls: u32,
 ) -> Result<(crate::phones::Party, crate::phones::Party), String> {
+    talks(stage, "trunk_call", talk_ms, calls)
+}
+
+/// With sound on the line all the while: whoever is in by ChanSpy does not leave a line that carries none, hung up or not (22.10.1).
+fn speaking(stage: &mut Stage, talk_ms: &str) -> Result<(crate::phones::Party, crate::phones::Party), String> {
+    talks(stage, "trunk_speaks", talk_ms, 1)
+}
+
+fn talks(
+    stage: &mut Stage,
+    scenario: &str,
+    talk_ms: &str,
+    calls: u32,
+) -> Result<(crate::phones::Party, crate::phones::Party), String> {
     let agent = stage.phones.phone("1001", "uas_answer", calls, &[("RING_MS", "800")])?;
     let mut screen = Watch::of(stage, "1001")?;
-    let caller = stage.phones.customer("13800138000", "02161234567", "trunk_call", &[("TALK_MS", talk_ms)])?;
+    let caller = stage.phones.customer("13800138000", "02161234567", scenario, &[("TALK_MS", talk_ms)])?;
     screen.is(stage, "talking")?;
     Ok((agent, caller))
 }
@@ -266,7 +280,7 @@ pub fn pick_up_what_rings(stage: &mut Stage) -> Result<(), String> {
 pub fn supervise(stage: &mut Stage) -> Result<(), String> {
     stage.phones.register(&["1001", "1003"])?;
     let ears = stage.phones.phone("1003", "uas_answer", 2, &[("RING_MS", "500")])?;
-    let (first, caller) = talking(stage, "12000", 1)?;
+    let (first, caller) = speaking(stage, "12000")?;
     let refused = ask(stage, Feed::Both, "1002", "call.listen", json!({"agent": "1001"}))?;
     if refused["code"] != "not-permitted" {
         return Err(format!("who supervises nobody was answered by {refused}"));
@@ -314,11 +328,7 @@ fn overheard(stage: &mut Stage, verb: &str, options: &str) -> Result<(), String>
     stage.phones.register(&["1001", "1003"])?;
     // Who listens leaves by hanging up, after a while.
     let ears = stage.phones.phone("1003", "uas_answer_bye", 1, &[("RING_MS", "500"), ("TALK_MS", "2500")])?;
-    // With sound on the line: ChanSpy hears none, and does not let go of a line that carries none (22.10.1).
-    let first = stage.phones.phone("1001", "uas_answer", 1, &[("RING_MS", "800")])?;
-    let mut screen = Watch::of(stage, "1001")?;
-    let caller = stage.phones.customer("13800138000", "02161234567", "trunk_speaks", &[("TALK_MS", "7000")])?;
-    screen.is(stage, "talking")?;
+    let (first, caller) = speaking(stage, "7000")?;
     let together = |stage: &Stage| {
         let all = channels(stage);
         let one = bridge(&all, "PJSIP/1001").filter(|one| !one.is_empty())?;
