@@ -64,6 +64,17 @@ pub mod code {
         WRONG_PASSWORD = "wrong-password";
         /// seconds
         WAIT = "wait";
+        // Sign-in at an identity provider.
+        /// why
+        OIDC_AWAY = "oidc-away";
+        /// error
+        OIDC_DENIED = "oidc-denied";
+        OIDC_NOT_BEGUN = "oidc-not-begun";
+        /// why
+        OIDC_NOT_TAKEN = "oidc-not-taken";
+        /// name, claim
+        OIDC_NO_ROLE = "oidc-no-role";
+        // What is there for whom.
         WHOLE_SITE = "whole-site";
         NOTHING_HERE = "nothing-here";
         NOT_THIS_WAY = "not-this-way";

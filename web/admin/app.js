@@ -29,7 +29,7 @@ shared.draw = () => {
 };
 
 // Signing in.
-let wrong = "", entering = false, /** who was let in last */ last = "";
+let wrong = "", entering = false, /** why somebody comes back from the identity provider and is not inside @type {any} */ turned, /** who was let in last */ last = "";
 const whose = ({ who, role, tenant }) => (who ? JSON.stringify([who, role, tenant]) : "");
 async function enter(event) {
   event.preventDefault();
@@ -39,6 +39,7 @@ async function enter(event) {
   try {
     shared.session = await ask("/v1/session", { name: form.get("name"), password: form.get("password") });
     wrong = "";
+    turned = undefined;
     // What stands on the page is another's: it begins anew.
     if (last && last !== whose(shared.session)) { location.reload(); return; }
     last = whose(shared.session);
@@ -58,6 +59,7 @@ async function enter(event) {
 function door() {
   const { ways } = shared.session, password = ways.includes("password"), oidc = ways.includes("oidc");
   return html`<main id="door-of" tabindex="-1"><h1>Linecard</h1><p class="ink2">${unsaved() ? t("door.again", { n: unsaved() }) : t("door.text")}</p>
+    ${turned ? html`<p id="door-turned" class="fault red" role="alert">${icon("warn")} ${refusal(turned)}</p>` : nothing}
     ${oidc ? html`<a class="button strong" href="/admin/oidc">${t("door.oidc")}</a>` : nothing}
     ${oidc && password ? html`<p class="or">${t("door.or")}</p>` : nothing}
     ${password ? html`<form @submit=${enter}><label for="name">${t("door.name")}</label><input id="name" name="name" autocomplete="username" autocapitalize="off" spellcheck="false" required>
@@ -148,10 +150,19 @@ addEventListener("hashchange", () => {
 addEventListener("keydown", (event) => { if (event.key === "Escape" && !shared.dialog && here().of.row && !event.isComposing) shut(); });
 addEventListener("beforeunload", (event) => { if (unsaved()) event.preventDefault(); });
 
+/** Why the identity provider's answer let nobody in: the daemon leaves it in a cookie, which is read once. */
+function turnedAway() {
+  const left = /(?:^|; )linecard-refused=([^;]*)/.exec(document.cookie)?.[1];
+  document.cookie = "linecard-refused=; Path=/admin; Max-Age=0";
+  try { return left && JSON.parse(decodeURIComponent(left)); } catch { return undefined; }
+}
 try {
+  turned = turnedAway();
   shared.session = await ask("/v1/session");
   last = whose(shared.session);
   if (last) void arrive();
+  // Somebody is inside already, and stays.
+  if (last && turned) sorry(turned);
 } catch {
   shared.session = { who: null, rights: [], ways: ["password"] };
   wrong = t("no-answer");

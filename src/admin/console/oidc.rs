@@ -4,9 +4,8 @@
 //! Written here over the house's own token checks: the kept library (openidconnect 4.1) brings a second family of curves and clocks for what is two requests.
 
 use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,7 +16,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{
@@ -30,13 +29,14 @@ use crate::{
     connectors::oauth2::{basic, form_urlencoded},
     live::{http_client, now},
     private::Secret,
-    words::Wall,
+    words::{
+        Wall, percent,
+        refusal::{Refusal, code},
+    },
 };
 
 /// How long somebody may take at the provider.
-const PATIENCE_MS: i64 = 10 * 60_000;
-/// People on their way at once; above it the oldest must begin anew.
-const ON_THE_WAY: usize = 1000;
+const PATIENCE_S: u32 = 600;
 /// Of one answer of the provider.
 const LARGEST: usize = 512 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -49,14 +49,44 @@ pub(super) struct Provider {
     client: reqwest::Client,
     /// Where the provider sends people back to.
     back: String,
-    /// By state: what must come back with it.
-    sent: Mutex<HashMap<String, Sent>>,
 }
 
-struct Sent {
+/// Somebody on the way to the provider. His own browser keeps it, and the daemon nothing: whoever begins a thousand times takes nobody's place, and a restart
+/// or a second daemon behind the same address does not matter.
+struct Begun {
+    /// Comes back in the address. That it is the same in the cookie proves that this browser began it.
+    state: String,
+    /// Comes back in the token.
     nonce: String,
+    /// Goes with the code (RFC 7636), so that a code is of no use elsewhere.
     verifier: String,
-    until: Wall,
+}
+
+impl Begun {
+    fn new() -> Self {
+        Self { state: random(), nonce: random(), verifier: random() }
+    }
+
+    fn text(&self) -> String {
+        [&*self.state, &*self.nonce, &*self.verifier].join(".")
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let mut parts = text.split('.').map(str::to_owned);
+        let begun = Self { state: parts.next()?, nonce: parts.next()?, verifier: parts.next()? };
+        let whole = [&begun.state, &begun.nonce, &begun.verifier].iter().all(|part| !part.is_empty());
+        (whole && parts.next().is_none()).then_some(begun)
+    }
+}
+
+fn away(why: impl Into<String>) -> Refusal {
+    let why = why.into();
+    Refusal::new(code::OIDC_AWAY, format!("the identity provider cannot be asked now: {why}")).with("why", why)
+}
+
+fn not_taken(why: impl Into<String>) -> Refusal {
+    let why = why.into();
+    Refusal::new(code::OIDC_NOT_TAKEN, format!("what the identity provider says is not taken: {why}")).with("why", why)
 }
 
 /// What of the provider's document is used.
@@ -87,74 +117,58 @@ impl Provider {
             client: http_client(None, TIMEOUT)?,
             back: format!("{}/admin/oidc/back", public_url.unwrap_or_default()),
             settings,
-            sent: Mutex::default(),
         })
     }
 
-    fn sent(&self) -> std::sync::MutexGuard<'_, HashMap<String, Sent>> {
-        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn get<T: serde::de::DeserializeOwned>(&self, url: &str, what: &str) -> Result<T, String> {
+    async fn get<T: serde::de::DeserializeOwned>(&self, url: &str, what: &str) -> Result<T, Refusal> {
         let answer = self.client.get(url).timeout(TIMEOUT).send().await;
-        let answer = answer.map_err(|error| format!("{what} could not be had: {}", error.without_url()))?;
+        let answer = answer.map_err(|error| away(format!("{what} could not be had: {}", error.without_url())))?;
         if answer.status() != StatusCode::OK {
-            return Err(format!("{what} could not be had: status {}", answer.status().as_u16()));
+            return Err(away(format!("{what} could not be had: status {}", answer.status().as_u16())));
         }
-        let bytes = body(answer).await.map_err(|why| format!("{what}: {why}"))?;
-        serde_json::from_slice(&bytes).map_err(|_| format!("{what} is not what OpenID Connect says"))
+        let bytes = body(answer).await.map_err(|why| away(format!("{what}: {why}")))?;
+        serde_json::from_slice(&bytes).map_err(|_| away(format!("{what} is not what OpenID Connect says")))
     }
 
-    async fn document(&self) -> Result<Document, String> {
+    async fn document(&self) -> Result<Document, Refusal> {
         let url = format!("{}/.well-known/openid-configuration", self.settings.issuer.trim_end_matches('/'));
         let document: Document = self.get(&url, "the provider's document").await?;
         if document.issuer != self.settings.issuer {
-            return Err(format!(
+            return Err(away(format!(
                 "the provider calls itself {:?}: console.oidc.issuer must say the same",
                 document.issuer
-            ));
+            )));
         }
         Ok(document)
     }
 
-    /// Where to send somebody, and the state that his browser keeps.
-    async fn begin(&self, at: Wall) -> Result<(String, String), String> {
+    /// Where to send somebody.
+    async fn begin(&self, begun: &Begun) -> Result<String, Refusal> {
         let document = self.document().await?;
-        let (state, nonce, verifier) = (random(), random(), random());
-        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.as_bytes()));
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(begun.verifier.as_bytes()));
         let scope = self.settings.scopes.join(" ");
         let query = form(&[
             ("response_type", "code"),
             ("client_id", &self.settings.client_id),
             ("redirect_uri", &self.back),
             ("scope", &scope),
-            ("state", &state),
-            ("nonce", &nonce),
+            ("state", &begun.state),
+            ("nonce", &begun.nonce),
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
         ]);
         let join = if document.authorization_endpoint.contains('?') { '&' } else { '?' };
-        let mut sent = self.sent();
-        sent.retain(|_, sent| at < sent.until);
-        if sent.len() >= ON_THE_WAY
-            && let Some(first) = sent.iter().min_by_key(|(_, sent)| sent.until).map(|(state, _)| state.clone())
-        {
-            sent.remove(&first);
-        }
-        sent.insert(state.clone(), Sent { nonce, verifier, until: at.plus_ms(PATIENCE_MS) });
-        Ok((format!("{}{join}{query}", document.authorization_endpoint), state))
+        Ok(format!("{}{join}{query}", document.authorization_endpoint))
     }
 
     /// Who came back: the name for the audit, and the role.
-    async fn end(&self, at: Wall, state: &str, code: &str) -> Result<(String, Role), String> {
-        let sent = self.sent().remove(state).filter(|sent| at < sent.until);
-        let sent = sent.ok_or("this sign-in took too long, or was used already: begin anew")?;
+    async fn end(&self, at: Wall, begun: &Begun, code: &str) -> Result<(String, Role), Refusal> {
         let document = self.document().await?;
         let mut fields = vec![
             ("grant_type", "authorization_code"),
             ("code", code),
             ("redirect_uri", &self.back),
-            ("code_verifier", &sent.verifier),
+            ("code_verifier", &begun.verifier),
         ];
         let mut request = self.client.post(&document.token_endpoint).timeout(TIMEOUT);
         match &self.secret {
@@ -168,49 +182,51 @@ impl Provider {
             None => fields.push(("client_id", &self.settings.client_id)),
         }
         let request = request.header(header::CONTENT_TYPE, "application/x-www-form-urlencoded").body(form(&fields));
-        let answer =
-            request.send().await.map_err(|error| format!("the provider gave no token: {}", error.without_url()))?;
+        let answer = request.send().await;
+        let answer = answer.map_err(|error| away(format!("the provider gave no token: {}", error.without_url())))?;
         let status = answer.status();
-        let told: Value = serde_json::from_slice(&body(answer).await?).unwrap_or_default();
+        let told: Value = serde_json::from_slice(&body(answer).await.map_err(away)?).unwrap_or_default();
         if status != StatusCode::OK {
             let error = told["error"].as_str().filter(|word| word.len() < 40).unwrap_or("no reason");
-            return Err(format!("the provider gave no token: status {} ({error})", status.as_u16()));
+            return Err(not_taken(format!("it gave no token: status {} ({error})", status.as_u16())));
         }
-        let token = told["id_token"].as_str().ok_or("the provider gave no id_token: is openid among the scopes?")?;
+        let token = told["id_token"].as_str();
+        let token = token.ok_or_else(|| not_taken("it gave no id_token: is openid among the scopes?"))?;
         let set: Value = self.get(&document.jwks_uri, "the provider's keys").await?;
-        let keys = Keys::jwks(set.to_string().as_bytes()).map_err(|why| format!("the provider's keys: {why}"))?;
-        let claims = keys.claims(token).map_err(|why| format!("the provider's token is not taken: {why}"))?;
-        self.judge(&claims, &sent.nonce, at)
+        let keys = Keys::jwks(set.to_string().as_bytes()).map_err(|why| away(format!("the provider's keys: {why}")))?;
+        let claims = keys.claims(token).map_err(|why| not_taken(why.to_string()))?;
+        self.judge(&claims, &begun.nonce, at)
     }
 
     /// OpenID Connect Core 1.0 section 3.1.3.7.
-    fn judge(&self, claims: &Value, nonce: &str, at: Wall) -> Result<(String, Role), String> {
-        let wrong = |what: &str| Err(format!("the provider's token is not taken: {what}"));
+    fn judge(&self, claims: &Value, nonce: &str, at: Wall) -> Result<(String, Role), Refusal> {
+        let wrong = |what: &str| Err(not_taken(what));
         let seconds = at.0.div_euclid(1000);
         let Oidc { issuer, client_id, name_claim, roles_claim, roles, .. } = &self.settings;
         if claims["iss"] != **issuer {
-            return wrong("another issuer");
+            return wrong("the token is of another issuer");
         }
         let audience = texts(&claims["aud"]);
         if !audience.contains(&client_id.as_str()) || audience.len() > 1 && claims["azp"] != **client_id {
-            return wrong("for another client");
+            return wrong("the token is for another client");
         }
         if claims["exp"].as_i64().is_none_or(|end| end + LEEWAY_S < seconds) {
-            return wrong("it is over");
+            return wrong("the token is over");
         }
         if claims["nonce"] != *nonce {
-            return wrong("it belongs to another sign-in");
+            return wrong("the token belongs to another sign-in");
         }
         let named = claims[name_claim].as_str().or_else(|| claims["sub"].as_str()).unwrap_or_default();
         let name: String = named.chars().filter(|c| !c.is_control()).take(64).collect();
         if name.is_empty() {
-            return wrong("it names nobody");
+            return wrong("the token names nobody");
         }
         let held = texts(&claims[roles_claim]);
         let Some(role) = role(roles, &held) else {
-            return Err(format!(
+            let says = format!(
                 "{name} may not see the console: nothing in the claim \"{roles_claim}\" is a role of console.oidc.roles"
-            ));
+            );
+            return Err(Refusal::new(code::OIDC_NO_ROLE, says).with("name", name).with("claim", roles_claim));
         };
         Ok((name, role))
     }
@@ -250,25 +266,56 @@ async fn body(mut answer: reqwest::Response) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-/// Binds the way to the provider to the browser that began it: nobody is signed in by a link that somebody else sends.
+/// Keeps a [`Begun`]: nobody is signed in by a link that somebody else sends.
 const COOKIE: &str = "linecard-oidc";
+/// Tells the page why somebody was turned away. The page reads it, says it in its reader's language, and throws it away.
+const REFUSED: &str = "linecard-refused";
+/// Characters of each value there: a browser takes 4 KiB of a cookie, and a character may be nine bytes of it.
+const LONGEST: usize = 100;
+
+impl Console {
+    /// The cookie that keeps who is on the way; an empty one ends it.
+    fn on_the_way(&self, text: &str) -> HeaderValue {
+        let (name, secure) = if self.settings.is_https() { ("__Host-", "; Secure") } else { ("", "") };
+        let seconds = if text.is_empty() { 0 } else { PATIENCE_S };
+        // `Lax`: it must come along when the provider sends the browser back.
+        let text = format!("{name}{COOKIE}={text}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+        HeaderValue::from_str(&text).expect("letters, digits and signs of a cookie")
+    }
+
+    fn begun(&self, headers: &HeaderMap) -> Option<Begun> {
+        let name = if self.settings.is_https() { "__Host-" } else { "" };
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(key, _)| key.strip_prefix(name) == Some(COOKIE)).and_then(|(_, text)| Begun::read(text))
+    }
+
+    /// To the door, where the page says why.
+    fn turned_away(&self, from: IpAddr, why: &Refusal) -> Response {
+        // Not the sentence: it may name somebody.
+        let (what, detail) = (why.code, why.values.get("why").or_else(|| why.values.get("claim")));
+        tracing::warn!(%from, what, detail, "somebody was not let into the console by the identity provider");
+        let values = why.values.iter().map(|(name, value)| (*name, value.chars().take(LONGEST).collect::<String>()));
+        let told = json!({"code": why.code, "values": values.collect::<std::collections::BTreeMap<_, _>>()});
+        let secure = if self.settings.is_https() { "; Secure" } else { "" };
+        let cookie = format!("{REFUSED}={}; Path=/admin; Max-Age=60; SameSite=Lax{secure}", percent(&told.to_string()));
+        let cookie = HeaderValue::from_str(&cookie).expect("percent-encoded");
+        ([(header::SET_COOKIE, cookie)], Redirect::to("/admin")).into_response()
+    }
+}
 
 /// `GET /admin/oidc`.
-pub(super) async fn begin(State(console): State<Arc<Console>>) -> Response {
-    let Some(provider) = &console.provider else {
-        return plain(StatusCode::NOT_FOUND, "there is no identity provider here");
-    };
-    match provider.begin(now().wall).await {
-        Ok((url, state)) => {
-            let secure = if console.settings.is_https() { "; Secure" } else { "" };
-            let cookie = format!("{COOKIE}={state}; Path=/admin/oidc; Max-Age=600; HttpOnly; SameSite=Lax{secure}");
-            let cookie = HeaderValue::from_str(&cookie).expect("letters and digits");
-            ([(header::SET_COOKIE, cookie)], Redirect::to(&url)).into_response()
-        }
-        Err(why) => {
-            tracing::warn!(%why, "nobody can sign in at the identity provider");
-            plain(StatusCode::BAD_GATEWAY, &format!("You cannot sign in now: {why}."))
-        }
+pub(super) async fn begin(
+    State(console): State<Arc<Console>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let Some(provider) = &console.provider else { return StatusCode::NOT_FOUND.into_response() };
+    let from = console.asker(peer, &headers);
+    let begun = Begun::new();
+    match provider.begin(&begun).await {
+        Ok(url) => ([(header::SET_COOKIE, console.on_the_way(&begun.text()))], Redirect::to(&url)).into_response(),
+        Err(why) => console.turned_away(from, &why),
     }
 }
 
@@ -279,50 +326,46 @@ pub(super) async fn back(
     headers: HeaderMap,
     axum::extract::Query(back): axum::extract::Query<Back>,
 ) -> Response {
-    let Some(provider) = &console.provider else {
-        return plain(StatusCode::NOT_FOUND, "there is no identity provider here");
+    let Some(provider) = &console.provider else { return StatusCode::NOT_FOUND.into_response() };
+    let from = console.asker(peer, &headers);
+    let begun = console.begun(&headers).filter(|begun| back.state.as_ref() == Some(&begun.state));
+    let Some(begun) = begun else {
+        let says = "this sign-in was not begun in this browser, or too long ago: begin anew";
+        return console.turned_away(from, &Refusal::new(code::OIDC_NOT_BEGUN, says));
     };
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let kept = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let kept: Vec<&str> = kept.filter(|(name, _)| *name == COOKIE).map(|(_, value)| value).collect();
-    let state = back.state.unwrap_or_default();
-    if state.is_empty() || !kept.contains(&state.as_str()) {
-        return plain(StatusCode::BAD_REQUEST, "This sign-in was not begun in this browser. Begin at /admin.");
-    }
-    let code = match (back.code, back.error) {
-        (Some(code), None) => code,
-        (_, error) => {
-            let word = error.unwrap_or_default();
-            let word: String = word.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
-            return plain(StatusCode::FORBIDDEN, &format!("The identity provider did not let you in ({word})."));
-        }
-    };
-    match provider.end(now().wall, &state, &code).await {
-        Ok((who, role)) => {
-            let (session, cookie) = console.open(who, role, None);
-            if let Err(trouble) = console.note(&session, "console.signed-in", role.as_str(), Some("oidc".into())).await
-            {
-                return trouble.into_response();
-            }
-            ([(header::SET_COOKIE, cookie)], Redirect::to("/admin")).into_response()
-        }
-        Err(why) => {
-            tracing::warn!(from = %peer.ip(), %why, "somebody was not let into the console");
-            plain(StatusCode::FORBIDDEN, &format!("You are not signed in: {why}."))
-        }
-    }
+    let mut answer = console.comes_back(provider, from, &begun, back).await;
+    // Good once.
+    answer.headers_mut().append(header::SET_COOKIE, console.on_the_way(""));
+    answer
 }
 
-/// A sentence for whoever looks at a page that is none.
-fn plain(status: StatusCode, why: &str) -> Response {
-    let kind = [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (status, kind, format!("{why}\n")).into_response()
+impl Console {
+    async fn comes_back(&self, provider: &Provider, from: IpAddr, begun: &Begun, back: Back) -> Response {
+        let code = match (back.code, back.error) {
+            (Some(code), None) => code,
+            (_, error) => {
+                let word = error.unwrap_or_default();
+                let word: String = word.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
+                let says = format!("the identity provider did not let you in ({word})");
+                return self.turned_away(from, &Refusal::new(code::OIDC_DENIED, says).with("error", word));
+            }
+        };
+        match provider.end(now().wall, begun, &code).await {
+            Ok((who, role)) => {
+                let (session, cookie) = self.open(who, role, None);
+                if let Err(trouble) = self.note(&session, "console.signed-in", role.as_str(), Some("oidc".into())).await
+                {
+                    return trouble.into_response();
+                }
+                ([(header::SET_COOKIE, cookie)], Redirect::to("/admin")).into_response()
+            }
+            Err(why) => self.turned_away(from, &why),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     fn provider() -> Provider {
@@ -343,8 +386,8 @@ mod tests {
             ("iss", json!("https://sso.example.org"), "another issuer"),
             ("aud", json!("other"), "another client"),
             ("aud", json!(["linecard", "other"]), "another client"),
-            ("exp", json!(900), "it is over"),
-            ("exp", json!("soon"), "it is over"),
+            ("exp", json!(900), "is over"),
+            ("exp", json!("soon"), "is over"),
             ("nonce", json!("m"), "another sign-in"),
             ("nonce", Value::Null, "another sign-in"),
             ("groups", json!("staff"), "may not see"),
@@ -352,11 +395,21 @@ mod tests {
         ] {
             let mut claims = good.clone();
             claims[claim] = value;
-            let told = judged(&claims).unwrap_err();
+            let told = judged(&claims).unwrap_err().says;
             assert!(told.contains(why), "{claim}: {told}");
         }
         let mut nameless = good.clone();
         nameless["preferred_username"] = Value::Null;
         assert_eq!(judged(&nameless).unwrap().0, "17");
+    }
+
+    #[test]
+    fn what_a_browser_keeps_is_read_as_it_was_written_and_nothing_else_is() {
+        let begun = Begun::new();
+        let read = Begun::read(&begun.text()).unwrap();
+        assert_eq!((read.state, read.nonce, read.verifier), (begun.state, begun.nonce, begun.verifier));
+        for text in ["", ".", "..", "a.b", "a.b.", "a..c", "a.b.c.d"] {
+            assert!(Begun::read(text).is_none(), "{text:?}");
+        }
     }
 }

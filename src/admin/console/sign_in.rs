@@ -88,7 +88,7 @@ impl Console {
     }
 
     /// Whose address a try to sign in is counted for.
-    fn asker(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+    pub(super) fn asker(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
         let told = || {
             let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
             last.rsplit(',').next()?.trim().parse().ok()

@@ -78,8 +78,8 @@ async function signs(page, name, password) {
 }
 /** Who the console says is there, asked by this browser. */
 const session = (page) => page.evaluate(async () => (await fetch("/v1/session")).json());
-/** What a page without markup says. */
-const words = (page) => page.locator("body").innerText();
+/** What the door says to somebody who came back and is not inside. */
+const turned = async (page) => { await page.waitForURL(`${url}/admin`); return page.locator("#door-turned").innerText(); };
 
 test("somebody signs in at the provider's page, comes back with the role that the claim gives, and signs out", async () => {
   for (const [lang, door, role, out] of [["en", "company account", "Supervisor", "Sign out"], ["zh-CN", "公司账号", "主管", "退出"]]) {
@@ -101,9 +101,11 @@ test("somebody signs in at the provider's page, comes back with the role that th
     // The way back was used once; again it leads nowhere, and takes nothing away from who is inside.
     assert.equal(backs.length, 1, backs.join(" "));
     await page.goto(backs[0]);
-    assert.match(await words(page), /You are not signed in|not begun in this browser/);
-    await page.goto(`${url}/admin`);
+    await page.waitForURL(`${url}/admin`);
+    await page.locator("#shell", { hasText: lang === "en" ? "not begun in this browser" : "不是在这个浏览器里开始的" }).waitFor();
+    await page.reload();
     await page.waitForSelector("#shell");
+    assert.doesNotMatch(await page.innerText("#shell"), /not begun in this browser|不是在这个浏览器里开始的/, "it is said once");
 
     await page.click(`[aria-label="${out}"]`);
     await page.waitForSelector("#door-of");
@@ -115,14 +117,18 @@ test("somebody signs in at the provider's page, comes back with the role that th
 });
 
 test("who has no role is told so, and is not inside", async () => {
-  const { page } = await begins();
-  await through(page);
-  await signs(page, "guest", "guest-pass-1");
-  await page.waitForURL(`${url}/admin/oidc/back*`);
-  assert.match(await words(page), /guest@example\.com may not see the console/);
-  await page.goto(`${url}/admin`);
-  await page.waitForSelector("#door-of");
-  assert.equal((await session(page)).who, null);
+  for (const [lang, says] of [["en", /guest@example\.com has no role here: nothing in the claim “email”/], ["zh-CN", /guest@example\.com在这里没有角色：声明“email”里/]]) {
+    const { screen, page } = await begins(lang);
+    await through(page);
+    await signs(page, "guest", "guest-pass-1");
+    assert.match(await turned(page), says);
+    assert.equal((await session(page)).who, null);
+    await screen.shot(`oidc-turned-away-light-${lang}`);
+    assert.deepEqual(await screen.axe(), []);
+    await page.reload();
+    await page.waitForSelector("#door-of");
+    assert.equal(await page.locator("#door-turned").count(), 0, "it is said once");
+  }
 });
 
 test("a way back that this browser did not begin signs nobody in", async () => {
@@ -130,10 +136,9 @@ test("a way back that this browser did not begin signs nobody in", async () => {
   await through(mine.page);
   // A state that nobody gave, beside the one that this browser has.
   await mine.page.goto(`${url}/admin/oidc/back?code=whatever&state=forged`);
-  assert.match(await words(mine.page), /not begun in this browser/);
+  assert.match(await turned(mine.page), /not begun in this browser/);
 
   // A real code and a real state, sent to somebody else before they are used: his browser did not begin it.
-  await mine.page.goto(`${url}/admin`);
   await through(mine.page);
   const held = new Promise((found, bad) => mine.page.route((asked) => asked.href.startsWith(`${process.env.OAUTH2_URL}/api/sso/auth`), async (route) => {
     // As the provider answers, but that the browser does not follow.
@@ -146,9 +151,7 @@ test("a way back that this browser did not begin signs nobody in", async () => {
   assert.ok(address.startsWith(`${url}/admin/oidc/back?`) && /[?&]code=/.test(address), address);
   const other = await begins();
   await other.page.goto(address);
-  assert.match(await words(other.page), /not begun in this browser/);
-  await other.page.goto(`${url}/admin`);
-  await other.page.waitForSelector("#door-of");
+  assert.match(await turned(other.page), /not begun in this browser/);
   assert.equal((await session(other.page)).who, null);
 
   // Where it was begun it is good.
