@@ -16,7 +16,8 @@ const answer = (request) => new Promise((good, bad) => {
   request.onsuccess = () => good(request.result);
   request.onerror = () => bad(request.error);
 });
-const key = (agent, call) => JSON.stringify([agent, call]);
+/** Agents of two tenants may have the same id. @param {{tenant: string, id: string}} agent @param {string} call */
+const key = ({ tenant, id }, call) => JSON.stringify([tenant, id, call]);
 
 export async function keep(agent, call, text) {
   memory.set(key(agent, call), text);
@@ -37,8 +38,8 @@ export async function kept(agent) {
   } catch { /* memory has it */ }
   const mine = new Map();
   for (const [k, text] of memory) {
-    const [who, call] = JSON.parse(k);
-    if (who === agent) mine.set(call, text);
+    const [tenant, who, call] = JSON.parse(k);
+    if (tenant === agent.tenant && who === agent.id) mine.set(call, text);
   }
   return mine;
 }

@@ -28,13 +28,13 @@ const timers = new Map(); // call -> when its words are sent: hands may be at an
 export const sending = (call) => sent.has(call);
 /** What lies in this browser from before. */
 export async function reclaim() {
-  for (const [call, text] of await kept(desk.me.id)) if (!drafts.has(call)) { drafts.set(call, text); void save(call); }
+  for (const [call, text] of await kept(desk.me)) if (!drafts.has(call)) { drafts.set(call, text); void save(call); }
   draw();
 }
 export async function forget(call, text) {
   drafts.delete(call);
-  await keep(desk.me.id, call, text);
-  await erase(desk.me.id, call, text);
+  await keep(desk.me, call, text);
+  await erase(desk.me, call, text);
   draw();
 }
 
@@ -43,7 +43,7 @@ $("notes").oninput = () => {
   const call = $("notes").dataset.call;
   if (!call) return;
   drafts.set(call, $("notes").value);
-  void keep(desk.me.id, call, $("notes").value);
+  void keep(desk.me, call, $("notes").value);
   clearTimeout(timers.get(call));
   timers.set(call, setTimeout(() => void save(call), 600));
   drawDo();
@@ -68,7 +68,7 @@ function saved(call, text) {
   words.set(call, text);
   troubles.delete(call);
   if (drafts.get(call) === text) drafts.delete(call);
-  void erase(desk.me.id, call, text);
+  void erase(desk.me, call, text);
 }
 export async function done() {
   const call = desk.call;
@@ -79,7 +79,7 @@ export async function done() {
   timers.delete(id);
   sent.add(id);
   drafts.set(id, notes);
-  await keep(desk.me.id, id, notes);
+  await keep(desk.me, id, notes);
   draw();
   try {
     await link.ask("wrapup.submit", { call: id, disposition, notes, ticket: $("ticket").checked });

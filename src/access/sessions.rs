@@ -79,6 +79,7 @@ impl Sessions {
     /// Seconds until the next try may be made; `None`: now.
     #[must_use]
     pub fn wait(&self, now: Wall, name: &str, from: IpAddr) -> Option<u64> {
+        let from = counted(from);
         let named = self.failed.get(&(name.to_owned(), from)).map(|failed| (failed, SLIPS));
         let address = self.addresses.get(&from).map(|failed| (failed, SLIPS_OF_ADDRESS));
         let left = |(failed, slips): (&Failed, u32)| {
@@ -93,6 +94,7 @@ impl Sessions {
 
     /// A try that failed, or, with `good`, one that did not.
     pub fn tried(&mut self, now: Wall, name: &str, from: IpAddr, good: bool) {
+        let from = counted(from);
         let key = (name.to_owned(), from);
         if good {
             self.failed.remove(&key);
@@ -123,6 +125,14 @@ fn halve<K: Clone + Eq + std::hash::Hash>(failed: &mut HashMap<K, Failed>) {
     let (_, from, _) = times.select_nth_unstable(middle);
     let from = *from;
     failed.retain(|_, failed| failed.last > from);
+}
+
+/// Whom a failure is counted for: the address; of IPv6 the network of 64 bits, for whoever has one has them all (RFC 4291 section 2.5.1).
+fn counted(from: IpAddr) -> IpAddr {
+    match from.to_canonical() {
+        IpAddr::V6(whole) => IpAddr::V6((u128::from(whole) >> 64 << 64).into()),
+        v4 => v4,
+    }
 }
 
 fn digest(token: &str) -> [u8; 32] {
@@ -174,6 +184,20 @@ mod tests {
         assert!(sessions.wait(Wall(2000), "new", here).is_some(), "an address that tries many names");
         assert_eq!(sessions.wait(Wall(2000 + 900_000), "lin", here), None);
         sessions.tried(Wall(0), "lin", there, true);
+    }
+
+    #[test]
+    fn who_has_a_network_of_ipv6_is_one_and_its_neighbour_another() {
+        let mut sessions = Sessions::default();
+        let of = |network: u16, host: u16| -> IpAddr { format!("2001:db8:0:{network:x}::{host:x}").parse().unwrap() };
+        for host in 0..60 {
+            sessions.tried(Wall(0), "lin", of(1, host), false);
+        }
+        assert_eq!(sessions.wait(Wall(0), "lin", of(1, 999)), Some(900));
+        assert!(sessions.wait(Wall(0), "wu", of(1, 999)).is_some(), "an address that tries many times");
+        assert_eq!(sessions.wait(Wall(0), "lin", of(2, 1)), None);
+        sessions.tried(Wall(0), "lin", "::ffff:192.0.2.1".parse().unwrap(), false);
+        assert_eq!(sessions.addresses.len(), 2, "192.0.2.1 is no network of IPv6");
     }
 
     #[test]

@@ -36,13 +36,24 @@ pub fn csv(answer: &Answer) -> String {
             if answer.before.is_some() {
                 row.extend(side(compared.iter().find(|one| one.figure == figure.figure)));
             }
-            rows.push(row);
+            rows.push(row.into_iter().map(no_formula).collect());
         }
     }
     // A Vec takes everything.
     rows.iter().for_each(|row| drop(out.write_record(row)));
     let text = out.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
     format!("\u{feff}{text}")
+}
+
+/// A spreadsheet computes what begins so, and names come from switches, calls and settings: behind an apostrophe it is text (OWASP, CSV Injection). Numbers, also
+/// those that are dialled, stay as they are.
+fn no_formula(cell: String) -> String {
+    let number = || cell.len() > 1 && cell[1..].chars().all(|c| c.is_ascii_digit() || c == '.');
+    if cell.starts_with(['=', '@', '\t', '\r']) || cell.starts_with(['+', '-']) && !number() {
+        format!("'{cell}")
+    } else {
+        cell
+    }
 }
 
 fn cells(figure: &Figure) -> Vec<String> {
@@ -205,5 +216,28 @@ fn duration(ms: f64) -> String {
         (0, 0, s) => format!("{s} s"),
         (0, min, s) => format!("{min} min {s} s"),
         (h, min, _) => format!("{h} h {min} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::no_formula;
+
+    #[test]
+    fn what_a_spreadsheet_would_compute_is_text_and_numbers_stay() {
+        for (cell, shown) in [
+            ("=HYPERLINK(\"https://example.com\")", "'=HYPERLINK(\"https://example.com\")"),
+            ("@SUM(A1)", "'@SUM(A1)"),
+            ("+cmd|' /C calc'!A0", "'+cmd|' /C calc'!A0"),
+            ("-1+1", "'-1+1"),
+            ("\t=1", "'\t=1"),
+            ("+862161234567", "+862161234567"),
+            ("-0.25", "-0.25"),
+            ("客服", "客服"),
+            ("-", "'-"),
+            ("", ""),
+        ] {
+            assert_eq!(no_formula(cell.to_owned()), shown);
+        }
     }
 }
