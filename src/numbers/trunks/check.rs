@@ -1,6 +1,10 @@
 //! What a schema cannot see in trunks.yaml: names that do not exist, numbers that are none, rows that can never win, rows that share calls.
 
-use std::collections::HashSet;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet, HashSet},
+    ops::Bound,
+};
 
 use super::{
     super::{number::Plan, world},
@@ -239,7 +243,7 @@ fn late_tenants(file: &Read<TrunksFile>, rows: &[TrunkRow], problems: &mut Vec<P
 /// Rows that can never win are wrong. Two that share some calls, with calls of their own each, may be meant so: it is said once a row.
 fn order(file: &Read<TrunksFile>, read: &[Option<Asked<'_>>], told: &mut Told) {
     let mut index = Index::default();
-    let mut wide: Vec<usize> = Vec::new();
+    let mut wide = Wide::default();
     for (i, asked) in read.iter().enumerate() {
         let Some(asked) = asked else { continue };
         let at = |e: usize| read.get(e).and_then(Option::as_ref);
@@ -256,7 +260,8 @@ fn order(file: &Read<TrunksFile>, read: &[Option<Asked<'_>>], told: &mut Told) {
             index.first(spelt.as_ref(), [row.trunk.as_deref(), bare(&row.trunk)], covers).map(|e| e as usize);
         let mut shared = None;
         if let Some(dialled) = asked.dialled.as_ref().filter(|_| spelt.is_none()) {
-            for &e in &wide {
+            let begins = dialled.begins();
+            for e in wide.near(&begins) {
                 let Some((earlier, its)) = at(e).and_then(|a| Some((a, a.dialled.as_ref()?))) else { continue };
                 if covered.is_some_and(|c| c < e) || !earlier.alike(asked) {
                     continue;
@@ -268,7 +273,7 @@ fn order(file: &Read<TrunksFile>, read: &[Option<Asked<'_>>], told: &mut Told) {
                     _ => {}
                 }
             }
-            wide.push(i);
+            wide.add(&begins, i);
         }
         // People count rows from one.
         let number = |earlier: usize| (earlier + 1).to_string();
@@ -288,6 +293,30 @@ fn order(file: &Read<TrunksFile>, read: &[Option<Asked<'_>>], told: &mut Told) {
             (None, None) => {}
         }
         index.add(place, asked.dialled.as_ref(), row.trunk.as_deref());
+    }
+}
+
+/// Rows of many numbers by the digits that these begin with. Two rows share a number only where the beginning of one is a beginning of the other's: held against
+/// each other are those alone, for all against all is a hundred million times in ten thousand rows.
+#[derive(Default)]
+struct Wide<'a>(BTreeMap<Cow<'a, str>, Vec<usize>>);
+
+impl<'a> Wide<'a> {
+    fn add(&mut self, begins: &[Cow<'a, str>], place: usize) {
+        for begin in begins {
+            self.0.entry(begin.clone()).or_default().push(place);
+        }
+    }
+
+    /// In the order of the file.
+    fn near(&self, begins: &[Cow<'_, str>]) -> BTreeSet<usize> {
+        let longer = |begin: &str| {
+            let from = self.0.range::<str, _>((Bound::Included(begin), Bound::Unbounded));
+            let begin = begin.to_owned();
+            from.take_while(move |(it, _)| it.starts_with(&begin)).map(|(_, places)| places)
+        };
+        let shorter = |begin: &str| (0..begin.len()).filter_map(|n| self.0.get(begin.get(..n)?)).collect::<Vec<_>>();
+        begins.iter().flat_map(|begin| longer(begin).chain(shorter(begin))).flatten().copied().collect()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Which dialled numbers a row takes: one, or all like a prefix, a pattern or a range; and how two of these lie to each other.
 
+use std::borrow::Cow;
+
 use super::{
     super::number::{Class, Number, Plan},
     code,
@@ -84,6 +86,18 @@ impl Dialled {
         }
     }
 
+    /// What all its numbers begin with, in each spelling that [`Self::meets`] holds against another's.
+    pub(super) fn begins(&self) -> Vec<Cow<'_, str>> {
+        match self {
+            Self::One(number) => spellings(number).all.into_iter().map(Cow::Owned).collect(),
+            Self::Like { text, .. } => vec![text.split('X').next().unwrap_or_default().into()],
+            Self::Range(from, to) => {
+                let same = from.bytes().zip(to.bytes()).take_while(|(a, b)| a == b).count();
+                spelt(from.get(..same).unwrap_or_default()).into_iter().map(Cow::Owned).collect()
+            }
+        }
+    }
+
     /// How this one lies to another. Where it cannot be told (a range against a pattern of another length, a national pattern against one with
     /// a plus) nothing is said.
     #[must_use]
@@ -121,7 +135,7 @@ impl Dialled {
     }
 }
 
-/// How a range lies to a pattern, in the spelling that the pattern is written in. Nothing is allocated: `check` holds all against all.
+/// How a range lies to a pattern, in the spelling that the pattern is written in. Nothing is allocated: a table has many such pairs.
 fn range_and_like((from, to): (&str, &str), (text, open): (&str, bool)) -> Meeting {
     let national = from.strip_prefix("+86").zip(to.strip_prefix("+86"));
     let zeroed = national.and_then(|(a, b)| Some((text.strip_prefix('0')?, a, b)));
