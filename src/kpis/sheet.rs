@@ -48,7 +48,7 @@ pub fn csv(answer: &Answer) -> String {
 /// A spreadsheet computes what begins so, and names come from switches, calls and settings: behind an apostrophe it is text (OWASP, CSV Injection). Numbers, also
 /// those that are dialled, stay as they are.
 fn no_formula(cell: String) -> String {
-    let number = || cell.len() > 1 && cell[1..].chars().all(|c| c.is_ascii_digit() || c == '.');
+    let number = || cell.len() > 1 && cell.bytes().skip(1).all(|c| c.is_ascii_digit() || c == b'.');
     if cell.starts_with(['=', '@', '\t', '\r']) || cell.starts_with(['+', '-']) && !number() {
         format!("'{cell}")
     } else {

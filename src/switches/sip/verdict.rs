@@ -269,6 +269,7 @@ mod tests {
                 }
             }
         }
-        assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+        // Wide, for the machine is shared: a reader that took the square of it would be at this for an hour.
+        assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
     }
 }
