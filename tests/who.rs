@@ -152,7 +152,7 @@ async fn a_customer_is_made_once_of_an_unknown_number_through_a_lost_answer_and_
     let mut screen = self::screen(&desk, "1001").await;
     desk.until("the daemon is logged in", |desk| desk.pbx.logged_in() > 0).await;
     desk.until("the first call is over", |desk| desk.pbx.up() == 0).await;
-    desk.pbx.play(Story::Answered, "13700137000", Some(0));
+    desk.pbx.play(Story::Answered, "13700137000", Some(0)).unwrap();
     let pop = card(&mut screen, |card| card["answer"]["state"] == "found").await;
     assert_eq!(names(&pop["card"]), ["Zhao Min"]);
 }

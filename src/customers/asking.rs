@@ -64,6 +64,8 @@ impl Key {
 #[derive(Clone, Debug)]
 pub struct Entry {
     pub asked_at: Wall,
+    /// How many changes had been told when it was asked for.
+    pub changes: u64,
     pub found: Found,
 }
 

@@ -38,7 +38,7 @@ fn subject(offers: Vec<Offer>) -> Subject {
 const KEYS: [(&str, &str); 3] = [("customer_no", "code"), ("member_no", "member"), ("email", "email")];
 
 fn known(found: Found) -> Known {
-    Known { entry: Arc::new(Entry { asked_at: Wall(0), found }), fresh: true }
+    Known { entry: Arc::new(Entry { asked_at: Wall(0), changes: 0, found }), fresh: true }
 }
 
 fn people(system: &str, value: &str) -> Known {

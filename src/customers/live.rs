@@ -22,7 +22,7 @@ use moka::future::Cache;
 use serde_json::{Map, Value};
 use tokio::{
     runtime::Handle,
-    sync::{Notify, mpsc},
+    sync::{Notify, RwLock, mpsc},
 };
 
 use crate::{
@@ -43,6 +43,7 @@ use super::{
         Site, Subject, Wanted, candidates, refused,
     },
     card::{Answer, Answered, Away, Candidate, Card, Choice, Looked, Question, Remembered, Way},
+    lately::Lately,
     ranking::Own,
 };
 
@@ -151,6 +152,8 @@ struct Inner {
     back: Handle,
     out: mpsc::Sender<Answered>,
     cache: Cache<Key, Arc<Entry>>,
+    /// Held for reading while an answer is put into the cache: a change comes before it, and then it is not put there, or after it, and then it is taken out.
+    lately: RwLock<Lately>,
     /// Questions on their way. moka lets the first asker ask and the others wait for its answer.
     flights: Cache<Key, Arc<Entry>>,
     calls: Mutex<HashMap<CallId, Session>>,
@@ -178,6 +181,8 @@ struct Aside {
     changed: Notify,
 }
 
+/// How often one question is asked while what it asks for is told to have changed.
+const TURNS: u32 = 3;
 /// Questions of one call that are explained; more than its systems have operations come only from choosing again and again.
 const LOOKED: usize = 64;
 
@@ -199,9 +204,9 @@ impl Customers {
     ) -> Self {
         let cache = Cache::builder().max_capacity(settings.cache_entries).time_to_live(HARD_MAXIMUM).build();
         let flights = Cache::builder().max_capacity(100_000).time_to_live(Duration::from_secs(60)).build();
-        let calls = Mutex::default();
+        let (calls, lately) = (Mutex::default(), RwLock::default());
         let (site, counts) = (ArcSwap::default(), DashMap::new());
-        Self(Arc::new(Inner { systems, memory, site, back, out, cache, flights, calls, counts }))
+        Self(Arc::new(Inner { systems, memory, site, back, out, cache, lately, flights, calls, counts }))
     }
 
     /// Puts in place what the site says besides the connector files, for calls from now on.
@@ -306,6 +311,9 @@ impl Customers {
     /// Something was written at a system about this number: what is known of it is asked for anew, for calls that are up too.
     pub async fn changed(&self, tenant: &TenantId, number: &str) {
         let inner = &self.0;
+        let of = |system| Heard { system, numbers: [Private::new(number.to_owned())].into(), customers: [].into() };
+        let heard = inner.systems.systems().into_iter().map(of).collect();
+        inner.lately.write().await.note(heard, true);
         for system in inner.systems.systems() {
             let versions = inner.systems.beside(&system).into_iter().map(Some);
             for version in versions.chain([None]) {
@@ -338,7 +346,7 @@ impl Customers {
     /// Systems said that something of these customers or numbers changed there: it is asked for anew, and cards of calls that are up stay as they are until it is known.
     pub async fn heard(&self, heard: &[Heard]) {
         let inner = &self.0;
-        self.outdated(heard).await;
+        self.take_out(heard, true).await;
         let touched = |key: &Key, entry: &Entry| heard.iter().any(|heard| touches(heard, key, entry));
         let again: Vec<(CallId, Vec<Wanted>, Lane)> = {
             let calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -356,6 +364,12 @@ impl Customers {
     /// Something of these customers or numbers was written by us: what was looked up is not shown to the next call. Cards of calls that are up stay as they are: what is
     /// still to be written depends on them, and would follow our own writes for ever.
     pub async fn outdated(&self, heard: &[Heard]) {
+        self.take_out(heard, false).await;
+    }
+
+    /// `again`: what is on its way is asked once more.
+    async fn take_out(&self, heard: &[Heard], again: bool) {
+        self.0.lately.write().await.note(heard.into(), again);
         let cache = &self.0.cache;
         let touched = |key: &Key, entry: &Entry| heard.iter().any(|heard| touches(heard, key, entry));
         let stale: Vec<Key> =
@@ -381,6 +395,7 @@ impl Customers {
                 of.customers.extend(list.iter().map(|one| one.link.id.clone()));
             }
         }
+        self.0.lately.write().await.note(heard.values().cloned().collect(), false);
         let touched = |key: &Key, entry: &Entry| heard.get(&key.system).is_some_and(|of| touches(of, key, entry));
         let gone: Vec<Key> =
             mine().filter(|(key, entry)| touched(key, entry)).map(|(key, _)| Key::clone(&key)).collect();
@@ -510,9 +525,18 @@ impl Customers {
         let began = now().mono;
         // Empty where another call's question was on its way already.
         let story: Arc<Mutex<Option<Looked>>> = Arc::default();
-        let flight = inner.flights.get_with(key.clone(), inner.load(wanted, story.clone(), lane));
-        let entry = flight.await;
-        inner.flights.invalidate(&key).await;
+        let mut entry;
+        let mut turn = 0;
+        loop {
+            let load = inner.load(wanted.clone(), story.clone(), lane.clone());
+            entry = inner.flights.get_with(key.clone(), load).await;
+            inner.flights.invalidate(&key).await;
+            turn += 1;
+            // Where things change faster than the system answers, an answer that may be old is better than none.
+            if turn == TURNS || inner.overtaken(&key, &entry).await != Some(true) {
+                break;
+            }
+        }
         let own = story.lock().unwrap_or_else(PoisonError::into_inner).take();
         let looked = own.unwrap_or_else(|| told(&key, &entry, Way::Shared { ms: now().mono.since_ms(began) }));
         let told = {
@@ -637,6 +661,7 @@ impl Inner {
 
     async fn load(&self, wanted: Wanted, story: Arc<Mutex<Option<Looked>>>, lane: Lane) -> Arc<Entry> {
         let Wanted { key, about } = wanted;
+        let changes = self.lately.read().await.so_far();
         let asked_at = now().wall;
         // Somebody else's lookup may have ended between our look at the cache and this flight.
         if let Some(known) = self.peek(&key, asked_at).filter(|k| k.fresh) {
@@ -670,11 +695,19 @@ impl Inner {
                 reason: format!("{} was taken out of the settings", key.system),
             }),
         };
-        let entry = Arc::new(Entry { asked_at, found });
+        let entry = Arc::new(Entry { asked_at, changes, found });
         if !matches!(entry.found, Found::Unavailable(_)) {
-            self.cache.insert(key, entry.clone()).await;
+            let lately = self.lately.read().await;
+            if lately.overtook(changes, |heard| touches(heard, &key, &entry)).is_none() {
+                self.cache.insert(key, entry.clone()).await;
+            }
         }
         entry
+    }
+
+    /// Whether something changed while this was asked, and whether it is asked once more for that.
+    async fn overtaken(&self, key: &Key, entry: &Entry) -> Option<bool> {
+        self.lately.read().await.overtook(entry.changes, |heard| touches(heard, key, entry))
     }
 
     fn ask_of(
@@ -968,6 +1001,37 @@ mod tests {
         while desk.asked.load(Ordering::SeqCst) == asked {
             card_of(&mut cards, 2).await;
         }
+    }
+
+    /// The question is on its way, something is written, and then the system answers as it was before.
+    #[tokio::test]
+    async fn an_answer_from_before_a_change_is_not_believed() {
+        let (desk, customers, mut cards) = room(Desk::new(Outcome::Empty, (60_000, 60_000, 60_000)));
+        let asked = async |n: usize| {
+            while desk.asked.load(Ordering::SeqCst) < n {
+                tokio::task::yield_now().await;
+            }
+        };
+        drop(customers.ask(&question(1, "13800138000")));
+        asked(1).await;
+        customers.changed(&TenantId::default(), "+8613800138000").await;
+        desk.gate.add_permits(1);
+        asked(2).await;
+        *desk.answer.lock().unwrap() = customer();
+        desk.gate.add_permits(2);
+        while !matches!(card_of(&mut cards, 1).await.answer, Answer::Found(_)) {}
+        assert!(matches!(customers.ask(&question(2, "13800138000")).answer, Answer::Found(_)));
+        assert_eq!(desk.asked.load(Ordering::SeqCst), 3, "the second answer is kept, and the tickets are one");
+        // What we wrote ourselves does not change the card of the call that is up; the next call is not told what was before.
+        *desk.answer.lock().unwrap() = Outcome::Empty;
+        drop(customers.ask(&question(3, "13900139000")));
+        asked(4).await;
+        let number = [Private::new("+8613900139000".to_owned())].into();
+        customers.outdated(&[Heard { system: "crm".into(), customers: [].into(), numbers: number }]).await;
+        desk.gate.add_permits(1);
+        assert!(matches!(card_of(&mut cards, 3).await.answer, Answer::Absent));
+        assert!(matches!(customers.ask(&question(4, "13900139000")).answer, Answer::Pending));
+        asked(5).await;
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 
 mod asking;
 pub mod card;
+mod lately;
 pub mod live;
 mod people;
 mod ranking;
