@@ -1352,19 +1352,33 @@ async fn page_on_the_demo() {
     browser.click("enter").await;
     browser.until("desk.checkVisibility()").await;
 
-    // An own call first: it waits for nobody, and it is there from ring to wrap-up.
-    browser.within(90, "['idle','wrapup'].includes(desk.dataset.is)").await;
-    if browser.eval("desk.dataset.is").await == json!("wrapup") {
-        browser.click("done").await;
-        browser.until("desk.dataset.is!=='wrapup'").await;
+    // An own call first: it is there from ring to wrap-up. A caller may have come between looking and dialling: then once more, after him.
+    let own = "number.textContent.includes('13800138000')";
+    for turn in 1.. {
+        browser.within(90, "['idle','wrapup'].includes(desk.dataset.is)").await;
+        if browser.eval("desk.dataset.is").await == json!("wrapup") {
+            browser.click("done").await;
+            browser.until("desk.dataset.is!=='wrapup'").await;
+        }
+        browser.within(90, "desk.dataset.is==='idle'").await;
+        browser.eval("shifts.length=0; query.value=''").await;
+        browser.click("find").await;
+        browser.until("panel.open && document.activeElement.id==='query'").await;
+        browser.type_text("13800138000").await;
+        browser.click("dial").await;
+        browser
+            .within(
+                120,
+                &format!(
+                    "desk.dataset.is==='talking' && {own} || ['talking','wrapup'].includes(desk.dataset.is) && !{own}"
+                ),
+            )
+            .await;
+        if browser.eval(own).await == json!(true) {
+            break;
+        }
+        assert!(turn < 5, "each time somebody else called");
     }
-    browser.within(90, "desk.dataset.is==='idle'").await;
-    browser.eval("shifts.length=0").await;
-    browser.click("find").await;
-    browser.until("panel.open && document.activeElement.id==='query'").await;
-    browser.type_text("13800138000").await;
-    browser.click("dial").await;
-    browser.within(60, "desk.dataset.is==='talking' && number.textContent.includes('13800138000')").await;
     browser.shots("d1-talking").await;
     browser.until("!facts.querySelector('.block.pending') && facts.querySelector('.block.fresh')").await;
     browser.eval("document.getElementById('notes').focus()").await;

@@ -1,8 +1,11 @@
 //! What links to switches have in common: why one is down, how long to wait before the next try, what is counted.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
 };
 
 use super::asterisk::ami::FrameError;
@@ -118,7 +121,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// A short word, for metrics.
+    /// A short word, for metrics and for pages that say it in their reader's language (`because.*` in `web/admin/lang/`).
     #[must_use]
     pub const fn word(&self) -> &'static str {
         match self {
@@ -138,6 +141,33 @@ impl Reason {
             Self::Refused { .. } => "refused",
             Self::Replaced => "replaced",
             Self::Stopped => "stopped",
+        }
+    }
+
+    /// What stands in its sentence, by name.
+    #[must_use]
+    pub fn values(&self) -> BTreeMap<&'static str, String> {
+        let why = |why: &dyn std::fmt::Display| BTreeMap::from([("why", why.to_string())]);
+        match self {
+            Self::Unreachable { at, why } | Self::Tls { at, why } => {
+                BTreeMap::from([("at", at.clone()), ("why", why.clone())])
+            }
+            Self::Settings(what) => why(what),
+            Self::NotPermitted(what) | Self::NotSpoken(what) | Self::Junk(what) => why(what),
+            Self::Frame(what) => why(what),
+            Self::Frames(what) => why(what),
+            Self::TooMany(most) => BTreeMap::from([("most", most.to_string())]),
+            Self::Refused { status, path } => {
+                BTreeMap::from([("status", status.to_string()), ("path", (*path).to_owned())])
+            }
+            Self::AuthenticationFailed
+            | Self::AlreadyLoggedIn
+            | Self::Lagged
+            | Self::Silent
+            | Self::Closed
+            | Self::ListTimeout
+            | Self::Replaced
+            | Self::Stopped => BTreeMap::new(),
         }
     }
 
@@ -255,6 +285,44 @@ pub struct SipStats {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_reason_has_its_sentence_in_both_languages_with_what_stands_in_it() {
+        let (at, why) = ("192.0.2.1:5038".to_owned(), "refused".to_owned());
+        let all = [
+            Reason::Unreachable { at: at.clone(), why: why.clone() },
+            Reason::Tls { at, why: why.clone() },
+            Reason::Settings(why),
+            Reason::AuthenticationFailed,
+            Reason::AlreadyLoggedIn,
+            Reason::NotPermitted("originate"),
+            Reason::NotSpoken("AMI"),
+            Reason::Junk("too long"),
+            Reason::Lagged,
+            Reason::Silent,
+            Reason::Closed,
+            Reason::ListTimeout,
+            Reason::TooMany(20_000),
+            Reason::Refused { status: 403, path: "/ari/events" },
+            Reason::Replaced,
+            Reason::Stopped,
+        ];
+        let languages = [include_str!("../../web/admin/lang/en.js"), include_str!("../../web/admin/lang/zh-CN.js")];
+        for reason in all {
+            let key = format!("\"because.{}\": \"", reason.word());
+            for language in languages {
+                let sentence =
+                    language.split_once(&key).unwrap_or_else(|| panic!("no {key}")).1.split('"').next().unwrap();
+                let holes: Vec<_> = sentence.split('{').skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+                let values = reason.values();
+                assert!(
+                    holes.iter().all(|hole| values.contains_key(hole))
+                        && values.keys().all(|name| holes.contains(name)),
+                    "{sentence}: {values:?}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn waits_double_to_a_cap_and_are_spread_over_the_whole_of_it() {

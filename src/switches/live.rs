@@ -57,7 +57,7 @@ pub struct Standing {
     /// When it told something last.
     pub heard_at: Option<Wall>,
     /// Why it was down last.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// What the other end says it is.
     pub version: String,
 }
@@ -118,7 +118,7 @@ impl Stats {
             up: link.up.load(Ordering::Relaxed),
             since: at(link.since.load(Ordering::Relaxed)),
             heard_at: at(link.heard_at.load(Ordering::Relaxed)),
-            reason: link.last_reason().map(|reason| reason.to_string()),
+            reason: link.last_reason(),
             version: link.version(),
         };
         self.links().into_iter().map(|(_, link)| standing(link)).collect()

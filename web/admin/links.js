@@ -34,6 +34,9 @@ function hand(link) {
     <p class="hint">${t("link.probe.hint")}</p>`);
 }
 
+/** Why it is away, or was. */
+const because = (link) => t(`because.${link.because}`, link.values, link.reason);
+
 export default {
   id: "links", right: "see", site: true, every: 5000,
   wrong: (o) => o.links - o.links_up,
@@ -47,8 +50,8 @@ export default {
   panel() {
     const link = links.data?.find((one) => id(one) === here().of.row);
     return link && panel(`${link.switch} · ${link.feed.toUpperCase()}`, html`${stands(link)}
-      ${link.up ? "" : html`<p>${link.reason}</p>`}
-      ${pairs([[t("link.since"), time(link.since)], [t("link.heard"), time(link.heard_at)], [t("link.version"), link.version], [t("link.reason"), link.up ? link.reason : undefined]])}
+      ${link.up ? "" : html`<p>${because(link)}</p>`}
+      ${pairs([[t("link.since"), time(link.since)], [t("link.heard"), time(link.heard_at)], [t("link.version"), link.version], [t("link.reason"), link.up ? because(link) : undefined]])}
       ${pairs([[t("link.events"), count(link.events)], [t("link.connects"), count(link.connects)], [t("link.resyncs"), count(link.resyncs)], [t("link.dropped"), count(link.dropped)], [t("link.refused"), count(link.refused)], [t("link.unknown"), count(link.unknown)], [t("link.unregistered"), count(link.unregistered)]])}
       <p class="hint">${t("link.hint")}</p>
       ${hand(link)}`);

@@ -23,6 +23,7 @@ use crate::{
     live::now,
     records::list,
     store::{AuditFilter, EffectFilter, RecordFilter, State, no_record},
+    switches::link::Reason,
     watch::{hour::Point, systems::Firing},
     words::{
         CallId, SystemId, TenantId, Wall,
@@ -95,6 +96,9 @@ pub struct Link {
     pub since: Option<Wall>,
     /// Why it was down last, in words.
     pub reason: Option<String>,
+    /// The same as one word that stays the same, and what stands in its sentence.
+    pub because: Option<&'static str>,
+    pub values: BTreeMap<&'static str, String>,
     /// When it told something last.
     pub heard_at: Option<Wall>,
     /// What the other end says it is.
@@ -118,7 +122,9 @@ fn links_of(console: &Console) -> Vec<Link> {
         asks: links::asks(feed),
         up: standing.up,
         since: standing.since,
-        reason: standing.reason,
+        reason: standing.reason.as_ref().map(ToString::to_string),
+        because: standing.reason.as_ref().map(Reason::word),
+        values: standing.reason.as_ref().map(Reason::values).unwrap_or_default(),
         heard_at: standing.heard_at,
         version: Some(standing.version).filter(|version| !version.is_empty()),
         events: counts.events,

@@ -251,7 +251,7 @@ test("a canary is stopped with a reason and goes on", async () => {
 });
 
 test("a link is probed by hand, and what cannot be asked has no button", async () => {
-  for (const [lang, yes, none] of [["en", /^Answered after \d+ ms$/, "Nothing can be asked here"], ["zh-CN", /^\d+ ms后应答$/, "这里问不了"]]) {
+  for (const [lang, yes, none, away] of [["en", /^Answered after \d+ ms$/, "Nothing can be asked here", "Cannot connect to 192.0.2.10:5038: Connection refused."], ["zh-CN", /^\d+ ms后应答$/, "这里问不了", "连不上192.0.2.10:5038：Connection refused。"]]) {
     const screen = await console({ lang }), { page } = screen;
     await screen.at("links?row=pbx1+ami");
     await page.click("#panel-of section button");
@@ -266,6 +266,13 @@ test("a link is probed by hand, and what cannot be asked has no button", async (
     await screen.at("links?row=edge+hep");
     await page.locator("#panel-of", { hasText: none }).waitFor();
     assert.equal(await page.locator("#panel-of section button").count(), 0);
+    // One that is away says why in the reader's language.
+    const down = { ...links[0], switch: "far", up: false, reason: "cannot connect to 192.0.2.10:5038: Connection refused", because: "unreachable", values: { at: "192.0.2.10:5038", why: "Connection refused" } };
+    await page.unroute("**/v1/links");
+    await page.route("**/v1/links", (route) => route.fulfill({ json: [down] }));
+    await screen.at("links?row=far+ami");
+    await page.locator("#panel-of", { hasText: away }).waitFor();
+    await screen.shot(`link-away-light-${lang}`);
     await ends(screen);
   }
   const auditor = await console({}, "auditor");
