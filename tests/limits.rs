@@ -254,7 +254,7 @@ async fn a_wait_that_is_too_long_is_told_at_once_and_to_everybody() {
     let begun = Instant::now();
     for _ in 0..3 {
         let outcome = desk.run(ask("finance", 5_000)).await;
-        assert!(matches!(outcome, Outcome::RateLimited { wait_ms: Some(29_000..=30_000) }), "{outcome:?}");
+        assert!(matches!(outcome, Outcome::RateLimited { wait_ms: Some(20_000..=30_000) }), "{outcome:?}");
     }
     assert!(begun.elapsed() < Duration::from_secs(10));
     assert_eq!(ledger.count(), 1);

@@ -43,7 +43,7 @@ use super::{
         Site, Subject, Wanted, candidates, refused,
     },
     card::{Answer, Answered, Away, Candidate, Card, Choice, Looked, Question, Remembered, Way},
-    lately::Lately,
+    lately::{KEPT_MS, Lately},
     ranking::Own,
 };
 
@@ -313,7 +313,7 @@ impl Customers {
         let inner = &self.0;
         let of = |system| Heard { system, numbers: [Private::new(number.to_owned())].into(), customers: [].into() };
         let heard = inner.systems.systems().into_iter().map(of).collect();
-        inner.lately.write().await.note(heard, true);
+        self.note(heard, true).await;
         for system in inner.systems.systems() {
             let versions = inner.systems.beside(&system).into_iter().map(Some);
             for version in versions.chain([None]) {
@@ -369,7 +369,7 @@ impl Customers {
 
     /// `again`: what is on its way is asked once more.
     async fn take_out(&self, heard: &[Heard], again: bool) {
-        self.0.lately.write().await.note(heard.into(), again);
+        self.note(heard.into(), again).await;
         let cache = &self.0.cache;
         let touched = |key: &Key, entry: &Entry| heard.iter().any(|heard| touches(heard, key, entry));
         let stale: Vec<Key> =
@@ -377,6 +377,22 @@ impl Customers {
         for key in &stale {
             cache.invalidate(key).await;
         }
+    }
+
+    /// What is on its way is not kept where this touches it.
+    async fn note(&self, heard: Arc<[Heard]>, again: bool) {
+        if !self.0.lately.write().await.note(now().mono, heard, again) {
+            return;
+        }
+        let this = self.clone();
+        self.0.back.spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(KEPT_MS)).await;
+                if !this.0.lately.write().await.forget(now().mono) {
+                    break;
+                }
+            }
+        });
     }
 
     /// A person's data was erased: nothing is kept that was looked up for this number ([`crate::numbers::Number::key`]), nor for the customers whom it named. Answers
@@ -395,7 +411,7 @@ impl Customers {
                 of.customers.extend(list.iter().map(|one| one.link.id.clone()));
             }
         }
-        self.0.lately.write().await.note(heard.values().cloned().collect(), false);
+        self.note(heard.values().cloned().collect(), false).await;
         let touched = |key: &Key, entry: &Entry| heard.get(&key.system).is_some_and(|of| touches(of, key, entry));
         let gone: Vec<Key> =
             mine().filter(|(key, entry)| touched(key, entry)).map(|(key, _)| Key::clone(&key)).collect();
@@ -523,23 +539,26 @@ impl Customers {
         let inner = &self.0;
         let key = wanted.key.clone();
         let began = now().mono;
-        // Empty where another call's question was on its way already.
-        let story: Arc<Mutex<Option<Looked>>> = Arc::default();
-        let mut entry;
+        let since = inner.lately.read().await.so_far();
         let mut turn = 0;
-        loop {
+        let told = loop {
+            // Empty where another call's question was on its way already.
+            let story: Arc<Mutex<Option<Looked>>> = Arc::default();
             let load = inner.load(wanted.clone(), story.clone(), lane.clone());
-            entry = inner.flights.get_with(key.clone(), load).await;
+            let entry = inner.flights.get_with(key.clone(), load).await;
             inner.flights.invalidate(&key).await;
             turn += 1;
+            // Held until the call has it: what is told then finds it there.
+            let lately = inner.lately.read().await;
+            let overtook = lately.overtook(entry.changes, |heard| touches(heard, &key, &entry));
+            // Our own writes are not followed, but that a question was asked before them and this call came after.
+            let again = overtook.is_some_and(|again| again || entry.changes < since);
             // Where things change faster than the system answers, an answer that may be old is better than none.
-            if turn == TURNS || inner.overtaken(&key, &entry).await != Some(true) {
-                break;
+            if again && turn < TURNS {
+                continue;
             }
-        }
-        let own = story.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let looked = own.unwrap_or_else(|| told(&key, &entry, Way::Shared { ms: now().mono.since_ms(began) }));
-        let told = {
+            let own = story.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let looked = own.unwrap_or_else(|| told(&key, &entry, Way::Shared { ms: now().mono.since_ms(began) }));
             let mut calls = inner.calls.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(session) = calls.get_mut(&call) else { return };
             session.explain(looked);
@@ -548,7 +567,7 @@ impl Customers {
             if !(away && session.known.contains_key(&key)) {
                 session.known.insert(key, Known { entry, fresh: true });
             }
-            inner.advance(&mut calls, call)
+            break inner.advance(&mut calls, call);
         };
         if let Some(Next { card, version, start, recall, aside }) = told {
             self.start(call, start, recall, card.lane.clone());
@@ -703,11 +722,6 @@ impl Inner {
             }
         }
         entry
-    }
-
-    /// Whether something changed while this was asked, and whether it is asked once more for that.
-    async fn overtaken(&self, key: &Key, entry: &Entry) -> Option<bool> {
-        self.lately.read().await.overtook(entry.changes, |heard| touches(heard, key, entry))
     }
 
     fn ask_of(
@@ -1026,12 +1040,21 @@ mod tests {
         *desk.answer.lock().unwrap() = Outcome::Empty;
         drop(customers.ask(&question(3, "13900139000")));
         asked(4).await;
-        let number = [Private::new("+8613900139000".to_owned())].into();
-        customers.outdated(&[Heard { system: "crm".into(), customers: [].into(), numbers: number }]).await;
+        let number = || [Private::new("+8613900139000".to_owned())].into();
+        let heard = || Heard { system: "crm".into(), customers: [].into(), numbers: number() };
+        customers.outdated(&[heard()]).await;
         desk.gate.add_permits(1);
         assert!(matches!(card_of(&mut cards, 3).await.answer, Answer::Absent));
         assert!(matches!(customers.ask(&question(4, "13900139000")).answer, Answer::Pending));
         asked(5).await;
+        // Nor is one who comes after it, while the old question is still on its way.
+        customers.outdated(&[heard()]).await;
+        assert!(matches!(customers.ask(&question(5, "13900139000")).answer, Answer::Pending));
+        desk.gate.add_permits(1);
+        asked(6).await;
+        *desk.answer.lock().unwrap() = customer();
+        desk.gate.add_permits(2);
+        while !matches!(card_of(&mut cards, 5).await.answer, Answer::Found(_)) {}
     }
 
     #[tokio::test]

@@ -49,7 +49,7 @@ pub fn csv(answer: &Answer) -> String {
 /// those that are dialled, stay as they are.
 fn no_formula(cell: String) -> String {
     let number = || cell.len() > 1 && cell.bytes().skip(1).all(|c| c.is_ascii_digit() || c == b'.');
-    if cell.starts_with(['=', '@', '\t', '\r']) || cell.starts_with(['+', '-']) && !number() {
+    if cell.starts_with(['=', '@', '\t', '\r', '\n']) || cell.starts_with(['+', '-']) && !number() {
         format!("'{cell}")
     } else {
         cell

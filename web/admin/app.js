@@ -154,7 +154,10 @@ addEventListener("beforeunload", (event) => { if (unsaved()) event.preventDefaul
 function turnedAway() {
   const left = /(?:^|; )linecard-refused=([^;]*)/.exec(document.cookie)?.[1];
   document.cookie = "linecard-refused=; Path=/admin; Max-Age=0";
-  try { return left && JSON.parse(decodeURIComponent(left)); } catch { return undefined; }
+  try {
+    const told = left && JSON.parse(decodeURIComponent(left));
+    return typeof told?.code === "string" && told.values ? told : undefined;
+  } catch { return undefined; }
 }
 try {
   turned = turnedAway();
@@ -162,7 +165,7 @@ try {
   last = whose(shared.session);
   if (last) void arrive();
   // Somebody is inside already, and stays.
-  if (last && turned) sorry(turned);
+  if (last && turned) { sorry(turned); turned = undefined; }
 } catch {
   shared.session = { who: null, rights: [], ways: ["password"] };
   wrong = t("no-answer");

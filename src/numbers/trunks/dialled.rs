@@ -89,7 +89,8 @@ impl Dialled {
     /// What all its numbers begin with, in each spelling that [`Self::meets`] holds against another's.
     pub(super) fn begins(&self) -> Vec<Cow<'_, str>> {
         match self {
-            Self::One(number) => spellings(number).all.into_iter().map(Cow::Owned).collect(),
+            // Found by its key.
+            Self::One(_) => Vec::new(),
             Self::Like { text, .. } => vec![text.split('X').next().unwrap_or_default().into()],
             Self::Range(from, to) => {
                 let same = from.bytes().zip(to.bytes()).take_while(|(a, b)| a == b).count();
