@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// How long somebody may take at the provider.
-const PATIENCE_S: u32 = 600;
+const PATIENCE_S: u64 = 600;
 /// Of one answer of the provider.
 const LARGEST: usize = 512 * 1024;
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -271,25 +271,6 @@ const REFUSED: &str = "linecard-refused";
 const LONGEST: usize = 100;
 
 impl Console {
-    /// The cookie that keeps who is on the way; an empty one ends it.
-    fn on_the_way(&self, text: &str) -> HeaderValue {
-        let (name, secure) = if self.settings.is_https() { ("__Host-", "; Secure") } else { ("", "") };
-        let seconds = if text.is_empty() { 0 } else { PATIENCE_S };
-        // `Lax`: it must come along when the provider sends the browser back.
-        let text = format!("{name}{COOKIE}={text}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
-        HeaderValue::from_str(&text).expect("letters, digits and signs of a cookie")
-    }
-
-    fn begun(&self, headers: &HeaderMap) -> Option<Begun> {
-        let name = if self.settings.is_https() { "__Host-" } else { "" };
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs
-            .find(|(key, _)| key.strip_prefix(name) == Some(COOKIE))
-            .filter(|(_, text)| !text.is_empty())
-            .map(|(_, text)| Begun(text.to_owned()))
-    }
-
     /// To the door, where the page says why.
     fn turned_away(&self, from: IpAddr, why: &Refusal) -> Response {
         // Not the sentence: it may name somebody.
@@ -302,7 +283,7 @@ impl Console {
         }
         let values = why.values.iter().map(|(name, value)| (*name, value.chars().take(LONGEST).collect::<String>()));
         let told = json!({"code": why.code, "values": values.collect::<std::collections::BTreeMap<_, _>>()});
-        let secure = if self.settings.is_https() { "; Secure" } else { "" };
+        let (_, secure) = self.seal();
         let cookie = format!("{REFUSED}={}; Path=/admin; Max-Age=60; SameSite=Lax{secure}", percent(&told.to_string()));
         let cookie = HeaderValue::from_str(&cookie).expect("percent-encoded");
         ([(header::SET_COOKIE, cookie)], Redirect::to("/admin")).into_response()
@@ -319,7 +300,9 @@ pub(super) async fn begin(
     let from = console.asker(peer, &headers);
     let begun = Begun(random());
     match provider.begin(&begun).await {
-        Ok(url) => ([(header::SET_COOKIE, console.on_the_way(&begun.0))], Redirect::to(&url)).into_response(),
+        Ok(url) => {
+            ([(header::SET_COOKIE, console.sealed(COOKIE, &begun.0, PATIENCE_S))], Redirect::to(&url)).into_response()
+        }
         Err(why) => console.turned_away(from, &why),
     }
 }
@@ -333,14 +316,15 @@ pub(super) async fn back(
 ) -> Response {
     let Some(provider) = &console.provider else { return StatusCode::NOT_FOUND.into_response() };
     let from = console.asker(peer, &headers);
-    let begun = console.begun(&headers).filter(|begun| back.state.as_deref() == Some(&*begun.state()));
+    let kept = console.unsealed(&headers, COOKIE).filter(|text| !text.is_empty()).map(|text| Begun(text.to_owned()));
+    let begun = kept.filter(|begun| back.state.as_deref() == Some(&*begun.state()));
     let Some(begun) = begun else {
         let says = "this sign-in was not begun in this browser, or too long ago: begin anew";
         return console.turned_away(from, &Refusal::new(code::OIDC_NOT_BEGUN, says));
     };
     let mut answer = console.comes_back(provider, from, &begun, back).await;
     // Good once.
-    answer.headers_mut().append(header::SET_COOKIE, console.on_the_way(""));
+    answer.headers_mut().append(header::SET_COOKIE, console.sealed(COOKIE, "", 0));
     answer
 }
 

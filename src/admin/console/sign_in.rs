@@ -52,25 +52,32 @@ pub struct Credentials {
     pub password: Secret,
 }
 
-impl Console {
-    const fn cookie_name(&self, https: bool) -> &'static str {
-        // The prefix is the browser's promise that nobody but this very host over TLS has set it.
-        if https { "__Host-linecard" } else { "linecard" }
-    }
+/// Keeps the token of who is signed in.
+const COOKIE: &str = "linecard";
 
-    /// The cookie for a token; an empty one ends it. `Lax`: with `Strict` nobody would be signed in behind an identity provider's redirect.
-    fn cookie(&self, token: &str, seconds: u64) -> HeaderValue {
-        let https = self.settings.is_https();
-        let (name, secure) = (self.cookie_name(https), if https { "; Secure" } else { "" });
-        let text = format!("{name}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
+impl Console {
+    /// A cookie that scripts cannot read; one without text and seconds ends it. `Lax`: with `Strict` nobody would be signed in behind an identity provider's redirect.
+    pub(super) fn sealed(&self, name: &str, text: &str, seconds: u64) -> HeaderValue {
+        let (prefix, secure) = self.seal();
+        let text = format!("{prefix}{name}={text}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}");
         HeaderValue::from_str(&text).expect("letters, digits and signs of a cookie")
     }
 
-    fn token<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
-        let name = self.cookie_name(self.settings.is_https());
+    /// The text of such a cookie.
+    pub(super) fn unsealed<'a>(&self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+        let (prefix, _) = self.seal();
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.filter(|(key, _)| *key == name).map(|(_, token)| token).next()
+        let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(key, _)| key.strip_prefix(prefix) == Some(name)).map(|(_, text)| text)
+    }
+
+    /// What stands before and after where TLS is. The prefix is the browser's promise that nobody but this very host over TLS has set it.
+    pub(super) fn seal(&self) -> (&'static str, &'static str) {
+        if self.settings.is_https() { ("__Host-", "; Secure") } else { ("", "") }
+    }
+
+    fn token<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        self.unsealed(headers, COOKIE)
     }
 
     pub(super) fn session(&self, headers: &HeaderMap) -> Option<Arc<Session>> {
@@ -84,7 +91,7 @@ impl Console {
         let at = now().wall;
         let until = at.plus_ms(i64::try_from(seconds * 1000).unwrap_or(i64::MAX));
         let session = self.sessions().open(at, &token, Session { who, role, tenant, teams: None, until });
-        (session, self.cookie(&token, seconds))
+        (session, self.sealed(COOKIE, &token, seconds))
     }
 
     /// Whose address a try to sign in is counted for.
@@ -247,5 +254,5 @@ pub(super) async fn sign_out(State(console): State<Arc<Console>>, headers: Heade
     {
         return trouble.into_response();
     }
-    ([(header::SET_COOKIE, console.cookie("", 0))], Json(console.shown(None))).into_response()
+    ([(header::SET_COOKIE, console.sealed(COOKIE, "", 0))], Json(console.shown(None))).into_response()
 }

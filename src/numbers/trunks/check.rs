@@ -1,7 +1,6 @@
 //! What a schema cannot see in trunks.yaml: names that do not exist, numbers that are none, rows that can never win, rows that share calls.
 
 use std::{
-    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashSet},
     ops::Bound,
 };
@@ -299,17 +298,17 @@ fn order(file: &Read<TrunksFile>, read: &[Option<Asked<'_>>], told: &mut Told) {
 /// Rows of many numbers by the digits that these begin with. Two rows share a number only where the beginning of one is a beginning of the other's: held against
 /// each other are those alone, for all against all is a hundred million times in ten thousand rows.
 #[derive(Default)]
-struct Wide<'a>(BTreeMap<Cow<'a, str>, Vec<usize>>);
+struct Wide(BTreeMap<String, Vec<usize>>);
 
-impl<'a> Wide<'a> {
-    fn add(&mut self, begins: &[Cow<'a, str>], place: usize) {
+impl Wide {
+    fn add(&mut self, begins: &[String], place: usize) {
         for begin in begins {
             self.0.entry(begin.clone()).or_default().push(place);
         }
     }
 
     /// In the order of the file.
-    fn near(&self, begins: &[Cow<'_, str>]) -> BTreeSet<usize> {
+    fn near(&self, begins: &[String]) -> BTreeSet<usize> {
         let longer = |begin: &str| {
             let from = self.0.range::<str, _>((Bound::Included(begin), Bound::Unbounded));
             let begin = begin.to_owned();

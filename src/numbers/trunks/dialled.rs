@@ -1,7 +1,5 @@
 //! Which dialled numbers a row takes: one, or all like a prefix, a pattern or a range; and how two of these lie to each other.
 
-use std::borrow::Cow;
-
 use super::{
     super::number::{Class, Number, Plan},
     code,
@@ -87,14 +85,14 @@ impl Dialled {
     }
 
     /// What all its numbers begin with, in each spelling that [`Self::meets`] holds against another's.
-    pub(super) fn begins(&self) -> Vec<Cow<'_, str>> {
+    pub(super) fn begins(&self) -> Vec<String> {
         match self {
             // Found by its key.
             Self::One(_) => Vec::new(),
-            Self::Like { text, .. } => vec![text.split('X').next().unwrap_or_default().into()],
+            Self::Like { text, .. } => vec![text.split('X').next().unwrap_or_default().to_owned()],
             Self::Range(from, to) => {
                 let same = from.bytes().zip(to.bytes()).take_while(|(a, b)| a == b).count();
-                spelt(from.get(..same).unwrap_or_default()).into_iter().map(Cow::Owned).collect()
+                spelt(from.get(..same).unwrap_or_default())
             }
         }
     }
